@@ -1,0 +1,197 @@
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::UserId;
+
+/// Why a text is no address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum AddressError {
+    /// Not 6 to 15 digits with an optional leading `+`.
+    #[error("a phone number has 6 to 15 digits after an optional +")]
+    PhoneNumber,
+    /// Empty, too long, or with blanks or control characters.
+    #[error(
+        "a business-scoped user id has 1 to {MAX_USER_ID_CHARS} printable characters without blanks"
+    )]
+    WhatsAppUserId,
+}
+
+/// Longest business-scoped id we accept: Meta documents a country code, a dot, and up to 128
+/// characters, with a further `ENT.` in the parent form.
+const MAX_USER_ID_CHARS: usize = 160;
+
+/// A phone number in E.164. WhatsApp's `4915…` and Twilio's `+4915…` are the same number.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct PhoneNumber(String);
+
+impl PhoneNumber {
+    /// The number with its leading `+`. For a channel's API or our own row; never for a log.
+    pub fn expose_e164(&self) -> &str {
+        &self.0
+    }
+
+    /// The number as WhatsApp writes it, without the `+`.
+    pub fn expose_digits(&self) -> &str {
+        &self.0[1..]
+    }
+}
+
+impl TryFrom<&str> for PhoneNumber {
+    type Error = AddressError;
+
+    fn try_from(text: &str) -> Result<Self, AddressError> {
+        let digits = text.strip_prefix('+').unwrap_or(text);
+        let plausible =
+            (6..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
+        if plausible {
+            Ok(Self(format!("+{digits}")))
+        } else {
+            Err(AddressError::PhoneNumber)
+        }
+    }
+}
+
+impl TryFrom<String> for PhoneNumber {
+    type Error = AddressError;
+
+    fn try_from(text: String) -> Result<Self, AddressError> {
+        Self::try_from(text.as_str())
+    }
+}
+
+impl From<PhoneNumber> for String {
+    fn from(phone: PhoneNumber) -> Self {
+        phone.0
+    }
+}
+
+impl fmt::Debug for PhoneNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("+…")
+    }
+}
+
+/// A business-scoped user id: how WhatsApp names a person who hides their number. Opaque.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct WhatsAppUserId(String);
+
+impl WhatsAppUserId {
+    /// The id as Meta wrote it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<&str> for WhatsAppUserId {
+    type Error = AddressError;
+
+    fn try_from(text: &str) -> Result<Self, AddressError> {
+        let plausible = (1..=MAX_USER_ID_CHARS).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_graphic());
+        if plausible {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(AddressError::WhatsAppUserId)
+        }
+    }
+}
+
+impl TryFrom<String> for WhatsAppUserId {
+    type Error = AddressError;
+
+    fn try_from(text: String) -> Result<Self, AddressError> {
+        Self::try_from(text.as_str())
+    }
+}
+
+impl From<WhatsAppUserId> for String {
+    fn from(id: WhatsAppUserId) -> Self {
+        id.0
+    }
+}
+
+impl fmt::Debug for WhatsAppUserId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
+}
+
+/// Where a person can be reached. The number wins when both are known: it is shared with the phone
+/// channel and does not change between business portfolios.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Address {
+    /// By number, on WhatsApp or by phone.
+    Phone(PhoneNumber),
+    /// By WhatsApp's own id, when the number is hidden.
+    #[serde(rename = "whatsapp")]
+    WhatsApp(WhatsAppUserId),
+}
+
+impl Address {
+    /// The person at this address. Needs no look-up, so every service agrees on it.
+    pub fn user(&self) -> UserId {
+        match self {
+            Self::Phone(phone) => UserId::derived_from(phone.expose_e164()),
+            Self::WhatsApp(id) => UserId::derived_from(&format!("wa:{}", id.expose())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn both_channels_spellings_of_a_number_are_one_person() {
+        let whatsapp = PhoneNumber::try_from("4915112345678").unwrap();
+        let twilio = PhoneNumber::try_from("+4915112345678").unwrap();
+
+        assert_eq!(
+            Address::Phone(whatsapp).user(),
+            Address::Phone(twilio).user()
+        );
+    }
+
+    #[test]
+    fn what_is_not_a_number_is_refused() {
+        for text in [
+            "",
+            "+",
+            "12345",
+            "anonymous",
+            "+49 151",
+            "1234567890123456",
+            "٤٩١٥١١٢٣٤",
+        ] {
+            assert_eq!(
+                PhoneNumber::try_from(text),
+                Err(AddressError::PhoneNumber),
+                "{text:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn addresses_do_not_print() {
+        let phone = Address::Phone(PhoneNumber::try_from("15551234567").unwrap());
+        let hidden =
+            Address::WhatsApp(WhatsAppUserId::try_from("US.13491208655302741918").unwrap());
+
+        assert_eq!(format!("{phone:?} {hidden:?}"), "Phone(+…) WhatsApp(…)");
+    }
+
+    proptest! {
+        #[test]
+        fn a_number_reads_back_as_it_was_written(digits in "[1-9][0-9]{5,14}") {
+            let phone = PhoneNumber::try_from(digits.as_str()).unwrap();
+            prop_assert_eq!(phone.expose_digits(), digits.as_str());
+            prop_assert_eq!(PhoneNumber::try_from(phone.expose_e164()).unwrap(), phone);
+        }
+    }
+}

@@ -1,0 +1,209 @@
+use chrono::{DateTime, Utc};
+use claw_domain::{
+    Address, DeliveryId, DeliveryState, MessageContent, MessageContext, MessageId, Referral,
+    Sensitive, UserId, Wamid, WhatsAppUserId,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{Event, Stream};
+
+/// A person sent us something on WhatsApp.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MessageReceived {
+    /// Ours, derived from WhatsApp's: see [`MessageReceived::id_for`].
+    pub id: MessageId,
+    /// Who sent it.
+    pub user: UserId,
+    /// Where they can be answered.
+    pub address: Address,
+    /// WhatsApp's own id of the person, when told beside their number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wa_user_id: Option<WhatsAppUserId>,
+    /// The name of their profile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<Sensitive<String>>,
+    /// WhatsApp's id of the message; needed to mark it read.
+    pub wamid: Wamid,
+    /// When they sent it, in whole seconds (Meta gives no more).
+    pub sent_at: DateTime<Utc>,
+    /// What they sent.
+    pub content: MessageContent,
+    /// What it refers to, if anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<MessageContext>,
+    /// The advertisement they came from, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub referral: Option<Referral>,
+    /// The group it was written in, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+}
+
+impl MessageReceived {
+    /// The id of the message WhatsApp calls `wamid`. A placeholder gets an id of its own, so that the
+    /// real message, which comes under the same `wamid`, is not taken for a repetition.
+    pub fn id_for(wamid: &Wamid, content: &MessageContent) -> MessageId {
+        if content.is_placeholder() {
+            MessageId::derived_from(&format!("placeholder:{}", wamid.as_str()))
+        } else {
+            MessageId::derived_from(wamid.as_str())
+        }
+    }
+}
+
+impl Event for MessageReceived {
+    const STREAM: Stream = Stream::Inbound;
+    const FACT: &'static str = "message";
+
+    fn user(&self) -> UserId {
+        self.user
+    }
+
+    fn dedup_key(&self) -> String {
+        self.id.to_string()
+    }
+}
+
+/// WhatsApp told how far one of our messages has come.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DeliveryReported {
+    /// Whom the message was for.
+    pub user: UserId,
+    /// WhatsApp's id of our message.
+    pub wamid: Wamid,
+    /// Our own id, which we attach to every send; absent for messages others sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery: Option<DeliveryId>,
+    /// How far it has come; `None` for a status we do not know.
+    pub state: Option<DeliveryState>,
+    /// WhatsApp's own name of the status.
+    pub status: String,
+    /// When, in whole seconds.
+    pub at: DateTime<Utc>,
+    /// Why it failed, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<ReportedError>,
+}
+
+/// Meta's reason for a failed status.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportedError {
+    /// Meta's code; the only field to decide on.
+    pub code: i64,
+    /// Meta's words, for the operator.
+    pub title: Option<String>,
+}
+
+impl Event for DeliveryReported {
+    const STREAM: Stream = Stream::Inbound;
+    const FACT: &'static str = "status";
+
+    fn user(&self) -> UserId {
+        self.user
+    }
+
+    fn dedup_key(&self) -> String {
+        format!("status:{}:{}", self.wamid.as_str(), self.status)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use claw_domain::{PhoneNumber, Unsupported};
+
+    use super::*;
+    use crate::{stored_filter, subject_of};
+
+    fn message() -> MessageReceived {
+        let address = Address::Phone(PhoneNumber::try_from("15551234567").unwrap());
+        let content = MessageContent::Text("hi".into());
+        let wamid = Wamid::new("wamid.A");
+        MessageReceived {
+            id: MessageReceived::id_for(&wamid, &content),
+            user: address.user(),
+            address,
+            wa_user_id: None,
+            name: Some("Ada".into()),
+            wamid,
+            sent_at: DateTime::from_timestamp(1_700_000_000, 0).unwrap(),
+            content,
+            context: None,
+            referral: None,
+            group: None,
+        }
+    }
+
+    #[test]
+    fn a_message_keeps_its_shape() {
+        insta::assert_json_snapshot!(message(), @r#"
+        {
+          "id": "msg_b770c499ef95559caa8b6be4ed65f7c8",
+          "user": "usr_18acce9cb8d55882a19accce2dfb9f91",
+          "address": {
+            "phone": "+15551234567"
+          },
+          "name": "Ada",
+          "wamid": "wamid.A",
+          "sent_at": "2023-11-14T22:13:20Z",
+          "content": {
+            "type": "text",
+            "content": "hi"
+          }
+        }
+        "#);
+    }
+
+    #[test]
+    fn subjects_hold_routing_and_nothing_of_the_person() {
+        let message = message();
+
+        assert_eq!(subject_of(&message), format!("in.message.{}", message.user));
+        assert_eq!(stored_filter::<MessageReceived>(), "in.*.message.*");
+    }
+
+    #[test]
+    fn a_placeholder_does_not_use_up_the_id_of_the_real_message() {
+        let wamid = Wamid::new("wamid.A");
+        let ghost = MessageContent::Unsupported(Unsupported {
+            code: Some(131_060),
+            kind: None,
+        });
+        let real = MessageContent::Text("hi".into());
+
+        assert_ne!(
+            MessageReceived::id_for(&wamid, &ghost),
+            MessageReceived::id_for(&wamid, &real)
+        );
+    }
+
+    #[test]
+    fn a_report_keeps_its_shape() {
+        let report = DeliveryReported {
+            user: UserId::derived_from("+15551234567"),
+            wamid: Wamid::new("wamid.B"),
+            delivery: Some(DeliveryId::derived_from("x")),
+            state: Some(DeliveryState::Failed),
+            status: "failed".into(),
+            at: DateTime::from_timestamp(1_700_000_000, 0).unwrap(),
+            error: Some(ReportedError {
+                code: 131_049,
+                title: None,
+            }),
+        };
+
+        insta::assert_json_snapshot!(report, @r#"
+        {
+          "user": "usr_18acce9cb8d55882a19accce2dfb9f91",
+          "wamid": "wamid.B",
+          "delivery": "dlv_70308f52b3cf5bb5b7f6b40a6fc2bef6",
+          "state": "failed",
+          "status": "failed",
+          "at": "2023-11-14T22:13:20Z",
+          "error": {
+            "code": 131049,
+            "title": null
+          }
+        }
+        "#);
+    }
+}

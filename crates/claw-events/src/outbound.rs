@@ -1,0 +1,134 @@
+use claw_domain::{Channel, MessageId, ReplyId, ReplySource, Sensitive, UserId};
+use serde::{Deserialize, Serialize};
+
+use crate::{Event, Stream};
+
+/// Something is to be said to a person; nobody has been told yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplyProduced {
+    /// Derived from what caused it, so that it is said once.
+    pub id: ReplyId,
+    /// To whom. The destination comes from our own row, never from the text.
+    pub user: UserId,
+    /// The message it answers, if it answers one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<MessageId>,
+    /// Why it is said.
+    pub source: ReplySource,
+    /// Where it is said.
+    pub channel: Channel,
+    /// What is said, in the assistant's Markdown.
+    pub text: Sensitive<String>,
+}
+
+impl Event for ReplyProduced {
+    const STREAM: Stream = Stream::Outbound;
+    const FACT: &'static str = "reply";
+
+    fn user(&self) -> UserId {
+        self.user
+    }
+
+    fn dedup_key(&self) -> String {
+        format!("reply:{}", self.id)
+    }
+}
+
+/// Every piece of a reply was taken by the channel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplyDelivered {
+    /// Which reply.
+    pub reply: ReplyId,
+    /// Whose.
+    pub user: UserId,
+    /// The message it answers, if it answers one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<MessageId>,
+    /// In how many pieces.
+    pub pieces: u32,
+}
+
+impl Event for ReplyDelivered {
+    const STREAM: Stream = Stream::Receipts;
+    const FACT: &'static str = "delivered";
+
+    fn user(&self) -> UserId {
+        self.user
+    }
+
+    fn dedup_key(&self) -> String {
+        format!("delivered:{}", self.reply)
+    }
+}
+
+/// A reply will not reach its person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplyFailed {
+    /// Which reply.
+    pub reply: ReplyId,
+    /// Whose.
+    pub user: UserId,
+    /// The channel's code for it, if it gave one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<i64>,
+}
+
+impl Event for ReplyFailed {
+    const STREAM: Stream = Stream::Receipts;
+    const FACT: &'static str = "failed";
+
+    fn user(&self) -> UserId {
+        self.user
+    }
+
+    fn dedup_key(&self) -> String {
+        format!("failed:{}", self.reply)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replies_and_receipts_keep_their_shapes() {
+        let user = UserId::derived_from("+15551234567");
+        let reply = ReplyId::derived_from("row");
+        let cause = Some(MessageId::derived_from("wamid.A"));
+
+        insta::assert_json_snapshot!((
+            ReplyProduced {
+                id: reply,
+                user,
+                cause,
+                source: ReplySource::Chat,
+                channel: Channel::WhatsApp,
+                text: "Logged.".into(),
+            },
+            ReplyDelivered { reply, user, cause, pieces: 1 },
+            ReplyFailed { reply, user, code: Some(131_026) },
+        ), @r#"
+        [
+          {
+            "id": "rpl_b1d1e9be550d58cca744338a97e76d4f",
+            "user": "usr_18acce9cb8d55882a19accce2dfb9f91",
+            "cause": "msg_b770c499ef95559caa8b6be4ed65f7c8",
+            "source": "chat",
+            "channel": "whatsapp",
+            "text": "Logged."
+          },
+          {
+            "reply": "rpl_b1d1e9be550d58cca744338a97e76d4f",
+            "user": "usr_18acce9cb8d55882a19accce2dfb9f91",
+            "cause": "msg_b770c499ef95559caa8b6be4ed65f7c8",
+            "pieces": 1
+          },
+          {
+            "reply": "rpl_b1d1e9be550d58cca744338a97e76d4f",
+            "user": "usr_18acce9cb8d55882a19accce2dfb9f91",
+            "code": 131026
+          }
+        ]
+        "#);
+    }
+}

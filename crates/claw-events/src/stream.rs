@@ -1,0 +1,73 @@
+/// How many partitions each stream is divided into. The server spends CPU per consumer on every
+/// message, so this is as small as failover in fair shares allows. Changing it means draining first.
+pub const PARTITIONS: u16 = 64;
+
+/// The streams, each with its family of subjects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Stream {
+    /// What people and channels told us.
+    Inbound,
+    /// What is to be said to people.
+    Outbound,
+    /// What became of what was said.
+    Receipts,
+    /// The lives of sandboxes.
+    Sandbox,
+    /// What could not be handled; kept for people to look at and replay.
+    Dead,
+}
+
+impl Stream {
+    /// Every stream.
+    pub const ALL: [Self; 5] = [
+        Self::Inbound,
+        Self::Outbound,
+        Self::Receipts,
+        Self::Sandbox,
+        Self::Dead,
+    ];
+
+    /// The stream's name on the server.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Inbound => "INBOUND",
+            Self::Outbound => "OUTBOUND",
+            Self::Receipts => "RECEIPTS",
+            Self::Sandbox => "SANDBOX",
+            Self::Dead => "DEAD",
+        }
+    }
+
+    /// The first token of its subjects.
+    pub const fn family(self) -> &'static str {
+        match self {
+            Self::Inbound => "in",
+            Self::Outbound => "out",
+            Self::Receipts => "receipt",
+            Self::Sandbox => "sandbox",
+            Self::Dead => "dead",
+        }
+    }
+}
+
+/// The partition in a stored subject (`in.17.message.usr_…` is 17), if it has one.
+pub fn partition_of_subject(stored: &str) -> Option<u16> {
+    stored
+        .split('.')
+        .nth(1)?
+        .parse()
+        .ok()
+        .filter(|partition| *partition < PARTITIONS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stored_subject_tells_its_partition() {
+        assert_eq!(partition_of_subject("in.17.message.usr_0"), Some(17));
+        assert_eq!(partition_of_subject("in.64.message.usr_0"), None);
+        assert_eq!(partition_of_subject("in.message.usr_0"), None);
+    }
+}
