@@ -1,0 +1,154 @@
+use std::time::Duration;
+
+use async_nats::{Client, ConnectOptions, Event, ServerAddr, jetstream};
+use claw_events::Stream;
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+use crate::Publisher;
+
+/// How long one request to JetStream may take before it is tried again.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Most publishes of one process that wait for their acknowledgement at once.
+const PUBLISHES_IN_FLIGHT: usize = 4_096;
+
+/// Where the bus is and who we are on it.
+#[derive(Debug, Clone)]
+pub struct BusConfig {
+    /// `nats://user:password@host:port`.
+    pub url: SecretString,
+    /// Our user on the server, which is also the name of the service.
+    pub service: &'static str,
+}
+
+/// Why the bus cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum BusError {
+    /// `NATS_URL` is no URL of a NATS server.
+    #[error("NATS_URL must look like nats://user:password@host:port")]
+    Url(#[source] std::io::Error),
+    /// The first connection failed; later ones are made again by themselves.
+    #[error("connecting to NATS (is NATS_URL right, and the server up?)")]
+    Connect(#[source] async_nats::ConnectError),
+    /// A stream or bucket could not be made, read or changed.
+    #[error("{operation} on JetStream")]
+    JetStream {
+        /// What was tried.
+        operation: String,
+        /// Why it failed.
+        #[source]
+        source: async_nats::Error,
+    },
+    /// Another process took over our consumer: this one must stop acting.
+    #[error("another process has taken over {consumer}: run one replica of this service")]
+    TakenOver {
+        /// Whose place was taken.
+        consumer: &'static str,
+    },
+}
+
+impl BusError {
+    pub(crate) fn jetstream(
+        operation: impl Into<String>,
+        source: impl Into<async_nats::Error>,
+    ) -> Self {
+        Self::JetStream {
+            operation: operation.into(),
+            source: source.into(),
+        }
+    }
+}
+
+/// A connection to the bus, made again by itself whenever it breaks. Cheap to clone.
+#[derive(Clone)]
+pub struct Bus {
+    pub(crate) client: Client,
+    pub(crate) jetstream: jetstream::Context,
+    pub(crate) service: &'static str,
+    /// Counts connections made; a change means deliveries in flight may have been lost.
+    pub(crate) connections: watch::Receiver<u64>,
+}
+
+impl Bus {
+    /// Connects. Fails at once when the server is away or refuses us, so that a wrong configuration
+    /// shows at start.
+    pub async fn connect(config: &BusConfig) -> Result<Self, BusError> {
+        let (connected, connections) = watch::channel(0_u64);
+        let server: ServerAddr = config.url.expose_secret().parse().map_err(BusError::Url)?;
+        let client = options(&server)
+            .name(config.service)
+            .custom_inbox_prefix(format!("_INBOX_{}", config.service))
+            .ping_interval(Duration::from_secs(10))
+            .event_callback(move |event| {
+                note(&event, &connected);
+                std::future::ready(())
+            })
+            .connect(server)
+            .await
+            .map_err(BusError::Connect)?;
+        let jetstream = jetstream::context::ContextBuilder::new()
+            .timeout(REQUEST_TIMEOUT)
+            .max_ack_inflight(PUBLISHES_IN_FLIGHT)
+            .build(client.clone());
+        Ok(Self {
+            client,
+            jetstream,
+            service: config.service,
+            connections,
+        })
+    }
+
+    /// A publisher on this connection.
+    pub fn publisher(&self) -> Publisher {
+        Publisher::new(self.client.clone(), self.jetstream.clone())
+    }
+
+    /// Whether JetStream answers on this connection now.
+    pub async fn is_ready(&self) -> bool {
+        self.jetstream.query_account().await.is_ok()
+    }
+
+    pub(crate) async fn stream(
+        &self,
+        stream: Stream,
+    ) -> Result<jetstream::stream::Stream, BusError> {
+        self.jetstream
+            .get_stream(stream.name())
+            .await
+            .map_err(|error| {
+                BusError::jetstream(format!("finding stream {}", stream.name()), error)
+            })
+    }
+
+    /// Sends what is still in the client's buffer.
+    pub async fn flush(&self) {
+        if let Err(error) = self.client.flush().await {
+            warn!(
+                error = &error as &dyn std::error::Error,
+                "the bus could not be flushed"
+            );
+        }
+    }
+}
+
+/// The client takes no user and password from a URL by itself.
+fn options(server: &ServerAddr) -> ConnectOptions {
+    match (server.username(), server.password()) {
+        (Some(user), Some(password)) => {
+            ConnectOptions::with_user_and_password(user.to_owned(), password.to_owned())
+        }
+        _ => ConnectOptions::new(),
+    }
+}
+
+fn note(event: &Event, connected: &watch::Sender<u64>) {
+    if matches!(event, Event::Connected) {
+        connected.send_modify(|count| *count += 1);
+        info!("connected to NATS");
+    } else {
+        // Denied publishes look like time-outs to the caller; the reason appears only here.
+        warn!(event = %event, "NATS: {event}");
+    }
+}

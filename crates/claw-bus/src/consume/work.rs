@@ -1,0 +1,265 @@
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use anyhow::anyhow;
+use async_nats::{HeaderMap, Subject, jetstream};
+use bytes::Bytes;
+use claw_domain::UserId;
+use claw_events::{DeadLetter, DeadReason, Event};
+use futures_util::FutureExt;
+use metrics::counter;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, error, info_span, warn};
+
+use crate::{Attempt, Bus, Handler, HandlerError, Outgoing, dead, headers};
+
+/// How long an event is tried before it goes to `DEAD`. Longer than any outage an operator would
+/// sit out; an event that cannot succeed is for its handler to reject.
+const GIVE_UP_AFTER: Duration = Duration::from_hours(24);
+
+/// First pause before a retry; doubles up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// Longest pause of a retry whose handler names none: also the longest anybody waits on after what
+/// was away has come back.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// How long writing to `DEAD` is tried before the whole event is tried again.
+const DEAD_PATIENCE: Duration = Duration::from_secs(30);
+
+/// One event on its way through a lane.
+pub(super) struct Item {
+    pub(super) user: UserId,
+    pub(super) sequence: u64,
+    pub(super) ticket: Ticket,
+    subject: Subject,
+    headers: Option<HeaderMap>,
+    payload: Bytes,
+}
+
+/// Where to acknowledge an event: changes when the event is handed out again meanwhile.
+#[derive(Clone)]
+pub(super) struct Ticket(Arc<Mutex<Subject>>);
+
+impl Ticket {
+    /// Replaces the place to acknowledge to.
+    pub(super) fn renew(&self, reply: Subject) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = reply;
+    }
+
+    fn reply(&self) -> Subject {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+impl Item {
+    /// Reads what is needed to find the lane. `None` for what JetStream did not send.
+    pub(super) fn of(message: jetstream::Message) -> Option<Self> {
+        let sequence = message.info().ok()?.stream_sequence;
+        let message = message.message;
+        let user = message
+            .subject
+            .rsplit('.')
+            .next()
+            .and_then(|token| token.parse().ok());
+        Some(Self {
+            // Only a person's own token is ever published; what is not one shares a lane of its own.
+            user: user.unwrap_or_else(|| UserId::derived_from("unknown")),
+            sequence,
+            ticket: Ticket(Arc::new(Mutex::new(message.reply?))),
+            subject: message.subject,
+            headers: message.headers,
+            payload: message.payload,
+        })
+    }
+}
+
+/// What became of an item.
+pub(super) enum Outcome {
+    /// Acknowledged: handled, or in `DEAD`.
+    Done,
+    /// To be begun again after the pause, behind what has come since.
+    Deferred(Item, Duration),
+    /// We are stopping: left for whoever takes over.
+    Left,
+}
+
+/// Works on items of one consumer.
+pub(super) struct Worker<H> {
+    pub(super) bus: Bus,
+    pub(super) purpose: &'static str,
+    pub(super) handler: Arc<H>,
+    pub(super) stop: CancellationToken,
+}
+
+enum Verdict {
+    Handled,
+    Deferred(Duration),
+    Left,
+    Dead {
+        reason: DeadReason,
+        error: String,
+        attempts: u32,
+    },
+}
+
+impl<H: Handler> Worker<H> {
+    /// Takes the item to its end.
+    pub(super) async fn work(&self, item: Item) -> Outcome {
+        let span = info_span!(
+            "consume",
+            otel.name = format!("{}.{}", self.bus.service, H::Event::FACT),
+            otel.kind = "consumer",
+            consumer = self.purpose,
+            user.id = %item.user,
+            event.sequence = item.sequence,
+        );
+        headers::continue_trace(&span, item.headers.as_ref());
+        self.decide(item).instrument(span).await
+    }
+
+    async fn decide(&self, item: Item) -> Outcome {
+        let verdict = match serde_json::from_slice::<H::Event>(&item.payload) {
+            Ok(event) => self.try_until_decided(&event, item.sequence).await,
+            Err(error) => Verdict::Dead {
+                reason: DeadReason::Undecodable,
+                // serde's words can quote the input: position and category say enough.
+                error: format!("{:?} error at column {}", error.classify(), error.column()),
+                attempts: 1,
+            },
+        };
+        match verdict {
+            Verdict::Handled => self.acknowledge(&item, "handled").await,
+            Verdict::Deferred(pause) => Outcome::Deferred(item, pause),
+            Verdict::Left => Outcome::Left,
+            Verdict::Dead {
+                reason,
+                error,
+                attempts,
+            } => self.bury(item, reason, error, attempts).await,
+        }
+    }
+
+    async fn try_until_decided(&self, event: &H::Event, sequence: u64) -> Verdict {
+        let give_up_at = Instant::now() + GIVE_UP_AFTER;
+        let mut attempt = Attempt {
+            number: 1,
+            sequence,
+            stop: self.stop.clone(),
+        };
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let (source, wait) = match self.try_once(event, &attempt).await {
+                Ok(()) => return Verdict::Handled,
+                Err(HandlerError::Defer(pause)) => return Verdict::Deferred(pause),
+                Err(HandlerError::Reject { source }) => {
+                    return dead_because(DeadReason::Rejected, &source, &attempt);
+                }
+                Err(HandlerError::Retry { source, after }) => (source, after.unwrap_or(pause)),
+            };
+            if self.stop.is_cancelled() {
+                return Verdict::Left;
+            }
+            if Instant::now() + wait >= give_up_at {
+                return dead_because(DeadReason::Exhausted, &source, &attempt);
+            }
+            self.tell_of_retry(&source, &attempt);
+            if self.stop.run_until_cancelled(sleep(wait)).await.is_none() {
+                return Verdict::Left;
+            }
+            attempt.number += 1;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    async fn try_once(&self, event: &H::Event, attempt: &Attempt) -> Result<(), HandlerError> {
+        // A panic is a bug that the same event would meet again: it must not stop everyone's events.
+        AssertUnwindSafe(self.handler.handle(event, attempt))
+            .catch_unwind()
+            .await
+            .unwrap_or_else(|_panic| Err(HandlerError::reject(anyhow!("the handler panicked"))))
+    }
+
+    fn tell_of_retry(&self, source: &anyhow::Error, attempt: &Attempt) {
+        counter!("claw_events_total", "consumer" => self.purpose, "outcome" => "retried")
+            .increment(1);
+        // Told at attempts 1, 2, 4, 8, …: an outage must not drown the log it should be found in.
+        if attempt.number.is_power_of_two() {
+            warn!(
+                attempt = attempt.number,
+                "{} will try again: {}",
+                self.purpose,
+                dead::chain(source)
+            );
+        }
+    }
+
+    async fn acknowledge(&self, item: &Item, outcome: &'static str) -> Outcome {
+        counter!("claw_events_total", "consumer" => self.purpose, "outcome" => outcome)
+            .increment(1);
+        // Should it get lost, the event comes again and is found to be handled already.
+        if let Err(error) = self
+            .bus
+            .client
+            .publish(item.ticket.reply(), "+ACK".into())
+            .await
+        {
+            warn!(
+                error = &error as &dyn std::error::Error,
+                "an acknowledgement was not sent"
+            );
+        }
+        Outcome::Done
+    }
+
+    /// Moves the event to `DEAD`, and only then out of the way.
+    async fn bury(&self, item: Item, reason: DeadReason, error: String, attempts: u32) -> Outcome {
+        error!(
+            event.sequence = item.sequence,
+            reason = reason.as_str(),
+            attempts,
+            "{} sets an event aside in DEAD: {error}",
+            self.purpose
+        );
+        let letter = DeadLetter {
+            stream: H::Event::STREAM.name().to_owned(),
+            sequence: item.sequence,
+            subject: item.subject.to_string(),
+            consumer: self.purpose.to_owned(),
+            attempts,
+            reason,
+            error,
+        };
+        let dead = Outgoing::dead(&letter, item.user, item.payload.clone());
+        match self
+            .bus
+            .publisher()
+            .store(&dead, Instant::now() + DEAD_PATIENCE)
+            .await
+        {
+            Ok(_) => self.acknowledge(&item, "dead").await,
+            Err(error) => {
+                warn!(
+                    error = &error as &dyn std::error::Error,
+                    "DEAD did not take an event"
+                );
+                Outcome::Deferred(item, LONGEST_PAUSE)
+            }
+        }
+    }
+}
+
+fn dead_because(reason: DeadReason, source: &anyhow::Error, attempt: &Attempt) -> Verdict {
+    Verdict::Dead {
+        reason,
+        error: dead::chain(source),
+        attempts: attempt.number,
+    }
+}

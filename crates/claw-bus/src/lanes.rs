@@ -1,0 +1,74 @@
+use std::{
+    collections::{HashMap, VecDeque, hash_map::Entry},
+    hash::Hash,
+};
+
+/// Who has work, and in which order: one piece of a key at a time, many keys at once.
+///
+/// Holds no more than what was admitted and not yet finished; the bound on that is the consumer's
+/// limit of unacknowledged events.
+pub(crate) struct Lanes<K, W> {
+    /// A key is here while one piece of its work runs; behind it waits the rest.
+    waiting: HashMap<K, VecDeque<W>>,
+}
+
+impl<K: Eq + Hash, W> Lanes<K, W> {
+    pub(crate) fn new() -> Self {
+        Self {
+            waiting: HashMap::new(),
+        }
+    }
+
+    /// Takes new work: gives it back when it may start now, keeps it when its lane is busy.
+    pub(crate) fn admit(&mut self, key: K, work: W) -> Option<W> {
+        match self.waiting.entry(key) {
+            Entry::Vacant(lane) => {
+                lane.insert(VecDeque::new());
+                Some(work)
+            }
+            Entry::Occupied(mut lane) => {
+                lane.get_mut().push_back(work);
+                None
+            }
+        }
+    }
+
+    /// Hears that the running piece of `key` has ended; gives the next one, which may start now.
+    pub(crate) fn finish(&mut self, key: &K) -> Option<W> {
+        let next = self.waiting.get_mut(key).and_then(VecDeque::pop_front);
+        if next.is_none() {
+            self.waiting.remove(key);
+        }
+        next
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_key_works_in_order_and_one_piece_at_a_time() {
+        let mut lanes = Lanes::new();
+
+        assert_eq!(lanes.admit("ada", 1), Some(1));
+        assert_eq!(lanes.admit("ada", 2), None);
+        assert_eq!(lanes.admit("ada", 3), None);
+        assert_eq!(lanes.finish(&"ada"), Some(2));
+        assert_eq!(lanes.finish(&"ada"), Some(3));
+        assert_eq!(lanes.finish(&"ada"), None);
+        assert_eq!(
+            lanes.admit("ada", 4),
+            Some(4),
+            "an idle lane starts at once again"
+        );
+    }
+
+    #[test]
+    fn keys_do_not_wait_for_one_another() {
+        let mut lanes = Lanes::new();
+
+        assert_eq!(lanes.admit("ada", 1), Some(1));
+        assert_eq!(lanes.admit("bob", 2), Some(2));
+    }
+}

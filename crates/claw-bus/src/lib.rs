@@ -1,0 +1,20 @@
+//! Carries the events of `claw-events` over NATS JetStream: publishing that waits for the disk, and
+//! consuming in lanes, one event of a person at a time and many people at once. Owns the definitions
+//! of streams and buckets. Knows no event's meaning, and lets no handler see a NATS message.
+
+mod connect;
+mod consume;
+mod dead;
+mod handler;
+mod headers;
+mod lanes;
+mod publish;
+mod streams;
+mod takeover;
+mod watch;
+
+pub use connect::{Bus, BusConfig, BusError};
+pub use consume::Consumer;
+pub use handler::{Attempt, Handler, HandlerError};
+pub use publish::{Outgoing, PublishError, Publisher, Stored};
+pub use streams::ensure;

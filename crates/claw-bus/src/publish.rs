@@ -1,0 +1,244 @@
+use std::time::Duration;
+
+use async_nats::{
+    Client, HeaderMap,
+    header::{NATS_BATCH_COMMIT, NATS_BATCH_ID, NATS_BATCH_SEQUENCE},
+    jetstream::{self, context::PublishAckFuture, message::PublishMessage},
+};
+use bytes::Bytes;
+use claw_domain::UserId;
+use claw_events::{DeadLetter, Event, Stream, TypingStarted, subject_of};
+use futures_util::{StreamExt, stream};
+use tokio::time::{Instant, sleep, timeout_at};
+use tracing::warn;
+
+use crate::{dead, headers};
+
+/// How long a handler's publish is tried before the handler is told: longer than a restart of the
+/// server takes, so that most restarts pass unnoticed.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// First pause between two tries; doubles up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+
+/// Longest pause between two tries.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// How long one try waits for its acknowledgement. A lost one is found out by trying again under
+/// the same id, so waiting longer only delays.
+const ACK_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Most events of one atomic batch (nats-server's limit).
+const BATCH_LIMIT: usize = 1_000;
+
+/// Publishes of one [`Publisher::publish_all`] that wait for their acknowledgement at once.
+const WINDOW: usize = 64;
+
+/// The event is on the server's disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stored {
+    /// It had been there already.
+    pub duplicate: bool,
+}
+
+/// Why an event is not (known to be) on the server's disk.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// JetStream did not acknowledge in time. It may still have stored the event: publishing it
+    /// again under the same id is safe.
+    #[error("JetStream did not acknowledge {subject_kind} in time")]
+    NotAcknowledged {
+        /// Which kind of event.
+        subject_kind: &'static str,
+        /// The last reason given, if any.
+        #[source]
+        source: Option<jetstream::context::PublishError>,
+    },
+    /// The event cannot be written as JSON.
+    #[error("writing {subject_kind} as JSON")]
+    Encode {
+        /// Which kind of event.
+        subject_kind: &'static str,
+        /// Why not.
+        #[source]
+        source: serde_json::Error,
+    },
+}
+
+/// An event ready to be sent, whatever its type.
+#[derive(Debug, Clone)]
+pub struct Outgoing {
+    kind: &'static str,
+    subject: String,
+    headers: HeaderMap,
+    payload: Bytes,
+}
+
+impl Outgoing {
+    /// Prepares an event. The current span's trace goes with it.
+    pub fn new<E: Event>(event: &E) -> Result<Self, PublishError> {
+        let payload = serde_json::to_vec(event).map_err(|source| PublishError::Encode {
+            subject_kind: E::FACT,
+            source,
+        })?;
+        Ok(Self {
+            kind: E::FACT,
+            subject: subject_of(event),
+            headers: headers::of_event(event),
+            payload: payload.into(),
+        })
+    }
+
+    /// Prepares what could not be handled for `DEAD`.
+    pub fn dead(letter: &DeadLetter, user: UserId, payload: Bytes) -> Self {
+        Self {
+            kind: "dead",
+            subject: format!("{}.{}.{user}", Stream::Dead.family(), letter.consumer),
+            headers: dead::headers_of(letter),
+            payload,
+        }
+    }
+}
+
+/// Puts events on the bus and waits until they are on disk. Cheap to clone.
+#[derive(Clone)]
+pub struct Publisher {
+    client: Client,
+    jetstream: jetstream::Context,
+}
+
+impl Publisher {
+    pub(crate) const fn new(client: Client, jetstream: jetstream::Context) -> Self {
+        Self { client, jetstream }
+    }
+
+    /// Publishes one event, trying again under the same id for up to 30 s.
+    pub async fn publish<E: Event>(&self, event: &E) -> Result<Stored, PublishError> {
+        self.store(&Outgoing::new(event)?, Instant::now() + PATIENCE)
+            .await
+    }
+
+    /// Publishes events in this order, each stored before this returns; as one atomic batch when
+    /// there are several and the server takes it (one write to disk instead of many). All must
+    /// belong to the same stream. Fails when not everything is known to be stored after `patience`.
+    pub async fn publish_all(
+        &self,
+        events: &[Outgoing],
+        patience: Duration,
+    ) -> Result<(), PublishError> {
+        let deadline = Instant::now() + patience;
+        for batch in events.chunks(BATCH_LIMIT) {
+            // Refused as a whole when it holds a repetition, or when too many batches are under way.
+            if batch.len() == 1 || !self.store_atomically(batch, deadline).await {
+                self.store_each(batch, deadline).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends a signal that is worthless a second later: not stored, not waited for.
+    pub async fn signal(&self, signal: &TypingStarted) {
+        let Ok(payload) = serde_json::to_vec(signal) else {
+            return;
+        };
+        if let Err(error) = self.client.publish(signal.subject(), payload.into()).await {
+            warn!(
+                error = &error as &dyn std::error::Error,
+                "a typing signal was not sent"
+            );
+        }
+    }
+
+    pub(crate) async fn store(
+        &self,
+        event: &Outgoing,
+        deadline: Instant,
+    ) -> Result<Stored, PublishError> {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let reason = match self.try_store(event, deadline).await {
+                Ok(stored) => return Ok(stored),
+                Err(reason) => reason,
+            };
+            if Instant::now() + pause >= deadline {
+                return Err(PublishError::NotAcknowledged {
+                    subject_kind: event.kind,
+                    source: reason,
+                });
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    async fn try_store(
+        &self,
+        event: &Outgoing,
+        deadline: Instant,
+    ) -> Result<Stored, Option<jetstream::context::PublishError>> {
+        let patience = deadline.min(Instant::now() + ACK_TIMEOUT);
+        let acknowledged = async { self.send(event, event.headers.clone()).await?.await };
+        match timeout_at(patience, acknowledged).await {
+            Ok(Ok(ack)) => Ok(Stored {
+                duplicate: ack.duplicate,
+            }),
+            Ok(Err(error)) => Err(Some(error)),
+            Err(_elapsed) => Err(None),
+        }
+    }
+
+    async fn send(
+        &self,
+        event: &Outgoing,
+        headers: HeaderMap,
+    ) -> Result<PublishAckFuture, jetstream::context::PublishError> {
+        let message = PublishMessage::build()
+            .payload(event.payload.clone())
+            .headers(headers);
+        self.jetstream
+            .send_publish(event.subject.clone(), message)
+            .await
+    }
+
+    /// Whether the server took all of `batch` at once.
+    async fn store_atomically(&self, batch: &[Outgoing], deadline: Instant) -> bool {
+        let id = self.client.new_inbox();
+        let id = id.rsplit('.').next().unwrap_or(&id);
+        let sent_and_committed = async {
+            let mut last = None;
+            for (index, event) in batch.iter().enumerate() {
+                let is_last = index + 1 == batch.len();
+                let headers = batch_headers(event, id, index + 1, is_last);
+                // Only the last one is acknowledged; waiting for the others would take for ever.
+                last = Some(self.send(event, headers).await?);
+            }
+            match last {
+                Some(acknowledged) => acknowledged.await.map(|_| ()),
+                None => Ok(()),
+            }
+        };
+        let patience = deadline.min(Instant::now() + ACK_TIMEOUT);
+        matches!(timeout_at(patience, sent_and_committed).await, Ok(Ok(())))
+    }
+
+    /// Stores one by one, in order on the wire, several waiting for the disk at once.
+    async fn store_each(&self, batch: &[Outgoing], deadline: Instant) -> Result<(), PublishError> {
+        let mut stored = stream::iter(batch)
+            .map(|event| self.store(event, deadline))
+            .buffered(WINDOW);
+        while let Some(outcome) = stored.next().await {
+            outcome?;
+        }
+        Ok(())
+    }
+}
+
+fn batch_headers(event: &Outgoing, id: &str, number: usize, is_last: bool) -> HeaderMap {
+    let mut headers = event.headers.clone();
+    headers.insert(NATS_BATCH_ID, id);
+    headers.insert(NATS_BATCH_SEQUENCE, number.to_string().as_str());
+    if is_last {
+        headers.insert(NATS_BATCH_COMMIT, "1");
+    }
+    headers
+}

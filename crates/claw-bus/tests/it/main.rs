@@ -1,0 +1,6 @@
+//! The bus on a real NATS server.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod consuming;
+mod publishing;
+mod world;

@@ -1,0 +1,80 @@
+use std::time::Duration;
+
+use claw_bus::{Outgoing, PublishError};
+use claw_events::Stream;
+
+use crate::world::{World, connect, request};
+
+async fn stored(world: &World) -> u64 {
+    let client = world.admin().await;
+    let jetstream = async_nats::jetstream::new(client);
+    jetstream
+        .get_stream(Stream::Sandbox.name())
+        .await
+        .unwrap()
+        .cached_info()
+        .state
+        .messages
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_fact_published_twice_is_stored_once() {
+    let world = World::new().await;
+    let publisher = world.gateway.publisher();
+
+    let first = publisher.publish(&request(1, 0)).await.unwrap();
+    let second = publisher.publish(&request(1, 0)).await.unwrap();
+
+    assert!(!first.duplicate && second.duplicate);
+    assert_eq!(stored(&world).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_holds_a_repetition_is_stored_without_it() {
+    let world = World::new().await;
+    let publisher = world.gateway.publisher();
+    publisher.publish(&request(1, 1)).await.unwrap();
+    let batch: Vec<_> = (0..3)
+        .map(|n| Outgoing::new(&request(1, n)).unwrap())
+        .collect();
+
+    publisher
+        .publish_all(&batch, Duration::from_secs(5))
+        .await
+        .unwrap();
+
+    assert_eq!(stored(&world).await, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_absent_server_is_an_error_in_time_and_a_retry_after_its_return_stores_once() {
+    let mut world = World::new().await;
+    let publisher = world.gateway.publisher();
+    let batch = vec![Outgoing::new(&request(1, 0)).unwrap()];
+    world.nats.kill().await.unwrap();
+
+    let refused = publisher
+        .publish_all(&batch, Duration::from_millis(300))
+        .await;
+    world.nats.start_again().await.unwrap();
+    let taken = publisher.publish_all(&batch, Duration::from_secs(15)).await;
+
+    assert!(matches!(refused, Err(PublishError::NotAcknowledged { .. })));
+    assert!(taken.is_ok());
+    assert_eq!(stored(&world).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_may_not_publish_what_is_not_its_own() {
+    let world = World::new().await;
+    let outbound = connect(&world.nats, "outbound").await;
+    let foreign = vec![Outgoing::new(&request(1, 0)).unwrap()];
+
+    let refused = outbound
+        .publisher()
+        .publish_all(&foreign, Duration::from_millis(300))
+        .await;
+
+    assert!(refused.is_err());
+    assert_eq!(stored(&world).await, 0);
+}

@@ -1,0 +1,89 @@
+use std::{path::PathBuf, process::Stdio};
+
+use anyhow::{Context, Result};
+use claw_runtime::http::HttpTimeouts;
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+
+use crate::{
+    eventually,
+    tools::{free_port, tool},
+};
+
+/// The password of every user of a test server.
+const PASSWORD: &str = "test";
+
+/// A NATS server of the test's own, run from the repository's `nats.conf`. Killed when dropped.
+pub struct TestNats {
+    directory: TempDir,
+    port: u16,
+    monitor_port: u16,
+    server: Option<Child>,
+}
+
+impl TestNats {
+    /// Starts a server on free ports and waits until JetStream answers.
+    pub async fn start() -> Result<Self> {
+        let mut nats = Self {
+            directory: tempfile::tempdir()?,
+            port: free_port()?,
+            monitor_port: free_port()?,
+            server: None,
+        };
+        nats.start_again().await?;
+        Ok(nats)
+    }
+
+    /// Where `user` (`ingress`, `gateway`, …, or `admin`) connects, password included.
+    pub fn url(&self, user: &str) -> String {
+        format!("nats://{user}:{PASSWORD}@127.0.0.1:{}", self.port)
+    }
+
+    /// Kills the server as a power cut would: nothing is flushed.
+    pub async fn kill(&mut self) -> Result<()> {
+        if let Some(mut server) = self.server.take() {
+            server.kill().await?;
+        }
+        Ok(())
+    }
+
+    /// Starts the server again on the same ports and files.
+    pub async fn start_again(&mut self) -> Result<()> {
+        self.kill().await?;
+        let mut command = Command::new(tool("CLAWKAKA_NATS_SERVER")?);
+        command
+            .arg("--config")
+            .arg(configuration_file())
+            .env("NATS_LISTEN", format!("127.0.0.1:{}", self.port))
+            .env("NATS_MONITOR", format!("127.0.0.1:{}", self.monitor_port))
+            .env("NATS_STORE_DIR", self.directory.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true);
+        for user in ["ADMIN", "INGRESS", "GATEWAY", "PROVISIONER", "OUTBOUND"] {
+            command.env(format!("NATS_{user}_PASSWORD"), PASSWORD);
+        }
+        self.server = Some(command.spawn().context("starting nats-server")?);
+        let health = format!(
+            "http://127.0.0.1:{}/healthz?js-enabled-only=true",
+            self.monitor_port
+        );
+        eventually("the NATS server answers its health check", || {
+            answers(&health)
+        })
+        .await;
+        Ok(())
+    }
+}
+
+fn configuration_file() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../nats.conf")
+}
+
+async fn answers(url: &str) -> bool {
+    claw_runtime::http::client(HttpTimeouts::default())
+        .get(url)
+        .send()
+        .await
+        .is_ok_and(|response| response.status().is_success())
+}
