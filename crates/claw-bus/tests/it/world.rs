@@ -65,12 +65,15 @@ pub fn failure(start: u32) -> SandboxFailed {
     }
 }
 
+/// What a recorder answers.
+pub type Answer = fn(&SandboxRequested, &Attempt) -> Result<(), HandlerError>;
+
 /// Notes what it is given, and answers as it is told.
 #[derive(Clone, Default)]
 pub struct Recorder {
     pub seen: Arc<Mutex<Vec<(UserId, u32)>>>,
     pub gate: Option<Arc<Notify>>,
-    pub answer: Option<fn(&SandboxRequested, &Attempt) -> Result<(), HandlerError>>,
+    pub answer: Option<Answer>,
 }
 
 impl Recorder {
