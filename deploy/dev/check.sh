@@ -1,0 +1,117 @@
+# shellcheck shell=bash
+# The checks and tests, the same for people and for CI. Sourced by ./dev.
+#
+# Every step is run even if an earlier one failed, so that one run tells everything; only a broken build ends it.
+
+FAILED_STEPS=()
+# What needs Docker or the whole machine; --quick leaves it out.
+HEAVY_TESTS='(package(e2e) | package(claw-docker)) & kind(test)'
+
+command_test() {
+  local quick=
+  case "${1:-}" in "") ;; --quick) quick=yes ;; *) die "test knows --quick only" ;; esac
+  settings_load
+  if [ -n "$quick" ]; then install_base lint; else install_base lint docker; fi
+  if [ -z "$quick" ]; then
+    sandboxes_note
+    sandboxes_up
+    sandbox_image_begin
+  fi
+  install_cargo_tools
+  check_style
+  check_step "build" cargo build --locked --workspace --all-targets
+  case " ${FAILED_STEPS[*]} " in *" build "*) check_verdict ;; esac
+  if [ -n "$quick" ]; then test_quick; else test_all; fi
+  check_verdict
+}
+
+command_check() {
+  settings_load
+  install_base lint
+  install_cargo_tools
+  check_style
+  check_documentation
+  check_dependencies
+  check_verdict
+}
+
+test_quick() {
+  test_environment debug
+  check_step "tests without Docker" cargo nextest run --locked --workspace --profile "$(test_profile)" -E "not ($HEAVY_TESTS)"
+}
+
+test_all() {
+  check_step "documentation tests" cargo test --locked --doc --workspace
+  check_documentation
+  check_dependencies
+  step "waiting for the sandbox image" sandbox_image_await
+  check_step "the sandbox image's own tests" sandbox_image_test
+  test_environment debug
+  # Last, so that its summary is the last word.
+  check_step "tests" cargo nextest run --locked --workspace --profile "$(test_profile)"
+  test_slowest
+}
+
+check_style() {
+  check_step "format" cargo fmt --all --check
+  check_step "clippy" cargo clippy --locked --workspace --all-targets -- -D warnings
+  check_step "shell scripts" shellcheck -x "$ROOT/dev" "$ROOT/.ci/run" "$ROOT"/deploy/dev/*.sh
+  check_step "spelling" "$TYPOS"
+  check_step "nats.conf" check_nats_conf
+  check_step "Caddyfile" check_caddyfile
+}
+
+check_documentation() {
+  RUSTDOCFLAGS="-D warnings" check_step "documentation" cargo doc --locked --workspace --no-deps --document-private-items
+}
+
+check_dependencies() {
+  check_step "licences, bans, sources" cargo deny --locked --log-level error check bans licenses sources
+  check_step "unused dependencies" cargo machete
+}
+
+check_nats_conf() { with_variables "$NATS_VARIABLES" "$NATS_SERVER" -t -c "$ROOT/nats.conf"; }
+
+check_caddyfile() {
+  "$CADDY" fmt --diff "$ROOT/Caddyfile" >/dev/null &&
+    with_variables "$CADDY_VARIABLES" "$CADDY" validate --config "$ROOT/Caddyfile" --adapter caddyfile
+}
+
+check_step() {
+  step "$@" && return 0
+  FAILED_STEPS+=("$1")
+  say "FAILED: $1"
+}
+
+# Says what took long and what failed, and ends with the matching status.
+check_verdict() {
+  say_step_times
+  if [ "${#FAILED_STEPS[@]}" -eq 0 ]; then
+    say "all checks passed"
+    exit 0
+  fi
+  printf '  failed: %s\n' "${FAILED_STEPS[@]}"
+  exit 1
+}
+
+# How tests find the servers they start, the programs they run, and the engine.
+test_environment() {
+  export CLAWKAKA_NATS_SERVER="$NATS_SERVER" CLAWKAKA_CADDY="$CADDY"
+  export CLAWKAKA_PG_BIN="$PG_BIN" CLAWKAKA_PG_USER="$PG_USER"
+  export CLAWKAKA_BIN_DIR="$TARGET/$1"
+  export OPENCLAW_SANDBOX_IMAGE SANDBOX_NETWORK SANDBOX_HOST_ADDRESS
+}
+
+test_profile() {
+  if [ "${CI:-}" = true ]; then echo ci; else echo default; fi
+}
+
+# The ten slowest tests, from the report the ci profile writes.
+test_slowest() {
+  local report
+  report="$TARGET/nextest/$(test_profile)/junit.xml"
+  [ -e "$report" ] || return 0
+  printf '\nlongest tests\n'
+  sed -n 's/.*<testcase name="\([^"]*\)" classname="\([^"]*\)".* time="\([^"]*\)".*/\3 \2 \1/p' "$report" |
+    sort -rn | head -n 10 | sed 's/^\([0-9.]*\) /  \1s /'
+}

@@ -1,0 +1,68 @@
+# shellcheck shell=bash
+# Our own programs: built, given their variables, started in order. Sourced by ./dev.
+# shellcheck disable=SC2034,SC2153  # variables reach the programs through their names
+
+COMMON_VARIABLES="LOG_FORMAT RUST_LOG OTEL_EXPORTER_OTLP_ENDPOINT SHUTDOWN_GRACE_SECONDS"
+PROVISIONER_VARIABLES="DATABASE_URL CLAWKAKA_MASTER_KEY SANDBOX_RUNTIME SANDBOX_EXTERNAL_URL SANDBOX_EXTERNAL_TOKEN
+  OPENCLAW_SANDBOX_IMAGE OPENCLAW_MODEL OPENROUTER_PROVISIONING_KEY OPENROUTER_BASE_URL SANDBOX_OPENROUTER_BASE_URL
+  PORT_RANGE_START PORT_RANGE_END SANDBOX_CAP SANDBOX_KEY_LIMIT_USD SANDBOX_KEY_LIMIT_RESET SANDBOX_NETWORK
+  SANDBOX_HOST_ADDRESS SANDBOX_HEARTBEAT_EVERY DOCKER_HOST"
+# The sandboxes' first start is the provisioner's own affair: no service waits for one.
+SERVICE_READY_SECONDS=30
+
+services_build() {
+  cargo build --workspace --bins --manifest-path "$ROOT/Cargo.toml"
+}
+
+# Streams, buckets and tables, made or brought up to date. Both commands may run any number of times.
+services_prepare() {
+  local NATS_URL
+  NATS_URL=$(nats_url admin)
+  with_variables "NATS_URL $COMMON_VARIABLES" "$TARGET/debug/claw-bus" ensure &&
+    with_variables "DATABASE_URL $COMMON_VARIABLES" "$TARGET/debug/claw-store" migrate
+}
+
+simulators_up() {
+  if [ -z "$META_ELSEWHERE" ]; then
+    program_start sim-meta "$SIM_META_LISTEN" "SIM_META_LISTEN SIM_META_WEBHOOK_URL WHATSAPP_APP_SECRET
+      WHATSAPP_ACCESS_TOKEN WHATSAPP_SENDER_PHONE_NUMBER_ID WHATSAPP_VERIFICATION_TOKEN"
+  fi
+  if [ -z "$OPENROUTER_ELSEWHERE" ]; then
+    program_start sim-openrouter "${SIM_OPENROUTER_LISTEN%%,*}" "SIM_OPENROUTER_LISTEN OPENROUTER_PROVISIONING_KEY"
+  fi
+  if [ "$SANDBOX_RUNTIME" = external ] && [ -z "$OPENCLAW_ELSEWHERE" ]; then
+    program_start sim-openclaw "$SIM_OPENCLAW_LISTEN" "SIM_OPENCLAW_LISTEN SANDBOX_EXTERNAL_TOKEN"
+  fi
+}
+
+# A simulator is ready when its port takes connections.
+program_start() {
+  port_must_be_free "$1" "$2"
+  process_start "$1" "LOG_FORMAT RUST_LOG $3" "$TARGET/debug/$1"
+  process_listens "$1" "$2" "$READY_SECONDS"
+}
+
+# All four are started before any is waited for.
+services_up() {
+  service_start ingress "$PORT" "PORT LISTEN_HOST WHATSAPP_VERIFICATION_TOKEN WHATSAPP_APP_SECRET WHATSAPP_SENDER_PHONE_NUMBER_ID"
+  service_start provisioner "$PROVISIONER_HEALTH_PORT" "$PROVISIONER_VARIABLES"
+  service_start gateway "$GATEWAY_HEALTH_PORT" "DATABASE_URL CLAWKAKA_MASTER_KEY"
+  service_start outbound "$OUTBOUND_HEALTH_PORT" "DATABASE_URL WHATSAPP_ACCESS_TOKEN WHATSAPP_SENDER_PHONE_NUMBER_ID WHATSAPP_API_BASE_URL"
+  local name
+  for name in ingress provisioner gateway outbound; do
+    process_ready "$name" "http://127.0.0.1:$(service_port "$name")/readyz" "$SERVICE_READY_SECONDS"
+  done
+}
+
+service_start() {
+  local name=$1 HEALTH_PORT=$2 NATS_URL
+  NATS_URL=$(nats_url "$name")
+  port_must_be_free "$name" "127.0.0.1:$HEALTH_PORT"
+  process_start "$name" "NATS_URL HEALTH_PORT $COMMON_VARIABLES $3" "$TARGET/debug/$name"
+}
+
+service_port() {
+  local port="${1^^}_HEALTH_PORT"
+  if [ "$1" = ingress ]; then port=PORT; fi
+  printf '%s' "${!port}"
+}

@@ -1,0 +1,120 @@
+# shellcheck shell=bash
+# Where things are and which values the processes get. Sourced by ./dev.
+#
+# The caller's environment wins over everything here. What is random is made once and kept in .run/env,
+# readable by its owner only. Nothing is exported at large: each process is given the names it needs.
+# shellcheck disable=SC2034  # most of these are read through their names, by process.sh and services.sh
+
+CLAWKAKA_CACHE="${CLAWKAKA_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/clawkaka}"
+STATE="${CLAWKAKA_STATE:-$ROOT/.run}"
+LOGS="$STATE/log"
+PIDS="$STATE/pid"
+SECRETS="$STATE/env"
+
+# CI clones afresh for every run: a target directory of its own keeps the dependencies built.
+if [ "${CI:-}" = true ]; then
+  export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$CLAWKAKA_CACHE/target}"
+fi
+TARGET="${CARGO_TARGET_DIR:-$ROOT/target}"
+
+# `setting NAME value`: the value stands unless the caller has one.
+setting() {
+  if [ -z "${!1:-}" ]; then declare -g "$1=$2"; fi
+}
+
+settings_load() {
+  umask 022
+  mkdir -p "$LOGS" "$PIDS"
+  settings_note_what_is_elsewhere
+  secrets_load
+  settings_of_infrastructure
+  settings_of_simulators
+  settings_of_services
+}
+
+# What the caller points elsewhere is neither started nor stopped here.
+settings_note_what_is_elsewhere() {
+  setting SANDBOX_RUNTIME docker
+  case "$SANDBOX_RUNTIME" in docker | external) ;; *) die "SANDBOX_RUNTIME is docker or external, not $SANDBOX_RUNTIME" ;; esac
+  POSTGRES_ELSEWHERE=${DATABASE_URL:+yes} NATS_ELSEWHERE=${NATS_URL:+yes}
+  META_ELSEWHERE=${WHATSAPP_API_BASE_URL:+yes} OPENROUTER_ELSEWHERE=${OPENROUTER_BASE_URL:+yes}
+  OPENCLAW_ELSEWHERE=${SANDBOX_EXTERNAL_URL:+yes}
+}
+
+settings_of_infrastructure() {
+  setting POSTGRES_PORT 5468
+  setting DATABASE_URL "postgres://clawkaka:$POSTGRES_PASSWORD@127.0.0.1:$POSTGRES_PORT/clawkaka"
+  setting NATS_LISTEN 127.0.0.1:4222
+  setting NATS_MONITOR 127.0.0.1:8222
+  setting NATS_STORE_DIR "$STATE/nats"
+  setting CADDY_LISTEN 127.0.0.1:8080
+  setting CADDY_BIND "${CADDY_LISTEN%:*}"
+  setting CADDY_ADMIN off
+  setting API_SITE "http://:${CADDY_LISTEN##*:}"
+  setting CONSOLE_SITE "http://console.localhost:${CADDY_LISTEN##*:}"
+  XDG_DATA_HOME="$STATE/caddy" XDG_CONFIG_HOME="$STATE/caddy"
+}
+
+# A sandbox reaches this host at the bridge's address only, so that is where the model simulator listens for it.
+settings_of_simulators() {
+  local model_host=127.0.0.1
+  if [ "$SANDBOX_RUNTIME" = docker ]; then model_host=$SANDBOX_HOST_ADDRESS; fi
+  setting SIM_META_LISTEN 127.0.0.1:18081
+  setting SIM_META_WEBHOOK_URL "http://$CADDY_LISTEN/whatsapp/webhook"
+  setting SIM_OPENROUTER_LISTEN "$model_host:18080"
+  setting SIM_OPENCLAW_LISTEN 127.0.0.1:18789
+  setting WHATSAPP_API_BASE_URL "http://$SIM_META_LISTEN/v24.0"
+  if [ -z "$OPENROUTER_ELSEWHERE" ] && [ "$SANDBOX_RUNTIME" = docker ]; then
+    setting SANDBOX_OPENROUTER_BASE_URL http://host.docker.internal:18080/api/v1
+  fi
+  setting OPENROUTER_BASE_URL "http://${SIM_OPENROUTER_LISTEN%%,*}/api/v1"
+  if [ "$SANDBOX_RUNTIME" = external ]; then
+    setting SANDBOX_EXTERNAL_URL "ws://$SIM_OPENCLAW_LISTEN/{sandbox}"
+  fi
+}
+
+settings_of_services() {
+  setting LOG_FORMAT human
+  setting RUST_LOG info
+  setting PORT 3001
+  setting LISTEN_HOST 127.0.0.1
+  setting PROVISIONER_HEALTH_PORT 3102
+  setting GATEWAY_HEALTH_PORT 3103
+  setting OUTBOUND_HEALTH_PORT 3104
+  setting INGRESS_FROM "to 127.0.0.1:$PORT"
+  setting WHATSAPP_SENDER_PHONE_NUMBER_ID 106540352242922
+  setting OPENCLAW_SANDBOX_IMAGE "$SANDBOX_IMAGE"
+  setting OPENCLAW_MODEL openrouter/auto
+}
+
+# `secrets_load` reads .run/env and adds what is missing there.
+secrets_load() {
+  local name value user
+  [ -e "$SECRETS" ] || (umask 077 && : >"$SECRETS")
+  while IFS='=' read -r name value; do
+    if [ -n "$name" ]; then setting "$name" "$value"; fi
+  done <"$SECRETS"
+  for user in ADMIN INGRESS GATEWAY PROVISIONER OUTBOUND; do secret "NATS_${user}_PASSWORD" "n$(random_hex 16)"; done
+  secret POSTGRES_PASSWORD "p$(random_hex 16)"
+  secret CLAWKAKA_MASTER_KEY "dev1:$(random_hex 32)"
+  secret WHATSAPP_VERIFICATION_TOKEN "verify-$(random_hex 8)"
+  secret WHATSAPP_APP_SECRET "$(random_hex 16)"
+  secret WHATSAPP_ACCESS_TOKEN "sim-$(random_hex 16)"
+  secret OPENROUTER_PROVISIONING_KEY "sk-or-v1-sim-$(random_hex 16)"
+  secret SANDBOX_EXTERNAL_TOKEN "$(random_hex 16)"
+}
+
+# Makes a secret that neither the caller nor .run/env has. The caller's own are never written down.
+secret() {
+  if [ -n "${!1:-}" ]; then return 0; fi
+  declare -g "$1=$2"
+  printf '%s=%s\n' "$1" "$2" >>"$SECRETS"
+}
+
+random_hex() { od -An -N"$1" -tx1 /dev/urandom | tr -d ' \n'; }
+
+# The bus as one of its users sees it; what the caller gave is used as it is.
+nats_url() {
+  local password="NATS_${1^^}_PASSWORD"
+  if [ -n "$NATS_ELSEWHERE" ]; then printf '%s' "$NATS_URL"; else printf 'nats://%s:%s@%s' "$1" "${!password}" "$NATS_LISTEN"; fi
+}
