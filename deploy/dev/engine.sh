@@ -1,0 +1,195 @@
+# shellcheck shell=bash
+# The Docker engine and the sandboxes' network on a development or CI machine. Sourced, never run.
+#
+#   engine_up            a working engine, reused or started; exports DOCKER_HOST
+#   engine_down          stops the engine if engine_up of this checkout started it
+#   engine_network_up    the sandboxes' bridge, isolated from one another
+#   engine_firewall_up   what a sandbox may reach; safe to repeat
+#   engine_network_down  removes bridge and rules (sandboxes must be gone)
+#
+# The engine we start is one for the machine, whatever checkout asks: its socket is in /run, its
+# images in the cache directory, so that a fresh clone finds everything built. Nothing of the
+# distribution's own engine (/var/lib/docker, /run/docker.sock) is touched.
+#
+# Settings, each from the environment: STATE (this checkout's run directory), CLAWKAKA_CACHE,
+# SANDBOX_NETWORK, SANDBOX_HOST_PORTS.
+
+ENGINE_STATE="${STATE:-$PWD/.run}/docker"
+ENGINE_CACHE="${CLAWKAKA_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/clawkaka}"
+# Short on purpose: a Unix socket's path may have 107 bytes, and containerd adds its own below this.
+ENGINE_RUN=/run/clawkaka/docker
+ENGINE_START_TENTHS=300
+
+SANDBOX_NETWORK="${SANDBOX_NETWORK:-clawkaka}"
+SANDBOX_BRIDGE=clawbr0
+SANDBOX_SUBNET=172.30.0.0/16
+SANDBOX_HOST_ADDRESS=172.30.0.1
+# The host's TCP ports a sandbox may connect to: the model simulator's, and nothing else.
+SANDBOX_HOST_PORTS="${SANDBOX_HOST_PORTS:-18080}"
+# What is not the internet: this host's other networks, neighbours, cloud metadata, multicast.
+SANDBOX_FORBIDDEN="0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.168.0.0/16 198.18.0.0/15 224.0.0.0/4 240.0.0.0/4"
+
+# Makes `docker` work, or says why it cannot. Afterwards DOCKER_HOST names the engine and
+# $STATE/docker/docker.sock leads to it when it is ours.
+engine_up() {
+  local ours="unix://$ENGINE_RUN/docker.sock"
+  if [ -n "${DOCKER_HOST:-}" ] && engine_answers; then return 0; fi
+  if DOCKER_HOST=$ours engine_answers; then engine_use "$ours"; return 0; fi
+  if env -u DOCKER_HOST docker info >/dev/null 2>&1; then unset DOCKER_HOST; return 0; fi
+  engine_start || return
+  engine_use "$ours"
+}
+
+# Stops the engine if this checkout started it, and forgets it otherwise.
+engine_down() {
+  local pid
+  pid=$(cat "$ENGINE_STATE/started" 2>/dev/null || true)
+  rm -f "$ENGINE_STATE/started" "$ENGINE_STATE/docker.sock"
+  if engine_is_ours "$pid"; then engine_stop_pid "$pid"; fi
+}
+
+# True when a daemon answers at DOCKER_HOST.
+engine_answers() { docker info >/dev/null 2>&1; }
+
+engine_use() {
+  export DOCKER_HOST="$1"
+  mkdir -p "$ENGINE_STATE"
+  ln -sfn "${1#unix://}" "$ENGINE_STATE/docker.sock"
+}
+
+engine_start() {
+  local pid
+  command -v dockerd >/dev/null || { echo "engine: dockerd is not installed" >&2; return 1; }
+  engine_clear_stale_pid || return
+  mkdir -p "$ENGINE_STATE" "$ENGINE_CACHE/docker-lib"
+  engine_root mkdir -p "$ENGINE_RUN"
+  engine_root setsid dockerd \
+    --data-root "$ENGINE_CACHE/docker-lib" --exec-root "$ENGINE_RUN/exec" \
+    --pidfile "$ENGINE_RUN/pid" --host "unix://$ENGINE_RUN/docker.sock" \
+    --group "$(id -gn)" --mtu "$(engine_uplink_mtu)" \
+    >"$ENGINE_STATE/dockerd.log" 2>&1 </dev/null &
+  for _ in $(seq "$ENGINE_START_TENTHS"); do
+    if DOCKER_HOST="unix://$ENGINE_RUN/docker.sock" engine_answers; then
+      pid=$(cat "$ENGINE_RUN/pid")
+      echo "$pid" >"$ENGINE_STATE/started"
+      return 0
+    fi
+    sleep 0.1
+  done
+  echo "engine: dockerd did not start, see $ENGINE_STATE/dockerd.log" >&2
+  tail -n 3 "$ENGINE_STATE/dockerd.log" >&2
+  return 1
+}
+
+# What a killed dockerd leaves behind keeps the next one from starting: it refuses when its pidfile names
+# any living process, even an unrelated one, and waits for a containerd that is dead but not yet reaped.
+# One of ours that lives but no longer answers would hold the data root.
+engine_clear_stale_pid() {
+  local file pid
+  for file in "$ENGINE_RUN/pid" "$ENGINE_RUN/exec/containerd/containerd.pid"; do
+    pid=$(engine_root cat "$file" 2>/dev/null || true)
+    if engine_is_ours "$pid"; then engine_stop_pid "$pid" || return; fi
+    engine_root rm -f "$file"
+  done
+  engine_root rm -f "$ENGINE_RUN/docker.sock"
+}
+
+# True when the process lives and is the dockerd, or its containerd, that keeps its state where ours does.
+engine_is_ours() {
+  engine_is_alive "$1" && { tr '\0' ' ' <"/proc/$1/cmdline"; } 2>/dev/null | grep -q -- "$ENGINE_RUN/exec"
+}
+
+# True when there is such a process and it is more than an unreaped entry.
+engine_is_alive() {
+  [ -n "$1" ] && grep -qs '^State:[[:space:]]*[^ZX]' "/proc/$1/status"
+}
+
+engine_stop_pid() {
+  engine_root kill "$1" 2>/dev/null || true
+  for _ in $(seq "$ENGINE_START_TENTHS"); do
+    engine_is_alive "$1" || return 0
+    sleep 0.1
+  done
+  echo "engine: process $1 does not stop" >&2
+  return 1
+}
+
+# Makes the sandboxes' network: no traffic between sandboxes, packets no larger than the uplink's.
+engine_network_up() {
+  docker network inspect "$SANDBOX_NETWORK" >/dev/null 2>&1 && return 0
+  docker network create --driver bridge \
+    --subnet "$SANDBOX_SUBNET" --gateway "$SANDBOX_HOST_ADDRESS" \
+    -o com.docker.network.bridge.name="$SANDBOX_BRIDGE" \
+    -o com.docker.network.bridge.enable_icc=false \
+    -o com.docker.network.driver.mtu="$(engine_uplink_mtu)" \
+    --label clawkaka=network "$SANDBOX_NETWORK" >/dev/null
+}
+
+engine_network_down() {
+  engine_firewall_down
+  docker network rm "$SANDBOX_NETWORK" >/dev/null 2>&1 || true
+  # A bridge can outlive an engine that was killed.
+  if ! docker network inspect "$SANDBOX_NETWORK" >/dev/null 2>&1 && ip link show "$SANDBOX_BRIDGE" >/dev/null 2>&1; then
+    engine_root ip link del "$SANDBOX_BRIDGE" || true
+  fi
+}
+
+# From a sandbox: on this host only SANDBOX_HOST_PORTS of the bridge's address; beyond it only the
+# internet and the host's resolver (Docker's embedded DNS asks it on the sandbox's behalf).
+# Each chain is replaced as a whole, so no moment exists without rules.
+engine_firewall_up() {
+  engine_firewall_rules | engine_root iptables-restore --noflush || {
+    echo "engine: cannot set the sandboxes' firewall rules (root and iptables are needed)" >&2
+    return 1
+  }
+  engine_jump INPUT CLAW-IN
+  engine_jump DOCKER-USER CLAW-OUT
+}
+
+engine_firewall_down() {
+  local parent chain
+  while read -r parent chain; do
+    while engine_root iptables -D "$parent" -i "$SANDBOX_BRIDGE" -j "$chain" 2>/dev/null; do :; done
+    engine_root iptables -F "$chain" 2>/dev/null || true
+    engine_root iptables -X "$chain" 2>/dev/null || true
+  done <<<$'INPUT CLAW-IN\nDOCKER-USER CLAW-OUT'
+}
+
+# The two chains in the words of iptables-restore.
+engine_firewall_rules() {
+  local port range resolver
+  printf '*filter\n:CLAW-IN - [0:0]\n:CLAW-OUT - [0:0]\n'
+  printf -- '-A CLAW-IN -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n'
+  for port in $SANDBOX_HOST_PORTS; do
+    printf -- '-A CLAW-IN -d %s/32 -p tcp --dport %s -j ACCEPT\n' "$SANDBOX_HOST_ADDRESS" "$port"
+  done
+  printf -- '-A CLAW-IN -j REJECT\n'
+  printf -- '-A CLAW-OUT -m conntrack --ctstate RELATED,ESTABLISHED -j RETURN\n'
+  for resolver in $(engine_resolvers); do
+    printf -- '-A CLAW-OUT -d %s/32 -p udp --dport 53 -j RETURN\n' "$resolver"
+    printf -- '-A CLAW-OUT -d %s/32 -p tcp --dport 53 -j RETURN\n' "$resolver"
+  done
+  for range in $SANDBOX_FORBIDDEN; do
+    printf -- '-A CLAW-OUT -d %s -j REJECT\n' "$range"
+  done
+  printf 'COMMIT\n'
+}
+
+engine_jump() {
+  engine_root iptables -C "$1" -i "$SANDBOX_BRIDGE" -j "$2" 2>/dev/null ||
+    engine_root iptables -I "$1" 1 -i "$SANDBOX_BRIDGE" -j "$2"
+}
+
+engine_resolvers() {
+  awk '$1 == "nameserver" && $2 ~ /^[0-9.]+$/ && $2 !~ /^127\./ { print $2 }' /etc/resolv.conf
+}
+
+engine_uplink_mtu() {
+  local device
+  device=$(ip -4 route show default | awk '{ for (i = 1; i < NF; i++) if ($i == "dev") { print $(i + 1); exit } }')
+  cat "/sys/class/net/${device:-none}/mtu" 2>/dev/null || echo 1500
+}
+
+engine_root() {
+  if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo -n "$@"; fi
+}

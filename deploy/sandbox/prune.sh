@@ -1,0 +1,19 @@
+#!/bin/sh
+# Removes from an installed OpenClaw what a headless assistant on Linux never reads: sources of
+# maps and types, other systems' binaries, documentation, the web interface, browser and desktop
+# control (both switched off in our configuration). About 250 MB of 650.
+#
+# docs/reference/templates stays: the agent's first turn reads from it.
+#
+# Usage: prune.sh NODE_MODULES
+set -eu
+modules=$1
+openclaw=$modules/openclaw
+
+find "$modules" -type f \( -name '*.map' -o -name '*.d.ts' -o -name '*.d.mts' -o -name '*.d.cts' \
+  -o -name '*.tsbuildinfo' -o -iname 'CHANGELOG*' \) -delete
+find "$modules" -type d \( -path '*/prebuilds/darwin-*' -o -path '*/prebuilds/win32-*' -o -name musl_x64 \) \
+  -prune -exec rm -rf {} +
+find "$openclaw/docs" -type f ! -path '*/reference/templates/*' -delete
+find "$openclaw/docs" -type d -empty -delete
+rm -rf "$openclaw/dist/control-ui/assets" "$modules/@trycua" "$modules/playwright-core"

@@ -1,0 +1,18 @@
+//! Holds the conversations with the assistants: messages in, replies out.
+
+use claw_runtime::{Env, lifecycle, telemetry};
+use gateway::{App, Config};
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let telemetry = telemetry::start("gateway")?;
+    let result = run().await;
+    telemetry.flush();
+    result
+}
+
+async fn run() -> anyhow::Result<()> {
+    let config = Config::read(&Env::of_process())?;
+    let app = App::build(config).await?;
+    app.run_until_stopped(lifecycle::stop_signal()).await
+}

@@ -1,0 +1,197 @@
+use claw_domain::{Interactive, Location, MediaKind, MessageContent, Sensitive};
+use claw_events::MessageReceived;
+
+use crate::words::Notice;
+
+/// What to do with something a person sent.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Plan {
+    /// Put this to the assistant.
+    Ask(Sensitive<String>),
+    /// Answer with a line of our own.
+    Say(Notice),
+    /// Write it down; it wants no answer.
+    Keep,
+    /// The real message may follow under the same id: answer only if it does not.
+    AwaitTheReal,
+}
+
+/// Decides by the content alone. Nothing ends in silence but what a person would not expect an
+/// answer to: a reaction, a retraction, news about the account, talk in a group.
+pub(crate) fn plan(message: &MessageReceived) -> Plan {
+    if message.group.is_some() {
+        // The answer would go to the person's own chat, where nobody asked.
+        return Plan::Keep;
+    }
+    match &message.content {
+        MessageContent::Text(text) | MessageContent::Button { text, .. } => ask(text.expose()),
+        MessageContent::Interactive(tap) => plan_tap(tap),
+        MessageContent::Location(place) => ask(&describe(place)),
+        MessageContent::Media(media) => Plan::Say(cannot_read(media.kind)),
+        MessageContent::Contacts(_) => Plan::Say(Notice::CannotRead("contact cards")),
+        MessageContent::Order(_) => Plan::Say(Notice::CannotRead("orders")),
+        MessageContent::Edit { .. } => Plan::Say(Notice::CannotSeeEdits),
+        MessageContent::RequestWelcome => Plan::Say(Notice::Welcome),
+        MessageContent::Unsupported(_) if message.content.is_placeholder() => Plan::AwaitTheReal,
+        MessageContent::Unsupported(_) | MessageContent::Unknown { .. } => {
+            Plan::Say(Notice::CannotRead("this kind of message"))
+        }
+        MessageContent::Reaction(_) | MessageContent::System(_) | MessageContent::Revoke { .. } => {
+            Plan::Keep
+        }
+    }
+}
+
+fn plan_tap(tap: &Interactive) -> Plan {
+    match tap {
+        Interactive::ButtonReply { title, .. } | Interactive::ListReply { title, .. } => {
+            ask(title.expose())
+        }
+        Interactive::CallPermission { .. } => Plan::Keep,
+        Interactive::Flow(_) | Interactive::Unknown(_) => Plan::Say(Notice::CannotRead("forms")),
+    }
+}
+
+fn ask(text: &str) -> Plan {
+    let text = text.trim();
+    if text.is_empty() {
+        Plan::Say(Notice::CannotRead("empty messages"))
+    } else {
+        Plan::Ask(text.into())
+    }
+}
+
+fn describe(place: &Location) -> String {
+    let named: Vec<&str> = [&place.name, &place.address]
+        .into_iter()
+        .flatten()
+        .map(|part| part.expose().as_str())
+        .collect();
+    let (latitude, longitude) = (place.latitude.expose(), place.longitude.expose());
+    let at = format!("{latitude}, {longitude}");
+    if named.is_empty() {
+        format!("I am here: {at}")
+    } else {
+        format!("Location: {} ({at})", named.join(", "))
+    }
+}
+
+fn cannot_read(kind: MediaKind) -> Notice {
+    Notice::CannotRead(match kind {
+        MediaKind::Image => "pictures",
+        MediaKind::Video => "videos",
+        MediaKind::Document => "documents",
+        MediaKind::Sticker => "stickers",
+        MediaKind::Audio => "audio files",
+        MediaKind::Voice => "voice notes",
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use claw_domain::{Address, Media, PhoneNumber, Reaction, Unsupported, Wamid};
+    use serde_json::json;
+
+    use super::*;
+
+    fn message(content: MessageContent) -> MessageReceived {
+        let address = Address::Phone(PhoneNumber::try_from("15551234567").unwrap());
+        let wamid = Wamid::new("wamid.A");
+        MessageReceived {
+            id: MessageReceived::id_for(&wamid, &content),
+            user: address.user(),
+            address,
+            wa_user_id: None,
+            name: None,
+            wamid,
+            sent_at: DateTime::UNIX_EPOCH,
+            content,
+            context: None,
+            referral: None,
+            group: None,
+        }
+    }
+
+    #[test]
+    fn words_and_taps_go_to_the_assistant() {
+        let tap = Interactive::ButtonReply {
+            id: "1".into(),
+            title: "Yes, please".into(),
+        };
+
+        assert_eq!(
+            plan(&message(MessageContent::Text(" hi \n".into()))),
+            Plan::Ask("hi".into())
+        );
+        assert_eq!(
+            plan(&message(MessageContent::Interactive(tap))),
+            Plan::Ask("Yes, please".into())
+        );
+    }
+
+    #[test]
+    fn a_place_is_put_into_words() {
+        let place = Location {
+            latitude: Sensitive::new(52.5),
+            longitude: Sensitive::new(13.4),
+            name: Some("Café Kotti".into()),
+            address: None,
+        };
+
+        assert_eq!(
+            plan(&message(MessageContent::Location(place))),
+            Plan::Ask("Location: Café Kotti (52.5, 13.4)".into())
+        );
+    }
+
+    #[test]
+    fn what_we_cannot_read_yet_gets_an_honest_line() {
+        let voice = Media {
+            kind: MediaKind::Voice,
+            id: Some("1".into()),
+            mime_type: None,
+            caption: None,
+            filename: None,
+            sha256: None,
+            error_code: None,
+        };
+        let new_kind = MessageContent::Unknown {
+            kind: "hologram".into(),
+            raw: Sensitive::new(json!({})),
+        };
+
+        for content in [MessageContent::Media(voice), new_kind] {
+            assert!(matches!(
+                plan(&message(content)),
+                Plan::Say(Notice::CannotRead(_))
+            ));
+        }
+    }
+
+    #[test]
+    fn what_wants_no_answer_gets_none() {
+        let reaction = MessageContent::Reaction(Reaction {
+            message: Wamid::new("wamid.B"),
+            emoji: Some("👍".into()),
+        });
+        let mut in_a_group = message(MessageContent::Text("hi all".into()));
+        in_a_group.group = Some("g".into());
+
+        assert_eq!(plan(&message(reaction)), Plan::Keep);
+        assert_eq!(plan(&in_a_group), Plan::Keep);
+    }
+
+    #[test]
+    fn a_placeholder_waits_for_the_real_message() {
+        let ghost = Unsupported {
+            code: Some(131_060),
+            kind: None,
+        };
+
+        assert_eq!(
+            plan(&message(MessageContent::Unsupported(ghost))),
+            Plan::AwaitTheReal
+        );
+    }
+}

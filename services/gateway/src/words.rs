@@ -1,0 +1,164 @@
+use claw_agent::RunFailure;
+use claw_domain::{MessageId, ReplyId, ReplySource, Sensitive};
+use claw_store::NewReply;
+
+/// What we say in our own name, as opposed to the assistant's. A closed set, so that no error text
+/// of anyone else's ever reaches a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Notice {
+    /// The chat was opened; nothing was asked yet.
+    Welcome,
+    /// The assistant is being made for the first time.
+    SettingUp,
+    /// The assistant exists but does not answer at this moment.
+    WakingUp,
+    /// Every place is taken.
+    NoRoom,
+    /// The assistant could not be made; it is tried again.
+    SetupTrouble,
+    /// This kind of thing cannot be read yet.
+    CannotRead(&'static str),
+    /// A changed message does not reach us in a form to act on.
+    CannotSeeEdits,
+    /// A message that WhatsApp could not hand over.
+    PleaseResend,
+    /// The model does not know us any more, or is not there: for the operator to mend.
+    ModelUnavailable,
+    /// The spending limit is reached.
+    LimitReached,
+    /// The model is overloaded or too slow.
+    ModelBusy,
+    /// The answer was cut off and will not come.
+    LostThread,
+}
+
+impl Notice {
+    /// The name in metrics.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Welcome => "welcome",
+            Self::SettingUp => "setting_up",
+            Self::WakingUp => "waking_up",
+            Self::NoRoom => "no_room",
+            Self::SetupTrouble => "setup_trouble",
+            Self::CannotRead(_) => "cannot_read",
+            Self::CannotSeeEdits => "cannot_see_edits",
+            Self::PleaseResend => "please_resend",
+            Self::ModelUnavailable => "model_unavailable",
+            Self::LimitReached => "limit_reached",
+            Self::ModelBusy => "model_busy",
+            Self::LostThread => "lost_thread",
+        }
+    }
+
+    fn text(self) -> String {
+        match self {
+            Self::Welcome => {
+                "Hi! I'm your personal assistant. Write me anything: what you ate, what you \
+                 spent, what to remind you of."
+                    .into()
+            }
+            Self::SettingUp => {
+                "Hi! I'm setting up your personal assistant, which takes about a minute. \
+                 Your message is safe, and the answer comes right here."
+                    .into()
+            }
+            Self::WakingUp => {
+                "One moment, I'm just starting up again. Your message is safe.".into()
+            }
+            Self::NoRoom => {
+                "Thanks for writing! All places are taken right now. You're on the list, your \
+                 message is kept, and I'll answer here as soon as there is room."
+                    .into()
+            }
+            Self::SetupTrouble => {
+                "I hit a snag setting up your assistant. I keep trying, and your message \
+                 is kept."
+                    .into()
+            }
+            Self::CannotRead(what) => {
+                format!("I can't read {what} yet. Tell me in words and I'll take it from there.")
+            }
+            Self::CannotSeeEdits => {
+                "I can't see edited messages yet. Please send the new version as a \
+                 message of its own."
+                    .into()
+            }
+            Self::PleaseResend => {
+                "WhatsApp couldn't hand me your last message. Please send it again.".into()
+            }
+            Self::ModelUnavailable => {
+                "I can't think right now: the AI service doesn't accept me. The \
+                 operator has been told. Please try again later."
+                    .into()
+            }
+            Self::LimitReached => {
+                "I've reached my spending limit for now, so I can't answer until it \
+                 resets. Everything you've noted is safe."
+                    .into()
+            }
+            Self::ModelBusy => {
+                "The AI service is overloaded right now. Please ask me again in a few \
+                 minutes."
+                    .into()
+            }
+            Self::LostThread => {
+                "Sorry, I lost my thread on your last message. Please send it again.".into()
+            }
+        }
+    }
+
+    /// The reply that says this because of `cause`: the same cause and notice make the same reply,
+    /// so it is said once however often it is decided.
+    pub(crate) fn because_of(self, cause: MessageId) -> NewReply {
+        NewReply {
+            id: ReplyId::derived_from(&format!("notice:{}:{cause}", self.name())),
+            text: Sensitive::new(self.text()),
+            source: ReplySource::Notice,
+            run_id: None,
+        }
+    }
+}
+
+/// What to say about a failed run. A used-up limit reads differently from a provider that is down.
+pub(crate) const fn notice_of_failure(failure: RunFailure) -> Notice {
+    match failure {
+        RunFailure::Billing => Notice::LimitReached,
+        RunFailure::Auth | RunFailure::ModelNotFound => Notice::ModelUnavailable,
+        RunFailure::RateLimit | RunFailure::ServerError | RunFailure::Timeout => Notice::ModelBusy,
+        RunFailure::Other => Notice::LostThread,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_notice_for_the_same_message_is_one_reply() {
+        let cause = MessageId::derived_from("wamid.A");
+        let other = MessageId::derived_from("wamid.B");
+
+        assert_eq!(
+            Notice::SettingUp.because_of(cause).id,
+            Notice::SettingUp.because_of(cause).id
+        );
+        assert_ne!(
+            Notice::SettingUp.because_of(cause).id,
+            Notice::SettingUp.because_of(other).id
+        );
+        assert_ne!(
+            Notice::SettingUp.because_of(cause).id,
+            Notice::NoRoom.because_of(cause).id
+        );
+    }
+
+    #[test]
+    fn a_used_up_limit_reads_differently_from_a_provider_that_is_down() {
+        assert_eq!(notice_of_failure(RunFailure::Billing), Notice::LimitReached);
+        assert_eq!(
+            notice_of_failure(RunFailure::ServerError),
+            Notice::ModelBusy
+        );
+    }
+}
