@@ -223,9 +223,11 @@ impl Publisher {
 
     /// Stores one by one, in order on the wire, several waiting for the disk at once.
     async fn store_each(&self, batch: &[Outgoing], deadline: Instant) -> Result<(), PublishError> {
-        let mut stored = stream::iter(batch)
+        let tries: Vec<_> = batch
+            .iter()
             .map(|event| self.store(event, deadline))
-            .buffered(WINDOW);
+            .collect();
+        let mut stored = stream::iter(tries).buffered(WINDOW);
         while let Some(outcome) = stored.next().await {
             outcome?;
         }

@@ -1,7 +1,9 @@
-use std::{path::PathBuf, process::Stdio};
+use std::{fmt::Write, path::PathBuf, process::Stdio};
 
 use anyhow::{Context, Result};
+use async_nats::{ConnectOptions, jetstream};
 use claw_runtime::http::HttpTimeouts;
+use futures_util::TryStreamExt;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
@@ -37,6 +39,30 @@ impl TestNats {
     /// Where `user` (`ingress`, `gateway`, …, or `admin`) connects, password included.
     pub fn url(&self, user: &str) -> String {
         format!("nats://{user}:{PASSWORD}@127.0.0.1:{}", self.port)
+    }
+
+    /// Everything stored in all streams as text: a line `subject …`, the headers, the payload.
+    pub async fn dump(&self) -> Result<String> {
+        let client = ConnectOptions::with_user_and_password("admin".into(), PASSWORD.into())
+            .connect(format!("127.0.0.1:{}", self.port))
+            .await?;
+        let jetstream = jetstream::new(client);
+        let mut text = String::new();
+        let mut names = jetstream.stream_names();
+        while let Some(name) = names.try_next().await? {
+            let stream = jetstream.get_stream(name).await?;
+            let state = &stream.cached_info().state;
+            for sequence in state.first_sequence..=state.last_sequence {
+                // A bucket keeps only the newest revision of a key.
+                let Ok(message) = stream.get_raw_message(sequence).await else {
+                    continue;
+                };
+                let payload = String::from_utf8_lossy(&message.payload);
+                let headers = &message.headers;
+                writeln!(text, "subject {}\n{headers:?}\n{payload}", message.subject)?;
+            }
+        }
+        Ok(text)
     }
 
     /// Kills the server as a power cut would: nothing is flushed.

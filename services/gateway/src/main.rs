@@ -3,7 +3,7 @@
 use claw_runtime::{Env, lifecycle, telemetry};
 use gateway::{App, Config};
 
-#[tokio::main]
+#[tokio::main(worker_threads = 2)]
 async fn main() -> anyhow::Result<()> {
     let telemetry = telemetry::start("gateway")?;
     let result = run().await;

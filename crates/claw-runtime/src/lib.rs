@@ -1,0 +1,18 @@
+//! What every process needs and nothing a process is for: settings from the environment, logs, traces
+//! and metrics, tasks that end together, health endpoints, an HTTP client, a clock. Knows none of the
+//! product's words.
+
+pub mod clock;
+mod env;
+pub mod health;
+pub mod http;
+pub mod lifecycle;
+mod metrics;
+mod otlp;
+pub mod telemetry;
+
+pub use clock::{Clock, FixedClock, SystemClock};
+pub use env::{Env, EnvError};
+pub use health::Health;
+pub use http::HttpTimeouts;
+pub use lifecycle::Lifecycle;

@@ -1,0 +1,11 @@
+//! Real servers for tests, each with its own directory and ports, gone when the test ends: NATS and
+//! Postgres as `./dev` installs them. A dev-dependency only.
+
+mod eventually;
+mod nats;
+mod postgres;
+mod tools;
+
+pub use eventually::eventually;
+pub use nats::TestNats;
+pub use postgres::TestPostgres;

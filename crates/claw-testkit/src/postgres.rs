@@ -1,0 +1,237 @@
+use std::{
+    ffi::OsStr,
+    fs::{self, File},
+    os::unix::fs::{MetadataExt, chown},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, Result, ensure};
+use tempfile::TempDir;
+
+use crate::tools::{free_port, tool};
+
+/// The role that owns everything on the test server.
+const ROLE: &str = "clawkaka";
+/// Longest a server takes to answer, crash recovery included.
+const START_LIMIT_SECONDS: &str = "20";
+/// Another process may take a free port before the server does.
+const PORT_ATTEMPTS: u32 = 3;
+
+/// A Postgres server with one empty database, on loopback and for this test alone; it may be killed
+/// and started again without disturbing others. Gone with its files when dropped.
+pub struct TestPostgres {
+    programs: Programs,
+    directory: TempDir,
+    port: u16,
+}
+
+impl TestPostgres {
+    /// Makes a data directory and starts a server on it: about half a second.
+    ///
+    /// `CLAWKAKA_PG_BIN` holds the directory of Postgres' programs. Postgres refuses to run as root,
+    /// so under root it runs as the user named in `CLAWKAKA_PG_USER`.
+    pub async fn start() -> Result<Self> {
+        let programs = Programs::find()?;
+        let directory = tempfile::tempdir().context("making a directory")?;
+        programs.hand_over(directory.path())?;
+        let mut server = Self {
+            programs,
+            directory,
+            port: 0,
+        };
+        server.initialise().await?;
+        let mut attempt = 1;
+        loop {
+            server.port = free_port()?;
+            match server.start_again().await {
+                Ok(()) => return Ok(server),
+                Err(error) if attempt == PORT_ATTEMPTS => return Err(error),
+                Err(_) => attempt += 1,
+            }
+        }
+    }
+
+    /// The database's URL. It holds no secret: the server trusts loopback.
+    pub fn url(&self) -> String {
+        format!("postgres://{ROLE}@127.0.0.1:{}/postgres", self.port)
+    }
+
+    /// Ends the server at once, as a crash would: no farewell to clients, recovery at the next start.
+    pub async fn stop(&self) -> Result<()> {
+        self.run(self.stopping()).await.context("pg_ctl stop")
+    }
+
+    /// Starts the stopped server again, on the same files and port, and waits until it answers.
+    pub async fn start_again(&self) -> Result<()> {
+        let options = format!(
+            "-c listen_addresses=127.0.0.1 -c port={} -c unix_socket_directories=",
+            self.port
+        );
+        let mut start = self.programs.command("pg_ctl");
+        start
+            .args([
+                "start",
+                "--wait",
+                "--timeout",
+                START_LIMIT_SECONDS,
+                "--pgdata",
+            ])
+            .arg(self.data());
+        start.arg("--options").arg(options);
+        self.run(start).await.context("pg_ctl start")
+    }
+
+    /// Every table's rows as text.
+    pub async fn dump(&self) -> Result<String> {
+        let mut dump = self.programs.command("pg_dump");
+        dump.args(["--data-only", "--inserts", "--dbname"])
+            .arg(self.url());
+        let output = tokio::process::Command::from(dump).output().await?;
+        ensure!(output.status.success(), "pg_dump: {}", output.status);
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    async fn initialise(&self) -> Result<()> {
+        let mut initdb = self.programs.command("initdb");
+        initdb
+            .arg("--pgdata")
+            .arg(self.data())
+            .args(["--username", ROLE, "--auth=trust"]);
+        initdb.args([
+            "--locale=C.UTF-8",
+            "--encoding=UTF8",
+            "--no-sync",
+            "--no-instructions",
+        ]);
+        self.run(initdb).await.context("initdb")
+    }
+
+    fn stopping(&self) -> Command {
+        let mut stop = self.programs.command("pg_ctl");
+        stop.args(["stop", "--mode=immediate", "--pgdata"])
+            .arg(self.data());
+        stop
+    }
+
+    /// Runs a program to its end. The server it may leave behind writes into the same log.
+    async fn run(&self, mut command: Command) -> Result<()> {
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.log_path())?;
+        command
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log);
+        let status = tokio::process::Command::from(command).status().await?;
+        ensure!(
+            status.success(),
+            "{status}:\n{}",
+            fs::read_to_string(self.log_path())?
+        );
+        Ok(())
+    }
+
+    fn data(&self) -> PathBuf {
+        self.directory.path().join("data")
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.directory.path().join("log")
+    }
+}
+
+impl Drop for TestPostgres {
+    fn drop(&mut self) {
+        if self.data().join("postmaster.pid").exists() {
+            // A drop cannot fail, and a server that will not stop loses its files in a moment.
+            let _ = self
+                .stopping()
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status();
+        }
+    }
+}
+
+/// Postgres' own programs, run as a user that Postgres accepts.
+struct Programs {
+    directory: PathBuf,
+    /// Who runs them, when we are root.
+    instead_of_root: Option<Account>,
+}
+
+struct Account {
+    user: u32,
+    group: u32,
+}
+
+impl Programs {
+    fn find() -> Result<Self> {
+        let directory = tool("CLAWKAKA_PG_BIN")?;
+        let we_are_root = fs::metadata("/proc/self")
+            .context("reading /proc/self")?
+            .uid()
+            == 0;
+        let instead_of_root = if we_are_root {
+            Some(Account::named(tool("CLAWKAKA_PG_USER")?.as_os_str())?)
+        } else {
+            None
+        };
+        Ok(Self {
+            directory,
+            instead_of_root,
+        })
+    }
+
+    /// Makes `path` the property of whoever runs the programs.
+    fn hand_over(&self, path: &Path) -> Result<()> {
+        match &self.instead_of_root {
+            Some(account) => chown(path, Some(account.user), Some(account.group)).context("chown"),
+            None => Ok(()),
+        }
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let path = self.directory.join(program);
+        let mut command = match &self.instead_of_root {
+            Some(account) => {
+                let mut setpriv = Command::new("setpriv");
+                setpriv.arg(format!("--reuid={}", account.user));
+                setpriv.arg(format!("--regid={}", account.group));
+                setpriv.arg("--clear-groups").arg(path);
+                setpriv
+            }
+            None => Command::new(path),
+        };
+        // A variable such as PGPORT or PGOPTIONS of the caller would reach the wrong server.
+        command
+            .env_clear()
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+            .env("LC_ALL", "C.UTF-8");
+        command.current_dir("/");
+        command
+    }
+}
+
+impl Account {
+    fn named(name: &OsStr) -> Result<Self> {
+        Ok(Self {
+            user: id("-u", name)?,
+            group: id("-g", name)?,
+        })
+    }
+}
+
+fn id(which: &str, name: &OsStr) -> Result<u32> {
+    let output = Command::new("id")
+        .arg(which)
+        .arg(name)
+        .output()
+        .context("running id")?;
+    String::from_utf8_lossy(&output.stdout)
+        .trim()
+        .parse()
+        .with_context(|| format!("CLAWKAKA_PG_USER names no account: {}", name.display()))
+}

@@ -1,0 +1,66 @@
+use std::{net::SocketAddr, time::Duration};
+
+use claw_runtime::{Env, EnvError, health, lifecycle};
+use claw_whatsapp::signature::AppSecrets;
+use secrecy::SecretString;
+
+/// What ingress is told at its start.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where webhooks, health and metrics are served: `LISTEN_HOST` and `PORT`.
+    pub listen: SocketAddr,
+    /// The bus: `NATS_URL`.
+    pub nats_url: SecretString,
+    /// What proves that a webhook is Meta's: `WHATSAPP_APP_SECRET`, several during a rotation.
+    pub app_secrets: AppSecrets,
+    /// What Meta shows when it sets up the webhook: `WHATSAPP_VERIFICATION_TOKEN`.
+    pub verification_token: SecretString,
+    /// Meta's id of our number: `WHATSAPP_SENDER_PHONE_NUMBER_ID`. What came to others is not ours.
+    pub phone_number_id: String,
+    /// How long requests under way may take once we are told to stop: `SHUTDOWN_GRACE_SECONDS`.
+    pub grace: Duration,
+}
+
+impl Config {
+    /// Reads all of it, or says everything that is missing or wrong.
+    pub fn read(env: &Env) -> Result<Self, EnvError> {
+        let listen = health::address(env, "PORT", 3001);
+        let nats_url = env.secret("NATS_URL");
+        let app_secrets = env.secret("WHATSAPP_APP_SECRET").and_then(|list| {
+            AppSecrets::parse(&list).map_err(|error| env.invalid("WHATSAPP_APP_SECRET", error))
+        });
+        let verification_token = env.secret("WHATSAPP_VERIFICATION_TOKEN");
+        let phone_number_id = env.required("WHATSAPP_SENDER_PHONE_NUMBER_ID");
+        let grace = lifecycle::grace(env);
+        Ok(Self {
+            listen: listen?,
+            nats_url: nats_url?,
+            app_secrets: app_secrets?,
+            verification_token: verification_token?,
+            phone_number_id: phone_number_id?,
+            grace: grace?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_missing_is_said_at_once() {
+        let env = Env::from_pairs([("WHATSAPP_APP_SECRET", ","), ("PORT", "door")]);
+
+        let error = Config::read(&env).unwrap_err().to_string();
+
+        for name in [
+            "PORT is not a u16",
+            "NATS_URL is not set",
+            "WHATSAPP_APP_SECRET no app secret given",
+            "WHATSAPP_VERIFICATION_TOKEN is not set",
+            "WHATSAPP_SENDER_PHONE_NUMBER_ID is not set",
+        ] {
+            assert!(error.contains(name), "{name} in {error}");
+        }
+    }
+}

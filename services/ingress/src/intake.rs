@@ -1,0 +1,262 @@
+use chrono::{DateTime, Utc};
+use claw_domain::{Address, Sensitive, UserId};
+use claw_events::{DeliveryReported, MessageReceived, ReportedError};
+use claw_whatsapp::webhook::{
+    AccountError, InboundMessage, Item, Lack, Notification, OtherField, Status,
+};
+use serde_json::Value;
+
+/// What one webhook body means for us.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Intake {
+    /// For the bus, in the order Meta gave.
+    pub facts: Vec<Fact>,
+    /// Set aside for people, with what it lacks.
+    pub unattributable: Vec<(Lack, Sensitive<Value>)>,
+    /// For the operator.
+    pub news: Vec<News>,
+    /// How many items were for a number that is not ours. Whoever runs that number under the same
+    /// Meta app gets them by their own webhook.
+    pub for_others: usize,
+}
+
+/// One thing to publish.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Fact {
+    Message(Box<MessageReceived>),
+    Status(Box<DeliveryReported>),
+}
+
+/// Something the operator may want to know.
+#[derive(Debug, PartialEq)]
+pub(crate) enum News {
+    AccountError(AccountError),
+    Other(OtherField),
+}
+
+impl Intake {
+    /// Sorts what Meta tells the number `ours`. `now` stands in where Meta left out the time.
+    pub(crate) fn of(notification: Notification, ours: &str, now: DateTime<Utc>) -> Self {
+        let mut intake = Self::default();
+        for item in notification.items {
+            if is_for_another(&item, ours) {
+                intake.for_others += 1;
+            } else {
+                intake.add(item, now);
+            }
+        }
+        intake
+    }
+
+    fn add(&mut self, item: Item, now: DateTime<Utc>) {
+        match item {
+            Item::Message(message) => {
+                self.facts
+                    .push(Fact::Message(Box::new(received(*message, now))));
+            }
+            Item::Status(status) => {
+                self.facts
+                    .push(Fact::Status(Box::new(reported(*status, now))));
+            }
+            Item::AccountError(error) => self.news.push(News::AccountError(error)),
+            Item::Other(field) => self.news.push(News::Other(field)),
+            Item::Unattributable(item) => self.unattributable.push((item.lack, item.raw)),
+        }
+    }
+}
+
+/// What names no number is taken as ours: Meta signed it for us, and a lost message is the worse error.
+fn is_for_another(item: &Item, ours: &str) -> bool {
+    let number = match item {
+        Item::Message(message) => &message.phone_number_id,
+        Item::Status(status) => &status.phone_number_id,
+        Item::AccountError(error) => &error.phone_number_id,
+        Item::Unattributable(item) => &item.phone_number_id,
+        Item::Other(_) => &None,
+    };
+    number.as_deref().is_some_and(|number| number != ours)
+}
+
+fn received(message: InboundMessage, now: DateTime<Utc>) -> MessageReceived {
+    MessageReceived {
+        id: MessageReceived::id_for(&message.wamid, &message.content),
+        user: message.address.user(),
+        address: message.address,
+        wa_user_id: message.wa_user_id,
+        name: message.name,
+        wamid: message.wamid,
+        sent_at: message.sent_at.unwrap_or(now),
+        content: message.content,
+        context: message.context,
+        referral: message.referral,
+        group: message.group,
+    }
+}
+
+fn reported(status: Status, now: DateTime<Utc>) -> DeliveryReported {
+    DeliveryReported {
+        user: person_of(&status),
+        delivery: status.delivery(),
+        wamid: status.wamid,
+        state: status.state,
+        status: status.status,
+        at: status.at.unwrap_or(now),
+        error: status.errors.into_iter().next().map(|error| ReportedError {
+            code: error.code,
+            title: error.title,
+        }),
+    }
+}
+
+/// Whom the status is about. Failed ones may name nobody; every event needs a person, so those get one
+/// made from the message's id: all reports about one message stay in order, and `outbound` finds the
+/// delivery by its ids, not by this person.
+fn person_of(status: &Status) -> UserId {
+    status.recipient.as_ref().map_or_else(
+        || UserId::derived_from(&format!("wa-status:{}", status.wamid.as_str())),
+        Address::user,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use claw_domain::DeliveryState;
+    use claw_whatsapp::webhook::parse;
+    use serde_json::json;
+
+    use super::*;
+
+    const OURS: &str = "1055";
+
+    #[test]
+    fn messages_and_statuses_become_facts_in_metas_order() {
+        let intake = taken_in(&[
+            (
+                OURS,
+                json!({"messages": [text("wamid.A", "15550000001"), text("wamid.B", "15550000001")]}),
+            ),
+            (
+                OURS,
+                json!({"statuses": [{"id": "wamid.C", "status": "read", "recipient_id": "15550000001"}]}),
+            ),
+        ]);
+
+        let wamids: Vec<&str> = intake.facts.iter().map(wamid_of).collect();
+        assert_eq!(wamids, ["wamid.A", "wamid.B", "wamid.C"]);
+        assert_eq!(people_of(&intake), [user("+15550000001"); 3]);
+    }
+
+    #[test]
+    fn what_came_to_another_number_is_left_alone() {
+        let intake = taken_in(&[
+            (
+                "2000",
+                json!({"messages": [text("wamid.A", "15550000001")]}),
+            ),
+            (OURS, json!({"messages": [text("wamid.B", "15550000001")]})),
+        ]);
+
+        assert_eq!(intake.for_others, 1);
+        assert_eq!(intake.facts.len(), 1);
+    }
+
+    #[test]
+    fn a_message_that_names_no_number_of_ours_is_still_taken() {
+        let body = json!({"object": "whatsapp_business_account", "entry": [{"changes": [
+            {"field": "messages", "value": {"messages": [text("wamid.A", "15550000001")]}},
+        ]}]});
+
+        let intake = Intake::of(parse(body.to_string().as_bytes()).unwrap(), OURS, now());
+
+        assert_eq!((intake.facts.len(), intake.for_others), (1, 0));
+    }
+
+    #[test]
+    fn a_status_for_nobody_gets_a_person_of_its_own() {
+        let failed = json!({"statuses": [{"id": "wamid.A", "status": "failed", "errors": [{"code": 131_026}]}]});
+
+        let intake = taken_in(&[(OURS, failed)]);
+
+        assert_eq!(people_of(&intake), [user("wa-status:wamid.A")]);
+        assert!(matches!(
+            &intake.facts[0],
+            Fact::Status(report) if report.state == Some(DeliveryState::Failed)
+                && report.error.as_ref().is_some_and(|error| error.code == 131_026)
+        ));
+    }
+
+    #[test]
+    fn what_has_no_time_arrived_now() {
+        let intake = taken_in(&[(OURS, json!({"messages": [text("wamid.A", "15550000001")]}))]);
+
+        assert!(matches!(&intake.facts[0], Fact::Message(message) if message.sent_at == now()));
+    }
+
+    #[test]
+    fn a_message_of_nobody_is_set_aside_and_the_rest_goes_on() {
+        let nobody = json!({"id": "wamid.A", "type": "text", "text": {"body": "hi"}});
+
+        let intake = taken_in(&[(
+            OURS,
+            json!({"messages": [nobody, text("wamid.B", "15550000001")]}),
+        )]);
+
+        assert!(matches!(&intake.unattributable[..], [(Lack::Sender, _)]));
+        assert_eq!(intake.facts.len(), 1);
+    }
+
+    #[test]
+    fn account_errors_are_news_for_the_operator() {
+        let intake = taken_in(&[(
+            OURS,
+            json!({"errors": [{"code": 130_429, "title": "slow down"}]}),
+        )]);
+
+        assert!(
+            matches!(&intake.news[..], [News::AccountError(error)] if error.error.code == 130_429)
+        );
+    }
+
+    fn taken_in(values: &[(&str, Value)]) -> Intake {
+        let changes: Vec<Value> = values
+            .iter()
+            .map(|(number, value)| {
+                let mut value = value.clone();
+                value["metadata"] = json!({"phone_number_id": number});
+                json!({"field": "messages", "value": value})
+            })
+            .collect();
+        let body = json!({"object": "whatsapp_business_account", "entry": [{"changes": changes}]});
+        Intake::of(parse(body.to_string().as_bytes()).unwrap(), OURS, now())
+    }
+
+    fn text(wamid: &str, from: &str) -> Value {
+        json!({"id": wamid, "from": from, "type": "text", "text": {"body": "hi"}})
+    }
+
+    fn wamid_of(fact: &Fact) -> &str {
+        match fact {
+            Fact::Message(message) => message.wamid.as_str(),
+            Fact::Status(report) => report.wamid.as_str(),
+        }
+    }
+
+    fn people_of(intake: &Intake) -> Vec<UserId> {
+        intake
+            .facts
+            .iter()
+            .map(|fact| match fact {
+                Fact::Message(message) => message.user,
+                Fact::Status(report) => report.user,
+            })
+            .collect()
+    }
+
+    fn user(cause: &str) -> UserId {
+        UserId::derived_from(cause)
+    }
+
+    fn now() -> DateTime<Utc> {
+        DateTime::from_timestamp(1_700_000_000, 0).unwrap()
+    }
+}

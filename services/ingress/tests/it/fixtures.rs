@@ -1,0 +1,150 @@
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+use serde_json::Value;
+
+use crate::harness::{Door, OUR_NUMBER, bus, look_into};
+
+/// Real payloads, kept beside the repository where there are any.
+const FOLDER: &str = "../../../shared/fixtures/whatsapp";
+
+/// A webhook body as it was recorded, with its signature.
+struct Recorded {
+    file: String,
+    signature: String,
+    body: Vec<u8>,
+}
+
+#[tokio::test]
+async fn every_recorded_webhook_is_taken_and_every_message_and_report_in_it_stored_once() {
+    let Some(folder) = folder() else { return };
+    let nats = bus().await;
+    let mut expected = BTreeSet::new();
+
+    for (number, recordings) in by_number(recordings(&folder)) {
+        let door = Door::open_for(&nats, &number, "unused").await;
+        for recorded in recordings {
+            expected.extend(ids_in(&recorded.body));
+            let response = door.post_signed(recorded.body, &recorded.signature).await;
+            assert_eq!(response.status(), 200, "{}", recorded.file);
+        }
+    }
+
+    let mut streams = look_into(&nats).await;
+    assert!(expected.len() > 20, "{expected:?}");
+    assert_eq!(
+        streams.count("INBOUND").await,
+        expected.len() as u64,
+        "{expected:#?}"
+    );
+    assert_eq!(streams.count("DEAD").await, 0);
+}
+
+#[tokio::test]
+async fn every_recorded_case_of_setting_up_is_answered_as_recorded() {
+    let Some(folder) = folder() else { return };
+    let nats = bus().await;
+
+    for case in cases(&folder, "verify_get_cases.json") {
+        let door = Door::open_for(&nats, OUR_NUMBER, text(&case, "verify_token")).await;
+        let (status, body) = door
+            .get(&format!("/whatsapp/webhook?{}", text(&case, "query")))
+            .await;
+
+        assert_eq!(
+            Some(u64::from(status)),
+            case["expect_status"].as_u64(),
+            "{case}"
+        );
+        if let Some(expected) = case["expect_body"].as_str() {
+            assert_eq!(body, expected, "{case}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_recorded_signature_is_judged_as_recorded() {
+    let Some(folder) = folder() else { return };
+    let nats = bus().await;
+    let door = Door::open(&nats).await;
+
+    for case in cases(&folder, "signature_cases.json") {
+        let body = fs::read(folder.join(text(&case, "body_file"))).unwrap();
+        let response = door.post_signed(body, text(&case, "header")).await;
+
+        let expected = if case["valid"] == true { 200 } else { 401 };
+        assert_eq!(response.status(), expected, "{case}");
+    }
+}
+
+fn folder() -> Option<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(FOLDER);
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    eprintln!("skipped: there are no recorded webhooks in {FOLDER}");
+    None
+}
+
+/// The rows of the index that have a signature: `| file | … | … | `sha256=…` |`.
+fn recordings(folder: &Path) -> Vec<Recorded> {
+    let index = fs::read_to_string(folder.join("INDEX.md")).unwrap();
+    index
+        .lines()
+        .filter_map(|row| {
+            let signature = row.split('`').find(|cell| cell.starts_with("sha256="))?;
+            let file = row.split('|').nth(1)?.trim();
+            Some(Recorded {
+                file: file.to_owned(),
+                signature: signature.to_owned(),
+                body: fs::read(folder.join(file)).unwrap(),
+            })
+        })
+        .collect()
+}
+
+fn by_number(recordings: Vec<Recorded>) -> BTreeMap<String, Vec<Recorded>> {
+    let mut groups = BTreeMap::<String, Vec<Recorded>>::new();
+    for recorded in recordings {
+        let number = number_in(&recorded.body).unwrap_or_else(|| OUR_NUMBER.to_owned());
+        groups.entry(number).or_default().push(recorded);
+    }
+    groups
+}
+
+fn number_in(body: &[u8]) -> Option<String> {
+    let body: Value = serde_json::from_slice(body).unwrap();
+    let number = &body["entry"][0]["changes"][0]["value"]["metadata"]["phone_number_id"];
+    number.as_str().map(str::to_owned)
+}
+
+/// What makes each message and report in a body the one it is.
+fn ids_in(body: &[u8]) -> Vec<String> {
+    let body: Value = serde_json::from_slice(body).unwrap();
+    let live = each(&body, "entry")
+        .flat_map(|entry| each(entry, "changes"))
+        .filter(|change| change["field"] == "messages")
+        .map(|change| &change["value"]);
+    live.flat_map(|value| {
+        let messages = each(value, "messages").map(|message| message["id"].to_string());
+        let reports =
+            each(value, "statuses").map(|report| format!("{} {}", report["id"], report["status"]));
+        messages.chain(reports)
+    })
+    .collect()
+}
+
+fn each<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
+    value[key].as_array().into_iter().flatten()
+}
+
+fn cases(folder: &Path, file: &str) -> Vec<Value> {
+    serde_json::from_slice(&fs::read(folder.join(file)).unwrap()).unwrap()
+}
+
+fn text<'a>(case: &'a Value, key: &str) -> &'a str {
+    case[key].as_str().unwrap()
+}

@@ -1,0 +1,165 @@
+use std::{net::SocketAddr, time::Duration};
+
+use claw_bus::{Bus, BusConfig};
+use claw_runtime::{HttpTimeouts, http};
+use claw_testkit::TestNats;
+use claw_whatsapp::signature::{AppSecrets, sign};
+use ingress::{App, Config};
+use reqwest::{Client, Response};
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use tokio::{sync::oneshot, task::JoinHandle};
+
+use crate::jetstream::JetStream;
+
+/// The secret the shared fixtures are signed with.
+pub const APP_SECRET: &str = "clawkaka-fake-app-secret-0001";
+pub const VERIFICATION_TOKEN: &str = "vibecoding";
+pub const OUR_NUMBER: &str = "106540352242922";
+
+/// Ingress, serving on a port of its own.
+pub struct Door {
+    pub address: SocketAddr,
+    client: Client,
+    stop: Option<oneshot::Sender<()>>,
+    running: JoinHandle<anyhow::Result<()>>,
+}
+
+/// A bus with its streams.
+pub async fn bus() -> TestNats {
+    let nats = TestNats::start().await.unwrap();
+    let admin = BusConfig {
+        url: nats.url("admin").into(),
+        service: "admin",
+    };
+    claw_bus::ensure(&Bus::connect(&admin).await.unwrap())
+        .await
+        .unwrap();
+    nats
+}
+
+/// A look into the streams.
+pub async fn look_into(nats: &TestNats) -> JetStream {
+    JetStream::connect(&nats.url("admin")).await
+}
+
+impl Door {
+    pub async fn open(nats: &TestNats) -> Self {
+        Self::open_for(nats, OUR_NUMBER, VERIFICATION_TOKEN).await
+    }
+
+    /// Ingress whose number has the id `phone_number_id`, set up with `token`.
+    pub async fn open_for(nats: &TestNats, phone_number_id: &str, token: &str) -> Self {
+        let config = Config {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            nats_url: nats.url("ingress").into(),
+            app_secrets: AppSecrets::parse(&format!("being-retired,{APP_SECRET}").into()).unwrap(),
+            verification_token: token.into(),
+            phone_number_id: phone_number_id.to_owned(),
+            grace: Duration::from_secs(10),
+        };
+        let app = App::build(config).await.unwrap();
+        let address = app.address().unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let running = tokio::spawn(app.run_until_stopped(async {
+            let _ = stopped.await;
+        }));
+        let client = http::client(HttpTimeouts::default());
+        Self {
+            address,
+            client,
+            stop: Some(stop),
+            running,
+        }
+    }
+
+    /// Posts a body as Meta would; gives the status.
+    pub async fn post(&self, body: impl Into<Vec<u8>>) -> u16 {
+        let body = body.into();
+        let signature = signed(&body);
+        self.post_signed(body, &signature).await.status().as_u16()
+    }
+
+    pub async fn post_signed(&self, body: Vec<u8>, signature: &str) -> Response {
+        let request = self.client.post(self.url("/whatsapp/webhook")).body(body);
+        request
+            .header("X-Hub-Signature-256", signature)
+            .send()
+            .await
+            .unwrap()
+    }
+
+    pub async fn post_unsigned(&self, body: Vec<u8>) -> u16 {
+        let request = self.client.post(self.url("/whatsapp/webhook")).body(body);
+        request.send().await.unwrap().status().as_u16()
+    }
+
+    /// Status and body of a `GET`.
+    pub async fn get(&self, path_and_query: &str) -> (u16, String) {
+        let response = self
+            .client
+            .get(self.url(path_and_query))
+            .send()
+            .await
+            .unwrap();
+        (response.status().as_u16(), response.text().await.unwrap())
+    }
+
+    /// Tells ingress to stop, without waiting for it.
+    pub fn tell_to_stop(&mut self) {
+        let _ = self.stop.take().unwrap().send(());
+    }
+
+    /// What ingress ended with.
+    pub async fn ended(&mut self) -> anyhow::Result<()> {
+        (&mut self.running).await.unwrap()
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        self.running.abort();
+    }
+}
+
+/// The signature Meta would send with `body`.
+pub fn signed(body: &[u8]) -> String {
+    sign(&SecretString::from(APP_SECRET), body)
+}
+
+/// A webhook body of these changes' values, to our number.
+pub fn body(values: &[Value]) -> Vec<u8> {
+    body_to(OUR_NUMBER, values)
+}
+
+pub fn body_to(phone_number_id: &str, values: &[Value]) -> Vec<u8> {
+    let changes: Vec<Value> = values
+        .iter()
+        .map(|value| {
+            let mut value = value.clone();
+            value["messaging_product"] = json!("whatsapp");
+            value["metadata"] = json!({"phone_number_id": phone_number_id});
+            json!({"field": "messages", "value": value})
+        })
+        .collect();
+    let entry = json!([{"id": "102290129340398", "changes": changes}]);
+    json!({"object": "whatsapp_business_account", "entry": entry})
+        .to_string()
+        .into_bytes()
+}
+
+/// A body with one text message.
+pub fn one_text(wamid: &str) -> Vec<u8> {
+    body(&[json!({"messages": [text(wamid)]})])
+}
+
+pub fn text(wamid: &str) -> Value {
+    json!({
+        "from": "15550000001", "id": wamid, "timestamp": "1749416383",
+        "type": "text", "text": {"body": "What is for dinner?"},
+    })
+}
