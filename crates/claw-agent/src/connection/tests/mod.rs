@@ -1,0 +1,4 @@
+mod calls;
+mod ends;
+mod greeting;
+mod scripted;

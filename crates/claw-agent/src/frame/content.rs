@@ -1,0 +1,79 @@
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+use super::lenient;
+
+/// The content of a message: a plain string, or blocks of which only the text ones are ours.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Content {
+    /// The text blocks, one after the other; the string itself.
+    pub(crate) text: String,
+    /// Whether it was a plain string: what people and cron wrote, never what a model said.
+    pub(crate) is_plain: bool,
+}
+
+#[derive(Deserialize)]
+struct Block {
+    #[serde(rename = "type", default, deserialize_with = "lenient")]
+    kind: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    text: Option<String>,
+}
+
+impl<'de> Deserialize<'de> for Content {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = <&RawValue>::deserialize(deserializer)?.get();
+        if let Ok(text) = serde_json::from_str::<String>(raw) {
+            return Ok(Self {
+                text,
+                is_plain: true,
+            });
+        }
+        let blocks: Vec<&RawValue> = serde_json::from_str(raw).unwrap_or_default();
+        Ok(Self {
+            text: blocks.into_iter().filter_map(text_of).collect(),
+            is_plain: false,
+        })
+    }
+}
+
+fn text_of(block: &RawValue) -> Option<String> {
+    let block: Block = serde_json::from_str(block.get()).ok()?;
+    block.text.filter(|_| block.kind.as_deref() == Some("text"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_string_is_the_text_itself() {
+        assert_eq!(
+            read("\"hello\""),
+            Content {
+                text: "hello".to_owned(),
+                is_plain: true
+            }
+        );
+    }
+
+    #[test]
+    fn of_blocks_only_the_texts_are_taken_in_order() {
+        let content = read(
+            r#"[{"type":"thinking","text":"hm"},{"type":"text","text":"a"},7,
+                {"type":"toolCall","id":"c"},{"type":"text","text":"b"},{"type":"text","text":9}]"#,
+        );
+
+        assert_eq!(content.text, "ab");
+    }
+
+    #[test]
+    fn content_of_an_unknown_shape_is_empty_and_no_error() {
+        assert_eq!(read("{\"a\":1}"), Content::default());
+        assert_eq!(read("null"), Content::default());
+    }
+
+    fn read(json: &str) -> Content {
+        serde_json::from_str(json).unwrap()
+    }
+}

@@ -1,0 +1,205 @@
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
+
+use super::{AgentEvent, Content, RunFailure, lenient};
+use crate::Row;
+
+/// Reads an event. What lacks the fields we need is [`AgentEvent::Other`].
+pub(super) fn read(name: &str, payload: Option<&RawValue>) -> AgentEvent {
+    let known = match name {
+        "connect.challenge" => challenge(payload),
+        "chat" => chat(payload),
+        "agent" => agent(payload),
+        "session.message" => session_message(payload),
+        "heartbeat" => Some(AgentEvent::Heartbeat),
+        "cron" => cron(payload),
+        "tick" => Some(AgentEvent::Tick),
+        "shutdown" => Some(shutdown(payload)),
+        _ => None,
+    };
+    known.unwrap_or_else(|| AgentEvent::Other {
+        name: name.to_owned(),
+    })
+}
+
+fn challenge(payload: Option<&RawValue>) -> Option<AgentEvent> {
+    #[derive(Deserialize)]
+    struct Wire {
+        nonce: String,
+        ts: u64,
+    }
+    let wire: Wire = body(payload)?;
+    Some(AgentEvent::Challenge {
+        nonce: wire.nonce,
+        at_ms: wire.ts,
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireChat {
+    run_id: String,
+    session_key: String,
+    state: String,
+    #[serde(default, deserialize_with = "lenient")]
+    delta_text: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    replace: Option<bool>,
+    #[serde(default, deserialize_with = "lenient")]
+    message: Option<WireMessage>,
+    #[serde(default, deserialize_with = "lenient")]
+    error_kind: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    error_detail: Option<WireErrorDetail>,
+}
+
+#[derive(Deserialize)]
+struct WireMessage {
+    #[serde(default, deserialize_with = "lenient")]
+    content: Option<Content>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireErrorDetail {
+    #[serde(default, deserialize_with = "lenient")]
+    failover_reason: Option<String>,
+}
+
+fn chat(payload: Option<&RawValue>) -> Option<AgentEvent> {
+    let wire: WireChat = body(payload)?;
+    let (run, session) = (wire.run_id, wire.session_key);
+    Some(match wire.state.as_str() {
+        "delta" => AgentEvent::ChatDelta {
+            run,
+            session,
+            text: wire.delta_text?.into(),
+            replaces: wire.replace.unwrap_or(false),
+        },
+        "final" => AgentEvent::ChatFinal {
+            run,
+            session,
+            text: wire
+                .message
+                .and_then(|message| message.content)
+                .map(|content| content.text)
+                .filter(|text| !text.trim().is_empty())
+                .map(Into::into),
+        },
+        "error" => AgentEvent::ChatError {
+            run,
+            session,
+            failure: failure(wire.error_detail, wire.error_kind.as_deref()),
+        },
+        "aborted" => AgentEvent::ChatAborted { run, session },
+        other => AgentEvent::Other {
+            name: format!("chat.{other}"),
+        },
+    })
+}
+
+/// `failoverReason` says more than `errorKind`; a run's own time-out has only the latter.
+fn failure(detail: Option<WireErrorDetail>, kind: Option<&str>) -> RunFailure {
+    detail
+        .and_then(|detail| detail.failover_reason)
+        .as_deref()
+        .or(kind)
+        .map_or(RunFailure::Other, RunFailure::from_name)
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireAgent {
+    run_id: String,
+    stream: String,
+    #[serde(default, deserialize_with = "lenient")]
+    session_key: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    is_heartbeat: Option<bool>,
+    #[serde(default, deserialize_with = "lenient")]
+    data: Option<WirePhase>,
+}
+
+#[derive(Deserialize)]
+struct WirePhase {
+    #[serde(default, deserialize_with = "lenient")]
+    phase: Option<String>,
+}
+
+fn agent(payload: Option<&RawValue>) -> Option<AgentEvent> {
+    let wire: WireAgent = body(payload)?;
+    let phase = wire.data.and_then(|data| data.phase);
+    let (run, session) = (wire.run_id, wire.session_key.unwrap_or_default());
+    let is_heartbeat = wire.is_heartbeat.unwrap_or(false);
+    Some(match (wire.stream.as_str(), phase.as_deref()) {
+        ("lifecycle", Some("start")) => AgentEvent::LifecycleStart {
+            run,
+            session,
+            is_heartbeat,
+        },
+        ("lifecycle", Some("end" | "error")) => AgentEvent::LifecycleEnd {
+            run,
+            session,
+            is_heartbeat,
+        },
+        (stream, Some(phase)) => AgentEvent::Other {
+            name: format!("agent.{stream}.{phase}"),
+        },
+        (stream, None) => AgentEvent::Other {
+            name: format!("agent.{stream}"),
+        },
+    })
+}
+
+fn session_message(payload: Option<&RawValue>) -> Option<AgentEvent> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Wire<'a> {
+        session_key: String,
+        #[serde(borrow)]
+        message: &'a RawValue,
+    }
+    let wire: Wire<'_> = serde_json::from_str(payload?.get()).ok()?;
+    Some(AgentEvent::SessionMessage {
+        session: wire.session_key,
+        row: Box::new(Row::read(wire.message)?),
+    })
+}
+
+fn cron(payload: Option<&RawValue>) -> Option<AgentEvent> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Wire {
+        job_id: String,
+        action: String,
+        #[serde(default, deserialize_with = "lenient")]
+        session_key: Option<String>,
+    }
+    let wire: Wire = body(payload)?;
+    Some(match wire.action.as_str() {
+        "finished" => AgentEvent::CronFinished {
+            job: wire.job_id,
+            session: wire.session_key,
+        },
+        other => AgentEvent::Other {
+            name: format!("cron.{other}"),
+        },
+    })
+}
+
+fn shutdown(payload: Option<&RawValue>) -> AgentEvent {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Wire {
+        #[serde(default, deserialize_with = "lenient")]
+        restart_expected_ms: Option<f64>,
+    }
+    AgentEvent::Shutdown {
+        restart_expected: body::<Wire>(payload)
+            .is_some_and(|wire| wire.restart_expected_ms.is_some()),
+    }
+}
+
+fn body<T: DeserializeOwned>(payload: Option<&RawValue>) -> Option<T> {
+    serde_json::from_str(payload?.get()).ok()
+}

@@ -1,0 +1,307 @@
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv4Addr},
+};
+
+use async_trait::async_trait;
+use bollard::{
+    API_DEFAULT_VERSION,
+    errors::Error as EngineError,
+    models::{ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummaryStateEnum},
+    query_parameters::{
+        CreateContainerOptionsBuilder, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder,
+        RemoveVolumeOptions,
+    },
+};
+use claw_domain::SandboxId;
+use secrecy::SecretString;
+use tracing::info;
+
+use crate::{
+    ContainerId, ContainerName, ContainerState, Found, Limits, Runtime, RuntimeError,
+    SANDBOX_LABEL, Spec, VolumeName,
+    container::{GATEWAY_PORT, OWNER_LABEL, container_body, published, volume_body},
+};
+
+/// How long the engine may take for one answer. Removing a container that writes a lot is the
+/// slowest thing we ask for.
+const TIMEOUT_SECONDS: u64 = 60;
+
+/// How a Docker engine is to be used.
+#[derive(Debug, Clone)]
+pub struct DockerConfig {
+    /// Where the engine listens: `unix:///…` or `tcp://…`.
+    pub engine: String,
+    /// The installation's name, on every container and volume. Containers of other owners are
+    /// neither listed nor touched.
+    pub owner: String,
+    /// The bridge network sandboxes are on; it must exist, with traffic between containers off.
+    pub network: String,
+    /// This host's address on that network.
+    pub host_address: IpAddr,
+    /// The address of this host where the sandboxes' gateways are published.
+    pub published_on: IpAddr,
+    /// The most a container may take.
+    pub limits: Limits,
+}
+
+impl Default for DockerConfig {
+    fn default() -> Self {
+        Self {
+            engine: "unix:///var/run/docker.sock".to_owned(),
+            owner: "local".to_owned(),
+            network: "clawkaka".to_owned(),
+            host_address: Ipv4Addr::new(172, 30, 0, 1).into(),
+            published_on: Ipv4Addr::LOCALHOST.into(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// Containers of a Docker engine.
+#[derive(Debug, Clone)]
+pub struct Docker {
+    config: DockerConfig,
+}
+
+impl Docker {
+    /// Uses the engine of `config`. Nothing is asked of it yet: it may be away, and come back.
+    pub const fn new(config: DockerConfig) -> Self {
+        Self { config }
+    }
+
+    /// A client costs nothing (each call makes its own connection), and making it is what fails
+    /// while the engine's socket is absent.
+    fn engine(&self, operation: &'static str) -> Result<bollard::Docker, RuntimeError> {
+        let address = self.config.engine.as_str();
+        let client = if address.starts_with("unix://") {
+            bollard::Docker::connect_with_unix(address, TIMEOUT_SECONDS, API_DEFAULT_VERSION)
+        } else {
+            bollard::Docker::connect_with_http(address, TIMEOUT_SECONDS, API_DEFAULT_VERSION)
+        };
+        client.map_err(|error| RuntimeError::of(operation, error, &[]))
+    }
+
+    async fn inspect(
+        &self,
+        name: &ContainerName,
+    ) -> Result<Option<ContainerInspectResponse>, RuntimeError> {
+        const OPERATION: &str = "looking at a container";
+        let found = self
+            .engine(OPERATION)?
+            .inspect_container(name.as_str(), None)
+            .await;
+        absent_as_none(found.map_err(|error| RuntimeError::of(OPERATION, error, &[])))
+    }
+
+    async fn create(&self, spec: &Spec) -> Result<ContainerId, RuntimeError> {
+        const OPERATION: &str = "making a container";
+        let secrets: Vec<&SecretString> = spec.environment.iter().map(|(_, value)| value).collect();
+        let engine = self.engine(OPERATION)?;
+        engine
+            .create_volume(volume_body(&self.config, spec.sandbox))
+            .await
+            .map_err(|error| RuntimeError::of("making a volume", error, &[]))?;
+        let options = CreateContainerOptionsBuilder::new()
+            .name(spec.name.as_str())
+            .build();
+        let body = container_body(&self.config, spec);
+        match engine.create_container(Some(options), body).await {
+            Ok(created) => Ok(ContainerId::new(created.id)),
+            Err(EngineError::DockerResponseServerError {
+                status_code: 404,
+                message,
+            }) if is_about_the_image(&message) => Err(RuntimeError::ImageMissing {
+                image: spec.image.clone(),
+            }),
+            Err(error) => Err(RuntimeError::of(OPERATION, error, &secrets)),
+        }
+    }
+
+    async fn start(&self, spec: &Spec) -> Result<(), RuntimeError> {
+        const OPERATION: &str = "starting a container";
+        match self
+            .engine(OPERATION)?
+            .start_container(spec.name.as_str(), None)
+            .await
+        {
+            Ok(()) => Ok(()),
+            Err(EngineError::DockerResponseServerError { message, .. })
+                if is_port_taken(&message) =>
+            {
+                Err(RuntimeError::PortTaken { port: spec.port })
+            }
+            Err(error) => Err(RuntimeError::of(OPERATION, error, &[])),
+        }
+    }
+
+    async fn remove_others(&self, spec: &Spec) -> Result<(), RuntimeError> {
+        let label = format!("{SANDBOX_LABEL}={}", spec.sandbox);
+        for other in self.list(label).await? {
+            if other.name != spec.name {
+                info!(sandbox.id = %spec.sandbox, "container {} of an earlier start is removed", other.name);
+                self.remove(&other.name).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn list(&self, label: String) -> Result<Vec<Found>, RuntimeError> {
+        const OPERATION: &str = "listing containers";
+        let labels = vec![label, format!("{OWNER_LABEL}={}", self.config.owner)];
+        let filters = HashMap::from([("label", labels)]);
+        let options = ListContainersOptionsBuilder::new()
+            .all(true)
+            .filters(&filters)
+            .build();
+        let listed = self
+            .engine(OPERATION)?
+            .list_containers(Some(options))
+            .await
+            .map_err(|error| RuntimeError::of(OPERATION, error, &[]))?;
+        let found = listed.into_iter().filter_map(|container| {
+            let name = container
+                .names?
+                .first()
+                .map(|name| ContainerName::from_engine(name))?;
+            let sandbox = container.labels?.get(SANDBOX_LABEL)?.parse().ok();
+            let is_running = container.state == Some(ContainerSummaryStateEnum::RUNNING);
+            Some(Found {
+                name,
+                sandbox,
+                is_running,
+            })
+        });
+        Ok(found.collect())
+    }
+
+    fn is_as_asked(&self, container: &ContainerInspectResponse, spec: &Spec) -> bool {
+        let host = container.host_config.as_ref();
+        let ports = host.and_then(|host| host.port_bindings.as_ref()?.get(GATEWAY_PORT)?.as_ref());
+        ports.is_some_and(|ports| *ports == [published(self.config.published_on, spec.port)])
+    }
+}
+
+#[async_trait]
+impl Runtime for Docker {
+    async fn ensure(&self, spec: &Spec) -> Result<ContainerId, RuntimeError> {
+        self.remove_others(spec).await?;
+        let existing = match self.inspect(&spec.name).await? {
+            Some(container) if sandbox_of(&container) != Some(spec.sandbox) => {
+                return Err(RuntimeError::NotOurs {
+                    name: spec.name.to_string(),
+                });
+            }
+            Some(container)
+                if state_of(&container) == ContainerState::Running
+                    || self.is_as_asked(&container, spec) =>
+            {
+                container.id
+            }
+            // Its port turned out to be taken; it has never run.
+            Some(_) => {
+                self.remove(&spec.name).await?;
+                None
+            }
+            None => None,
+        };
+        let id = match existing {
+            Some(id) => ContainerId::new(id),
+            None => self.create(spec).await?,
+        };
+        self.start(spec).await?;
+        Ok(id)
+    }
+
+    async fn state(&self, name: &ContainerName) -> Result<ContainerState, RuntimeError> {
+        let container = self.inspect(name).await?;
+        Ok(container.as_ref().map_or(ContainerState::Absent, state_of))
+    }
+
+    async fn remove(&self, name: &ContainerName) -> Result<(), RuntimeError> {
+        const OPERATION: &str = "removing a container";
+        let options = RemoveContainerOptionsBuilder::new().force(true).build();
+        let removed = self
+            .engine(OPERATION)?
+            .remove_container(name.as_str(), Some(options))
+            .await;
+        absent_as_none(removed.map_err(|error| RuntimeError::of(OPERATION, error, &[])))?;
+        Ok(())
+    }
+
+    async fn remove_volume(&self, name: &VolumeName) -> Result<(), RuntimeError> {
+        const OPERATION: &str = "removing a volume";
+        let options = None::<RemoveVolumeOptions>;
+        let removed = self
+            .engine(OPERATION)?
+            .remove_volume(name.as_str(), options)
+            .await;
+        absent_as_none(removed.map_err(|error| RuntimeError::of(OPERATION, error, &[])))?;
+        Ok(())
+    }
+
+    async fn list_ours(&self) -> Result<Vec<Found>, RuntimeError> {
+        self.list(SANDBOX_LABEL.to_owned()).await
+    }
+
+    async fn is_reachable(&self) -> bool {
+        match self.engine("asking for life") {
+            Ok(engine) => engine.ping().await.is_ok(),
+            Err(_) => false,
+        }
+    }
+}
+
+fn absent_as_none<T>(result: Result<T, RuntimeError>) -> Result<Option<T>, RuntimeError> {
+    match result {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.is_status(404) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// 404 also means a missing network.
+fn is_about_the_image(message: &str) -> bool {
+    message.contains("image") || message.contains("manifest")
+}
+
+/// The engine has no code for it. A container that could not be started stays, and is never run.
+fn is_port_taken(message: &str) -> bool {
+    message.contains("port is already allocated") || message.contains("address already in use")
+}
+
+fn sandbox_of(container: &ContainerInspectResponse) -> Option<SandboxId> {
+    container
+        .config
+        .as_ref()?
+        .labels
+        .as_ref()?
+        .get(SANDBOX_LABEL)?
+        .parse()
+        .ok()
+}
+
+fn state_of(container: &ContainerInspectResponse) -> ContainerState {
+    let Some(state) = &container.state else {
+        return ContainerState::Absent;
+    };
+    match state.status {
+        Some(ContainerStateStatusEnum::CREATED) => ContainerState::Created,
+        Some(
+            ContainerStateStatusEnum::RUNNING
+            | ContainerStateStatusEnum::PAUSED
+            | ContainerStateStatusEnum::RESTARTING
+            | ContainerStateStatusEnum::STOPPING,
+        ) => ContainerState::Running,
+        Some(
+            ContainerStateStatusEnum::EXITED
+            | ContainerStateStatusEnum::DEAD
+            | ContainerStateStatusEnum::REMOVING
+            | ContainerStateStatusEnum::EMPTY,
+        )
+        | None => ContainerState::Exited {
+            code: state.exit_code.unwrap_or_default(),
+            out_of_memory: state.oom_killed.unwrap_or_default(),
+        },
+    }
+}

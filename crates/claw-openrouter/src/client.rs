@@ -1,0 +1,184 @@
+use std::{collections::BTreeMap, fmt, time::Duration};
+
+use async_trait::async_trait;
+use reqwest::{Client, RequestBuilder, StatusCode, header::RETRY_AFTER};
+use secrecy::{ExposeSecret, SecretString};
+use serde::de::DeserializeOwned;
+use tracing::warn;
+
+use crate::{
+    KeyError, KeyHash, KeyInfo, Minted, ModelKeys, SpendLimit,
+    wire::{Complaint, CreateKey, CreatedKey, KeyObject, KeyPage},
+};
+
+/// Keys on one page of a listing (fixed by their API).
+const PAGE: usize = 100;
+
+/// Most pages read: far more keys than one account should have, and an end for a listing without one.
+const PAGES_LIMIT: usize = 1_000;
+
+/// Longest we let them make us wait.
+const RETRY_AFTER_LIMIT: Duration = Duration::from_mins(1);
+
+/// `OpenRouter`'s key administration over HTTP.
+#[derive(Clone)]
+pub struct OpenRouter {
+    http: Client,
+    base_url: String,
+    management_key: SecretString,
+}
+
+impl OpenRouter {
+    /// Uses `http`, with its limits, against `base_url` (`https://openrouter.ai/api/v1`).
+    pub fn new(http: Client, base_url: &str, management_key: SecretString) -> Self {
+        let base_url = base_url.trim_end_matches('/').to_owned();
+        Self {
+            http,
+            base_url,
+            management_key,
+        }
+    }
+
+    async fn page(&self, offset: usize) -> Result<KeyPage, KeyError> {
+        let request = self.http.get(format!("{}/keys", self.base_url)).query(&[
+            ("offset", offset.to_string().as_str()),
+            ("include_disabled", "true"),
+        ]);
+        self.call("listing model keys", request).await?.read()
+    }
+
+    async fn call(
+        &self,
+        operation: &'static str,
+        request: RequestBuilder,
+    ) -> Result<Answer, KeyError> {
+        let no_answer = |source: reqwest::Error| KeyError::Unreachable {
+            operation,
+            source: source.without_url(),
+        };
+        let request = request.bearer_auth(self.management_key.expose_secret());
+        let response = request.send().await.map_err(no_answer)?;
+        let status = response.status();
+        let retry_after = response
+            .headers()
+            .get(RETRY_AFTER)
+            .and_then(|value| value.to_str().ok()?.trim().parse().ok())
+            .map(|seconds| Duration::from_secs(seconds).min(RETRY_AFTER_LIMIT));
+        let body = response.bytes().await.map_err(no_answer)?.to_vec();
+        Answer {
+            operation,
+            status,
+            retry_after,
+            body,
+        }
+        .checked()
+    }
+}
+
+#[async_trait]
+impl ModelKeys for OpenRouter {
+    async fn mint(&self, name: &str, limit: SpendLimit) -> Result<Minted, KeyError> {
+        let request = self
+            .http
+            .post(format!("{}/keys", self.base_url))
+            .json(&CreateKey::new(name, limit));
+        let created: CreatedKey = self.call("minting a model key", request).await?.read()?;
+        let hash = created.data.hash();
+        if created.data.has_limit(limit) {
+            return Ok(Minted {
+                hash,
+                key: created.key.into(),
+                limit,
+            });
+        }
+        // A key without its limit could spend the whole account.
+        if let Err(error) = self.revoke(&hash).await {
+            let error = &error as &dyn std::error::Error;
+            warn!(error, key.hash = %hash, "a key without its limit could not be deleted");
+        }
+        Err(KeyError::LimitNotTaken {
+            asked_usd: limit.usd,
+            asked_reset: limit.reset.as_str(),
+            taken: created.data.limit_in_words(),
+        })
+    }
+
+    async fn list(&self) -> Result<Vec<KeyInfo>, KeyError> {
+        // By hash: keys made or deleted meanwhile shift the pages, so that one may come twice.
+        let mut keys = BTreeMap::new();
+        for page in 0..PAGES_LIMIT {
+            let listed = self.page(page * PAGE).await?.data;
+            let is_last = listed.len() < PAGE;
+            let readable = listed
+                .into_iter()
+                .filter_map(|key| serde_json::from_value::<KeyObject>(key).ok());
+            keys.extend(readable.map(|key| (key.hash(), key.into())));
+            if is_last {
+                break;
+            }
+        }
+        Ok(keys.into_values().collect())
+    }
+
+    async fn revoke(&self, hash: &KeyHash) -> Result<(), KeyError> {
+        let request = self.http.delete(format!("{}/keys/{hash}", self.base_url));
+        match self.call("revoking a model key", request).await {
+            Ok(_) | Err(KeyError::Refused { status: 404, .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl fmt::Debug for OpenRouter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenRouter")
+            .field("base_url", &self.base_url)
+            .finish_non_exhaustive()
+    }
+}
+
+struct Answer {
+    operation: &'static str,
+    status: StatusCode,
+    retry_after: Option<Duration>,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    /// Passes what is no failure. An `error` in the body is one whatever the status says.
+    fn checked(self) -> Result<Self, KeyError> {
+        let complaint = Complaint::of(&self.body);
+        let status = match &complaint {
+            None if self.status.is_success() => return Ok(self),
+            Some(complaint) if self.status.is_success() => complaint.code.unwrap_or(500),
+            Some(_) | None => self.status.as_u16(),
+        };
+        let operation = self.operation;
+        let message = complaint.unwrap_or_default().to_string();
+        Err(match status {
+            401 | 403 => KeyError::Denied {
+                operation,
+                status,
+                message,
+            },
+            408 | 429 | 500.. => KeyError::Busy {
+                operation,
+                status,
+                retry_after: self.retry_after,
+            },
+            _ => KeyError::Refused {
+                operation,
+                status,
+                message,
+            },
+        })
+    }
+
+    fn read<T: DeserializeOwned>(self) -> Result<T, KeyError> {
+        // serde's error is dropped: it may quote the body, and the body may hold a key.
+        serde_json::from_slice(&self.body).map_err(|_| KeyError::Unreadable {
+            operation: self.operation,
+            status: self.status.as_u16(),
+        })
+    }
+}

@@ -1,0 +1,125 @@
+//! An account of keys in memory, for tests: it keeps state, so a test asks what exists now.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+
+use crate::{KeyError, KeyHash, KeyInfo, Minted, ModelKeys, SpendLimit};
+
+/// An account of keys that makes, lists and deletes as `OpenRouter` does, and fails as told.
+#[derive(Debug, Default)]
+pub struct FakeModelKeys {
+    account: Mutex<Account>,
+}
+
+#[derive(Debug, Default)]
+struct Account {
+    keys: Vec<KeyInfo>,
+    made: usize,
+    refusal: Option<u16>,
+    next_answer_is_lost: bool,
+}
+
+impl FakeModelKeys {
+    /// The names of the keys that exist, oldest first.
+    pub fn names(&self) -> Vec<String> {
+        self.account()
+            .keys
+            .iter()
+            .map(|key| key.name.clone())
+            .collect()
+    }
+
+    /// How many keys were ever made.
+    pub fn made(&self) -> usize {
+        self.account().made
+    }
+
+    /// Puts a key into the account that we did not ask for.
+    pub fn add(&self, name: &str) -> KeyHash {
+        self.account().make(name)
+    }
+
+    /// Every call fails with this HTTP status until [`FakeModelKeys::recover`].
+    pub fn fail_with(&self, status: u16) {
+        self.account().refusal = Some(status);
+    }
+
+    /// Calls work again.
+    pub fn recover(&self) {
+        self.account().refusal = None;
+    }
+
+    /// The next key is made, but its answer never arrives.
+    pub fn lose_next_answer(&self) {
+        self.account().next_answer_is_lost = true;
+    }
+
+    fn account(&self) -> MutexGuard<'_, Account> {
+        self.account.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Account {
+    fn make(&mut self, name: &str) -> KeyHash {
+        self.made += 1;
+        let hash = KeyHash::new(format!("{:064x}", self.made));
+        self.keys.push(KeyInfo {
+            hash: hash.clone(),
+            name: name.to_owned(),
+            disabled: false,
+        });
+        hash
+    }
+
+    fn check(&self, operation: &'static str) -> Result<(), KeyError> {
+        match self.refusal {
+            None => Ok(()),
+            Some(status @ (401 | 403)) => Err(KeyError::Denied {
+                operation,
+                status,
+                message: "no".to_owned(),
+            }),
+            Some(status @ (429 | 500..)) => Err(KeyError::Busy {
+                operation,
+                status,
+                retry_after: None,
+            }),
+            Some(status) => Err(KeyError::Refused {
+                operation,
+                status,
+                message: "no".to_owned(),
+            }),
+        }
+    }
+}
+
+#[async_trait]
+impl ModelKeys for FakeModelKeys {
+    async fn mint(&self, name: &str, limit: SpendLimit) -> Result<Minted, KeyError> {
+        let mut account = self.account();
+        account.check("minting")?;
+        let hash = account.make(name);
+        if std::mem::take(&mut account.next_answer_is_lost) {
+            return Err(KeyError::Unreadable {
+                operation: "minting",
+                status: 200,
+            });
+        }
+        let key = format!("sk-or-v1-fake-{}", account.made).into();
+        Ok(Minted { hash, key, limit })
+    }
+
+    async fn list(&self) -> Result<Vec<KeyInfo>, KeyError> {
+        let account = self.account();
+        account.check("listing")?;
+        Ok(account.keys.clone())
+    }
+
+    async fn revoke(&self, hash: &KeyHash) -> Result<(), KeyError> {
+        let mut account = self.account();
+        account.check("revoking")?;
+        account.keys.retain(|key| key.hash != *hash);
+        Ok(())
+    }
+}

@@ -1,0 +1,4 @@
+//! `OpenRouter`'s recorded answers, served by a stand-in.
+
+#[cfg(test)]
+mod answers;

@@ -1,0 +1,31 @@
+//! What Clawkaka remembers, in Postgres: people, their sandboxes, what was said and how far it got.
+//!
+//! Repositories take domain types and give domain types; tables and SQL stay inside. Every call may be
+//! repeated: what was done stays done, and states only move forward. What happens for every message is
+//! one statement, one round trip. This crate decides nothing about conversations, containers or
+//! channels, and reads no configuration.
+
+mod database;
+mod deliveries;
+mod entity;
+mod error;
+mod hex;
+mod keyring;
+mod messages;
+mod migration;
+mod sandboxes;
+mod store;
+mod text;
+mod users;
+
+pub use deliveries::{Deliveries, Delivery, Outgoing, Reported};
+pub use error::StoreError;
+pub use keyring::{Keyring, KeyringError};
+pub use messages::{InboundMessage, Messages, NewReply, Received, StoredReply};
+pub use migration::migrate;
+pub use sandboxes::{
+    KnownKey, NewSandbox, Requested, Sandbox, SandboxSecrets, SandboxStart, SandboxWish, Sandboxes,
+    TranscriptCursor,
+};
+pub use store::Store;
+pub use users::Users;

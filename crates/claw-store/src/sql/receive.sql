@@ -1,0 +1,28 @@
+-- Takes one inbound message. Parts of one statement see the same snapshot, from before all of them.
+WITH newcomer AS (
+    -- Without a named target every unique index is an arbiter, so two first messages at once cannot
+    -- collide on the phone number instead of the id. A conflict does nothing: hence the next part.
+    INSERT INTO "user" (id, phone, wa_user_id, name, created_at, last_inbound_at)
+    VALUES ($1, $2, $3, $4, $10, $9)
+    ON CONFLICT DO NOTHING
+), known AS (
+    -- Never meets the row inserted above, which is not in the snapshot. Repetitions and stragglers
+    -- write nothing: `last_inbound_at` only grows, and an old name does not replace a newer one.
+    UPDATE "user"
+    SET last_inbound_at = $9, name = COALESCE($4, name), wa_user_id = COALESCE($3, wa_user_id)
+    WHERE id = $1 AND last_inbound_at < $9
+), taken AS (
+    -- A row comes back only from the call that inserted it: that is what `fresh` means.
+    INSERT INTO message (id, user_id, sandbox_id, role, status, source, kind, content, wamid, sent_at, created_at)
+    VALUES ($5, $1, (SELECT id FROM sandbox WHERE user_id = $1),
+            'user', 'received', 'whatsapp', $6, $7, $8, $9, $10)
+    ON CONFLICT (id) DO NOTHING
+    RETURNING id
+)
+SELECT
+    EXISTS (SELECT FROM taken) AS fresh,
+    EXISTS (SELECT FROM message WHERE id = $5 AND user_id = $1 AND status = 'complete') AS complete,
+    NOT EXISTS (SELECT FROM message WHERE user_id = $1 AND role = 'user' AND status = 'complete') AS first_contact,
+    {sandbox}
+FROM (VALUES (1)) AS always
+LEFT JOIN sandbox AS s ON s.user_id = $1

@@ -1,0 +1,11 @@
+-- Runs under the lock of places. A port once given stays, so a repetition gets the same.
+UPDATE sandbox AS s
+SET port = COALESCE(s.port, (
+        SELECT candidate
+        FROM generate_series($3::integer, $4::integer) AS candidate
+        WHERE NOT EXISTS (SELECT FROM sandbox AS other WHERE other.host = s.host AND other.port = candidate)
+        ORDER BY candidate
+        LIMIT 1)),
+    updated_at = $5
+WHERE s.id = $1 AND s.start = $2 AND s.status IN ('requested', 'starting', 'ready')
+RETURNING s.port

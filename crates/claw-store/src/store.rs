@@ -1,0 +1,61 @@
+use std::time::Duration;
+
+use secrecy::SecretString;
+use tokio::time::timeout;
+
+use crate::{Deliveries, Messages, Sandboxes, StoreError, Users, database::Database};
+
+/// Longest a reachable database takes to say so.
+const PING_LIMIT: Duration = Duration::from_secs(2);
+
+/// A pool of connections to the database. Cheap to clone; so are the repositories it gives.
+#[derive(Clone)]
+pub struct Store {
+    database: Database,
+}
+
+impl Store {
+    /// Opens a pool of at most `max_connections`, and makes sure that the database answers. Does not
+    /// migrate: see [`crate::migrate`]. Connections are not encrypted: keep the database in a private
+    /// network.
+    pub async fn connect(url: &SecretString, max_connections: u32) -> Result<Self, StoreError> {
+        let database = Database::connect(url, max_connections).await?;
+        Ok(Self { database })
+    }
+
+    /// Whether the database answers, within 2 s.
+    pub async fn is_reachable(&self) -> bool {
+        matches!(
+            timeout(PING_LIMIT, self.database.pool.ping()).await,
+            Ok(Ok(()))
+        )
+    }
+
+    /// People.
+    pub fn users(&self) -> Users {
+        Users {
+            database: self.database.clone(),
+        }
+    }
+
+    /// People's assistants.
+    pub fn sandboxes(&self) -> Sandboxes {
+        Sandboxes {
+            database: self.database.clone(),
+        }
+    }
+
+    /// What was said.
+    pub fn messages(&self) -> Messages {
+        Messages {
+            database: self.database.clone(),
+        }
+    }
+
+    /// How far what was said has come.
+    pub fn deliveries(&self) -> Deliveries {
+        Deliveries {
+            database: self.database.clone(),
+        }
+    }
+}

@@ -1,0 +1,265 @@
+use claw_domain::{DeliveryId, DeliveryState, ReplyId, UserId, Wamid};
+use claw_store::{Deliveries, Delivery, Outgoing};
+use proptest::{prelude::*, test_runner::TestRunner};
+use tokio::task::JoinSet;
+
+use crate::world::{World, address, at};
+
+#[tokio::test]
+async fn the_first_to_begin_claims_the_first_piece_and_the_second_sees_it() {
+    let world = World::new().await;
+    let user = world.person(1).await;
+    let deliveries = world.store.deliveries();
+
+    let first = begin(&deliveries, user, "r", 3).await;
+    let second = begin(&deliveries, user, "r", 3).await;
+
+    assert!(first.claimed_first && !second.claimed_first);
+    assert_eq!(first.pieces, second.pieces);
+    assert_eq!(first.address, address(1));
+    let states: Vec<_> = first
+        .pieces
+        .iter()
+        .map(|piece| (piece.index, piece.state, piece.attempts))
+        .collect();
+    assert_eq!(
+        states,
+        [
+            (0, DeliveryState::Sending, 1),
+            (1, DeliveryState::Pending, 0),
+            (2, DeliveryState::Pending, 0)
+        ]
+    );
+    assert_eq!(
+        first.pieces[1].id,
+        DeliveryId::derived_from(&format!("{}:1", ReplyId::derived_from("r")))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_who_begin_at_once_one_claims_and_all_see_every_piece() {
+    let world = World::new().await;
+    let user = world.person(1).await;
+    for round in 0..5 {
+        let mut calls = JoinSet::new();
+        for _ in 0..40 {
+            let deliveries = world.store.deliveries();
+            calls.spawn(async move { begin(&deliveries, user, &format!("r{round}"), 4).await });
+        }
+
+        let answers = calls.join_all().await;
+
+        assert_eq!(
+            answers.iter().filter(|answer| answer.claimed_first).count(),
+            1
+        );
+        assert!(answers.iter().all(|answer| answer.pieces.len() == 4));
+    }
+}
+
+#[tokio::test]
+async fn nothing_begins_for_somebody_we_do_not_know() {
+    let world = World::new().await;
+    let stranger = address(9).user();
+
+    let begun = world
+        .store
+        .deliveries()
+        .begin(stranger, ReplyId::derived_from("r"), 1, at(1))
+        .await
+        .unwrap();
+
+    assert!(begun.is_none());
+    assert_eq!(world.count("delivery").await, 0);
+}
+
+#[tokio::test]
+async fn a_report_that_overtakes_the_answer_to_the_send_is_not_taken_back_by_it() {
+    let world = World::new().await;
+    let user = world.person(1).await;
+    let deliveries = world.store.deliveries();
+    let piece = begin(&deliveries, user, "r", 1).await.pieces[0].clone();
+    let wamid = Wamid::new("wamid.out");
+
+    let reported = deliveries
+        .report(
+            Some(piece.id),
+            &wamid,
+            DeliveryState::Delivered,
+            None,
+            at(2),
+        )
+        .await
+        .unwrap()
+        .unwrap();
+    deliveries
+        .mark_accepted(piece.id, &wamid, at(3))
+        .await
+        .unwrap();
+    deliveries
+        .mark_failed(piece.id, Some(1), at(4))
+        .await
+        .unwrap();
+    deliveries.mark_pending(piece.id, at(5)).await.unwrap();
+
+    assert_eq!((reported.user, reported.reply), (user, piece.reply));
+    assert!(
+        !deliveries.mark_sending(piece.id, at(6)).await.unwrap(),
+        "it would go out twice"
+    );
+    let after = get(&deliveries, piece.id).await;
+    assert_eq!(
+        (after.state, after.wamid, after.error_code),
+        (DeliveryState::Delivered, Some(wamid), None)
+    );
+}
+
+#[tokio::test]
+async fn a_report_without_our_id_is_found_by_the_channels_and_a_strangers_is_not() {
+    let world = World::new().await;
+    let user = world.person(1).await;
+    let deliveries = world.store.deliveries();
+    let piece = begin(&deliveries, user, "r", 1).await.pieces[0].clone();
+    let wamid = Wamid::new("wamid.out");
+    deliveries
+        .mark_accepted(piece.id, &wamid, at(2))
+        .await
+        .unwrap();
+    let stranger = DeliveryId::derived_from("not ours");
+
+    for id in [None, Some(stranger)] {
+        let reported = deliveries
+            .report(id, &wamid, DeliveryState::Read, None, at(3))
+            .await
+            .unwrap();
+        assert_eq!(reported.map(|reported| reported.id), Some(piece.id));
+    }
+    let unknown = Wamid::new("wamid.other");
+    let reported = deliveries
+        .report(Some(stranger), &unknown, DeliveryState::Read, None, at(3))
+        .await
+        .unwrap();
+    assert_eq!(reported, None);
+}
+
+#[tokio::test]
+async fn a_failure_keeps_its_code_and_yields_to_a_sign_of_arrival() {
+    let world = World::new().await;
+    let user = world.person(1).await;
+    let deliveries = world.store.deliveries();
+    let piece = begin(&deliveries, user, "r", 1).await.pieces[0].clone();
+    let wamid = Wamid::new("wamid.out");
+
+    deliveries
+        .report(
+            Some(piece.id),
+            &wamid,
+            DeliveryState::Failed,
+            Some(131_047),
+            at(2),
+        )
+        .await
+        .unwrap();
+    deliveries
+        .report(Some(piece.id), &wamid, DeliveryState::Sent, None, at(3))
+        .await
+        .unwrap();
+
+    let failed = get(&deliveries, piece.id).await;
+    assert_eq!(
+        (failed.state, failed.error_code),
+        (DeliveryState::Failed, Some(131_047))
+    );
+    let delivered = deliveries
+        .report(
+            Some(piece.id),
+            &wamid,
+            DeliveryState::Delivered,
+            None,
+            at(4),
+        )
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(delivered.state, DeliveryState::Delivered);
+}
+
+#[tokio::test]
+async fn a_piece_that_certainly_did_not_go_out_may_be_sent_again() {
+    let world = World::new().await;
+    let user = world.person(1).await;
+    let deliveries = world.store.deliveries();
+    let piece = begin(&deliveries, user, "r", 1).await.pieces[0].clone();
+
+    deliveries.mark_pending(piece.id, at(2)).await.unwrap();
+    let waiting = get(&deliveries, piece.id).await;
+    let may_send = deliveries.mark_sending(piece.id, at(3)).await.unwrap();
+
+    assert_eq!(
+        (waiting.state, waiting.sending_since),
+        (DeliveryState::Pending, None)
+    );
+    assert!(may_send);
+    let sending = get(&deliveries, piece.id).await;
+    assert_eq!((sending.attempts, sending.sending_since), (2, Some(at(3))));
+}
+
+#[test]
+fn reports_in_any_order_end_where_the_domains_rule_ends() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let world = runtime.block_on(World::with_connections(2));
+    let user = runtime.block_on(world.person(1));
+    let states = prop::sample::select(DeliveryState::ALL.to_vec());
+    let reports = (
+        any::<u64>(),
+        prop::collection::vec((states, any::<bool>()), 1..12),
+    );
+
+    TestRunner::new(ProptestConfig::with_cases(40))
+        .run(&reports, |(reply, reports)| {
+            runtime.block_on(report_all(&world.store.deliveries(), user, reply, &reports));
+            Ok(())
+        })
+        .unwrap();
+}
+
+/// Reports some by our id and some by WhatsApp's, with `mark_accepted` somewhere in between.
+async fn report_all(
+    deliveries: &Deliveries,
+    user: UserId,
+    reply: u64,
+    reports: &[(DeliveryState, bool)],
+) {
+    let piece = begin(deliveries, user, &reply.to_string(), 1).await.pieces[0].clone();
+    let wamid = Wamid::new(format!("wamid.{reply}"));
+    let mut expected = piece.state;
+    for (n, (state, by_our_id)) in reports.iter().enumerate() {
+        if n == reports.len() / 2 {
+            deliveries
+                .mark_accepted(piece.id, &wamid, at(1))
+                .await
+                .unwrap();
+            expected = expected.advanced_by(DeliveryState::Accepted);
+        }
+        let id = (*by_our_id || n < reports.len() / 2).then_some(piece.id);
+        let reported = deliveries
+            .report(id, &wamid, *state, None, at(2))
+            .await
+            .unwrap()
+            .unwrap();
+        expected = expected.advanced_by(*state);
+        assert_eq!(reported.state, expected);
+    }
+}
+
+async fn begin(deliveries: &Deliveries, user: UserId, reply: &str, pieces: u32) -> Outgoing {
+    deliveries
+        .begin(user, ReplyId::derived_from(reply), pieces, at(1))
+        .await
+        .unwrap()
+        .unwrap()
+}
+
+async fn get(deliveries: &Deliveries, id: DeliveryId) -> Delivery {
+    deliveries.get(id).await.unwrap().unwrap()
+}

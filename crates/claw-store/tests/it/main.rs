@@ -1,0 +1,13 @@
+//! The store on a real Postgres: each test has a server of its own.
+
+#![expect(clippy::unwrap_used, reason = "tests may unwrap, in their helpers too")]
+
+mod deliveries;
+mod messages;
+mod migrations;
+mod outage;
+mod people;
+mod sandboxes;
+mod secrets;
+mod throughput;
+mod world;

@@ -1,0 +1,97 @@
+use std::{process::Command, time::Duration};
+
+use claw_store::migrate;
+use claw_testkit::TestPostgres;
+use tokio::task::JoinSet;
+
+use crate::world::{World, message, url};
+
+#[tokio::test]
+async fn migrating_again_keeps_what_is_there() {
+    let world = World::new().await;
+    world.person(1).await;
+
+    migrate(&url(&world.server), Duration::ZERO).await.unwrap();
+
+    assert!(
+        !world
+            .store
+            .messages()
+            .receive(&message(1, 0))
+            .await
+            .unwrap()
+            .fresh
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_who_migrate_at_once_take_turns() {
+    let server = TestPostgres::start().await.unwrap();
+    let mut calls = JoinSet::new();
+    for _ in 0..8 {
+        let url = url(&server);
+        calls.spawn(async move { migrate(&url, Duration::ZERO).await });
+    }
+
+    for answer in calls.join_all().await {
+        answer.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_comes_up_late_is_waited_for() {
+    let server = TestPostgres::start().await.unwrap();
+    server.stop().await.unwrap();
+    let url = url(&server);
+    let migration = tokio::spawn(async move { migrate(&url, Duration::from_secs(20)).await });
+
+    server.start_again().await.unwrap();
+
+    migration.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_database_that_does_not_exist_is_told_at_once() {
+    let server = TestPostgres::start().await.unwrap();
+    let elsewhere = server.url().replace("/postgres", "/nowhere");
+    assert_ne!(elsewhere, server.url());
+
+    let error = migrate(&elsewhere.into(), Duration::from_hours(1))
+        .await
+        .unwrap_err();
+
+    assert!(
+        format!("{error:?}").contains("\"nowhere\" does not exist"),
+        "{error:?}"
+    );
+}
+
+#[tokio::test]
+async fn the_command_migrates_and_says_what_is_missing() {
+    let server = TestPostgres::start().await.unwrap();
+    let run = |name: &str, value: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_claw-store"));
+        command
+            .env_remove("DATABASE_URL")
+            .env_remove("DATABASE_URL_FILE")
+            .env(name, value);
+        let output = command.arg("migrate").output().unwrap();
+        (
+            output.status.success(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
+    };
+    let file = std::env::temp_dir().join(format!("claw-store-url-{}", std::process::id()));
+    std::fs::write(&file, format!("{}\n", server.url())).unwrap();
+
+    let (migrated, _) = run("DATABASE_URL", &server.url());
+    let (from_file, _) = run("DATABASE_URL_FILE", file.to_str().unwrap());
+    let (without, said) = run("DATABASE_URL", "");
+
+    std::fs::remove_file(file).unwrap();
+    assert!(migrated && from_file && !without);
+    assert!(
+        said.contains("DATABASE_URL") && said.contains("DATABASE_URL_FILE"),
+        "{said}"
+    );
+}

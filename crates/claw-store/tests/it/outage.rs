@@ -1,0 +1,58 @@
+use claw_domain::{DeliveryState, ReplyId, Wamid};
+use claw_testkit::eventually;
+
+use crate::world::{OLD_KEY, World, at, keyring, message, new_sandbox, reply, wish};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_database_is_away_every_error_is_transient_and_afterwards_the_same_pool_works() {
+    let world = World::with_connections(4).await;
+    let asked = message(1, 0);
+    world.store.messages().receive(&asked).await.unwrap();
+    assert!(world.store.is_reachable().await);
+
+    world.server.stop().await.unwrap();
+
+    assert!(!world.store.is_reachable().await);
+    for transient in calls_during_an_outage(&world).await {
+        assert!(transient);
+    }
+    world.server.start_again().await.unwrap();
+    eventually("the pool gives connections again", || async {
+        world.store.is_reachable().await
+    })
+    .await;
+    assert!(!world.store.messages().receive(&asked).await.unwrap().fresh);
+    world
+        .store
+        .messages()
+        .complete(asked.user, asked.id, &[reply("a")], None, at(1))
+        .await
+        .unwrap();
+}
+
+/// Whether each kind of call failed with an error that asks for another try.
+async fn calls_during_an_outage(world: &World) -> Vec<bool> {
+    let asked = message(1, 0);
+    let store = &world.store;
+    let (messages, deliveries, sandboxes) =
+        (store.messages(), store.deliveries(), store.sandboxes());
+    let reply_id = ReplyId::derived_from("r");
+    let (wamid, wish) = (Wamid::new("w"), wish(asked.user, "a", 1));
+    let (new, keyring) = (new_sandbox(asked.user), keyring(OLD_KEY));
+    let (received, completed, begun, reported, requested, read) = tokio::join!(
+        messages.receive(&asked),
+        messages.complete(asked.user, asked.id, &[], None, at(1)),
+        deliveries.begin(asked.user, reply_id, 1, at(1)),
+        deliveries.report(None, &wamid, DeliveryState::Read, None, at(1)),
+        sandboxes.request(&wish, &new, &keyring),
+        sandboxes.of_user(asked.user),
+    );
+    vec![
+        received.is_err_and(|error| error.is_transient()),
+        completed.is_err_and(|error| error.is_transient()),
+        begun.is_err_and(|error| error.is_transient()),
+        reported.is_err_and(|error| error.is_transient()),
+        requested.is_err_and(|error| error.is_transient()),
+        read.is_err_and(|error| error.is_transient()),
+    ]
+}

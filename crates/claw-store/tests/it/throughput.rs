@@ -1,0 +1,59 @@
+use std::time::Instant;
+
+use claw_domain::{DeliveryState, ReplyId, Wamid};
+use claw_store::Store;
+use tokio::task::JoinSet;
+
+use crate::world::{World, at, message, reply};
+
+const WORKERS: u32 = 20;
+const MESSAGES_EACH: u32 = 200;
+
+/// Not a benchmark: a floor that only a missing index or a second round trip would break.
+const FLOOR_PER_SECOND: f64 = 100.0;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whole_conversations_pass_through_twenty_connections_at_speed() {
+    let world = World::with_connections(WORKERS).await;
+    let started = Instant::now();
+    let mut workers = JoinSet::new();
+    for person in 0..WORKERS {
+        workers.spawn(converse(world.store.clone(), person));
+    }
+
+    workers.join_all().await;
+
+    let per_second = f64::from(WORKERS * MESSAGES_EACH) / started.elapsed().as_secs_f64();
+    eprintln!(
+        "{per_second:.0} messages a second, received, completed, begun, accepted and reported"
+    );
+    assert!(per_second > FLOOR_PER_SECOND);
+}
+
+/// Every hot call once for each message.
+async fn converse(store: Store, person: u32) {
+    let (messages, deliveries) = (store.messages(), store.deliveries());
+    for n in 0..MESSAGES_EACH {
+        let asked = message(person, n);
+        let name = format!("{person} {n}");
+        let wamid = Wamid::new(name.as_str());
+        messages.receive(&asked).await.unwrap();
+        messages
+            .complete(asked.user, asked.id, &[reply(&name)], None, at(1))
+            .await
+            .unwrap();
+        let begun = deliveries
+            .begin(asked.user, ReplyId::derived_from(&name), 1, at(1))
+            .await
+            .unwrap();
+        let piece = begun.unwrap().pieces[0].id;
+        deliveries
+            .mark_accepted(piece, &wamid, at(2))
+            .await
+            .unwrap();
+        deliveries
+            .report(Some(piece), &wamid, DeliveryState::Read, None, at(3))
+            .await
+            .unwrap();
+    }
+}

@@ -1,0 +1,144 @@
+//! A migrated database, and the people and things the tests put into it.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use claw_domain::{
+    Address, MessageId, PhoneNumber, ReplyId, ReplySource, SandboxId, UserId, Wamid,
+};
+use claw_store::{
+    InboundMessage, Keyring, NewReply, NewSandbox, Requested, Sandbox, SandboxWish, Store,
+};
+use claw_testkit::TestPostgres;
+use sea_orm::{ConnectionTrait, DatabaseConnection, QueryResult};
+use secrecy::{SecretBox, SecretString};
+
+pub const OLD_KEY: &str = "old:0101010101010101010101010101010101010101010101010101010101010101";
+pub const NEW_KEY: &str = "new:0202020202020202020202020202020202020202020202020202020202020202";
+
+/// More connections than any test has tasks, so that nothing is serialised by the pool.
+const CONNECTIONS: u32 = 60;
+
+pub struct World {
+    pub server: TestPostgres,
+    pub store: Store,
+}
+
+impl World {
+    pub async fn new() -> Self {
+        Self::with_connections(CONNECTIONS).await
+    }
+
+    pub async fn with_connections(connections: u32) -> Self {
+        let server = TestPostgres::start().await.unwrap();
+        claw_store::migrate(&url(&server), Duration::ZERO)
+            .await
+            .unwrap();
+        let store = Store::connect(&url(&server), connections).await.unwrap();
+        Self { server, store }
+    }
+
+    /// A person who wrote once.
+    pub async fn person(&self, number: u32) -> UserId {
+        let message = message(number, 0);
+        self.store.messages().receive(&message).await.unwrap();
+        message.user
+    }
+
+    /// A person with a sandbox.
+    pub async fn person_with_sandbox(&self, number: u32) -> Sandbox {
+        let user = self.person(number).await;
+        self.request(wish(user, "first", 100)).await.sandbox
+    }
+
+    pub async fn request(&self, wish: SandboxWish) -> Requested {
+        let new = new_sandbox(wish.user);
+        self.store
+            .sandboxes()
+            .request(&wish, &new, &keyring(OLD_KEY))
+            .await
+            .unwrap()
+    }
+
+    pub async fn sandbox_of(&self, user: UserId) -> Sandbox {
+        self.store.sandboxes().of_user(user).await.unwrap().unwrap()
+    }
+
+    /// A look behind the repositories, and a hand.
+    pub async fn sql(&self, sql: &str) -> Vec<QueryResult> {
+        let database: DatabaseConnection =
+            sea_orm::Database::connect(self.server.url()).await.unwrap();
+        let statement = sea_orm::Statement::from_string(sea_orm::DbBackend::Postgres, sql);
+        database.query_all_raw(statement).await.unwrap()
+    }
+
+    pub async fn count(&self, of: &str) -> i64 {
+        let rows = self.sql(&format!("SELECT count(*) AS n FROM {of}")).await;
+        rows[0].try_get("", "n").unwrap()
+    }
+}
+
+pub fn url(server: &TestPostgres) -> SecretString {
+    server.url().into()
+}
+
+pub fn address(number: u32) -> Address {
+    let digits = format!("1555{number:07}");
+    Address::Phone(PhoneNumber::try_from(digits).unwrap())
+}
+
+/// The `n`th message of a person.
+pub fn message(number: u32, n: u32) -> InboundMessage {
+    let wamid = Wamid::new(format!("wamid.{number}.{n}"));
+    InboundMessage {
+        id: MessageId::derived_from(wamid.as_str()),
+        user: address(number).user(),
+        address: address(number),
+        wa_user_id: None,
+        name: Some("Ada".into()),
+        wamid,
+        content_kind: "text".into(),
+        content: format!("message {n} of {number}").into(),
+        sent_at: at(n.into()),
+        now: at(n.into()),
+    }
+}
+
+pub fn reply(name: &str) -> NewReply {
+    NewReply {
+        id: ReplyId::derived_from(name),
+        text: name.into(),
+        source: ReplySource::Chat,
+        run_id: Some(format!("run of {name}")),
+    }
+}
+
+pub fn wish(user: UserId, cause: &str, cap: u32) -> SandboxWish {
+    SandboxWish {
+        user,
+        cause: MessageId::derived_from(cause),
+        attempt: 0,
+        cap,
+        now: at(1),
+    }
+}
+
+pub fn new_sandbox(user: UserId) -> NewSandbox {
+    let id = SandboxId::derived_from(&user.to_string());
+    NewSandbox {
+        id,
+        host: "host-a".into(),
+        container_name: format!("clawkaka-{id}"),
+        model: "openrouter/auto".into(),
+        gateway_token: "the gateway token".into(),
+        device_seed: SecretBox::new(Box::new(*b"thirty-two bytes of device seed!")),
+    }
+}
+
+pub fn keyring(keys: &str) -> Keyring {
+    Keyring::parse(&keys.into()).unwrap()
+}
+
+pub fn at(second: i64) -> DateTime<Utc> {
+    DateTime::UNIX_EPOCH + TimeDelta::seconds(1_800_000_000 + second)
+}

@@ -1,0 +1,12 @@
+//! From the assistant's Markdown to what a WhatsApp chat shows.
+
+mod containers;
+mod marks;
+mod render;
+mod split;
+
+pub use render::to_whatsapp;
+pub use split::{TEXT_LIMIT_UTF16, split};
+
+#[cfg(test)]
+mod tests;

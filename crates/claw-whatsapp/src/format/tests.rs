@@ -1,0 +1,111 @@
+use proptest::prelude::*;
+
+use super::to_whatsapp;
+
+const CASES: [(&str, &str); 34] = [
+    ("**bold** and __bold__", "*bold* and *bold*"),
+    ("_italic_", "_italic_"),
+    ("*bold already*", "*bold already*"),
+    ("***both***", "_*both*_"),
+    ("**bold *and* italic**", "*bold _and_ italic*"),
+    ("**a **b** c**", "*a b c*"),
+    ("~~gone~~ ~gone~", "~gone~ ~gone~"),
+    ("`x = 1`", "`x = 1`"),
+    ("``a ` b``", "```a ` b```"),
+    ("# Title\nText", "*Title*\nText"),
+    ("## A **bold** title", "*A bold title*"),
+    ("Text\n---\nmore", "Text\n———\nmore"),
+    ("a\n\n***\n\nb", "a\n\n———\n\nb"),
+    ("* one\n* two", "- one\n- two"),
+    (
+        "Do:\n- one\n  - deeper\n- two\n\nEnd",
+        "Do:\n- one\n  - deeper\n- two\n\nEnd",
+    ),
+    ("1. one\n2. two\n   - deeper", "1. one\n2. two\n   - deeper"),
+    ("3) three\n3) four", "3. three\n4. four"),
+    ("- one\n\n- two", "- one\n\n- two"),
+    ("- [ ] open\n- [x] done", "- ☐ open\n- ☑ done"),
+    ("> said\n> twice", "> said\n> twice"),
+    ("[text](https://a.example/x)", "text (https://a.example/x)"),
+    (
+        "[https://a.example](https://a.example/)",
+        "https://a.example",
+    ),
+    ("<https://a.example>", "https://a.example"),
+    ("[](https://a.example)", "https://a.example"),
+    ("[me](mailto:me@a.example)", "me (mailto:me@a.example)"),
+    (
+        "![a cat](https://a.example/cat.png)",
+        "a cat (https://a.example/cat.png)",
+    ),
+    (
+        "```rust\nlet x = 1;\n\nlet y;\n```",
+        "```\nlet x = 1;\n\nlet y;\n```",
+    ),
+    ("```see here\ncode\n```", "```\nsee here\ncode\n```"),
+    (
+        "| Name | Price |\n|---|---|\n| Tea | 2 |\n| | 3 |",
+        "*Name* | *Price*\nTea | 2\n| 3",
+    ),
+    ("**two\nlines**", "*two*\n*lines*"),
+    ("a<br>b", "a\nb"),
+    ("one\ntwo  \nthree", "one\ntwo\nthree"),
+    (
+        "2 * 3 * 4 and snake_case_name",
+        "2 * 3 * 4 and snake_case_name",
+    ),
+    (
+        "see [1]\n\n[2]: https://a.example",
+        "see [1]\n\n[2]: https://a.example",
+    ),
+];
+
+#[test]
+fn markdown_becomes_what_whatsapp_shows() {
+    for (markdown, expected) in CASES {
+        assert_eq!(to_whatsapp(markdown), expected, "{markdown:?}");
+    }
+}
+
+#[test]
+fn what_is_formatted_stays_as_it_is() {
+    for (_, formatted) in CASES {
+        assert_eq!(to_whatsapp(formatted), formatted);
+    }
+}
+
+#[test]
+fn a_message_in_whatsapps_own_notation_survives() {
+    let message = "*Today*\n- _Milk_\n- ~Bread~\n\n> ok\n\n```total 3```";
+    let expected = "*Today*\n- _Milk_\n- ~Bread~\n\n> ok\n\n`total 3`";
+
+    assert_eq!(to_whatsapp(message), expected);
+}
+
+#[test]
+fn a_text_of_nothing_but_marks_is_kept() {
+    assert_eq!(to_whatsapp("[]()"), "[]()");
+    assert_eq!(to_whatsapp("  "), "");
+}
+
+proptest! {
+    #[test]
+    fn no_letter_is_lost_and_none_moves(
+        tokens in proptest::collection::vec(
+            "([a-z]{1,5}|\\*|\\*\\*|_|~|`|```|\n|\n\n|- |> |# |1\\. | |\\||---|\\[|\\]\\(|\\)|!|<|>|    )",
+            0..40,
+        ),
+    ) {
+        let markdown = tokens.concat();
+        let rendered = to_whatsapp(&markdown);
+        let mut shown = rendered.chars();
+        for letter in markdown.chars().filter(char::is_ascii_lowercase) {
+            prop_assert!(shown.any(|s| s == letter), "{:?} -> {:?}", markdown, rendered);
+        }
+    }
+
+    #[test]
+    fn no_text_makes_it_panic(markdown in "\\PC*") {
+        let _ = to_whatsapp(&markdown);
+    }
+}

@@ -1,0 +1,187 @@
+use async_trait::async_trait;
+use claw_domain::{Address, DeliveryId, Sensitive, Wamid};
+use reqwest::{Client, Response, StatusCode};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Refusal, SendError, WhatsApp};
+
+/// Longest part of an unreadable answer we keep for the operator.
+const EXCERPT_CHARS: usize = 500;
+
+/// Where and as whom to send.
+#[derive(Debug, Clone)]
+pub struct CloudApiConfig {
+    /// Address with version, without a slash at the end: `https://graph.facebook.com/v24.0`.
+    pub base_url: String,
+    /// Meta's id of the number we send from (not the number itself).
+    pub phone_number_id: String,
+    /// The access token.
+    pub access_token: SecretString,
+}
+
+/// Meta's Cloud API.
+#[derive(Debug, Clone)]
+pub struct CloudApi {
+    client: Client,
+    messages_url: String,
+    access_token: SecretString,
+}
+
+impl CloudApi {
+    /// An API client over this HTTP client, whose timeouts bound every call.
+    pub fn new(client: Client, config: CloudApiConfig) -> Self {
+        let base_url = config.base_url.trim_end_matches('/');
+        Self {
+            client,
+            messages_url: format!("{base_url}/{}/messages", config.phone_number_id),
+            access_token: config.access_token,
+        }
+    }
+
+    async fn post(&self, body: &Value) -> Result<Vec<u8>, SendError> {
+        let response = self
+            .client
+            .post(&self.messages_url)
+            .bearer_auth(self.access_token.expose_secret())
+            .json(body)
+            .send()
+            .await
+            .map_err(unanswered)?;
+        let status = response.status();
+        let answer = read_answer(response).await?;
+        if status.is_success() {
+            Ok(answer)
+        } else {
+            Err(SendError::refused(read_refusal(status, &answer)))
+        }
+    }
+}
+
+#[async_trait]
+impl WhatsApp for CloudApi {
+    async fn send_text(
+        &self,
+        to: &Address,
+        text: &str,
+        tracker: DeliveryId,
+    ) -> Result<Wamid, SendError> {
+        let answer = self.post(&text_message(to, text, tracker)).await?;
+        // A 200 we cannot read was still a yes; the status will bring the id.
+        let sent: Sent =
+            serde_json::from_slice(&answer).map_err(|e| SendError::Unknown(e.into()))?;
+        let [message, ..] = &sent.messages[..] else {
+            return Err(SendError::Unknown("the answer names no message".into()));
+        };
+        Ok(Wamid::new(message.id.as_str()))
+    }
+
+    async fn mark_read_and_typing(&self, wamid: &Wamid) -> Result<(), SendError> {
+        self.post(&read_and_typing(wamid)).await.map(drop)
+    }
+}
+
+fn text_message(to: &Address, text: &str, tracker: DeliveryId) -> Value {
+    let mut message = json!({
+        "messaging_product": "whatsapp",
+        "recipient_type": "individual",
+        "type": "text",
+        "text": { "body": text, "preview_url": false },
+        "biz_opaque_callback_data": tracker,
+    });
+    match to {
+        // Without the `+`, Meta may take the digits for a national number.
+        Address::Phone(phone) => message["to"] = phone.expose_e164().into(),
+        Address::WhatsApp(id) => message["recipient"] = id.expose().into(),
+    }
+    message
+}
+
+fn read_and_typing(wamid: &Wamid) -> Value {
+    json!({
+        "messaging_product": "whatsapp",
+        "status": "read",
+        "message_id": wamid.as_str(),
+        "typing_indicator": { "type": "text" },
+    })
+}
+
+/// No answer came: was the request written?
+fn unanswered(error: reqwest::Error) -> SendError {
+    // The address holds the phone number id, which belongs in no error message.
+    let error = error.without_url();
+    if error.is_connect() {
+        SendError::NotSent(error.into())
+    } else if error.is_builder() {
+        SendError::Operator(Refusal {
+            http_status: 0,
+            code: None,
+            message: Some("base URL, phone number id or token cannot form a request".into()),
+            details: Some(error.to_string().into()),
+            trace: None,
+        })
+    } else {
+        SendError::Unknown(error.into())
+    }
+}
+
+async fn read_answer(response: Response) -> Result<Vec<u8>, SendError> {
+    match response.bytes().await {
+        Ok(answer) => Ok(answer.to_vec()),
+        Err(error) => Err(SendError::Unknown(error.without_url().into())),
+    }
+}
+
+fn read_refusal(status: StatusCode, answer: &[u8]) -> Refusal {
+    let http_status = status.as_u16();
+    match serde_json::from_slice::<Failed>(answer) {
+        Ok(Failed { error }) => Refusal {
+            http_status,
+            code: Some(error.code),
+            message: error.message,
+            details: error.error_data.and_then(|data| data.details),
+            trace: error.fbtrace_id,
+        },
+        Err(_) => Refusal {
+            http_status,
+            code: None,
+            message: None,
+            details: Some(excerpt(answer)),
+            trace: None,
+        },
+    }
+}
+
+fn excerpt(answer: &[u8]) -> Sensitive<String> {
+    let text = String::from_utf8_lossy(answer);
+    Sensitive::new(text.chars().take(EXCERPT_CHARS).collect())
+}
+
+#[derive(Deserialize)]
+struct Sent {
+    messages: Vec<SentMessage>,
+}
+
+#[derive(Deserialize)]
+struct SentMessage {
+    id: String,
+}
+
+#[derive(Deserialize)]
+struct Failed {
+    error: GraphError,
+}
+
+#[derive(Deserialize)]
+struct GraphError {
+    code: i64,
+    message: Option<String>,
+    error_data: Option<ErrorData>,
+    fbtrace_id: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct ErrorData {
+    details: Option<Sensitive<String>>,
+}

@@ -1,0 +1,188 @@
+//! Proof that a webhook body comes from Meta: HMAC-SHA256 over the bytes as sent.
+//!
+//! Meta signs the body with its non-ASCII characters escaped, so only the raw bytes will do; a body
+//! parsed and written again has another signature.
+
+use hmac::{Hmac, KeyInit, Mac};
+use secrecy::{ExposeSecret, SecretString};
+use sha2::Sha256;
+
+/// The header that carries the signature. The older SHA-1 header is ignored.
+pub const HEADER: &str = "x-hub-signature-256";
+
+const PREFIX: &str = "sha256=";
+
+/// Length of a SHA-256 digest.
+const DIGEST_BYTES: usize = 32;
+
+/// The app secrets we accept: one, or two while it is being rotated.
+#[derive(Debug, Clone)]
+pub struct AppSecrets(Vec<SecretString>);
+
+/// Why a list of app secrets cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("no app secret given: at least one is needed, several are separated by commas")]
+pub struct NoAppSecret;
+
+/// Why a body is not believed to come from Meta.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SignatureError {
+    /// No signature header.
+    #[error("the signature header is missing")]
+    Missing,
+    /// Not `sha256=` and 64 hex digits.
+    #[error("the signature header is malformed")]
+    Malformed,
+    /// No secret of ours gives this signature.
+    #[error("the signature does not fit the body")]
+    Mismatch,
+}
+
+impl AppSecrets {
+    /// Reads a comma-separated list. Blank entries are skipped: an empty secret would accept anyone.
+    pub fn parse(list: &SecretString) -> Result<Self, NoAppSecret> {
+        let secrets: Vec<_> = list
+            .expose_secret()
+            .split(',')
+            .map(str::trim)
+            .filter(|secret| !secret.is_empty())
+            .map(SecretString::from)
+            .collect();
+        if secrets.is_empty() {
+            return Err(NoAppSecret);
+        }
+        Ok(Self(secrets))
+    }
+
+    /// Checks the header against the body as it was received, byte for byte. Every secret is tried,
+    /// each in constant time.
+    pub fn verify(&self, header: Option<&[u8]>, body: &[u8]) -> Result<(), SignatureError> {
+        let digest = digest_of(header.ok_or(SignatureError::Missing)?)?;
+        let known = self
+            .0
+            .iter()
+            .map(|secret| mac(secret.expose_secret().as_bytes(), body))
+            .fold(false, |known, mac| {
+                mac.verify_slice(&digest).is_ok() | known
+            });
+        if known {
+            Ok(())
+        } else {
+            Err(SignatureError::Mismatch)
+        }
+    }
+}
+
+/// The header's value for this body, as Meta would send it. For simulators and tests.
+pub fn sign(secret: &SecretString, body: &[u8]) -> String {
+    let digest = mac(secret.expose_secret().as_bytes(), body)
+        .finalize()
+        .into_bytes();
+    format!("{PREFIX}{}", hex::encode(digest))
+}
+
+/// Whether two secrets are equal, told in a time that depends on neither content nor length of what
+/// they share.
+pub(crate) fn is_same_secret(ours: &[u8], theirs: &[u8]) -> bool {
+    let ours = mac(b"comparison", ours).finalize().into_bytes();
+    mac(b"comparison", theirs).verify_slice(&ours).is_ok()
+}
+
+fn digest_of(header: &[u8]) -> Result<[u8; DIGEST_BYTES], SignatureError> {
+    let digits = header
+        .strip_prefix(PREFIX.as_bytes())
+        .ok_or(SignatureError::Malformed)?;
+    let mut digest = [0; DIGEST_BYTES];
+    hex::decode_to_slice(digits, &mut digest).map_err(|_| SignatureError::Malformed)?;
+    Ok(digest)
+}
+
+fn mac(key: &[u8], message: &[u8]) -> Hmac<Sha256> {
+    Hmac::<Sha256>::new_from_slice(key)
+        .expect("HMAC takes a key of any length")
+        .chain_update(message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BODY: &[u8] = br#"{"object":"whatsapp_business_account"}"#;
+
+    fn secrets(list: &str) -> AppSecrets {
+        AppSecrets::parse(&SecretString::from(list)).unwrap()
+    }
+
+    fn signed_with(secret: &str) -> String {
+        sign(&SecretString::from(secret), BODY)
+    }
+
+    #[test]
+    fn during_a_rotation_either_secret_is_accepted_and_no_other() {
+        let secrets = secrets("new, old");
+
+        for secret in ["new", "old"] {
+            let header = signed_with(secret);
+            assert_eq!(secrets.verify(Some(header.as_bytes()), BODY), Ok(()));
+        }
+        assert_eq!(
+            secrets.verify(Some(signed_with("other").as_bytes()), BODY),
+            Err(SignatureError::Mismatch)
+        );
+    }
+
+    #[test]
+    fn one_changed_byte_breaks_the_signature() {
+        let header = signed_with("s");
+        let mut body = BODY.to_vec();
+        body[0] = b'[';
+
+        assert_eq!(
+            secrets("s").verify(Some(header.as_bytes()), &body),
+            Err(SignatureError::Mismatch)
+        );
+    }
+
+    #[test]
+    fn a_header_of_another_form_is_malformed() {
+        let good = signed_with("s");
+        for header in [
+            "",
+            "sha256=",
+            &good["sha256=".len()..],
+            &good.replace("sha256", "sha1"),
+            &good[..good.len() - 2],
+            &format!("{good}00"),
+            &format!(" {good}"),
+            &good.replace("sha256=", "SHA256="),
+            &format!("sha256={}", "g".repeat(64)),
+        ] {
+            assert_eq!(
+                secrets("s").verify(Some(header.as_bytes()), BODY),
+                Err(SignatureError::Malformed),
+                "{header:?}"
+            );
+        }
+        assert_eq!(
+            secrets("s").verify(None, BODY),
+            Err(SignatureError::Missing)
+        );
+    }
+
+    #[test]
+    fn a_list_without_a_secret_is_refused() {
+        for list in ["", " ", ",", " , "] {
+            assert!(
+                AppSecrets::parse(&SecretString::from(list)).is_err(),
+                "{list:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn secrets_are_compared_whole() {
+        assert!(is_same_secret(b"vibecoding", b"vibecoding"));
+        assert!(!is_same_secret(b"vibecoding", b"vibecodin"));
+        assert!(!is_same_secret(b"vibecoding", b""));
+    }
+}

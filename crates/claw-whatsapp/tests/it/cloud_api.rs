@@ -1,0 +1,189 @@
+//! Sending, against an HTTP server that answers as Meta does.
+
+use std::time::Duration;
+
+use claw_domain::{Address, DeliveryId, PhoneNumber, Wamid, WhatsAppUserId};
+use claw_whatsapp::send::{CloudApi, CloudApiConfig, SendError, WhatsApp};
+use reqwest::Client;
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use wiremock::{
+    Mock, MockServer, Request, ResponseTemplate,
+    matchers::{body_json, header, method, path},
+};
+
+fn api(base_url: &str) -> CloudApi {
+    let client = Client::builder()
+        .tls_danger_accept_invalid_certs(true)
+        .timeout(Duration::from_millis(500))
+        .build()
+        .unwrap();
+    CloudApi::new(
+        client,
+        CloudApiConfig {
+            base_url: base_url.to_owned(),
+            phone_number_id: "1055".into(),
+            access_token: SecretString::from("token"),
+        },
+    )
+}
+
+fn ada() -> Address {
+    Address::Phone(PhoneNumber::try_from("15550000001").unwrap())
+}
+
+fn tracker() -> DeliveryId {
+    DeliveryId::derived_from("x")
+}
+
+async fn answering(response: ResponseTemplate) -> MockServer {
+    let server = MockServer::start().await;
+    Mock::given(method("POST")).respond_with(response).mount(&server).await;
+    server
+}
+
+async fn send_to(server: &MockServer) -> Result<Wamid, SendError> {
+    api(&server.uri()).send_text(&ada(), "Hello", tracker()).await
+}
+
+fn refusal(code: i64) -> Value {
+    json!({"error": {
+        "message": format!("(#{code}) No"), "type": "OAuthException", "code": code,
+        "error_data": {"messaging_product": "whatsapp", "details": "because"},
+        "error_subcode": 2_494_055, "fbtrace_id": "Az8",
+    }})
+}
+
+#[tokio::test]
+async fn a_text_goes_to_a_number_with_plus_and_carries_our_id() {
+    let server = MockServer::start().await;
+    Mock::given(path("/v24.0/1055/messages"))
+        .and(header("authorization", "Bearer token"))
+        .and(body_json(json!({
+            "messaging_product": "whatsapp", "recipient_type": "individual",
+            "to": "+15550000001", "type": "text",
+            "text": {"body": "Hello", "preview_url": false},
+            "biz_opaque_callback_data": tracker().to_string(),
+        })))
+        .respond_with(ResponseTemplate::new(200).set_body_json(json!({
+            "messaging_product": "whatsapp",
+            "contacts": [{"input": "+15550000001", "wa_id": "15550000001"}],
+            "messages": [{"id": "wamid.NEW"}],
+        })))
+        .mount(&server)
+        .await;
+
+    let api = api(&format!("{}/v24.0/", server.uri()));
+    let sent = api.send_text(&ada(), "Hello", tracker()).await;
+
+    assert_eq!(sent.unwrap(), Wamid::new("wamid.NEW"));
+}
+
+#[tokio::test]
+async fn a_hidden_number_is_reached_by_its_id() {
+    let server = answering(
+        ResponseTemplate::new(200).set_body_json(json!({"messages": [{"id": "wamid.NEW"}]})),
+    )
+    .await;
+    let hidden = Address::WhatsApp(WhatsAppUserId::try_from("US.1").unwrap());
+
+    let sent = api(&server.uri()).send_text(&hidden, "Hello", tracker()).await;
+
+    assert!(sent.is_ok());
+    let body = only_body(&server).await;
+    assert_eq!((&body["recipient"], &body["to"]), (&json!("US.1"), &Value::Null));
+}
+
+#[tokio::test]
+async fn reading_and_typing_are_shown_with_one_call() {
+    let server = answering(ResponseTemplate::new(200).set_body_json(json!({"success": true}))).await;
+
+    let marked = api(&server.uri()).mark_read_and_typing(&Wamid::new("wamid.A")).await;
+
+    assert!(marked.is_ok());
+    assert_eq!(
+        only_body(&server).await,
+        json!({
+            "messaging_product": "whatsapp", "status": "read", "message_id": "wamid.A",
+            "typing_indicator": {"type": "text"},
+        })
+    );
+}
+
+#[tokio::test]
+async fn a_rate_limit_is_known_by_its_code_though_it_comes_as_400() {
+    let server = answering(ResponseTemplate::new(400).set_body_json(refusal(130_429))).await;
+
+    let error = send_to(&server).await.unwrap_err();
+
+    assert!(matches!(error, SendError::SlowDown(_)), "{error:?}");
+    assert_eq!(error.code(), Some(130_429));
+    let refusal = error.refusal().unwrap();
+    assert_eq!(refusal.details, Some("because".into()));
+    assert_eq!(refusal.trace.as_deref(), Some("Az8"));
+}
+
+#[tokio::test]
+async fn an_expired_token_is_for_the_operator() {
+    let server = answering(ResponseTemplate::new(401).set_body_json(refusal(190))).await;
+
+    assert!(matches!(send_to(&server).await, Err(SendError::Operator(_))));
+}
+
+#[tokio::test]
+async fn a_proxys_error_page_leaves_the_outcome_open() {
+    let server = answering(ResponseTemplate::new(502).set_body_string("<h1>Bad gateway</h1>")).await;
+
+    assert!(matches!(send_to(&server).await, Err(SendError::Unknown(_))));
+}
+
+#[tokio::test]
+async fn a_yes_we_cannot_read_leaves_the_outcome_open() {
+    for body in ["", "{}", r#"{"messages":[]}"#] {
+        let server = answering(ResponseTemplate::new(200).set_body_string(body)).await;
+
+        assert!(matches!(send_to(&server).await, Err(SendError::Unknown(_))), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_does_not_come_leaves_the_outcome_open() {
+    let never = ResponseTemplate::new(200).set_delay(Duration::from_secs(60));
+    let server = answering(never).await;
+
+    assert!(matches!(send_to(&server).await, Err(SendError::Unknown(_))));
+}
+
+#[tokio::test]
+async fn without_a_connection_nothing_was_sent() {
+    // A port that was free a moment ago, and is closed again.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+
+    let sent = api(&format!("http://{address}")).send_text(&ada(), "Hello", tracker()).await;
+
+    assert!(matches!(sent, Err(SendError::NotSent(_))), "{sent:?}");
+}
+
+#[tokio::test]
+async fn a_token_that_fits_no_header_is_for_the_operator() {
+    let api = CloudApi::new(
+        Client::builder().tls_danger_accept_invalid_certs(true).build().unwrap(),
+        CloudApiConfig {
+            base_url: "http://127.0.0.1:1".into(),
+            phone_number_id: "1055".into(),
+            access_token: SecretString::from("line\nend"),
+        },
+    );
+
+    let sent = api.send_text(&ada(), "Hello", tracker()).await;
+
+    assert!(matches!(sent, Err(SendError::Operator(_))), "{sent:?}");
+}
+
+async fn only_body(server: &MockServer) -> Value {
+    let requests: Vec<Request> = server.received_requests().await.unwrap();
+    assert_eq!(requests.len(), 1);
+    requests[0].body_json().unwrap()
+}

@@ -1,0 +1,78 @@
+use std::{net::SocketAddr, num::NonZeroU32, time::Duration};
+
+use claw_runtime::{Env, EnvError, health, lifecycle};
+use claw_whatsapp::send::CloudApiConfig;
+use secrecy::SecretString;
+
+/// Meta's address with the API version we were written against.
+const DEFAULT_API_BASE_URL: &str = "https://graph.facebook.com/v24.0";
+
+/// What every number may send in a second before Meta raises it (messages in and out together).
+const DEFAULT_MESSAGES_PER_SECOND: NonZeroU32 = NonZeroU32::new(80).expect("80 is not zero");
+
+/// What outbound is told at its start.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where health and metrics are served: `LISTEN_HOST` and `HEALTH_PORT`.
+    pub health: SocketAddr,
+    /// The bus: `NATS_URL`.
+    pub nats_url: SecretString,
+    /// The database: `DATABASE_URL`.
+    pub database_url: SecretString,
+    /// Where and as whom to send: `WHATSAPP_API_BASE_URL`, `WHATSAPP_SENDER_PHONE_NUMBER_ID`,
+    /// `WHATSAPP_ACCESS_TOKEN`.
+    pub whatsapp: CloudApiConfig,
+    /// Most messages a second, everyone together: `WHATSAPP_MESSAGES_PER_SECOND`.
+    pub messages_per_second: NonZeroU32,
+    /// How long sends under way may take once we are told to stop: `SHUTDOWN_GRACE_SECONDS`.
+    pub grace: Duration,
+}
+
+impl Config {
+    /// Reads all of it, or says everything that is missing or wrong.
+    pub fn read(env: &Env) -> Result<Self, EnvError> {
+        let health = health::address(env, "HEALTH_PORT", 3104);
+        let nats_url = env.secret("NATS_URL");
+        let database_url = env.secret("DATABASE_URL");
+        let base_url = env.or("WHATSAPP_API_BASE_URL", DEFAULT_API_BASE_URL.to_owned());
+        let phone_number_id = env.required("WHATSAPP_SENDER_PHONE_NUMBER_ID");
+        let access_token = env.secret("WHATSAPP_ACCESS_TOKEN");
+        let messages_per_second =
+            env.or("WHATSAPP_MESSAGES_PER_SECOND", DEFAULT_MESSAGES_PER_SECOND);
+        let grace = lifecycle::grace(env);
+        Ok(Self {
+            health: health?,
+            nats_url: nats_url?,
+            database_url: database_url?,
+            whatsapp: CloudApiConfig {
+                base_url: base_url?,
+                phone_number_id: phone_number_id?,
+                access_token: access_token?,
+            },
+            messages_per_second: messages_per_second?,
+            grace: grace?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_missing_is_said_at_once() {
+        let env = Env::from_pairs([("WHATSAPP_MESSAGES_PER_SECOND", "0")]);
+
+        let error = Config::read(&env).unwrap_err().to_string();
+
+        for name in [
+            "NATS_URL",
+            "DATABASE_URL",
+            "WHATSAPP_SENDER_PHONE_NUMBER_ID",
+            "WHATSAPP_ACCESS_TOKEN",
+            "WHATSAPP_MESSAGES_PER_SECOND",
+        ] {
+            assert!(error.contains(name), "{name} in {error}");
+        }
+    }
+}

@@ -1,0 +1,113 @@
+use anyhow::anyhow;
+use async_trait::async_trait;
+use claw_bus::{Attempt, Handler, HandlerError, Publisher};
+use claw_events::{ReplyDelivered, ReplyFailed, ReplyProduced};
+use metrics::counter;
+use tracing::info;
+
+use crate::{
+    pieces::pieces_of,
+    send_piece::{Fate, Piece, PieceSender, of_store},
+};
+
+/// Says each reply to its person.
+pub struct DeliverReply {
+    sender: PieceSender,
+    publisher: Publisher,
+}
+
+#[async_trait]
+impl Handler for DeliverReply {
+    type Event = ReplyProduced;
+
+    async fn handle(&self, reply: &ReplyProduced, attempt: &Attempt) -> Result<(), HandlerError> {
+        let texts = pieces_of(reply.text.expose());
+        match self.say(reply, &texts, attempt).await? {
+            Fate::Taken => self.announce_delivery(reply, texts.len()).await,
+            Fate::Failed { code } => self.announce_failure(reply, code).await,
+        }
+    }
+}
+
+impl DeliverReply {
+    /// A handler that sends through `sender` and tells what became of it.
+    pub const fn new(sender: PieceSender, publisher: Publisher) -> Self {
+        Self { sender, publisher }
+    }
+
+    /// Sends the pieces strictly in order. One that fails ends the reply: the rest alone would mislead.
+    async fn say(
+        &self,
+        reply: &ReplyProduced,
+        texts: &[String],
+        attempt: &Attempt,
+    ) -> Result<Fate, HandlerError> {
+        let now = self.sender.clock.now();
+        let outgoing = self
+            .sender
+            .deliveries
+            .begin(reply.user, reply.id, number(texts.len()), now)
+            .await
+            .map_err(of_store)?
+            .ok_or_else(|| HandlerError::reject(anyhow!("a reply for an unknown user")))?;
+        let mut previous = None;
+        for (delivery, text) in outgoing.pieces.into_iter().zip(texts) {
+            let id = delivery.id;
+            let is_settled = delivery.state.is_settled();
+            if let Some(previous) = previous.filter(|_| !is_settled) {
+                self.sender.await_arrival(previous, attempt).await?;
+            }
+            let piece = Piece {
+                to: &outgoing.address,
+                text,
+                is_claimed: outgoing.claimed_first && delivery.index == 0,
+                delivery,
+            };
+            let fate = self.sender.send(piece, attempt).await?;
+            if fate != Fate::Taken {
+                return Ok(fate);
+            }
+            previous = Some(id);
+        }
+        Ok(Fate::Taken)
+    }
+
+    async fn announce_delivery(
+        &self,
+        reply: &ReplyProduced,
+        pieces: usize,
+    ) -> Result<(), HandlerError> {
+        let delivered = ReplyDelivered {
+            reply: reply.id,
+            user: reply.user,
+            cause: reply.cause,
+            pieces: number(pieces),
+        };
+        self.publisher.publish(&delivered).await?;
+        counter!("claw_replies_total", "outcome" => "delivered", "source" => reply.source.as_str())
+            .increment(1);
+        info!(reply.id = %reply.id, pieces, "reply {} is with WhatsApp", reply.id);
+        Ok(())
+    }
+
+    async fn announce_failure(
+        &self,
+        reply: &ReplyProduced,
+        code: Option<i64>,
+    ) -> Result<(), HandlerError> {
+        let failed = ReplyFailed {
+            reply: reply.id,
+            user: reply.user,
+            code,
+        };
+        self.publisher.publish(&failed).await?;
+        counter!("claw_replies_total", "outcome" => "failed", "source" => reply.source.as_str())
+            .increment(1);
+        Ok(())
+    }
+}
+
+/// Pieces are limited to a dozen.
+fn number(pieces: usize) -> u32 {
+    u32::try_from(pieces).unwrap_or(u32::MAX)
+}

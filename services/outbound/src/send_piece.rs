@@ -1,0 +1,278 @@
+//! Sends one piece: once as far as that can be known, again where it must be.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use anyhow::anyhow;
+use claw_bus::{Attempt, HandlerError};
+use claw_domain::{Address, DeliveryId, DeliveryState, Wamid};
+use claw_runtime::Clock;
+use claw_store::{Deliveries, Delivery, StoreError};
+use claw_whatsapp::send::{SendError, WhatsApp};
+use metrics::{counter, histogram};
+use tokio::time::{Instant, sleep_until};
+use tracing::{error, info, instrument, warn};
+
+use crate::{
+    gate::Gate,
+    pace::{OPERATOR_PAUSE, Patience, Remedy, Step, has_arrived, next_step, remedy},
+    reports::Reports,
+};
+
+/// Sends pieces and keeps their rows true.
+pub struct PieceSender {
+    pub(crate) deliveries: Deliveries,
+    pub(crate) clock: Arc<dyn Clock>,
+    whatsapp: Arc<dyn WhatsApp>,
+    gate: Arc<Gate>,
+    reports: Reports,
+    patience: Patience,
+    /// What WhatsApp took and the database does not know yet, because it was away at that moment.
+    taken: Mutex<HashMap<DeliveryId, Wamid>>,
+}
+
+/// One piece and what it says.
+pub struct Piece<'a> {
+    pub to: &'a Address,
+    pub text: &'a str,
+    pub delivery: Delivery,
+    /// It was marked as handed over just now, by us.
+    pub is_claimed: bool,
+}
+
+/// What became of a piece.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// WhatsApp has it.
+    Taken,
+    /// It will not arrive.
+    Failed {
+        /// WhatsApp's code, if it gave one.
+        code: Option<i64>,
+    },
+}
+
+impl PieceSender {
+    /// A sender through this WhatsApp, as fast as the gate lets it.
+    pub fn new(
+        deliveries: Deliveries,
+        whatsapp: Arc<dyn WhatsApp>,
+        gate: Arc<Gate>,
+        reports: Reports,
+        clock: Arc<dyn Clock>,
+        patience: Patience,
+    ) -> Self {
+        Self {
+            deliveries,
+            clock,
+            whatsapp,
+            gate,
+            reports,
+            patience,
+            taken: Mutex::default(),
+        }
+    }
+
+    /// Brings a piece to its fate, or says when to try again. Doing so again changes nothing.
+    #[instrument(name = "outbound.send", skip_all, fields(delivery.id = %piece.delivery.id))]
+    pub(crate) async fn send(
+        &self,
+        mut piece: Piece<'_>,
+        attempt: &Attempt,
+    ) -> Result<Fate, HandlerError> {
+        if let Some(wamid) = self.remembered(piece.delivery.id) {
+            return self.record_taken(piece.delivery.id, &wamid).await;
+        }
+        let found = self.clock.now();
+        loop {
+            let step = next_step(&piece.delivery, found, self.patience, self.clock.now());
+            let fate = match step {
+                Step::Settled => Some(Fate::Taken),
+                Step::Failed { code } => Some(Fate::Failed { code }),
+                Step::Send => self.hand_over(&piece, attempt).await?,
+                Step::AwaitReport { .. } if piece.is_claimed => {
+                    self.hand_over(&piece, attempt).await?
+                }
+                Step::AwaitReport { at_most } => {
+                    let is_known = |state| state != DeliveryState::Sending;
+                    self.await_report(piece.delivery.id, at_most, is_known, attempt)
+                        .await?;
+                    None
+                }
+            };
+            if let Some(fate) = fate {
+                return Ok(fate);
+            }
+            piece.is_claimed = false;
+            piece.delivery = self.row(piece.delivery.id).await?;
+        }
+    }
+
+    /// Waits until a piece has arrived (or failed), or as long as is reasonable.
+    pub(crate) async fn await_arrival(
+        &self,
+        piece: DeliveryId,
+        attempt: &Attempt,
+    ) -> Result<(), HandlerError> {
+        self.await_report(piece, self.patience.arrival, has_arrived, attempt)
+            .await
+    }
+
+    /// Intent, effect, record. `None` when the outcome is not known.
+    async fn hand_over(
+        &self,
+        piece: &Piece<'_>,
+        attempt: &Attempt,
+    ) -> Result<Option<Fate>, HandlerError> {
+        let id = piece.delivery.id;
+        tokio::select! {
+            () = self.gate.pass() => {}
+            () = attempt.stop.cancelled() => {
+                self.deliveries.mark_pending(id, self.clock.now()).await?;
+                return Err(stopping());
+            }
+        }
+        let now = self.clock.now();
+        if !piece.is_claimed && !self.deliveries.mark_sending(id, now).await? {
+            // A report came meanwhile; the row tells.
+            return Ok(None);
+        }
+        let began = Instant::now();
+        let answer = self.whatsapp.send_text(piece.to, piece.text, id).await;
+        histogram!("claw_send_seconds").record(began.elapsed().as_secs_f64());
+        match answer {
+            Ok(wamid) => {
+                counter!("claw_sends_total", "outcome" => "taken").increment(1);
+                self.gate.went_well();
+                self.remember(id, &wamid);
+                self.record_taken(id, &wamid).await.map(Some)
+            }
+            Err(error) => {
+                counter!("claw_sends_total", "outcome" => error.as_str()).increment(1);
+                let attempts = piece.delivery.attempts + u32::from(!piece.is_claimed);
+                self.remedied(id, error, attempts).await
+            }
+        }
+    }
+
+    async fn remedied(
+        &self,
+        id: DeliveryId,
+        error: SendError,
+        attempts: u32,
+    ) -> Result<Option<Fate>, HandlerError> {
+        let remedy = remedy(&error, attempts);
+        let after = match remedy {
+            Remedy::AwaitReport => {
+                warn!(
+                    error = &error as &dyn std::error::Error,
+                    "no answer from WhatsApp: waiting for its report on {id}"
+                );
+                return Ok(None);
+            }
+            Remedy::GiveUp => return self.give_up(id, &error).await.map(Some),
+            Remedy::TryAgain { after } => after,
+            Remedy::SlowDown => Some(self.gate.slow_down()),
+            Remedy::CallOperator => {
+                call_operator(&error);
+                Some(OPERATOR_PAUSE)
+            }
+        };
+        // WhatsApp said no: the piece did not go out.
+        self.deliveries.mark_pending(id, self.clock.now()).await?;
+        Err(match after {
+            Some(after) => HandlerError::retry_after(error, after),
+            None => HandlerError::retry(error),
+        })
+    }
+
+    async fn give_up(&self, id: DeliveryId, error: &SendError) -> Result<Fate, HandlerError> {
+        let code = error.code();
+        warn!(
+            whatsapp.code = code,
+            error = error as &dyn std::error::Error,
+            "{id} will not arrive"
+        );
+        self.deliveries
+            .mark_failed(id, code, self.clock.now())
+            .await?;
+        Ok(Fate::Failed { code })
+    }
+
+    async fn record_taken(&self, id: DeliveryId, wamid: &Wamid) -> Result<Fate, HandlerError> {
+        self.deliveries
+            .mark_accepted(id, wamid, self.clock.now())
+            .await?;
+        self.taken().remove(&id);
+        Ok(Fate::Taken)
+    }
+
+    /// Waits until the row is in such a state, for `at_most`.
+    async fn await_report(
+        &self,
+        id: DeliveryId,
+        at_most: Duration,
+        is_enough: impl Fn(DeliveryState) -> bool,
+        attempt: &Attempt,
+    ) -> Result<(), HandlerError> {
+        let deadline = Instant::now() + at_most;
+        // Listening first, looking second: a report in between is heard.
+        let listener = self.reports.listen(id);
+        while !is_enough(self.row(id).await?.state) {
+            tokio::select! {
+                () = listener.heard() => {}
+                () = sleep_until(deadline) => {
+                    info!("no report on {id} within {at_most:?}");
+                    return Ok(());
+                }
+                () = attempt.stop.cancelled() => return Err(stopping()),
+            }
+        }
+        Ok(())
+    }
+
+    async fn row(&self, id: DeliveryId) -> Result<Delivery, HandlerError> {
+        let row = self.deliveries.get(id).await.map_err(of_store)?;
+        row.ok_or_else(|| HandlerError::reject(anyhow!("the row of {id} is gone")))
+    }
+
+    fn remembered(&self, id: DeliveryId) -> Option<Wamid> {
+        self.taken().get(&id).cloned()
+    }
+
+    fn remember(&self, id: DeliveryId, wamid: &Wamid) {
+        self.taken().insert(id, wamid.clone());
+    }
+
+    fn taken(&self) -> MutexGuard<'_, HashMap<DeliveryId, Wamid>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A database that is away comes back; a row it cannot explain does not explain itself later.
+pub fn of_store(error: StoreError) -> HandlerError {
+    if error.is_transient() {
+        HandlerError::retry(error)
+    } else {
+        HandlerError::reject(error)
+    }
+}
+
+fn stopping() -> HandlerError {
+    HandlerError::retry(anyhow!("outbound is stopping"))
+}
+
+/// The lane's own retries tell of it again at ever longer intervals, so this is not a flood per reply.
+fn call_operator(error: &SendError) {
+    error!(
+        whatsapp.code = error.code(),
+        error = error as &dyn std::error::Error,
+        "WhatsApp refuses to send for us. Replies are kept and tried every minute. Look at the code in \
+         Meta's list of error codes: 0 and 190 want a new WHATSAPP_ACCESS_TOKEN; 3, 10, 33, 100 and 200 \
+         to 299 a check of WHATSAPP_SENDER_PHONE_NUMBER_ID and the token's permissions; 131042 a payment \
+         method; others the account's quality page in WhatsApp Manager"
+    );
+}

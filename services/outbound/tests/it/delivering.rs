@@ -1,0 +1,150 @@
+use claw_bus::{Attempt, Handler, HandlerError};
+use claw_domain::DeliveryState;
+use claw_events::{ReplyDelivered, ReplyProduced};
+use claw_runtime::{HttpTimeouts, http};
+use claw_testkit::eventually;
+
+use crate::world::{HASTY, PATIENT, World, next, unknown_user};
+
+fn first_attempt() -> Attempt {
+    Attempt {
+        number: 1,
+        sequence: 1,
+        stop: never(),
+    }
+}
+
+/// A stop token nobody pulls, without a dependency for its name.
+fn never<T: Default>() -> T {
+    T::default()
+}
+
+#[tokio::test]
+async fn a_reply_reaches_its_person_formatted_and_is_announced() {
+    let world = World::new().await;
+    let mut delivered = world.watch::<ReplyDelivered>().await;
+    let _outbound = world.outbound(PATIENT).await;
+
+    let reply = world.say("**Done**").await;
+
+    let announced = next(&mut delivered).await;
+    assert_eq!((announced.reply, announced.pieces), (reply.id, 1));
+    assert_eq!(world.phone.texts_to(&world.ada), ["*Done*"]);
+    let piece = world.piece(&reply, 0).await.unwrap();
+    assert_eq!(piece.state, DeliveryState::Accepted);
+    assert_eq!(piece.wamid, Some(world.phone.taken()[0].wamid.clone()));
+}
+
+#[tokio::test]
+async fn a_reply_delivered_twice_as_event_is_said_once() {
+    let world = World::new().await;
+    let handler = world.deliver_reply().await;
+    let reply = world.reply("Hello");
+
+    for _ in 0..2 {
+        handler.handle(&reply, &first_attempt()).await.unwrap();
+    }
+
+    assert_eq!(world.phone.texts_to(&world.ada), ["Hello"]);
+}
+
+#[tokio::test]
+async fn a_reply_for_someone_unknown_is_rejected() {
+    let world = World::new().await;
+    let handler = world.deliver_reply().await;
+    let reply = ReplyProduced {
+        user: unknown_user(),
+        ..world.reply("Hello")
+    };
+
+    let outcome = handler.handle(&reply, &first_attempt()).await;
+
+    assert!(matches!(outcome, Err(HandlerError::Reject { .. })));
+    assert_eq!(world.phone.attempts(), 0);
+}
+
+#[tokio::test]
+async fn a_blank_reply_sends_nothing() {
+    let world = World::new().await;
+    let handler = world.deliver_reply().await;
+
+    handler
+        .handle(&world.reply(" \n"), &first_attempt())
+        .await
+        .unwrap();
+
+    assert_eq!(world.phone.attempts(), 0);
+}
+
+#[tokio::test]
+async fn the_second_piece_waits_until_the_first_has_arrived() {
+    let world = World::new().await;
+    let mut delivered = world.watch::<ReplyDelivered>().await;
+    let _outbound = world.outbound(PATIENT).await;
+    let (first, second) = ("First. ".repeat(500), "Second. ".repeat(400));
+
+    world.say(&format!("{first}\n\n{second}")).await;
+
+    world.attempted(1).await;
+    world
+        .report(&world.phone.taken()[0], DeliveryState::Sent)
+        .await;
+    world.attempted(1).await;
+    world
+        .report(&world.phone.taken()[0], DeliveryState::Delivered)
+        .await;
+    assert_eq!(next(&mut delivered).await.pieces, 2);
+    assert_eq!(
+        world.phone.texts_to(&world.ada),
+        [first.trim(), second.trim()]
+    );
+}
+
+#[tokio::test]
+async fn without_a_report_the_second_piece_follows_after_a_while() {
+    let world = World::new().await;
+    let mut delivered = world.watch::<ReplyDelivered>().await;
+    let _outbound = world.outbound(HASTY).await;
+
+    world.say(&"word ".repeat(2_000)).await;
+
+    assert_eq!(next(&mut delivered).await.pieces, 3);
+    assert_eq!(world.phone.taken().len(), 3);
+}
+
+#[tokio::test]
+async fn replies_to_one_person_keep_their_order() {
+    let world = World::new().await;
+    let mut delivered = world.watch::<ReplyDelivered>().await;
+    let _outbound = world.outbound(PATIENT).await;
+    let texts: Vec<String> = (0..20).map(|number| format!("reply {number}")).collect();
+
+    for text in &texts {
+        world.say(text).await;
+    }
+
+    for _ in &texts {
+        next(&mut delivered).await;
+    }
+    assert_eq!(world.phone.texts_to(&world.ada), texts);
+}
+
+#[tokio::test]
+async fn outbound_says_whether_it_is_ready_and_stops_when_told() {
+    let world = World::new().await;
+    let outbound = world.outbound(PATIENT).await;
+    let url = format!("http://{}/readyz", outbound.address);
+    let client = http::client(HttpTimeouts::default());
+
+    let ready = async || {
+        let answer = client.get(&url).send().await;
+        answer.is_ok_and(|answer| answer.status().is_success())
+    };
+    eventually("outbound is ready", &ready).await;
+    world.postgres.stop().await.unwrap();
+    eventually("outbound is not ready", async || !ready().await).await;
+    world.postgres.start_again().await.unwrap();
+    eventually("outbound is ready again", &ready).await;
+
+    outbound.stop().await.unwrap();
+}

@@ -1,0 +1,282 @@
+use std::{net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
+
+use chrono::{DateTime, Utc};
+use claw_bus::{Bus, BusConfig, Publisher};
+use claw_domain::{
+    Address, Channel, DeliveryId, DeliveryState, MessageId, PhoneNumber, ReplyId, ReplySource,
+    UserId, Wamid,
+};
+use claw_events::{DeliveryReported, Event, ReplyProduced, ReportedError};
+use claw_store::{Delivery, InboundMessage, Store};
+use claw_testkit::{TestNats, TestPostgres, eventually};
+use claw_whatsapp::{
+    fake::FakeWhatsApp,
+    send::{CloudApiConfig, WhatsApp},
+};
+use futures_util::StreamExt;
+use outbound::{App, Config, DeliverReply, Gate, Patience, PieceSender, Reports};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+    time::Instant,
+};
+
+/// Long enough that a test which waits for it fails.
+pub const LONG: Duration = Duration::from_hours(1);
+/// Short enough to wait for.
+pub const SHORT: Duration = Duration::from_millis(200);
+
+/// Waits for ever, in the eyes of a test.
+pub const PATIENT: Patience = Patience {
+    outcome: LONG,
+    catching_up: LONG,
+    arrival: LONG,
+};
+/// Waits hardly at all.
+pub const HASTY: Patience = Patience {
+    outcome: SHORT,
+    catching_up: SHORT,
+    arrival: SHORT,
+};
+
+/// A bus, a database with one person in it, and a phone.
+pub struct World {
+    pub nats: TestNats,
+    pub postgres: Arc<TestPostgres>,
+    pub store: Store,
+    pub phone: Arc<FakeWhatsApp>,
+    pub ada: Address,
+    admin: Bus,
+    gateway: Publisher,
+    ingress: Publisher,
+}
+
+impl World {
+    pub async fn new() -> Self {
+        let nats = TestNats::start().await.unwrap();
+        let postgres = Arc::new(TestPostgres::start().await.unwrap());
+        let url = postgres.url().into();
+        claw_store::migrate(&url, Duration::from_secs(10))
+            .await
+            .unwrap();
+        let store = Store::connect(&url, 4).await.unwrap();
+        let admin = connect(&nats, "admin").await;
+        claw_bus::ensure(&admin).await.unwrap();
+        let world = Self {
+            gateway: connect(&nats, "gateway").await.publisher(),
+            ingress: connect(&nats, "ingress").await.publisher(),
+            ada: Address::Phone(PhoneNumber::try_from("15550000001").unwrap()),
+            phone: Arc::default(),
+            nats,
+            postgres,
+            store,
+            admin,
+        };
+        world.introduce().await;
+        world
+    }
+
+    /// Outbound with the fake phone.
+    pub async fn outbound(&self, patience: Patience) -> Outbound {
+        let phone: Arc<FakeWhatsApp> = Arc::clone(&self.phone);
+        self.outbound_with(phone, patience).await
+    }
+
+    /// Outbound with any WhatsApp.
+    pub async fn outbound_with(&self, phone: Arc<dyn WhatsApp>, patience: Patience) -> Outbound {
+        let app = App::build_with(self.config(), phone, patience)
+            .await
+            .unwrap();
+        let address = app.address().unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let running = tokio::spawn(app.run_until_stopped(async {
+            let _ = stopped.await;
+        }));
+        Outbound {
+            address,
+            stop: Some(stop),
+            running,
+        }
+    }
+
+    /// The handler alone, outside its lanes.
+    pub async fn deliver_reply(&self) -> DeliverReply {
+        let rate = NonZeroU32::new(1_000).unwrap();
+        let sender = PieceSender::new(
+            self.store.deliveries(),
+            Arc::clone(&self.phone) as Arc<dyn WhatsApp>,
+            Arc::new(Gate::new(rate, Instant::now())),
+            Reports::default(),
+            Arc::new(claw_runtime::SystemClock),
+            HASTY,
+        );
+        DeliverReply::new(sender, connect(&self.nats, "outbound").await.publisher())
+    }
+
+    /// A reply to Ada, not yet published.
+    pub fn reply(&self, text: &str) -> ReplyProduced {
+        ReplyProduced {
+            id: ReplyId::derived_from(text),
+            user: self.ada.user(),
+            cause: None,
+            source: ReplySource::Chat,
+            channel: Channel::WhatsApp,
+            text: text.into(),
+        }
+    }
+
+    /// The assistant says something to Ada.
+    pub async fn say(&self, text: &str) -> ReplyProduced {
+        let reply = self.reply(text);
+        self.gateway.publish(&reply).await.unwrap();
+        reply
+    }
+
+    /// WhatsApp reports on a message it took.
+    pub async fn report(&self, message: &claw_whatsapp::fake::Taken, state: DeliveryState) {
+        self.report_with(message, state, None).await;
+    }
+
+    pub async fn report_with(
+        &self,
+        message: &claw_whatsapp::fake::Taken,
+        state: DeliveryState,
+        code: Option<i64>,
+    ) {
+        let report = DeliveryReported {
+            user: self.ada.user(),
+            wamid: message.wamid.clone(),
+            delivery: Some(message.tracker),
+            state: Some(state),
+            status: format!("{state:?}").to_lowercase(),
+            at: now(),
+            error: code.map(|code| ReportedError { code, title: None }),
+        };
+        self.ingress.publish(&report).await.unwrap();
+    }
+
+    pub async fn signal_typing(&self, wamid: &Wamid) {
+        let signal = claw_events::TypingStarted {
+            user: self.ada.user(),
+            wamid: wamid.clone(),
+        };
+        self.gateway.signal(&signal).await;
+    }
+
+    /// Events of this type from now on.
+    pub async fn watch<E: Event>(&self) -> mpsc::UnboundedReceiver<E> {
+        let mut events = Box::pin(self.admin.watch::<E>().await.unwrap());
+        let (sender, receiver) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            while let Some(event) = events.next().await {
+                let _ = sender.send(event);
+            }
+        });
+        receiver
+    }
+
+    pub async fn piece(&self, reply: &ReplyProduced, index: u32) -> Option<Delivery> {
+        let id = DeliveryId::derived_from(&format!("{}:{index}", reply.id));
+        self.store.deliveries().get(id).await.unwrap()
+    }
+
+    pub async fn piece_becomes(&self, reply: &ReplyProduced, index: u32, state: DeliveryState) {
+        eventually(&format!("piece {index} becomes {state:?}"), async || {
+            self.piece(reply, index)
+                .await
+                .is_some_and(|piece| piece.state == state)
+        })
+        .await;
+    }
+
+    /// The phone has been handed this many messages, whatever it did with them.
+    pub async fn attempted(&self, count: usize) {
+        eventually(&format!("{count} attempts to send"), async || {
+            self.phone.attempts() >= count
+        })
+        .await;
+        assert_eq!(self.phone.attempts(), count);
+    }
+
+    fn config(&self) -> Config {
+        Config {
+            health: SocketAddr::from(([127, 0, 0, 1], 0)),
+            nats_url: self.nats.url("outbound").into(),
+            database_url: self.postgres.url().into(),
+            whatsapp: CloudApiConfig {
+                base_url: "http://127.0.0.1:1".into(),
+                phone_number_id: "1055".into(),
+                access_token: "unused".into(),
+            },
+            messages_per_second: NonZeroU32::new(1_000).unwrap(),
+            grace: Duration::from_secs(10),
+        }
+    }
+
+    /// Ada writes, and is known from then on.
+    async fn introduce(&self) {
+        let hello = InboundMessage {
+            id: MessageId::derived_from("hello"),
+            user: self.ada.user(),
+            address: self.ada.clone(),
+            wa_user_id: None,
+            name: None,
+            wamid: Wamid::new("wamid.hello"),
+            content_kind: "text".into(),
+            content: "hello".into(),
+            sent_at: now(),
+            now: now(),
+        };
+        self.store.messages().receive(&hello).await.unwrap();
+    }
+}
+
+/// A running outbound. Dropped, it dies in the middle of whatever it does.
+pub struct Outbound {
+    pub address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    running: JoinHandle<anyhow::Result<()>>,
+}
+
+impl Outbound {
+    /// Dies as by `kill -9`.
+    pub async fn crash(mut self) {
+        self.running.abort();
+        let _ = (&mut self.running).await;
+    }
+
+    /// Stops as by SIGTERM.
+    pub async fn stop(mut self) -> anyhow::Result<()> {
+        let _ = self.stop.take().unwrap().send(());
+        (&mut self.running).await.unwrap()
+    }
+}
+
+impl Drop for Outbound {
+    fn drop(&mut self) {
+        self.running.abort();
+    }
+}
+
+pub async fn next<E>(events: &mut mpsc::UnboundedReceiver<E>) -> E {
+    let event = tokio::time::timeout(Duration::from_secs(20), events.recv()).await;
+    event.expect("an event within 20 s").unwrap()
+}
+
+pub fn unknown_user() -> UserId {
+    UserId::derived_from("nobody")
+}
+
+async fn connect(nats: &TestNats, service: &'static str) -> Bus {
+    Bus::connect(&BusConfig {
+        url: nats.url(service).into(),
+        service,
+    })
+    .await
+    .unwrap()
+}
+
+fn now() -> DateTime<Utc> {
+    use claw_runtime::Clock;
+    claw_runtime::SystemClock.now()
+}
