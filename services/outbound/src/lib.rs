@@ -6,6 +6,7 @@ mod app;
 mod config;
 mod deliver_reply;
 mod gate;
+mod memory;
 mod pace;
 mod pieces;
 mod record_report;

@@ -102,8 +102,8 @@ pub enum Remedy {
     GiveUp,
 }
 
-/// Attempts before trouble that may be our own doing counts as final.
-const FEW_ATTEMPTS: u32 = 5;
+/// Refusals after which trouble that may be our own doing counts as final.
+const FEW_REFUSALS: u32 = 5;
 
 /// Meta's upgrade of a number's throughput takes about a minute.
 const MAINTENANCE: i64 = 131_057;
@@ -115,17 +115,18 @@ pub const OPERATOR_PAUSE: Duration = Duration::from_mins(1);
 /// Meta asks for 4^x seconds, x from 0; past this (about 4 minutes) it grows no more.
 const MOST_PAIR_RATE_DOUBLINGS: u32 = 4;
 
-/// What to do about this error, after so many attempts at the piece.
-pub fn remedy(error: &SendError, attempts: u32) -> Remedy {
+/// What to do about this error, the piece having been refused so often for passing reasons (this time
+/// included).
+pub fn remedy(error: &SendError, refusals: u32) -> Remedy {
     match error {
         SendError::Unknown(_) => Remedy::AwaitReport,
         SendError::NotSent(_) => Remedy::TryAgain { after: None },
         SendError::Retry(refusal) => Remedy::TryAgain {
             after: (refusal.code == Some(MAINTENANCE)).then_some(MAINTENANCE_PAUSE),
         },
-        SendError::RetryFewTimes(_) if attempts < FEW_ATTEMPTS => Remedy::TryAgain { after: None },
+        SendError::RetryFewTimes(_) if refusals < FEW_REFUSALS => Remedy::TryAgain { after: None },
         SendError::PairRate(_) => Remedy::TryAgain {
-            after: Some(pair_rate_pause(attempts)),
+            after: Some(pair_rate_pause(refusals)),
         },
         SendError::SlowDown(_) => Remedy::SlowDown,
         SendError::Operator(_) => Remedy::CallOperator,
@@ -135,8 +136,8 @@ pub fn remedy(error: &SendError, attempts: u32) -> Remedy {
     }
 }
 
-fn pair_rate_pause(attempts: u32) -> Duration {
-    let exponent = attempts.saturating_sub(1).min(MOST_PAIR_RATE_DOUBLINGS);
+fn pair_rate_pause(refusals: u32) -> Duration {
+    let exponent = refusals.saturating_sub(1).min(MOST_PAIR_RATE_DOUBLINGS);
     Duration::from_secs(4_u64.pow(exponent))
 }
 
@@ -176,8 +177,8 @@ mod tests {
         }
     }
 
-    fn refused(code: i64, attempts: u32) -> Remedy {
-        remedy(&SendError::refused(Refusal::with_code(code)), attempts)
+    fn refused(code: i64, refusals: u32) -> Remedy {
+        remedy(&SendError::refused(Refusal::with_code(code)), refusals)
     }
 
     #[test]

@@ -1,26 +1,27 @@
 //! Sends one piece: once as far as that can be known, again where it must be.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use anyhow::anyhow;
 use claw_bus::{Attempt, HandlerError};
 use claw_domain::{Address, DeliveryId, DeliveryState, Wamid};
 use claw_runtime::Clock;
 use claw_store::{Deliveries, Delivery, StoreError};
-use claw_whatsapp::send::{SendError, WhatsApp};
+use claw_whatsapp::send::{Class, SendError, WhatsApp};
 use metrics::{counter, histogram};
 use tokio::time::{Instant, sleep_until};
 use tracing::{error, info, instrument, warn};
 
 use crate::{
     gate::Gate,
+    memory::Memory,
     pace::{OPERATOR_PAUSE, Patience, Remedy, Step, has_arrived, next_step, remedy},
     reports::Reports,
 };
+
+/// How long the mark of a claim stands for the moment of sending. Who waited longer for a turn marks
+/// again, so that the time for a report is counted from the send.
+const CLAIM_LASTS: Duration = Duration::from_secs(5);
 
 /// Sends pieces and keeps their rows true.
 pub struct PieceSender {
@@ -30,8 +31,7 @@ pub struct PieceSender {
     gate: Arc<Gate>,
     reports: Reports,
     patience: Patience,
-    /// What WhatsApp took and the database does not know yet, because it was away at that moment.
-    taken: Mutex<HashMap<DeliveryId, Wamid>>,
+    memory: Memory,
 }
 
 /// One piece and what it says.
@@ -72,7 +72,7 @@ impl PieceSender {
             gate,
             reports,
             patience,
-            taken: Mutex::default(),
+            memory: Memory::default(),
         }
     }
 
@@ -83,24 +83,25 @@ impl PieceSender {
         mut piece: Piece<'_>,
         attempt: &Attempt,
     ) -> Result<Fate, HandlerError> {
-        if let Some(wamid) = self.remembered(piece.delivery.id) {
+        if let Some(wamid) = self.memory.remembered(piece.delivery.id) {
             return self.record_taken(piece.delivery.id, &wamid).await;
         }
-        let found = self.clock.now();
+        let mut found = self.clock.now();
         loop {
             let step = next_step(&piece.delivery, found, self.patience, self.clock.now());
             let fate = match step {
                 Step::Settled => Some(Fate::Taken),
                 Step::Failed { code } => Some(Fate::Failed { code }),
-                Step::Send => self.hand_over(&piece, attempt).await?,
-                Step::AwaitReport { .. } if piece.is_claimed => {
-                    self.hand_over(&piece, attempt).await?
-                }
-                Step::AwaitReport { at_most } => {
+                Step::AwaitReport { at_most } if !piece.is_claimed => {
                     let is_known = |state| state != DeliveryState::Sending;
                     self.await_report(piece.delivery.id, at_most, is_known, attempt)
                         .await?;
                     None
+                }
+                Step::Send | Step::AwaitReport { .. } => {
+                    let fate = self.hand_over(&piece, attempt).await?;
+                    found = self.clock.now();
+                    fate
                 }
             };
             if let Some(fate) = fate {
@@ -128,6 +129,7 @@ impl PieceSender {
         attempt: &Attempt,
     ) -> Result<Option<Fate>, HandlerError> {
         let id = piece.delivery.id;
+        let queued = Instant::now();
         tokio::select! {
             () = self.gate.pass() => {}
             () = attempt.stop.cancelled() => {
@@ -136,7 +138,8 @@ impl PieceSender {
             }
         }
         let now = self.clock.now();
-        if !piece.is_claimed && !self.deliveries.mark_sending(id, now).await? {
+        let is_marked = piece.is_claimed && queued.elapsed() < CLAIM_LASTS;
+        if !is_marked && !self.deliveries.mark_sending(id, now).await? {
             // A report came meanwhile; the row tells.
             return Ok(None);
         }
@@ -147,13 +150,12 @@ impl PieceSender {
             Ok(wamid) => {
                 counter!("claw_sends_total", "outcome" => "taken").increment(1);
                 self.gate.went_well();
-                self.remember(id, &wamid);
+                self.memory.remember(id, &wamid);
                 self.record_taken(id, &wamid).await.map(Some)
             }
             Err(error) => {
                 counter!("claw_sends_total", "outcome" => error.as_str()).increment(1);
-                let attempts = piece.delivery.attempts + u32::from(!piece.is_claimed);
-                self.remedied(id, error, attempts).await
+                self.remedied(id, error).await
             }
         }
     }
@@ -162,10 +164,18 @@ impl PieceSender {
         &self,
         id: DeliveryId,
         error: SendError,
-        attempts: u32,
     ) -> Result<Option<Fate>, HandlerError> {
-        let remedy = remedy(&error, attempts);
-        let after = match remedy {
+        let refusals = match &error {
+            SendError::RetryFewTimes(_) | SendError::PairRate(_) => self.memory.count_refusal(id),
+            SendError::Retry(_)
+            | SendError::SlowDown(_)
+            | SendError::Operator(_)
+            | SendError::NeedsTemplate(_)
+            | SendError::Permanent(_)
+            | SendError::Unknown(_)
+            | SendError::NotSent(_) => 0,
+        };
+        let after = match remedy(&error, refusals) {
             Remedy::AwaitReport => {
                 warn!(
                     error = &error as &dyn std::error::Error,
@@ -177,7 +187,9 @@ impl PieceSender {
             Remedy::TryAgain { after } => after,
             Remedy::SlowDown => Some(self.gate.slow_down()),
             Remedy::CallOperator => {
-                call_operator(&error);
+                if self.memory.is_time_to_tell(Instant::now()) {
+                    call_operator(&error);
+                }
                 Some(OPERATOR_PAUSE)
             }
         };
@@ -191,14 +203,11 @@ impl PieceSender {
 
     async fn give_up(&self, id: DeliveryId, error: &SendError) -> Result<Fate, HandlerError> {
         let code = error.code();
-        warn!(
-            whatsapp.code = code,
-            error = error as &dyn std::error::Error,
-            "{id} will not arrive"
-        );
+        tell_of_failure(id, code, error);
         self.deliveries
             .mark_failed(id, code, self.clock.now())
             .await?;
+        self.memory.forget(id);
         Ok(Fate::Failed { code })
     }
 
@@ -206,7 +215,7 @@ impl PieceSender {
         self.deliveries
             .mark_accepted(id, wamid, self.clock.now())
             .await?;
-        self.taken().remove(&id);
+        self.memory.forget(id);
         Ok(Fate::Taken)
     }
 
@@ -238,18 +247,6 @@ impl PieceSender {
         let row = self.deliveries.get(id).await.map_err(of_store)?;
         row.ok_or_else(|| HandlerError::reject(anyhow!("the row of {id} is gone")))
     }
-
-    fn remembered(&self, id: DeliveryId) -> Option<Wamid> {
-        self.taken().get(&id).cloned()
-    }
-
-    fn remember(&self, id: DeliveryId, wamid: &Wamid) {
-        self.taken().insert(id, wamid.clone());
-    }
-
-    fn taken(&self) -> MutexGuard<'_, HashMap<DeliveryId, Wamid>> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// A database that is away comes back; a row it cannot explain does not explain itself later.
@@ -265,7 +262,19 @@ fn stopping() -> HandlerError {
     HandlerError::retry(anyhow!("outbound is stopping"))
 }
 
-/// The lane's own retries tell of it again at ever longer intervals, so this is not a flood per reply.
+/// An operator can do nothing about a person who left WhatsApp, and much about our own mistakes.
+fn tell_of_failure(id: DeliveryId, code: Option<i64>, error: &SendError) {
+    let error = error as &dyn std::error::Error;
+    if code.is_none_or(Class::is_our_mistake) {
+        error!(
+            whatsapp.code = code,
+            error, "{id} will not arrive, and the mistake may be ours"
+        );
+    } else {
+        warn!(whatsapp.code = code, error, "{id} will not arrive");
+    }
+}
+
 fn call_operator(error: &SendError) {
     error!(
         whatsapp.code = error.code(),

@@ -35,7 +35,7 @@ pub use handshake::Limits;
 use crate::{AgentEvent, ConnectError, DeviceKey};
 use driver::Driver;
 
-/// tungstenite's own defaults cost 135 KB per idle connection; with these it is a few.
+/// tungstenite's own default of 128 KiB is allocated at once for every connection, idle or not.
 const BUFFER_BYTES: usize = 4 * 1024;
 /// The longest message a gateway may send us. A history page is the longest we ask for, with
 /// 4 MiB; a sandbox that sends more is not to be trusted with our memory.

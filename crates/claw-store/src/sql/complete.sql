@@ -8,6 +8,9 @@ WITH home AS (
     SET status = 'complete', sandbox_id = COALESCE(sandbox_id, (SELECT id FROM home)), completed_at = $10
     WHERE id = $2 AND user_id = $1 AND status = 'received'
     RETURNING id
+), met AS (
+    UPDATE "user" SET first_answered_at = $10
+    WHERE id = $1 AND first_answered_at IS NULL AND EXISTS (SELECT FROM answered)
 ), said AS (
     -- Positions are dealt out after the sort, so replies keep their order. Replies of a repetition that
     -- found more than the first call did are kept too; known ones are left as they are.

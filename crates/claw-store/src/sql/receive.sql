@@ -22,7 +22,8 @@ WITH newcomer AS (
 SELECT
     EXISTS (SELECT FROM taken) AS fresh,
     EXISTS (SELECT FROM message WHERE id = $5 AND user_id = $1 AND status = 'complete') AS complete,
-    NOT EXISTS (SELECT FROM message WHERE user_id = $1 AND role = 'user' AND status = 'complete') AS first_contact,
+    -- Remembered in the person's row: looking through their messages would take longer with each of them.
+    NOT EXISTS (SELECT FROM "user" WHERE id = $1 AND first_answered_at IS NOT NULL) AS first_contact,
     {sandbox}
 FROM (VALUES (1)) AS always
 LEFT JOIN sandbox AS s ON s.user_id = $1

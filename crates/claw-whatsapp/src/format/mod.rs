@@ -1,6 +1,8 @@
 //! From the assistant's Markdown to what a WhatsApp chat shows.
 
+mod blocks;
 mod containers;
+mod links;
 mod marks;
 mod render;
 mod split;

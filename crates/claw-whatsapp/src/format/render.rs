@@ -1,9 +1,11 @@
 use std::ops::Range;
 
-use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
+use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
 use super::{
+    blocks::{Row, gap_before},
     containers::{Container, Gap, Page},
+    links::Link,
     marks::{Marks, Style},
 };
 
@@ -38,71 +40,17 @@ pub fn to_whatsapp(markdown: &str) -> String {
     }
 }
 
-/// What stands for a line across the page.
-const RULE: &str = "———";
-
-/// Names of languages after a code fence, which WhatsApp would show as text. Anything else there is
-/// taken for the first line of the code.
-const LANGUAGES: [&str; 34] = [
-    "bash",
-    "c",
-    "console",
-    "cpp",
-    "cs",
-    "css",
-    "csv",
-    "diff",
-    "go",
-    "html",
-    "ini",
-    "java",
-    "javascript",
-    "js",
-    "json",
-    "kotlin",
-    "markdown",
-    "md",
-    "php",
-    "plaintext",
-    "py",
-    "python",
-    "ruby",
-    "rust",
-    "sh",
-    "shell",
-    "sql",
-    "swift",
-    "text",
-    "toml",
-    "ts",
-    "txt",
-    "xml",
-    "yaml",
-];
-
-struct Link {
-    url: String,
-    title: String,
-    /// Where its text begins on the page.
-    start: usize,
-}
-
-struct Renderer<'a> {
-    source: &'a str,
-    page: Page,
-    marks: Marks,
+/// What is open while the events of a text go by.
+pub(super) struct Renderer<'a> {
+    pub(super) source: &'a str,
+    pub(super) page: Page,
+    pub(super) marks: Marks,
     /// The next number of each open list; `None` for bullets.
-    lists: Vec<Option<u64>>,
-    links: Vec<Link>,
-    is_code: bool,
-    is_heading: bool,
-    table: Option<Row>,
-}
-
-/// The row of a table that is being written.
-struct Row {
-    is_head: bool,
-    is_begun: bool,
+    pub(super) lists: Vec<Option<u64>>,
+    pub(super) links: Vec<Link>,
+    pub(super) is_code: bool,
+    pub(super) is_heading: bool,
+    pub(super) table: Option<Row>,
 }
 
 impl<'a> Renderer<'a> {
@@ -204,78 +152,6 @@ impl<'a> Renderer<'a> {
         }
     }
 
-    /// A heading with `#` is bold. A line underlined with dashes is more often a paragraph before a
-    /// rule, in the way assistants write.
-    fn start_heading(&mut self, range: &Range<usize>) {
-        self.page.space(gap_before(self.source, range.start));
-        if self.is_hash_heading(range) {
-            self.is_heading = true;
-            self.marks.open(Style::Bold, &mut self.page);
-        }
-    }
-
-    fn end_heading(&mut self, range: &Range<usize>) {
-        if self.is_hash_heading(range) {
-            self.marks.close(&mut self.page);
-            self.is_heading = false;
-        } else if self.source[range.clone()].trim_end().ends_with('-') {
-            self.page.space(Gap::Line);
-            self.page.write(RULE);
-        }
-    }
-
-    fn is_hash_heading(&self, range: &Range<usize>) -> bool {
-        self.source[range.start..].starts_with('#')
-    }
-
-    fn rule(&mut self, range: &Range<usize>) {
-        self.page.space(gap_before(self.source, range.start));
-        self.page.write(RULE);
-    }
-
-    fn start_item(&mut self, range: &Range<usize>) {
-        self.page.space(gap_before(self.source, range.start));
-        let marker = match self.lists.last_mut() {
-            Some(Some(number)) => {
-                let marker = format!("{number}. ");
-                *number = number.saturating_add(1);
-                marker
-            }
-            Some(None) | None => "- ".to_owned(),
-        };
-        self.page.open(Container::item(marker));
-    }
-
-    fn start_row(&mut self, is_head: bool) {
-        self.page.space(Gap::Line);
-        self.table = Some(Row {
-            is_head,
-            is_begun: false,
-        });
-    }
-
-    fn start_cell(&mut self) {
-        let is_begun = self
-            .table
-            .as_mut()
-            .is_some_and(|row| std::mem::replace(&mut row.is_begun, true));
-        if is_begun {
-            let bar = if self.page.is_line_begun() {
-                " | "
-            } else {
-                "| "
-            };
-            self.page.write(bar);
-        }
-        if self.is_head() {
-            self.marks.open(Style::Bold, &mut self.page);
-        }
-    }
-
-    fn is_head(&self) -> bool {
-        self.table.as_ref().is_some_and(|row| row.is_head)
-    }
-
     fn style_of_emphasis(&self, range: &Range<usize>) -> Style {
         let source = &self.source[range.start..];
         let is_bold_too = source.starts_with("***") || self.marks.has(Style::Bold);
@@ -291,55 +167,6 @@ impl<'a> Renderer<'a> {
         self.page.write(&format!("{fence}{code}{fence}"));
     }
 
-    fn start_code(&mut self, kind: &CodeBlockKind<'_>, range: &Range<usize>) {
-        self.page.space(gap_before(self.source, range.start));
-        self.is_code = true;
-        match kind {
-            CodeBlockKind::Indented => self.page.write("    "),
-            CodeBlockKind::Fenced(info) => {
-                self.page.write("```");
-                self.page.write_lines("\n");
-                if !LANGUAGES.contains(&info.to_ascii_lowercase().as_str()) {
-                    self.page.write_lines(info);
-                    self.page.end_line();
-                }
-            }
-        }
-    }
-
-    fn end_code(&mut self, range: &Range<usize>) {
-        self.is_code = false;
-        let fence = self.source[range.start..].trim_start();
-        if fence.starts_with("```") || fence.starts_with("~~~") {
-            self.page.end_line();
-            self.page.write("```");
-        }
-    }
-
-    fn start_link(&mut self, url: String, title: String) {
-        self.page.write("");
-        let start = self.page.text().len();
-        self.links.push(Link { url, title, start });
-    }
-
-    fn end_link(&mut self) {
-        let Some(Link { url, title, start }) = self.links.pop() else {
-            return;
-        };
-        // Inside the text, a mark without content may have been taken back.
-        let text = self.page.text().get(start..).unwrap_or_default();
-        let shown = if title.is_empty() {
-            url.clone()
-        } else {
-            format!("{url}, {title}")
-        };
-        if text.is_empty() {
-            self.page.write(&shown);
-        } else if !shown.is_empty() && !is_same_address(text, &shown) {
-            self.page.write(&format!(" ({shown})"));
-        }
-    }
-
     fn break_line(&mut self) {
         // One line of a heading or a table has to stay one.
         if self.is_heading || self.table.is_some() {
@@ -349,45 +176,8 @@ impl<'a> Renderer<'a> {
                 .across(&mut self.page, |page| page.space(Gap::Line));
         }
     }
-
-    /// Addresses defined at the end of a text but used nowhere are still something to read.
-    fn append_unused(&mut self, definitions: &[(Range<usize>, String)]) {
-        for (span, url) in definitions {
-            if !self.page.text().contains(url.as_str()) {
-                let definition = self.source[span.clone()].trim();
-                self.page.space(gap_before(self.source, span.start));
-                self.page.write_lines(definition);
-            }
-        }
-    }
-}
-
-/// As much space as the author left before `start`, but no more than one blank line.
-fn gap_before(source: &str, start: usize) -> Gap {
-    let Some((before, _)) = source[..start].rsplit_once('\n') else {
-        return Gap::Line;
-    };
-    let line_before = before.rsplit('\n').next().unwrap_or_default();
-    let is_blank = line_before
-        .trim_matches(|c: char| c.is_whitespace() || c == '>')
-        .is_empty();
-    if is_blank { Gap::Blank } else { Gap::Line }
 }
 
 fn is_line_break(html: &str) -> bool {
     matches!(html, "<br>" | "<br/>" | "<br />")
-}
-
-/// Whether a link's text is its address already, give or take the scheme and a final slash.
-fn is_same_address(text: &str, url: &str) -> bool {
-    let bare = |address: &str| {
-        ["https://", "http://", "mailto:"]
-            .into_iter()
-            .fold(address, |rest, scheme| {
-                rest.strip_prefix(scheme).unwrap_or(rest)
-            })
-            .trim_end_matches('/')
-            .to_owned()
-    };
-    bare(text) == bare(url)
 }

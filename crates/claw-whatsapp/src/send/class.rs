@@ -33,6 +33,12 @@ impl Class {
         }
     }
 
+    /// Whether a permanent refusal with this code points at us rather than at the person: a request
+    /// that is wrong in itself, or a code nobody has told us about.
+    pub fn is_our_mistake(code: i64) -> bool {
+        Self::of(code, "") == Self::Permanent && !CONCERNS_THE_PERSON.contains(&code)
+    }
+
     /// The name used in metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -46,6 +52,13 @@ impl Class {
         }
     }
 }
+
+/// Not on WhatsApp or too old an app (131026), blocked us (130403), their country (130497), Meta's
+/// experiments, quality rules and opt-outs of marketing, our own number (131021), a media file of theirs
+/// (131052, 131060).
+const CONCERNS_THE_PERSON: [i64; 9] = [
+    130_403, 130_472, 130_497, 131_021, 131_026, 131_049, 131_050, 131_052, 131_060,
+];
 
 /// A wrong phone number id shows as "invalid parameter" with words about an object that is not there.
 fn names_a_missing_object(words: &str) -> bool {
@@ -121,6 +134,16 @@ mod tests {
     fn an_unknown_code_is_permanent() {
         for code in [-1, 7, 300, 999_999] {
             assert_eq!(Class::of(code, ""), Class::Permanent, "{code}");
+        }
+    }
+
+    #[test]
+    fn malformed_requests_and_unknown_codes_are_our_mistake() {
+        for code in [100, 131_009, 135_000, 999_999] {
+            assert!(Class::is_our_mistake(code), "{code}");
+        }
+        for code in [131_026, 130_403, 190, 130_429] {
+            assert!(!Class::is_our_mistake(code), "{code}");
         }
     }
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use claw_domain::{Address, DeliveryId, PhoneNumber, Wamid, WhatsAppUserId};
+use claw_runtime::{HttpTimeouts, http};
 use claw_whatsapp::send::{CloudApi, CloudApiConfig, SendError, WhatsApp};
-use reqwest::Client;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use wiremock::{
@@ -13,11 +13,10 @@ use wiremock::{
 };
 
 fn api(base_url: &str) -> CloudApi {
-    let client = Client::builder()
-        .tls_danger_accept_invalid_certs(true)
-        .timeout(Duration::from_millis(500))
-        .build()
-        .unwrap();
+    let client = http::client(HttpTimeouts {
+        connect: Duration::from_secs(5),
+        total: Duration::from_millis(500),
+    });
     CloudApi::new(
         client,
         CloudApiConfig {
@@ -131,7 +130,7 @@ async fn an_expired_token_is_for_the_operator() {
 }
 
 #[tokio::test]
-async fn a_proxys_error_page_leaves_the_outcome_open() {
+async fn an_error_page_of_a_proxy_leaves_the_outcome_open() {
     let server = answering(ResponseTemplate::new(502).set_body_string("<h1>Bad gateway</h1>")).await;
 
     assert!(matches!(send_to(&server).await, Err(SendError::Unknown(_))));
@@ -148,7 +147,7 @@ async fn a_yes_we_cannot_read_leaves_the_outcome_open() {
 
 #[tokio::test]
 async fn an_answer_that_does_not_come_leaves_the_outcome_open() {
-    let never = ResponseTemplate::new(200).set_delay(Duration::from_secs(60));
+    let never = ResponseTemplate::new(200).set_delay(Duration::from_mins(1));
     let server = answering(never).await;
 
     assert!(matches!(send_to(&server).await, Err(SendError::Unknown(_))));
@@ -169,7 +168,7 @@ async fn without_a_connection_nothing_was_sent() {
 #[tokio::test]
 async fn a_token_that_fits_no_header_is_for_the_operator() {
     let api = CloudApi::new(
-        Client::builder().tls_danger_accept_invalid_certs(true).build().unwrap(),
+        http::client(HttpTimeouts::default()),
         CloudApiConfig {
             base_url: "http://127.0.0.1:1".into(),
             phone_number_id: "1055".into(),
@@ -180,6 +179,32 @@ async fn a_token_that_fits_no_header_is_for_the_operator() {
     let sent = api.send_text(&ada(), "Hello", tracker()).await;
 
     assert!(matches!(sent, Err(SendError::Operator(_))), "{sent:?}");
+}
+
+/// Recorded answers, with the HTTP status they came with.
+const ANSWERS: [(&str, u16, &str); 5] = [
+    ("api_send_text_200.json", 200, "taken"),
+    ("api_send_template_200_paced.json", 200, "taken"),
+    ("api_error_130429.json", 400, "slow_down"),
+    ("api_error_190.json", 401, "operator"),
+    ("api_error_100.json", 400, "permanent"),
+];
+
+#[tokio::test]
+async fn recorded_answers_are_understood() {
+    for (name, status, expected) in ANSWERS {
+        let Some(answer) = crate::fixtures::read(name) else {
+            return;
+        };
+        let server = answering(ResponseTemplate::new(status).set_body_bytes(answer)).await;
+
+        let outcome = match send_to(&server).await {
+            Ok(_) => "taken",
+            Err(error) => error.as_str(),
+        };
+
+        assert_eq!(outcome, expected, "{name}");
+    }
 }
 
 async fn only_body(server: &MockServer) -> Value {

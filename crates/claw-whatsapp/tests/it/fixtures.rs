@@ -21,7 +21,7 @@ fn folder() -> Option<PathBuf> {
     None
 }
 
-fn read(name: &str) -> Option<Vec<u8>> {
+pub fn read(name: &str) -> Option<Vec<u8>> {
     Some(fs::read(folder()?.join(name)).unwrap())
 }
 

@@ -4,6 +4,6 @@
     reason = "helpers of tests may panic as tests may"
 )]
 
-// mod cloud_api;
+mod cloud_api;
 mod fixtures;
 mod payloads;

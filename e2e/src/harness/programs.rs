@@ -1,0 +1,171 @@
+use std::{
+    fs::{File, OpenOptions},
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use tokio::process::{Child, Command};
+
+use super::{log_path, settings::Settings};
+
+/// Clock ticks a second in `/proc/<pid>/stat`: fixed at 100 on Linux for user space.
+const TICKS_PER_SECOND: u64 = 100;
+
+/// The services, in the order they start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Service {
+    /// The public door.
+    Ingress,
+    /// Makes sandboxes.
+    Provisioner,
+    /// Talks with the assistants.
+    Gateway,
+    /// Talks with people.
+    Outbound,
+}
+
+impl Service {
+    /// Every service.
+    pub const ALL: [Self; 4] = [
+        Self::Ingress,
+        Self::Provisioner,
+        Self::Gateway,
+        Self::Outbound,
+    ];
+
+    /// The name of its binary, and of its user on the bus.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ingress => "ingress",
+            Self::Provisioner => "provisioner",
+            Self::Gateway => "gateway",
+            Self::Outbound => "outbound",
+        }
+    }
+}
+
+/// A program of ours in a process of its own, killed when dropped.
+pub(super) struct Program {
+    child: Child,
+}
+
+/// The variables a program is given; it gets no others.
+pub(super) type Variables = Vec<(String, String)>;
+
+impl Program {
+    pub(super) fn start(name: &str, variables: &Variables, log: &Path) -> Result<Self> {
+        let mut command = Command::new(binary(name)?);
+        Self::spawn(command.envs(variables.iter().cloned()), log)
+    }
+
+    fn spawn(command: &mut Command, log: &Path) -> Result<Self> {
+        let log = append(log)?;
+        let child = command
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("starting {command:?}"))?;
+        Ok(Self { child })
+    }
+
+    pub(super) async fn kill(mut self) -> Result<()> {
+        self.child.kill().await.context("killing a program")
+    }
+
+    pub(super) async fn stop(mut self) -> Result<bool> {
+        let id = self.child.id().context("the program has ended")?;
+        let asked = Command::new("kill").arg(id.to_string()).status().await?;
+        ensure!(asked.success(), "SIGTERM could not be sent");
+        Ok(self.child.wait().await?.success())
+    }
+
+    pub(super) fn memory(&self) -> Result<u64> {
+        let status = self.proc_file("status")?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kilobytes = line.and_then(|line| line.split_whitespace().next());
+        let kilobytes: u64 = kilobytes.context("no VmRSS")?.parse()?;
+        Ok(kilobytes * 1024)
+    }
+
+    pub(super) fn cpu_time(&self) -> Result<Duration> {
+        let stat = self.proc_file("stat")?;
+        // The name may hold blanks; the fields after its closing bracket are fixed (utime is 14th).
+        let (_, fields) = stat.rsplit_once(')').context("an unusual stat file")?;
+        let fields: Vec<&str> = fields.split_whitespace().collect();
+        let ticks = |index: usize| fields.get(index).and_then(|ticks| ticks.parse::<u64>().ok());
+        let ticks = ticks(11).zip(ticks(12)).map(|(user, system)| user + system);
+        let ticks = ticks.context("an unusual stat file")?;
+        Ok(Duration::from_millis(ticks * 1_000 / TICKS_PER_SECOND))
+    }
+
+    fn proc_file(&self, name: &str) -> Result<String> {
+        let id = self.child.id().context("the program has ended")?;
+        Ok(std::fs::read_to_string(format!("/proc/{id}/{name}"))?)
+    }
+}
+
+pub(super) async fn run_to_end(name: &str, argument: &str, variables: &Variables) -> Result<()> {
+    let output = Command::new(binary(name)?)
+        .arg(argument)
+        .envs(variables.iter().cloned())
+        .output()
+        .await?;
+    ensure!(
+        output.status.success(),
+        "{name} {argument} failed: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(())
+}
+
+pub(super) fn start_caddy(settings: &Settings, directory: &Path) -> Result<Program> {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut command = Command::new(tool("CLAWKAKA_CADDY")?);
+    command
+        .args(["run", "--adapter", "caddyfile", "--config"])
+        .arg(root.join("Caddyfile"))
+        .env("XDG_DATA_HOME", directory)
+        .env("XDG_CONFIG_HOME", directory)
+        .envs(settings.of_caddy());
+    Program::spawn(&mut command, &log_path(directory, "caddy"))
+}
+
+/// Our own binaries stand beside the test's, one folder up, unless `CLAWKAKA_BIN_DIR` says otherwise.
+fn binary(name: &str) -> Result<PathBuf> {
+    let directory = match tool("CLAWKAKA_BIN_DIR") {
+        Ok(directory) => directory,
+        Err(_) => beside_this_program()?,
+    };
+    let path = directory.join(name);
+    if !path.exists() {
+        bail!("{} is not built: cargo build --workspace --bins", path.display());
+    }
+    Ok(path)
+}
+
+fn beside_this_program() -> Result<PathBuf> {
+    let this = std::env::current_exe()?;
+    let directory = this.parent().context("a program without a folder")?;
+    let is_test = directory.ends_with("deps");
+    let directory = if is_test { directory.parent() } else { Some(directory) };
+    Ok(directory.context("a program without a folder")?.to_owned())
+}
+
+pub(super) fn tool(name: &str) -> Result<PathBuf> {
+    #[expect(clippy::disallowed_methods, reason = "tests have no Env of their own")]
+    let path = std::env::var_os(name);
+    path.map(PathBuf::from)
+        .with_context(|| format!("{name} is not set: run this through ./dev"))
+}
+
+fn append(path: &Path) -> Result<File> {
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)
+        .with_context(|| format!("opening {}", path.display()))
+}

@@ -1,0 +1,147 @@
+use std::net::TcpListener;
+
+use anyhow::Result;
+use claw_testkit::{TestNats, TestPostgres};
+
+use super::{
+    Service,
+    programs::{Variables, tool},
+};
+use crate::{
+    sim_meta::{SimMeta, SimMetaConfig},
+    sim_openclaw::SimOpenClaw,
+    sim_openrouter::SimOpenRouter,
+};
+
+/// 32 bytes that look like nothing else, so that a leak would be found.
+const MASTER_KEY: &str = "k1:5eed5eed5eed5eed5eed5eed5eed5eed5eed5eed5eed5eed5eed5eed5eed5eed";
+
+/// What simulated assistants ask of us.
+pub(super) const GATEWAY_TOKEN: &str = "gateway-token-of-the-simulator";
+
+/// The variables of every program, as an operator would set them.
+pub(super) struct Settings {
+    common: Variables,
+    nats: Vec<(&'static str, String)>,
+    ports: [u16; 4],
+    caddy_port: u16,
+}
+
+impl Settings {
+    pub(super) fn new(nats: &TestNats, postgres: &TestPostgres, meta: &SimMeta) -> Result<Self> {
+        use secrecy::ExposeSecret;
+        let defaults = SimMetaConfig::default();
+        let common = [
+            ("DATABASE_URL", postgres.url()),
+            ("CLAWKAKA_MASTER_KEY", MASTER_KEY.to_owned()),
+            ("WHATSAPP_VERIFICATION_TOKEN", "verify-me-once".to_owned()),
+            ("WHATSAPP_APP_SECRET", defaults.app_secret.expose_secret().to_owned()),
+            ("WHATSAPP_ACCESS_TOKEN", defaults.access_token.expose_secret().to_owned()),
+            ("WHATSAPP_SENDER_PHONE_NUMBER_ID", defaults.phone_number_id),
+            ("WHATSAPP_API_BASE_URL", meta.graph_url()),
+            ("LOG_FORMAT", "json".to_owned()),
+            ("RUST_LOG", "info".to_owned()),
+        ];
+        let users = ["admin", "ingress", "provisioner", "gateway", "outbound"];
+        Ok(Self {
+            common: common.map(|(name, value)| (name.to_owned(), value)).into(),
+            nats: users.map(|user| (user, nats.url(user))).into(),
+            ports: [free_port()?, free_port()?, free_port()?, free_port()?],
+            caddy_port: free_port()?,
+        })
+    }
+
+    pub(super) fn set(&mut self, name: &str, value: impl Into<String>) {
+        self.common.push((name.to_owned(), value.into()));
+    }
+
+    pub(super) fn simulate_sandboxes(&mut self, openclaw: &SimOpenClaw) {
+        self.set("SANDBOX_RUNTIME", "external");
+        self.set("SANDBOX_EXTERNAL_URL", openclaw.url_template());
+        self.set("SANDBOX_EXTERNAL_TOKEN", GATEWAY_TOKEN);
+    }
+
+    pub(super) fn use_containers(&mut self, openrouter: &SimOpenRouter) -> Result<()> {
+        self.set("SANDBOX_RUNTIME", "docker");
+        self.set("DOCKER_HOST", tool("DOCKER_HOST")?.to_string_lossy());
+        self.set("OPENCLAW_SANDBOX_IMAGE", "clawkaka/sandbox:2026.9.6");
+        self.set("OPENCLAW_MODEL", "openrouter/simulated/assistant");
+        self.set("OPENROUTER_PROVISIONING_KEY", openrouter.management_key());
+        self.set("OPENROUTER_BASE_URL", openrouter.base_url());
+        self.set("SANDBOX_OPENROUTER_BASE_URL", openrouter.base_url_in_containers());
+        Ok(())
+    }
+
+    pub(super) fn of_service(&self, service: Service) -> Variables {
+        let port = self.port(service).to_string();
+        let mut variables = self.common.clone();
+        variables.push(("NATS_URL".to_owned(), self.nats_url(service.name())));
+        variables.push(("PORT".to_owned(), port.clone()));
+        variables.push(("HEALTH_PORT".to_owned(), port));
+        variables
+    }
+
+    pub(super) fn of_admin(&self) -> Variables {
+        let mut variables = self.common.clone();
+        variables.push(("NATS_URL".to_owned(), self.nats_url("admin")));
+        variables
+    }
+
+    pub(super) fn of_caddy(&self) -> Variables {
+        let ingress = self.port(Service::Ingress);
+        [
+            ("API_SITE", format!("http://:{}", self.caddy_port)),
+            ("CONSOLE_SITE", format!("http://console.localhost:{}", self.caddy_port)),
+            ("INGRESS_FROM", format!("to 127.0.0.1:{ingress}")),
+            ("CADDY_BIND", "127.0.0.1".to_owned()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into()
+    }
+
+    pub(super) fn public_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.caddy_port)
+    }
+
+    pub(super) fn url_of(&self, service: Service) -> String {
+        format!("http://127.0.0.1:{}", self.port(service))
+    }
+
+    pub(super) fn ready_url(&self, service: Service) -> String {
+        format!("{}/readyz", self.url_of(service))
+    }
+
+    pub(super) fn secrets(&self) -> Vec<(&'static str, String)> {
+        [
+            "CLAWKAKA_MASTER_KEY",
+            "WHATSAPP_VERIFICATION_TOKEN",
+            "WHATSAPP_APP_SECRET",
+            "WHATSAPP_ACCESS_TOKEN",
+            "SANDBOX_EXTERNAL_TOKEN",
+            "OPENROUTER_PROVISIONING_KEY",
+        ]
+        .into_iter()
+        .filter_map(|name| {
+            let (_, value) = self.common.iter().find(|(of, _)| of == name)?;
+            Some((name, value.rsplit(':').next().unwrap_or(value).to_owned()))
+        })
+        .collect()
+    }
+
+    fn port(&self, service: Service) -> u16 {
+        let index = Service::ALL.iter().position(|of| *of == service);
+        self.ports[index.unwrap_or(0)]
+    }
+
+    fn nats_url(&self, user: &str) -> String {
+        self.nats
+            .iter()
+            .find(|(of, _)| *of == user)
+            .map(|(_, url)| url.clone())
+            .unwrap_or_default()
+    }
+}
+
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}

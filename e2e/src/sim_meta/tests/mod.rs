@@ -1,0 +1,40 @@
+mod control;
+mod phone;
+mod sends;
+mod webhooks;
+
+use std::{path::Path, time::Duration};
+
+use serde_json::{Value, json};
+
+use super::*;
+use phone::Phone;
+
+const ALICE: &str = "4915112345678";
+
+/// Longest a test waits for anything.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// Where recorded payloads are, when this machine has them.
+fn fixture_bytes(name: &str) -> Option<Vec<u8>> {
+    let root = option_env!("CLAWKAKA_FIXTURES")?;
+    std::fs::read(Path::new(root).join(name)).ok()
+}
+
+fn fixture(name: &str) -> Option<Value> {
+    serde_json::from_slice(&fixture_bytes(name)?).ok()
+}
+
+/// Every key of the recorded payload is there, and no other.
+fn assert_same_shape(ours: &Value, name: &str) {
+    let Some(theirs) = fixture(name) else { return };
+    assert_eq!(shape(ours), shape(&theirs), "{name}");
+}
+
+fn shape(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => map.iter().map(|(k, v)| (k.clone(), shape(v))).collect(),
+        Value::Array(items) => items.iter().map(shape).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Value::Null,
+    }
+}

@@ -1,0 +1,93 @@
+use super::*;
+
+#[tokio::test]
+async fn a_send_is_answered_like_metas_and_reported_three_times_with_its_tracker() {
+    let phone = Phone::with(SimMetaConfig::default()).await;
+    phone.sim.write(ALICE, "hi").unwrap();
+
+    let (status, answer) = phone.send(ALICE, "hello", Some("dlv_1")).await;
+
+    assert_eq!(status, 200);
+    assert_same_shape(&answer, "whatsapp/api_send_text_200.json");
+    assert_eq!(answer["contacts"][0]["wa_id"], ALICE);
+    let statuses = phone.us.statuses(3).await;
+    let told: Vec<_> = statuses.iter().map(|s| s["status"].clone()).collect();
+    assert_eq!(told, ["sent", "delivered", "read"]);
+    assert!(
+        statuses
+            .iter()
+            .all(|s| s["biz_opaque_callback_data"] == "dlv_1")
+    );
+    assert!(
+        statuses
+            .iter()
+            .all(|s| s["id"] == answer["messages"][0]["id"])
+    );
+    let chat = phone.sim.chat(ALICE);
+    assert_eq!(chat.lines[1].state, "read");
+    assert_eq!(chat.received_texts(), ["hello"]);
+}
+
+#[tokio::test]
+async fn refusals_carry_metas_codes_and_status() {
+    let phone = Phone::with(SimMetaConfig {
+        throughput: 0,
+        ..SimMetaConfig::default()
+    })
+    .await;
+    let text = |body: &str| json!({"messaging_product": "whatsapp", "to": ALICE, "type": "text", "text": {"body": body}});
+    let cases = [
+        (text("out of the blue"), 400, 131_047),
+        (text(&"x".repeat(4097)), 400, 100),
+        (text(""), 400, 131_008),
+        (
+            json!({"messaging_product": "whatsapp", "text": {"body": "x"}}),
+            400,
+            131_008,
+        ),
+        (
+            json!({"messaging_product": "whatsapp", "to": "nobody", "text": {"body": "x"}}),
+            400,
+            131_009,
+        ),
+        (json!({"to": ALICE, "text": {"body": "x"}}), 400, 100),
+    ];
+
+    for (body, status, code) in cases {
+        let answer = phone.post(&body).await;
+        assert_eq!(
+            (answer.0, &answer.1["error"]["code"]),
+            (status, &json!(code)),
+            "{body}"
+        );
+        assert_same_shape(&answer.1, "whatsapp/api_error_100.json");
+    }
+    let stranger = phone
+        .post_as("wrong token", &phone.path(), &text("x"))
+        .await;
+    assert_eq!(
+        (stranger.0, &stranger.1["error"]["code"]),
+        (401, &json!(190))
+    );
+    let elsewhere = phone
+        .post_as(&phone.token(), "/v24.0/1/messages", &text("x"))
+        .await;
+    assert_eq!(elsewhere.1["error"]["code"], 100);
+    assert_eq!(phone.sim.stats().accepted, 0);
+    assert_eq!(phone.sim.stats().refused[&131_047], 1);
+}
+
+#[tokio::test]
+async fn typing_marks_as_read_and_is_counted_for_the_person() {
+    let phone = Phone::with(SimMetaConfig::default()).await;
+    let wamid = phone.sim.write(ALICE, "hi").unwrap();
+
+    let call = json!({"messaging_product": "whatsapp", "status": "read", "message_id": wamid,
+        "typing_indicator": {"type": "text"}});
+    let (status, answer) = phone.post(&call).await;
+
+    assert_eq!((status, answer), (200, json!({"success": true})));
+    let chat = phone.sim.chat(ALICE);
+    assert_eq!((chat.typing, chat.lines[0].state.as_str()), (1, "read"));
+    assert_eq!(phone.sim.stats().read_marks, 1);
+}

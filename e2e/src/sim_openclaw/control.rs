@@ -1,0 +1,217 @@
+//! The operator's side of the simulator, under `/sim/` on the same port, and health per sandbox.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use axum::{
+    Json, Router,
+    extract::{Path, State},
+    http::{StatusCode, Uri},
+    response::{IntoResponse, Response},
+    routing::{delete, get, post},
+};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{
+    Behaviour, GatewayStats, Restart, TranscriptRow, boot, chat,
+    door::sandbox_of_path,
+    sandbox::{Phase, Sandbox, Shared},
+    session::MAIN_KEY,
+};
+
+pub(super) fn routes(shared: Arc<Shared>) -> Router {
+    Router::new()
+        .route("/sim", delete(forget))
+        .route("/sim/stats", get(stats))
+        .route("/sim/sandboxes", get(sandboxes))
+        .route("/sim/sandboxes/{sandbox}/transcript", get(transcript))
+        .route("/sim/sandboxes/{sandbox}/stats", get(stats_of_one))
+        .route("/sim/restart", post(restart))
+        .route("/sim/config", post(configure))
+        .route("/sim/disconnect", post(disconnect))
+        .route("/sim/approve", post(approve))
+        .route("/sim/say", post(say))
+        .fallback(health)
+        .with_state(shared)
+}
+
+/// `/healthz`, `/readyz` and their like, of the gateway at any path.
+async fn health(State(shared): State<Arc<Shared>>, uri: Uri) -> Response {
+    let Some((path, probe)) = uri.path().rsplit_once('/') else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    let phase = shared
+        .find(&sandbox_of_path(path))
+        .map_or(Phase::Up, |sandbox| sandbox.state().boot.phase);
+    let is_ready = phase == Phase::Up;
+    let unready = StatusCode::SERVICE_UNAVAILABLE;
+    match (probe, phase) {
+        ("healthz" | "health" | "readyz" | "startupz", Phase::Down) => {
+            StatusCode::BAD_GATEWAY.into_response()
+        }
+        ("healthz" | "health", _) => Json(json!({ "ok": true, "status": "live" })).into_response(),
+        ("startupz", Phase::Starting) => {
+            let pending = "startup-sidecars";
+            let body = json!({ "ok": false, "status": "starting", "pendingReason": pending });
+            (unready, Json(body)).into_response()
+        }
+        ("startupz", _) => Json(json!({ "ok": true, "status": "started" })).into_response(),
+        ("readyz", _) if is_ready => Json(json!({ "ready": true })).into_response(),
+        ("readyz", _) => {
+            let body = json!({ "ready": false, "failing": ["startup-sidecars"] });
+            (unready, Json(body)).into_response()
+        }
+        _ => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+async fn forget(State(shared): State<Arc<Shared>>) -> StatusCode {
+    shared.forget_all();
+    StatusCode::NO_CONTENT
+}
+
+async fn stats(State(shared): State<Arc<Shared>>) -> Json<GatewayStats> {
+    Json(sum(&shared))
+}
+
+/// The counts of all sandboxes together.
+pub(super) fn sum(shared: &Shared) -> GatewayStats {
+    let mut sum = GatewayStats::default();
+    for sandbox in shared.all() {
+        sum.add(&sandbox.stats());
+    }
+    sum
+}
+
+async fn sandboxes(State(shared): State<Arc<Shared>>) -> Json<BTreeMap<String, GatewayStats>> {
+    let all = shared.all();
+    Json(
+        all.iter()
+            .map(|sandbox| (sandbox.name.clone(), sandbox.stats()))
+            .collect(),
+    )
+}
+
+async fn transcript(
+    State(shared): State<Arc<Shared>>,
+    Path(name): Path<String>,
+) -> Json<Vec<TranscriptRow>> {
+    let sandbox = shared.find(&name);
+    Json(sandbox.map_or_else(Vec::new, |sandbox| sandbox.transcript()))
+}
+
+async fn stats_of_one(
+    State(shared): State<Arc<Shared>>,
+    Path(name): Path<String>,
+) -> Json<GatewayStats> {
+    let sandbox = shared.find(&name);
+    Json(sandbox.map_or_else(GatewayStats::default, |sandbox| sandbox.stats()))
+}
+
+#[derive(Deserialize)]
+struct RestartCall {
+    sandbox: Option<String>,
+    #[serde(flatten)]
+    restart: Restart,
+}
+
+async fn restart(
+    State(shared): State<Arc<Shared>>,
+    Json(call): Json<RestartCall>,
+) -> Json<serde_json::Value> {
+    let chosen = chosen(&shared, call.sandbox.as_deref());
+    for sandbox in &chosen {
+        boot::restart(sandbox, &call.restart);
+    }
+    Json(json!({ "restarted": chosen.len() }))
+}
+
+/// The sandbox of this name, or all of them.
+pub(super) fn chosen(shared: &Arc<Shared>, name: Option<&str>) -> Vec<Arc<Sandbox>> {
+    match name {
+        Some(name) => vec![shared.sandbox(name)],
+        None => shared.all(),
+    }
+}
+
+#[derive(Deserialize)]
+struct ConfigCall {
+    sandbox: Option<String>,
+    behaviour: Behaviour,
+}
+
+async fn configure(State(shared): State<Arc<Shared>>, Json(call): Json<ConfigCall>) -> StatusCode {
+    set_behaviour(&shared, call.sandbox.as_deref(), call.behaviour);
+    StatusCode::NO_CONTENT
+}
+
+/// Sets how one agent behaves, or all that have no behaviour of their own.
+pub(super) fn set_behaviour(shared: &Arc<Shared>, name: Option<&str>, behaviour: Behaviour) {
+    match name {
+        Some(name) => shared.sandbox(name).state().behaviour = Some(behaviour),
+        None => *shared.behaviour.write().expect("nothing panics with it") = behaviour,
+    }
+}
+
+#[derive(Deserialize)]
+struct Named {
+    sandbox: Option<String>,
+}
+
+async fn disconnect(State(shared): State<Arc<Shared>>, Json(call): Json<Named>) -> StatusCode {
+    cut_connections(&shared, call.sandbox.as_deref());
+    StatusCode::NO_CONTENT
+}
+
+/// Drops sockets; the gateway process lives on.
+pub(super) fn cut_connections(shared: &Arc<Shared>, name: Option<&str>) {
+    for sandbox in chosen(shared, name) {
+        let mut state = sandbox.state();
+        state.boot.cut.cancel();
+        state.boot.cut = tokio_util::sync::CancellationToken::new();
+        state.room.members.clear();
+    }
+}
+
+#[derive(Deserialize)]
+struct Approval {
+    sandbox: String,
+    /// A request id or a device id.
+    id: String,
+}
+
+async fn approve(State(shared): State<Arc<Shared>>, Json(call): Json<Approval>) -> StatusCode {
+    let sandbox = shared.sandbox(&call.sandbox);
+    let is_known = sandbox.state().devices.approve_request(&call.id);
+    if is_known {
+        StatusCode::NO_CONTENT
+    } else {
+        StatusCode::NOT_FOUND
+    }
+}
+
+#[derive(Deserialize)]
+struct Saying {
+    sandbox: String,
+    text: String,
+}
+
+async fn say(State(shared): State<Arc<Shared>>, Json(call): Json<Saying>) -> StatusCode {
+    if speak(&shared, &call.sandbox, &call.text) {
+        StatusCode::ACCEPTED
+    } else {
+        StatusCode::CONFLICT
+    }
+}
+
+/// Lets an agent speak first, as after a heartbeat; false when it is busy or its gateway is away.
+pub(super) fn speak(shared: &Arc<Shared>, name: &str, text: &str) -> bool {
+    let sandbox = shared.sandbox(name);
+    let mut state = sandbox.state();
+    if state.boot.phase != Phase::Up {
+        return false;
+    }
+    let turn = chat::speak(&sandbox, &mut state, MAIN_KEY, text);
+    drop(state);
+    turn.map(super::turn::Turn::start).is_some()
+}

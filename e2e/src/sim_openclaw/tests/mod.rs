@@ -1,0 +1,30 @@
+mod client;
+mod handshakes;
+mod overlaps;
+mod recorded;
+mod restarts;
+mod turns;
+
+use serde_json::{Value, json};
+
+use super::*;
+use client::Client;
+
+/// A simulator and the name of a sandbox in it.
+async fn sim(config: SimOpenClawConfig) -> SimOpenClaw {
+    SimOpenClaw::start(config).await.unwrap()
+}
+
+async fn plain() -> SimOpenClaw {
+    sim(SimOpenClawConfig::default()).await
+}
+
+fn send(key: &str, message: &str) -> Value {
+    json!({ "sessionKey": "main", "message": message, "idempotencyKey": key })
+}
+
+fn roles_and_texts(rows: &[TranscriptRow]) -> Vec<(&str, &str)> {
+    rows.iter()
+        .map(|row| (row.role.as_str(), row.text.as_str()))
+        .collect()
+}

@@ -1,0 +1,49 @@
+use std::{sync::Arc, time::Duration};
+
+use e2e::harness::{Service, World};
+use tokio::time::sleep;
+
+use crate::crowd::Crowd;
+
+/// Between two deaths: long enough for work to be under way again.
+const BETWEEN_DEATHS: Duration = Duration::from_secs(3);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everyone_in_a_crowd_gets_each_answer_once_and_in_order() {
+    let world = Crowd::world().await;
+
+    Crowd::USUAL.write(&world.meta).await;
+
+    Crowd::USUAL.verify(&world).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_holds_while_each_service_is_killed_in_turn() {
+    let mut world = Crowd::world().await;
+    let meta = Arc::clone(&world.meta);
+
+    tokio::join!(Crowd::USUAL.write(&meta), kill_each_in_turn(&mut world));
+
+    Crowd::USUAL.verify(&world).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_holds_when_every_webhook_comes_five_times_at_once() {
+    let world = Crowd::world().await;
+    let crowd = Crowd {
+        copies: 5,
+        ..Crowd::USUAL
+    };
+
+    crowd.write(&world.meta).await;
+
+    crowd.verify(&world).await;
+}
+
+async fn kill_each_in_turn(world: &mut World) {
+    for service in Service::ALL {
+        sleep(BETWEEN_DEATHS).await;
+        world.kill(service).await.unwrap();
+        world.restart(service).await.unwrap();
+    }
+}

@@ -1,0 +1,105 @@
+use std::sync::Arc;
+
+use claw_bus::Consumer;
+use claw_events::SandboxRequested;
+use provisioner::{Door, HandleRequest, Provisioner};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::world::World;
+
+#[tokio::test]
+async fn a_request_on_the_bus_is_answered_once_it_is_ready() {
+    let mut world = World::new().await;
+    world.settings.cap = 1;
+    let (first, second) = (world.wish_of(1).await, world.wish_of(2).await);
+    let running = Running::start(&world, world.provisioner());
+    let publisher = world.gateway.publisher();
+
+    publisher.publish(&first).await.unwrap();
+    world
+        .assert_told(&format!("ready {} 1", world_row(&world, &first).await))
+        .await;
+    publisher.publish(&second).await.unwrap();
+
+    world.assert_told(&format!("queued {}", second.user)).await;
+    world.assert_ready(first.user, 1).await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn another_attempt_starts_what_had_failed_over() {
+    let world = World::new().await;
+    let wish = world.wish_of(1).await;
+    let running = Running::start(&world, world.provisioner());
+    let publisher = world.gateway.publisher();
+    world.doors.stick(Some(Door::Barred));
+    publisher.publish(&wish).await.unwrap();
+    let sandbox = world_row(&world, &wish).await;
+    world
+        .assert_told(&format!("failed {sandbox} 1 not_approved"))
+        .await;
+
+    world.doors.stick(None);
+    publisher
+        .publish(&SandboxRequested {
+            attempt: 1,
+            ..wish.clone()
+        })
+        .await
+        .unwrap();
+
+    world.assert_told(&format!("ready {sandbox} 2")).await;
+    world.assert_ready(wish.user, 2).await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_that_a_stopped_process_had_begun_is_finished_by_the_next() {
+    let world = World::new().await;
+    let wish = world.wish_of(1).await;
+    world.doors.stick(Some(Door::Silent));
+    let running = Running::start(&world, world.provisioner());
+    world.gateway.publisher().publish(&wish).await.unwrap();
+    claw_testkit::eventually("it has begun", || async { world.doors.knocks() > 0 }).await;
+    running.stop().await;
+
+    world.doors.stick(None);
+    let running = Running::start(&world, world.provisioner());
+
+    let sandbox = world_row(&world, &wish).await;
+    world.assert_told(&format!("ready {sandbox} 1")).await;
+    assert_eq!((world.runtime.made(), world.keys.made()), (1, 1));
+    running.stop().await;
+}
+
+struct Running {
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    fn start(world: &World, provisioner: Provisioner) -> Self {
+        let handler = HandleRequest::new(Arc::new(provisioner));
+        let consumer = Consumer::new(world.bus.clone(), "provisioner-requests", handler);
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        let task = tokio::spawn(async move { consumer.run(stopped).await.unwrap() });
+        Self { stop, task }
+    }
+
+    async fn stop(self) {
+        self.stop.cancel();
+        self.task.await.unwrap();
+    }
+}
+
+/// The id of the sandbox, once the request has been written down.
+async fn world_row(world: &World, wish: &SandboxRequested) -> claw_domain::SandboxId {
+    let sandboxes = world.store.sandboxes();
+    claw_testkit::eventually("the request is written down", || async {
+        sandboxes.of_user(wish.user).await.unwrap().is_some()
+    })
+    .await;
+    world.row(wish.user).await.id
+}

@@ -1,0 +1,287 @@
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use claw_bus::{Bus, BusConfig};
+use claw_docker::{ContainerName, VolumeName, fake::FakeRuntime};
+use claw_domain::{Address, Endpoint, MessageId, PhoneNumber, UserId, Wamid};
+use claw_events::{SandboxFailed, SandboxQueued, SandboxReady, SandboxRequested};
+use claw_openrouter::{LimitReset, SpendLimit, fake::FakeModelKeys};
+use claw_runtime::FixedClock;
+use claw_store::{InboundMessage, Keyring, Sandbox, SandboxSecrets, Store};
+use claw_testkit::{TestNats, TestPostgres, eventually};
+use futures_util::StreamExt;
+use provisioner::{
+    ContainerSettings, Containers, Door, Doors, Patience, Place, Progress, Provisioner, Settings,
+};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// The installation's name in these tests.
+pub const OWNER: &str = "test";
+
+/// A database and a bus of their own, and everything outside faked.
+pub struct World {
+    pub runtime: Arc<FakeRuntime>,
+    pub keys: Arc<FakeModelKeys>,
+    pub doors: Arc<FakeDoors>,
+    pub clock: Arc<FixedClock>,
+    pub store: Store,
+    pub keyring: Arc<Keyring>,
+    pub settings: Settings,
+    pub container_settings: ContainerSettings,
+    pub gateway: Bus,
+    pub bus: Bus,
+    told: Arc<Mutex<HashSet<String>>>,
+    _servers: (TestPostgres, TestNats),
+}
+
+impl World {
+    pub async fn new() -> Self {
+        let (postgres, nats) = tokio::join!(TestPostgres::start(), TestNats::start());
+        let (postgres, nats) = (postgres.unwrap(), nats.unwrap());
+        let url = postgres.url().into();
+        claw_store::migrate(&url, Duration::from_secs(10))
+            .await
+            .unwrap();
+        let store = Store::connect(&url, 8).await.unwrap();
+        claw_bus::ensure(&bus(&nats, "admin").await).await.unwrap();
+        let gateway = bus(&nats, "gateway").await;
+        let keyring = Keyring::parse(&format!("k:{}", "01".repeat(32)).into()).unwrap();
+        let world = Self {
+            runtime: Arc::default(),
+            keys: Arc::default(),
+            doors: Arc::default(),
+            clock: Arc::new(FixedClock::at(start_of_time())),
+            store,
+            keyring: Arc::new(keyring),
+            settings: settings(),
+            container_settings: container_settings(),
+            gateway,
+            bus: bus(&nats, "provisioner").await,
+            told: Arc::default(),
+            _servers: (postgres, nats),
+        };
+        world.listen().await;
+        world
+    }
+
+    /// A new process: it remembers nothing of any other.
+    pub fn provisioner(&self) -> Provisioner {
+        let containers = Containers {
+            settings: self.container_settings.clone(),
+            runtime: self.runtime.clone(),
+            keys: self.keys.clone(),
+            doors: self.doors.clone(),
+            sandboxes: self.store.sandboxes(),
+            keyring: self.keyring.clone(),
+            clock: self.clock.clone(),
+        };
+        self.provisioner_at(Place::Containers(Box::new(containers)))
+    }
+
+    pub fn provisioner_at(&self, place: Place) -> Provisioner {
+        Provisioner::new(
+            self.settings.clone(),
+            place,
+            self.store.sandboxes(),
+            self.keyring.clone(),
+            self.bus.publisher(),
+            self.clock.clone(),
+        )
+    }
+
+    /// Somebody writes for the first time, and needs a sandbox for that.
+    pub async fn wish_of(&self, number: u32) -> SandboxRequested {
+        let address =
+            Address::Phone(PhoneNumber::try_from(format!("+1555000{number:04}").as_str()).unwrap());
+        let wamid = Wamid::new(format!("wamid.{number}"));
+        let cause = MessageId::derived_from(wamid.as_str());
+        let user = address.user();
+        let message = InboundMessage {
+            id: cause,
+            user,
+            address,
+            wa_user_id: None,
+            name: None,
+            wamid,
+            content_kind: "text".to_owned(),
+            content: "hi".into(),
+            sent_at: start_of_time(),
+            now: start_of_time(),
+        };
+        self.store.messages().receive(&message).await.unwrap();
+        SandboxRequested {
+            user,
+            cause,
+            attempt: 0,
+        }
+    }
+
+    pub async fn row(&self, user: UserId) -> Sandbox {
+        self.store.sandboxes().of_user(user).await.unwrap().unwrap()
+    }
+
+    /// Takes the step that is due, `times` over, as a process that did not know it was done.
+    pub async fn take_step(&self, provisioner: &Provisioner, user: UserId, times: u32) -> Progress {
+        let sandbox = self.row(user).await;
+        let observed = provisioner.observe(&sandbox, 0).await.unwrap();
+        let step = provisioner.decide(&sandbox, &observed);
+        let mut progress = Progress::AtRest;
+        for _ in 0..times {
+            progress = provisioner.act(&sandbox, step).await.unwrap();
+        }
+        progress
+    }
+
+    pub async fn assert_ready(&self, user: UserId, start: u32) {
+        let sandbox = self.row(user).await;
+        assert_eq!(sandbox.status.as_str(), "ready");
+        assert_eq!(sandbox.start, start);
+        let name = ContainerName::of(sandbox.id, start).to_string();
+        assert_eq!(self.runtime.containers(), [name]);
+        assert_eq!(
+            self.runtime.volumes(),
+            [VolumeName::of(sandbox.id).to_string()]
+        );
+        assert_eq!(self.keys.names(), [sandbox.openrouter_key_name.unwrap()]);
+        self.assert_told(&format!("ready {} {start}", sandbox.id))
+            .await;
+    }
+
+    pub async fn assert_nothing_is_left_but(&self, user: UserId, reason: &str) {
+        let sandbox = self.row(user).await;
+        assert_eq!(sandbox.status.as_str(), "failed");
+        assert_eq!(sandbox.failure.unwrap().as_str(), reason);
+        assert_eq!((sandbox.port, sandbox.openrouter_key_hash), (None, None));
+        assert!(self.runtime.containers().is_empty());
+        assert!(self.runtime.volumes().is_empty());
+        assert!(self.keys.names().is_empty());
+        self.assert_told(&format!("failed {} {} {reason}", sandbox.id, sandbox.start))
+            .await;
+    }
+
+    pub async fn assert_told(&self, fact: &str) {
+        let claim = format!("it is told: {fact}; so far {:?}", self.told.lock().unwrap());
+        eventually(&claim, || async {
+            self.told.lock().unwrap().contains(fact)
+        })
+        .await;
+    }
+
+    async fn listen(&self) {
+        let told = self.told.clone();
+        let ready = self.gateway.watch::<SandboxReady>().await.unwrap();
+        let failed = self.gateway.watch::<SandboxFailed>().await.unwrap();
+        let queued = self.gateway.watch::<SandboxQueued>().await.unwrap();
+        let ready = ready.map(|fact| format!("ready {} {}", fact.sandbox, fact.start));
+        let failed = failed.map(|fact| {
+            format!(
+                "failed {} {} {}",
+                fact.sandbox,
+                fact.start,
+                fact.reason.as_str()
+            )
+        });
+        let queued = queued.map(|fact| format!("queued {}", fact.user));
+        let facts =
+            futures_util::stream::select(ready, futures_util::stream::select(failed, queued));
+        tokio::spawn(facts.for_each(move |fact| {
+            told.lock().unwrap().insert(fact);
+            std::future::ready(())
+        }));
+    }
+}
+
+/// Drives somebody's sandbox in the background.
+pub fn drive(provisioner: &Arc<Provisioner>, wish: &SandboxRequested) -> JoinHandle<bool> {
+    let (provisioner, wish) = (provisioner.clone(), wish.clone());
+    tokio::spawn(async move {
+        provisioner.request(&wish).await.unwrap();
+        provisioner
+            .drive(wish.user, &CancellationToken::new())
+            .await
+            .unwrap()
+    })
+}
+
+/// Gateways that are silent, then wait for approval, then let us in; or as told.
+#[derive(Debug, Default)]
+pub struct FakeDoors {
+    state: Mutex<DoorState>,
+}
+
+#[derive(Debug, Default)]
+struct DoorState {
+    stuck: Option<Door>,
+    knocks: usize,
+}
+
+impl FakeDoors {
+    pub fn stick(&self, door: Option<Door>) {
+        self.state.lock().unwrap().stuck = door;
+    }
+
+    pub fn knocks(&self) -> usize {
+        self.state.lock().unwrap().knocks
+    }
+}
+
+#[async_trait]
+impl Doors for FakeDoors {
+    async fn knock(&self, _endpoint: &Endpoint, _secrets: &SandboxSecrets) -> Door {
+        let mut state = self.state.lock().unwrap();
+        state.knocks += 1;
+        state.stuck.unwrap_or(match state.knocks {
+            1 => Door::Silent,
+            2 => Door::Unapproved,
+            _ => Door::Open,
+        })
+    }
+}
+
+pub fn settings() -> Settings {
+    Settings {
+        host: "local".to_owned(),
+        model: "openrouter/auto".to_owned(),
+        cap: 16,
+        starts_at_once: 2,
+        patience: Patience {
+            start_limit: Duration::from_mins(3),
+            poll_pause: Duration::from_millis(5),
+        },
+    }
+}
+
+pub fn container_settings() -> ContainerSettings {
+    ContainerSettings {
+        owner: OWNER.to_owned(),
+        image: "clawkaka/sandbox:test".to_owned(),
+        ports: 40_000..=40_100,
+        published_on: [127, 0, 0, 1].into(),
+        key_limit: SpendLimit {
+            usd: 5.0,
+            reset: LimitReset::Daily,
+        },
+        model_base_url: None,
+        heartbeat_every: "0m".to_owned(),
+        time_zone: None,
+    }
+}
+
+pub fn start_of_time() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_800_000_000, 0).unwrap()
+}
+
+async fn bus(nats: &TestNats, user: &'static str) -> Bus {
+    Bus::connect(&BusConfig {
+        url: nats.url(user).into(),
+        service: user,
+    })
+    .await
+    .unwrap()
+}
