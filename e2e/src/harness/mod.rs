@@ -13,10 +13,11 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use claw_runtime::{HttpTimeouts, http};
-use claw_testkit::{TestNats, TestPostgres, eventually};
+use claw_testkit::{TestNats, TestPostgres};
 use tempfile::TempDir;
+use tokio::time::{Instant, sleep};
 
 use crate::{
     sim_meta::{SimMeta, SimMetaConfig},
@@ -27,6 +28,15 @@ use programs::Program;
 pub use containers::Containers;
 pub use programs::Service;
 use settings::Settings;
+
+/// Longest a service may take to be ready.
+const READY_LIMIT: Duration = Duration::from_secs(30);
+
+/// Between two questions whether it is.
+const READY_PAUSE: Duration = Duration::from_millis(20);
+
+/// Warnings shown of each service when a test fails.
+const TROUBLES_SHOWN: usize = 8;
 
 /// What differs between one world and another.
 pub struct Options {
@@ -111,7 +121,7 @@ impl World {
             world.begin(service)?;
         }
         for service in Service::ALL {
-            world.wait_until_ready(service).await;
+            world.wait_until_ready(service).await?;
         }
         world.meta.set_webhook_url(Some(world.webhook_url()));
         Ok(world)
@@ -141,13 +151,23 @@ impl World {
     /// Starts a service again after [`World::kill`], and waits until it is ready.
     pub async fn restart(&mut self, service: Service) -> Result<()> {
         self.begin(service)?;
-        self.wait_until_ready(service).await;
-        Ok(())
+        self.wait_until_ready(service).await
     }
 
     /// Everything a service has printed so far, in all its lives.
     pub fn log_of(&self, service: Service) -> String {
         std::fs::read_to_string(self.log_path(service)).unwrap_or_default()
+    }
+
+    /// The latest warnings and errors of every service, for a failed test to show.
+    pub fn troubles(&self) -> String {
+        let troubles = Service::ALL.map(|service| {
+            let log = self.log_of(service);
+            let lines = log.lines().rev().filter(|line| line.contains("WARN") || line.contains("ERROR"));
+            let latest: Vec<&str> = lines.take(TROUBLES_SHOWN).collect();
+            format!("--- {}\n{}\n", service.name(), latest.join("\n"))
+        });
+        troubles.concat()
     }
 
     /// Resident memory of a service, in bytes.
@@ -191,14 +211,20 @@ impl World {
         Ok(())
     }
 
-    async fn wait_until_ready(&self, service: Service) {
+    async fn wait_until_ready(&self, service: Service) -> Result<()> {
         let url = self.settings.ready_url(service);
         let client = http::client(HttpTimeouts::default());
-        eventually(&format!("{} is ready", service.name()), || async {
+        let deadline = Instant::now() + READY_LIMIT;
+        loop {
             let answer = client.get(&url).send().await;
-            answer.is_ok_and(|answer| answer.status().is_success())
-        })
-        .await;
+            if answer.is_ok_and(|answer| answer.status().is_success()) {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                bail!("{} is not ready after {READY_LIMIT:?}:\n{}", service.name(), self.log_of(service));
+            }
+            sleep(READY_PAUSE).await;
+        }
     }
 
     fn log_path(&self, service: Service) -> PathBuf {

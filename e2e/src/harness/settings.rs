@@ -39,6 +39,7 @@ impl Settings {
             ("WHATSAPP_ACCESS_TOKEN", defaults.access_token.expose_secret().to_owned()),
             ("WHATSAPP_SENDER_PHONE_NUMBER_ID", defaults.phone_number_id),
             ("WHATSAPP_API_BASE_URL", meta.graph_url()),
+            ("OPENCLAW_MODEL", "openrouter/simulated/assistant".to_owned()),
             ("LOG_FORMAT", "json".to_owned()),
             ("RUST_LOG", "info".to_owned()),
         ];
@@ -65,7 +66,6 @@ impl Settings {
         self.set("SANDBOX_RUNTIME", "docker");
         self.set("DOCKER_HOST", tool("DOCKER_HOST")?.to_string_lossy());
         self.set("OPENCLAW_SANDBOX_IMAGE", "clawkaka/sandbox:2026.9.6");
-        self.set("OPENCLAW_MODEL", "openrouter/simulated/assistant");
         self.set("OPENROUTER_PROVISIONING_KEY", openrouter.management_key());
         self.set("OPENROUTER_BASE_URL", openrouter.base_url());
         self.set("SANDBOX_OPENROUTER_BASE_URL", openrouter.base_url_in_containers());

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::world_clock;
 
-const SEND_PARAMS: [&str; 19] = [
+const SEND_PARAMS: [&str; 20] = [
     "sessionKey",
     "message",
     "idempotencyKey",
@@ -39,6 +39,7 @@ const SEND_PARAMS: [&str; 19] = [
     "originatingChannel",
     "originatingTo",
     "originatingAccountId",
+    "originatingThreadId",
 ];
 
 /// A `chat.send` that was taken: the answer, and what follows once it is given.
@@ -180,7 +181,7 @@ fn take(sandbox: &Arc<Sandbox>, state: &mut State, send: &Send) -> Taken {
             session.waiting.push_back(queued);
             state.known.end(
                 send.key,
-                json!({ "runId": send.key, "status": "ok", "endedAt": world_clock::now_ms() }),
+                &json!({ "runId": send.key, "status": "ok", "endedAt": world_clock::now_ms() }),
             );
             let nothing = empty_final(send.key, &send.session_key);
             send.answered("started", Then::SayNothing(nothing))

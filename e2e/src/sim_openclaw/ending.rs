@@ -41,7 +41,7 @@ pub(super) fn end(turn: &Turn, scene: &mut Scene, reply: Option<&str>) {
         "runId": turn.name.run_id, "status": "ok", "endedAt": now_ms,
         "terminalReceipt": receipt, "terminalReply": terminal_reply,
     });
-    leave(turn, scene, outcome);
+    leave(turn, scene, &outcome);
     scene.tell(&turn.name.last_word(seq, whole.as_deref(), now_ms));
     if let (true, Some(text)) = (turn.name.is_heartbeat, &whole) {
         tell_heartbeat(&scene.state.room, text, now_ms);
@@ -119,7 +119,7 @@ fn steer(turn: &Turn, scene: &mut Scene, steered: &[Queued]) -> Option<String> {
         room.tell_of_row(session, &row, turn.queue_mode());
         scene.tell(&empty_final(&input.key, &turn.name.session_key));
         let outcome = json!({ "runId": input.key, "status": "ok", "endedAt": now_ms });
-        scene.state.known.end(&input.key, outcome);
+        scene.state.known.end(&input.key, &outcome);
     }
     let reply = match script::plan(&last.message, turn.behaviour()).outcome {
         Outcome::Reply(reply) => Some(reply),
@@ -130,7 +130,7 @@ fn steer(turn: &Turn, scene: &mut Scene, steered: &[Queued]) -> Option<String> {
 }
 
 /// Leaves the session to the next.
-fn leave(turn: &Turn, scene: &mut Scene, outcome: Value) {
+fn leave(turn: &Turn, scene: &mut Scene, outcome: &Value) {
     let run_id = &turn.name.run_id;
     let now_ms = scene.now_ms;
     let (session, _) = scene.session_and_room(turn);
@@ -170,7 +170,7 @@ pub(super) fn fail(turn: &Turn, scene: &mut Scene, failure: &Failure) {
         outcome["terminalReply"] = json!({ "disposition": "empty" });
     }
     scene.tell(&turn.name.lifecycle(seq, data, now_ms));
-    leave(turn, scene, outcome);
+    leave(turn, scene, &outcome);
     let error = turn
         .name
         .error(seq, &failure.words, failure.kind, failure.detail());

@@ -43,7 +43,7 @@ pub(super) fn stop_run(sandbox: &Arc<Sandbox>, state: &mut State, session_key: &
     }
     state.known.end(
         &run.run_id,
-        json!({
+        &json!({
             "runId": run.run_id, "status": "error", "endedAt": now_ms, "error": "aborted",
             "stopReason": "rpc",
         }),
@@ -78,7 +78,7 @@ pub(super) fn interrupt(sandbox: &Arc<Sandbox>, state: &mut State, session_key: 
         state.room.tell(&empty_final(&run.run_id, session_key));
         json!({ "runId": run.run_id, "status": "ok", "endedAt": now_ms })
     };
-    state.known.end(&run.run_id, outcome);
+    state.known.end(&run.run_id, &outcome);
     state.stats.turns_ended += 1;
     sandbox.run_ended.notify_waiters();
 }

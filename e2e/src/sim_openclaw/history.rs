@@ -22,6 +22,7 @@ pub(super) fn read(sandbox: &Sandbox, params: &Value) -> Result<Value, Refusal> 
         "sessionId",
         "agentId",
         "limit",
+        "maxBytes",
         "offset",
         "maxChars",
         "cursor",

@@ -24,8 +24,8 @@ struct KnownRun {
 
 struct Ended {
     at: Instant,
-    /// What `agent.wait` answers.
-    outcome: Value,
+    /// What `agent.wait` answers, as text: a hundred thousand of them are kept in a load test.
+    outcome: Box<str>,
 }
 
 /// What the memory says of a key that is used (again).
@@ -68,11 +68,11 @@ impl KnownRuns {
         }
     }
 
-    pub(super) fn end(&mut self, key: &str, outcome: Value) {
+    pub(super) fn end(&mut self, key: &str, outcome: &Value) {
         if let Some(run) = self.runs.get_mut(key) {
             run.ended = Some(Ended {
                 at: Instant::now(),
-                outcome,
+                outcome: outcome.to_string().into(),
             });
         }
     }
@@ -80,7 +80,10 @@ impl KnownRuns {
     /// What `agent.wait` answers, once the run has ended and while it is remembered.
     pub(super) fn outcome(&self, key: &str, remembered: Duration) -> Option<Value> {
         let ended = self.runs.get(key)?.ended.as_ref()?;
-        (ended.at.elapsed() <= remembered).then(|| ended.outcome.clone())
+        let is_remembered = ended.at.elapsed() <= remembered;
+        is_remembered
+            .then(|| serde_json::from_str(&ended.outcome).ok())
+            .flatten()
     }
 }
 

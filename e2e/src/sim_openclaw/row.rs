@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -11,7 +13,7 @@ pub(super) struct Row {
     pub(super) raw_seq: u64,
     seq: u64,
     at_ms: i64,
-    source: String,
+    source: Arc<str>,
 }
 
 /// Who said what.
@@ -41,7 +43,7 @@ pub(super) struct NewRow {
 }
 
 impl NewRow {
-    pub(super) fn into_row(self, source: &str, seq: u64, raw_seq: u64) -> Row {
+    pub(super) fn into_row(self, source: &Arc<str>, seq: u64, raw_seq: u64) -> Row {
         Row {
             id: Uuid::new_v4().to_string(),
             content: self.content,
@@ -50,7 +52,7 @@ impl NewRow {
             raw_seq,
             seq,
             at_ms: self.at_ms,
-            source: source.to_owned(),
+            source: Arc::clone(source),
         }
     }
 }
@@ -85,7 +87,7 @@ impl Row {
         let mut own = json!({
             "id": self.id,
             "recordTimestampMs": self.recorded_at_ms,
-            "transcriptPosition": { "source": self.source, "rawSeq": self.raw_seq },
+            "transcriptPosition": { "source": &*self.source, "rawSeq": self.raw_seq },
             "seq": self.seq,
         });
         let mut row = match &self.content {

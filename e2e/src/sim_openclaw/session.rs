@@ -27,7 +27,7 @@ pub(super) struct Session {
     /// What a killed gateway was answering; it goes on with that after its start.
     pub(super) interrupted: Option<String>,
     generation: String,
-    source: String,
+    source: Arc<str>,
     rows: VecDeque<Arc<Row>>,
     stored_keys: HashSet<String>,
     forgotten: u64,
@@ -60,7 +60,7 @@ impl Session {
         let id = Uuid::new_v4().to_string();
         Self {
             key: key.to_owned(),
-            source: URL_SAFE_NO_PAD.encode(Sha256::digest(&id)),
+            source: URL_SAFE_NO_PAD.encode(Sha256::digest(&id)).into(),
             generation: Uuid::new_v4().simple().to_string(),
             id,
             active: None,

@@ -8,7 +8,7 @@ use e2e::{
 use tokio::time::{Instant, interval, sleep};
 
 /// How long the last answers may take after the last message.
-const PATIENCE: Duration = Duration::from_secs(150);
+const PATIENCE: Duration = Duration::from_secs(100);
 
 /// Many people who write at once, and what each must hear.
 pub struct Crowd {
@@ -115,7 +115,8 @@ impl Crowd {
             if Instant::now() > deadline {
                 let heard: usize = (0..self.people).map(|p| answers(world, p).len()).sum();
                 let all = self.people * self.messages_each;
-                panic!("{heard} of {all} answers after {PATIENCE:?}: {:?}", world.meta.stats());
+                let (meta, troubles) = (world.meta.stats(), world.troubles());
+                panic!("{heard} of {all} answers after {PATIENCE:?}: {meta:?}\n{troubles}");
             }
             sleep(Duration::from_millis(200)).await;
         }

@@ -50,7 +50,7 @@ async fn sandboxes_killed_in_the_middle_of_their_turns_answer_once() {
     let deaths = async {
         for _ in 0..3 {
             sleep(UNDER_WAY).await;
-            openclaw.restart_all(Restart {
+            openclaw.restart(None, &Restart {
                 down_ms: 500,
                 starting_ms: 300,
                 ..Restart::KILL

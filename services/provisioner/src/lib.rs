@@ -1,5 +1,6 @@
 //! Gives each person a sandbox of their own, and keeps what runs equal to what should run.
 
+mod act;
 mod app;
 mod config;
 mod containers;
@@ -9,6 +10,7 @@ mod orphans;
 mod provision;
 mod reconcile;
 mod step;
+mod tell;
 mod trouble;
 
 pub use app::App;

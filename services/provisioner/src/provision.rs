@@ -13,11 +13,10 @@ use std::{
 use claw_agent::DeviceKey;
 use claw_bus::Publisher;
 use claw_docker::{ContainerState, External, VolumeName};
-use claw_domain::{FailureReason, SandboxId, SandboxStatus, UserId};
-use claw_events::{SandboxFailed, SandboxQueued, SandboxReady, SandboxRequested};
+use claw_domain::{SandboxId, SandboxStatus, UserId};
+use claw_events::SandboxRequested;
 use claw_runtime::Clock;
 use claw_store::{Keyring, NewSandbox, Sandbox, SandboxWish, Sandboxes};
-use metrics::{counter, histogram};
 use rand::{RngExt, rand_core::UnwrapErr, rngs::SysRng};
 use secrecy::SecretString;
 use tokio::{
@@ -25,13 +24,14 @@ use tokio::{
     time::{Instant, sleep},
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, debug, info, info_span, warn};
+use tracing::{Instrument, info_span, warn};
 use uuid::Uuid;
 
 use crate::{
     containers::Containers,
     door::Door,
     step::{Hosting, Observed, Patience, Step, after_trouble, next_step},
+    tell,
     trouble::{Fault, Trouble},
 };
 
@@ -70,7 +70,7 @@ pub struct Provisioner {
     pub(crate) sandboxes: Sandboxes,
     pub(crate) clock: Arc<dyn Clock>,
     keyring: Arc<Keyring>,
-    publisher: Publisher,
+    pub(crate) publisher: Publisher,
     starts: Arc<Semaphore>,
     at_work: Mutex<HashMap<UserId, Weak<tokio::sync::Mutex<()>>>>,
 }
@@ -97,8 +97,8 @@ struct Memory {
 }
 
 /// The right to work, one of few at a time.
-struct Turn {
-    began: Instant,
+pub(crate) struct Turn {
+    pub(crate) began: Instant,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -183,7 +183,7 @@ impl Provisioner {
                 }
                 Progress::AtRest => {
                     self.tell(&sandbox).await?;
-                    count(&sandbox, memory.turn);
+                    tell::count(&sandbox, memory.turn);
                     return Ok(true);
                 }
             }
@@ -261,81 +261,6 @@ impl Provisioner {
         )
     }
 
-    /// Takes a step. May be repeated, also with a row that has moved on since.
-    pub async fn act(&self, sandbox: &Sandbox, step: Step) -> Result<Progress, Fault> {
-        debug!(sandbox.id = %sandbox.id, "sandbox {}: {}", sandbox.id, step.as_str());
-        let (start, now) = (sandbox.current_start(), self.clock.now());
-        match (step, &self.place) {
-            (Step::Rest, _) => return Ok(Progress::AtRest),
-            (Step::Wait(pause), _) => return Ok(Progress::Wait(pause)),
-            (Step::Begin, _) => {
-                self.sandboxes.mark_starting(start, now).await?;
-            }
-            (Step::ReservePort, Place::Containers(containers)) => {
-                containers.reserve_port(sandbox).await?;
-            }
-            (Step::MintKey, Place::Containers(containers)) => containers.mint_key(sandbox).await?,
-            (Step::StartContainer, Place::Containers(containers)) => {
-                containers.start_container(sandbox).await?;
-            }
-            (Step::MarkReady, place) => self.mark_ready(sandbox, place).await?,
-            (Step::StartOver, _) => {
-                warn!(sandbox.id = %sandbox.id, "sandbox {} is gone and starts over", sandbox.id);
-                self.sandboxes.start_over(start, now).await?;
-            }
-            (Step::GiveUp(reason), _) => self.give_up(sandbox, reason).await?,
-            (Step::ReservePort | Step::MintKey | Step::StartContainer, Place::Elsewhere { .. }) => {
-            }
-        }
-        Ok(Progress::Moved)
-    }
-
-    async fn mark_ready(&self, sandbox: &Sandbox, place: &Place) -> Result<(), Fault> {
-        let endpoint = match (place, sandbox.port) {
-            (Place::Elsewhere { addresses, .. }, _) => addresses.endpoint(sandbox.id, sandbox.user),
-            (Place::Containers(containers), Some(port)) => containers.endpoint(port),
-            (Place::Containers(_), None) => return Ok(()),
-        };
-        let (start, now) = (sandbox.current_start(), self.clock.now());
-        if self.sandboxes.mark_ready(start, &endpoint, now).await? {
-            info!(sandbox.id = %sandbox.id, "sandbox {} is ready", sandbox.id);
-        }
-        Ok(())
-    }
-
-    /// Takes down what was made, then writes down why. The key goes last: its name is in the row until
-    /// then, and a crash in between leaves it to the reconciler rather than in a container.
-    async fn give_up(&self, sandbox: &Sandbox, reason: FailureReason) -> Result<(), Fault> {
-        let row = self.sandboxes.of_user(sandbox.user).await?;
-        let start = sandbox.current_start();
-        let Some(sandbox) = row.filter(|row| row.current_start() == start) else {
-            return Ok(());
-        };
-        if let Place::Containers(containers) = &self.place {
-            match containers.take_down(&sandbox).await {
-                // The person should know; the reconciler removes what an engine that was away still has.
-                Err(fault @ Fault::Outside { .. }) if reason == FailureReason::Engine => {
-                    left_behind(&sandbox, "container", &fault);
-                }
-                taken_down => taken_down?,
-            }
-        }
-        if !self
-            .sandboxes
-            .mark_failed(start, reason, self.clock.now())
-            .await?
-        {
-            return Ok(());
-        }
-        warn!(sandbox.id = %sandbox.id, "sandbox {} is given up: {}", sandbox.id, reason.as_str());
-        if let Place::Containers(containers) = &self.place
-            && let Err(fault) = containers.revoke_key(&sandbox).await
-        {
-            left_behind(&sandbox, "key", &fault);
-        }
-        Ok(())
-    }
-
     /// Waits, or gives up, after something outside did not work.
     async fn meet(
         &self,
@@ -368,47 +293,6 @@ impl Provisioner {
         }
     }
 
-    /// Says what the sandbox came to. Saying it again is harmless.
-    async fn tell(&self, sandbox: &Sandbox) -> Result<(), Fault> {
-        let Sandbox {
-            user, id, start, ..
-        } = *sandbox;
-        match (sandbox.status, sandbox.cause) {
-            (SandboxStatus::Ready, _) => {
-                self.publisher
-                    .publish(&SandboxReady {
-                        user,
-                        sandbox: id,
-                        start,
-                    })
-                    .await?;
-            }
-            (SandboxStatus::Failed, _) => {
-                let reason = sandbox.failure.unwrap_or(FailureReason::Engine);
-                let failed = SandboxFailed {
-                    user,
-                    sandbox: id,
-                    reason,
-                    start,
-                };
-                self.publisher.publish(&failed).await?;
-            }
-            (SandboxStatus::Queued, Some(cause)) => {
-                self.publisher
-                    .publish(&SandboxQueued { user, cause })
-                    .await?;
-            }
-            (
-                SandboxStatus::Queued
-                | SandboxStatus::Requested
-                | SandboxStatus::Starting
-                | SandboxStatus::Removed,
-                _,
-            ) => {}
-        }
-        Ok(())
-    }
-
     /// The lock that keeps two from driving the same sandbox.
     fn lock_of(&self, user: UserId) -> Arc<tokio::sync::Mutex<()>> {
         let mut at_work = self.at_work.lock().unwrap_or_else(PoisonError::into_inner);
@@ -433,20 +317,4 @@ fn new_token() -> SecretString {
             hex
         });
     hex.into()
-}
-
-fn count(sandbox: &Sandbox, turn: Option<Turn>) {
-    let Some(turn) = turn else { return };
-    let outcome = sandbox
-        .failure
-        .map_or(sandbox.status.as_str(), FailureReason::as_str);
-    counter!("claw_sandbox_starts_total", "outcome" => outcome).increment(1);
-    if sandbox.status == SandboxStatus::Ready {
-        histogram!("claw_sandbox_start_seconds").record(turn.began.elapsed());
-    }
-}
-
-fn left_behind(sandbox: &Sandbox, what: &'static str, fault: &Fault) {
-    let error = fault as &dyn std::error::Error;
-    warn!(error, sandbox.id = %sandbox.id, "the {what} of sandbox {} is left to the reconciler", sandbox.id);
 }

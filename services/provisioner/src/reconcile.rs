@@ -71,10 +71,17 @@ impl Reconciler {
                 Some(ended) = self.drives.join_next() => self.forget(ended.ok()),
             }
         }
-        while self.drives.join_next().await.is_some() {}
+        self.settle().await;
     }
 
-    /// Puts right what differs now; returns when it is right or waits for something outside.
+    /// Waits until every drive that was begun has ended.
+    pub async fn settle(&mut self) {
+        while let Some(ended) = self.drives.join_next().await {
+            self.forget(ended.ok());
+        }
+    }
+
+    /// Finds what differs now and begins to put it right; [`Reconciler::settle`] waits for the end.
     pub async fn pass(&mut self, stop: &CancellationToken) -> Result<(), Fault> {
         let provisioner = Arc::clone(&self.provisioner);
         let (cap, now) = (provisioner.settings.cap, provisioner.clock.now());

@@ -16,7 +16,7 @@ async fn what_a_killed_process_left_unfinished_is_finished_without_anybody_askin
     let wish = world.wish_of(1).await;
     world.provisioner().request(&wish).await.unwrap();
 
-    pass(&world, &mut reconciler(&world)).await;
+    pass(&mut reconciler(&world)).await;
 
     let row = world.row(wish.user).await;
     world.assert_told(&format!("ready {} 1", row.id)).await;
@@ -31,7 +31,7 @@ async fn a_sandbox_whose_container_died_starts_over_with_its_volume_and_its_key(
     let before = world.row(wish.user).await;
 
     world.runtime.kill(&ContainerName::of(before.id, 1));
-    pass(&world, &mut reconciler(&world)).await;
+    pass(&mut reconciler(&world)).await;
 
     world.assert_told(&format!("ready {} 2", before.id)).await;
     world.assert_ready(wish.user, 2).await;
@@ -49,7 +49,7 @@ async fn what_an_assistant_knows_outlives_a_restart_that_fails() {
     world.runtime.kill(&ContainerName::of(sandbox.id, 1));
     world.doors.stick(Some(Door::Barred));
 
-    pass(&world, &mut reconciler(&world)).await;
+    pass(&mut reconciler(&world)).await;
 
     world
         .assert_told(&format!("failed {} 2 not_approved", sandbox.id))
@@ -71,7 +71,7 @@ async fn a_container_nobody_has_a_row_for_is_removed_and_the_others_stay() {
     world.runtime.add(&ContainerName::of(stray, 1), Some(stray));
     world.runtime.add(&ContainerName::of(stray, 2), None);
 
-    pass(&world, &mut reconciler(&world)).await;
+    pass(&mut reconciler(&world)).await;
 
     world.assert_ready(wish.user, 1).await;
 }
@@ -89,10 +89,10 @@ async fn a_key_nobody_remembers_is_deleted_after_a_while_and_no_other() {
     world.keys.add(&others);
     let mut reconciler = reconciler(&world);
 
-    pass(&world, &mut reconciler).await;
+    pass(&mut reconciler).await;
     assert_eq!(world.keys.names().len(), 3);
     world.clock.advance(TimeDelta::minutes(10));
-    pass(&world, &mut reconciler).await;
+    pass(&mut reconciler).await;
 
     let ours = world.row(wish.user).await.openrouter_key_name.unwrap();
     assert_eq!(world.keys.names(), [ours, others]);
@@ -109,7 +109,7 @@ async fn whoever_waits_for_room_is_let_in_when_there_is_some() {
     world.assert_told(&format!("queued {}", second.user)).await;
 
     world.settings.cap = 2;
-    pass(&world, &mut reconciler(&world)).await;
+    pass(&mut reconciler(&world)).await;
 
     let row = world.row(second.user).await;
     world.assert_told(&format!("ready {} 1", row.id)).await;
@@ -139,6 +139,7 @@ fn reconciler(world: &World) -> Reconciler {
     Reconciler::new(Arc::new(world.provisioner()), rhythm)
 }
 
-async fn pass(_world: &World, reconciler: &mut Reconciler) {
+async fn pass(reconciler: &mut Reconciler) {
     reconciler.pass(&CancellationToken::new()).await.unwrap();
+    reconciler.settle().await;
 }

@@ -2,7 +2,9 @@ use std::sync::Arc;
 
 use claw_bus::Consumer;
 use claw_events::SandboxRequested;
-use provisioner::{Door, HandleRequest, Provisioner};
+use claw_runtime::Env;
+use provisioner::{App, Config, Door, HandleRequest, Provisioner};
+use secrecy::ExposeSecret;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -71,6 +73,44 @@ async fn a_request_that_a_stopped_process_had_begun_is_finished_by_the_next() {
     world.assert_told(&format!("ready {sandbox} 1")).await;
     assert_eq!((world.runtime.made(), world.keys.made()), (1, 1));
     running.stop().await;
+}
+
+#[tokio::test]
+async fn the_whole_service_answers_from_its_settings_and_stops_when_told() {
+    let world = World::new().await;
+    let wish = world.wish_of(1).await;
+    let env = Env::from_pairs([
+        ("HEALTH_PORT", "0"),
+        ("NATS_URL", world.nats.url("provisioner").as_str()),
+        ("DATABASE_URL", world.postgres.url().as_str()),
+        (
+            "CLAWKAKA_MASTER_KEY",
+            format!("k:{}", "01".repeat(32)).as_str(),
+        ),
+        ("OPENCLAW_MODEL", "openrouter/auto"),
+        ("SANDBOX_RUNTIME", "external"),
+        ("SANDBOX_EXTERNAL_URL", "ws://agents.example/{user}"),
+        ("SANDBOX_EXTERNAL_TOKEN", "shared"),
+    ]);
+    let app = App::build(Config::read(&env).unwrap()).await.unwrap();
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(app.run_until_stopped(stop.clone().cancelled_owned()));
+
+    world.gateway.publisher().publish(&wish).await.unwrap();
+
+    let sandbox = world_row(&world, &wish).await;
+    world.assert_told(&format!("ready {sandbox} 1")).await;
+    let secrets = world
+        .store
+        .sandboxes()
+        .secrets_of(wish.user, sandbox, &world.keyring)
+        .await;
+    assert_eq!(
+        secrets.unwrap().unwrap().gateway_token.expose_secret(),
+        "shared"
+    );
+    stop.cancel();
+    running.await.unwrap().unwrap();
 }
 
 struct Running {

@@ -37,7 +37,8 @@ pub struct World {
     pub gateway: Bus,
     pub bus: Bus,
     told: Arc<Mutex<HashSet<String>>>,
-    _servers: (TestPostgres, TestNats),
+    pub postgres: TestPostgres,
+    pub nats: TestNats,
 }
 
 impl World {
@@ -64,7 +65,8 @@ impl World {
             gateway,
             bus: bus(&nats, "provisioner").await,
             told: Arc::default(),
-            _servers: (postgres, nats),
+            postgres,
+            nats,
         };
         world.listen().await;
         world
