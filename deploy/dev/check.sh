@@ -5,7 +5,7 @@
 
 FAILED_STEPS=()
 # What needs Docker or the whole machine; --quick leaves it out.
-HEAVY_TESTS='(package(e2e) | package(claw-docker)) & kind(test)'
+HEAVY_TESTS='((package(e2e) | package(claw-docker)) & kind(test)) | (package(provisioner) & test(docker))'
 
 command_test() {
   local quick=

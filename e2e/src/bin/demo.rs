@@ -31,7 +31,10 @@ async fn main() -> Result<()> {
     env.finish()?;
     let mut phone = Phone::new(&meta?, &SystemClock);
 
-    println!("\nA new number, +{}, writes to the business.\n", phone.number);
+    println!(
+        "\nA new number, +{}, writes to the business.\n",
+        phone.number
+    );
     phone.converse("hi").await?;
     phone.converse(LUNCH).await?;
     if runtime? == "docker" {
@@ -81,7 +84,10 @@ impl Phone {
             if self.show(&self.chat(0).await?) {
                 return Ok(());
             }
-            ensure!(asked_at.elapsed() < PATIENCE, "no answer after {PATIENCE:?}: see ./dev logs");
+            ensure!(
+                asked_at.elapsed() < PATIENCE,
+                "no answer after {PATIENCE:?}: see ./dev logs"
+            );
             self.chat(waits_for).await?;
         }
     }
@@ -110,7 +116,10 @@ impl Phone {
                 Speaker::Business => ("Assistant", true),
             };
             let seconds = self.began.elapsed().as_secs_f32();
-            println!("{seconds:6.1} s  {who:>9}: {}", line.text.replace('\n', "\n                    "));
+            println!(
+                "{seconds:6.1} s  {who:>9}: {}",
+                line.text.replace('\n', "\n                    ")
+            );
             is_answered = is_ours && !is_notice(&line.text);
         }
         self.shown = chat.lines.len();
@@ -127,7 +136,9 @@ async fn show_meals(containers: &Containers, number: &str) -> Result<()> {
     let query = "SELECT * FROM meals ORDER BY id DESC LIMIT 3";
     let shell = format!("sqlite3 -box ~/assistant/assistant.db '{query}'");
     let rows = containers.run(number, &shell).await?;
-    println!("\nIn the database of this person's sandbox:\n\n$ sqlite3 assistant.db '{query}'\n{rows}");
+    println!(
+        "\nIn the database of this person's sandbox:\n\n$ sqlite3 assistant.db '{query}'\n{rows}"
+    );
     ensure!(rows.contains("roti"), "the meal is not in the database");
     Ok(())
 }

@@ -43,7 +43,10 @@ impl Containers {
     /// Removes the sandboxes of these people, volumes included.
     pub async fn remove(&self, numbers: &[&str]) -> Result<()> {
         for number in numbers {
-            let label = format!("label=clawkaka.sandbox={}", self.sandbox_of(number).await?.id);
+            let label = format!(
+                "label=clawkaka.sandbox={}",
+                self.sandbox_of(number).await?.id
+            );
             for container in listed(&["ps", "--all", "--quiet", "--filter", &label]).await? {
                 docker(&["rm", "--force", &container]).await?;
             }

@@ -24,8 +24,8 @@ use crate::{
     sim_openclaw::{SimOpenClaw, SimOpenClawConfig},
     sim_openrouter::{SimOpenRouter, SimOpenRouterConfig},
 };
-use programs::Program;
 pub use containers::Containers;
+use programs::Program;
 pub use programs::Service;
 use settings::Settings;
 
@@ -89,7 +89,8 @@ impl World {
                 openclaw = Some(Arc::new(SimOpenClaw::start(config).await?));
             }
             Sandboxes::Containers => {
-                openrouter = Some(SimOpenRouter::start(SimOpenRouterConfig::for_containers()?).await?);
+                openrouter =
+                    Some(SimOpenRouter::start(SimOpenRouterConfig::for_containers()?).await?);
             }
         }
         let mut settings = Settings::new(&nats, &postgres, &meta)?;
@@ -163,7 +164,10 @@ impl World {
     pub fn troubles(&self) -> String {
         let troubles = Service::ALL.map(|service| {
             let log = self.log_of(service);
-            let lines = log.lines().rev().filter(|line| line.contains("WARN") || line.contains("ERROR"));
+            let lines = log
+                .lines()
+                .rev()
+                .filter(|line| line.contains("WARN") || line.contains("ERROR"));
             let latest: Vec<&str> = lines.take(TROUBLES_SHOWN).collect();
             format!("--- {}\n{}\n", service.name(), latest.join("\n"))
         });
@@ -193,7 +197,10 @@ impl World {
 
     /// Where ingress itself listens, without Caddy before it.
     pub fn ingress_url(&self) -> String {
-        format!("{}/whatsapp/webhook", self.settings.url_of(Service::Ingress))
+        format!(
+            "{}/whatsapp/webhook",
+            self.settings.url_of(Service::Ingress)
+        )
     }
 
     /// The secrets the services were given, by name: for looking where they must not be.
@@ -221,7 +228,11 @@ impl World {
                 return Ok(());
             }
             if Instant::now() > deadline {
-                bail!("{} is not ready after {READY_LIMIT:?}:\n{}", service.name(), self.log_of(service));
+                bail!(
+                    "{} is not ready after {READY_LIMIT:?}:\n{}",
+                    service.name(),
+                    self.log_of(service)
+                );
             }
             sleep(READY_PAUSE).await;
         }

@@ -96,7 +96,11 @@ impl Program {
         // The name may hold blanks; the fields after its closing bracket are fixed (utime is 14th).
         let (_, fields) = stat.rsplit_once(')').context("an unusual stat file")?;
         let fields: Vec<&str> = fields.split_whitespace().collect();
-        let ticks = |index: usize| fields.get(index).and_then(|ticks| ticks.parse::<u64>().ok());
+        let ticks = |index: usize| {
+            fields
+                .get(index)
+                .and_then(|ticks| ticks.parse::<u64>().ok())
+        };
         let ticks = ticks(11).zip(ticks(12)).map(|(user, system)| user + system);
         let ticks = ticks.context("an unusual stat file")?;
         Ok(Duration::from_millis(ticks * 1_000 / TICKS_PER_SECOND))
@@ -142,7 +146,10 @@ fn binary(name: &str) -> Result<PathBuf> {
     };
     let path = directory.join(name);
     if !path.exists() {
-        bail!("{} is not built: cargo build --workspace --bins", path.display());
+        bail!(
+            "{} is not built: cargo build --workspace --bins",
+            path.display()
+        );
     }
     Ok(path)
 }
@@ -151,7 +158,11 @@ fn beside_this_program() -> Result<PathBuf> {
     let this = std::env::current_exe()?;
     let directory = this.parent().context("a program without a folder")?;
     let is_test = directory.ends_with("deps");
-    let directory = if is_test { directory.parent() } else { Some(directory) };
+    let directory = if is_test {
+        directory.parent()
+    } else {
+        Some(directory)
+    };
     Ok(directory.context("a program without a folder")?.to_owned())
 }
 

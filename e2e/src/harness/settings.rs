@@ -35,11 +35,20 @@ impl Settings {
             ("DATABASE_URL", postgres.url()),
             ("CLAWKAKA_MASTER_KEY", MASTER_KEY.to_owned()),
             ("WHATSAPP_VERIFICATION_TOKEN", "verify-me-once".to_owned()),
-            ("WHATSAPP_APP_SECRET", defaults.app_secret.expose_secret().to_owned()),
-            ("WHATSAPP_ACCESS_TOKEN", defaults.access_token.expose_secret().to_owned()),
+            (
+                "WHATSAPP_APP_SECRET",
+                defaults.app_secret.expose_secret().to_owned(),
+            ),
+            (
+                "WHATSAPP_ACCESS_TOKEN",
+                defaults.access_token.expose_secret().to_owned(),
+            ),
             ("WHATSAPP_SENDER_PHONE_NUMBER_ID", defaults.phone_number_id),
             ("WHATSAPP_API_BASE_URL", meta.graph_url()),
-            ("OPENCLAW_MODEL", "openrouter/simulated/assistant".to_owned()),
+            (
+                "OPENCLAW_MODEL",
+                "openrouter/simulated/assistant".to_owned(),
+            ),
             ("LOG_FORMAT", "json".to_owned()),
             ("RUST_LOG", "info".to_owned()),
         ];
@@ -68,7 +77,10 @@ impl Settings {
         self.set("OPENCLAW_SANDBOX_IMAGE", "clawkaka/sandbox:2026.9.6");
         self.set("OPENROUTER_PROVISIONING_KEY", openrouter.management_key());
         self.set("OPENROUTER_BASE_URL", openrouter.base_url());
-        self.set("SANDBOX_OPENROUTER_BASE_URL", openrouter.base_url_in_containers());
+        self.set(
+            "SANDBOX_OPENROUTER_BASE_URL",
+            openrouter.base_url_in_containers(),
+        );
         Ok(())
     }
 
@@ -91,7 +103,10 @@ impl Settings {
         let ingress = self.port(Service::Ingress);
         [
             ("API_SITE", format!("http://:{}", self.caddy_port)),
-            ("CONSOLE_SITE", format!("http://console.localhost:{}", self.caddy_port)),
+            (
+                "CONSOLE_SITE",
+                format!("http://console.localhost:{}", self.caddy_port),
+            ),
             ("INGRESS_FROM", format!("to 127.0.0.1:{ingress}")),
             ("CADDY_BIND", "127.0.0.1".to_owned()),
         ]

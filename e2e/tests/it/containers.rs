@@ -24,7 +24,10 @@ async fn a_newcomer_is_set_up_answered_and_has_lunch_written_into_their_own_data
     assert!(chat.received_texts()[0].contains("setting up"), "{chat:?}");
 
     world.meta.write(BOB, "hi").unwrap();
-    world.meta.write(ADA, "Had 2 rotis and dal for lunch").unwrap();
+    world
+        .meta
+        .write(ADA, "Had 2 rotis and dal for lunch")
+        .unwrap();
     let chat = heard(&world, ADA, 3, ANSWER).await;
     println!("Ada's chat: {:#?}", chat.received_texts());
     heard(&world, BOB, 2, FIRST_ANSWER).await;
@@ -32,14 +35,21 @@ async fn a_newcomer_is_set_up_answered_and_has_lunch_written_into_their_own_data
     let adas = meals_of(&containers, ADA).await;
     assert_eq!(adas.lines().count(), 1, "{adas}");
     assert!(adas.contains("roti"), "{adas}");
-    assert_eq!(meals_of(&containers, BOB).await, "", "the row is in nobody else's database");
+    assert_eq!(
+        meals_of(&containers, BOB).await,
+        "",
+        "the row is in nobody else's database"
+    );
     nothing_secret_is_visible_from_outside(&world, &containers).await;
 
     world.meta.write(ADA, "[[SLOW 8]] tell me a story").unwrap();
     eventually_at_work(&world, ADA).await;
     containers.kill(ADA).await.unwrap();
     let chat = heard(&world, ADA, 4, FIRST_ANSWER).await;
-    assert_eq!(chat.received, 4, "one answer though its sandbox was killed: {chat:?}");
+    assert_eq!(
+        chat.received, 4,
+        "one answer though its sandbox was killed: {chat:?}"
+    );
     containers.remove(&[ADA, BOB]).await.unwrap();
 }
 
@@ -70,7 +80,10 @@ async fn meals_of(containers: &Containers, number: &str) -> String {
 async fn nothing_secret_is_visible_from_outside(world: &World, containers: &Containers) {
     let inspected = containers.inspect(ADA).await.unwrap();
     for (name, secret) in world.secrets() {
-        assert!(!inspected.contains(&secret), "{name} can be read from the container's settings");
+        assert!(
+            !inspected.contains(&secret),
+            "{name} can be read from the container's settings"
+        );
     }
 }
 

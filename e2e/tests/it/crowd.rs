@@ -93,18 +93,28 @@ impl Crowd {
             let expected: Vec<String> = (0..self.messages_each)
                 .map(|message| format!("echo: {}", text(person, message)))
                 .collect();
-            assert_eq!(answers(world, person), expected, "what person {person} heard");
+            assert_eq!(
+                answers(world, person),
+                expected,
+                "what person {person} heard"
+            );
             let notices = chat.received - u64::from(self.messages_each);
             assert!(notices <= 1, "person {person} was told {notices} notices");
         }
         let assistants = world.openclaw.as_ref().unwrap().stats();
         let meta = world.meta.stats();
         println!("Meta: {meta:?}\nassistants: {assistants:?}");
-        assert_eq!(assistants.overlaps, 0, "a run was begun while another was open");
+        assert_eq!(
+            assistants.overlaps, 0,
+            "a run was begun while another was open"
+        );
         assert_eq!(assistants.answered_again, 0, "a message was put twice");
         let asked = assistants.turns - assistants.resumed - assistants.lost;
         assert_eq!(asked, u64::from(self.people * self.messages_each));
-        assert_eq!(meta.duplicate_trackers, 0, "a piece of a reply was sent twice");
+        assert_eq!(
+            meta.duplicate_trackers, 0,
+            "a piece of a reply was sent twice"
+        );
         assert_eq!(meta.untracked, 0);
     }
 

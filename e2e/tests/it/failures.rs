@@ -50,11 +50,14 @@ async fn sandboxes_killed_in_the_middle_of_their_turns_answer_once() {
     let deaths = async {
         for _ in 0..3 {
             sleep(UNDER_WAY).await;
-            openclaw.restart(None, &Restart {
-                down_ms: 500,
-                starting_ms: 300,
-                ..Restart::KILL
-            });
+            openclaw.restart(
+                None,
+                &Restart {
+                    down_ms: 500,
+                    starting_ms: 300,
+                    ..Restart::KILL
+                },
+            );
         }
     };
 
@@ -68,6 +71,9 @@ async fn sandboxes_killed_in_the_middle_of_their_turns_answer_once() {
 async fn a_service_told_to_stop_ends_within_its_grace() {
     let mut world = Crowd::world().await;
     for service in Service::ALL {
-        assert!(world.stop(service).await.unwrap(), "{service:?} ended with an error");
+        assert!(
+            world.stop(service).await.unwrap(),
+            "{service:?} ended with an error"
+        );
     }
 }

@@ -31,7 +31,16 @@ async fn no_secret_and_nothing_personal_is_found_where_it_must_not_be() {
         let named = subjects.filter(|line| line.contains(personal)).count();
         assert_eq!(named, 0, "{personal:?} stands in a subject");
     }
-    assert!(logs.contains("is answered"), "the logs that were searched hold nothing");
-    assert!(tables.contains("person 0 says"), "the tables that were searched hold nothing");
-    assert!(events.contains("person 0 says"), "the events that were searched hold nothing");
+    assert!(
+        logs.contains("is answered"),
+        "the logs that were searched hold nothing"
+    );
+    assert!(
+        tables.contains("person 0 says"),
+        "the tables that were searched hold nothing"
+    );
+    assert!(
+        events.contains("person 0 says"),
+        "the events that were searched hold nothing"
+    );
 }

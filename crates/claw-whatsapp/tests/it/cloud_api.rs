@@ -37,12 +37,17 @@ fn tracker() -> DeliveryId {
 
 async fn answering(response: ResponseTemplate) -> MockServer {
     let server = MockServer::start().await;
-    Mock::given(method("POST")).respond_with(response).mount(&server).await;
+    Mock::given(method("POST"))
+        .respond_with(response)
+        .mount(&server)
+        .await;
     server
 }
 
 async fn send_to(server: &MockServer) -> Result<Wamid, SendError> {
-    api(&server.uri()).send_text(&ada(), "Hello", tracker()).await
+    api(&server.uri())
+        .send_text(&ada(), "Hello", tracker())
+        .await
 }
 
 fn refusal(code: i64) -> Value {
@@ -86,18 +91,26 @@ async fn a_hidden_number_is_reached_by_its_id() {
     .await;
     let hidden = Address::WhatsApp(WhatsAppUserId::try_from("US.1").unwrap());
 
-    let sent = api(&server.uri()).send_text(&hidden, "Hello", tracker()).await;
+    let sent = api(&server.uri())
+        .send_text(&hidden, "Hello", tracker())
+        .await;
 
     assert!(sent.is_ok());
     let body = only_body(&server).await;
-    assert_eq!((&body["recipient"], &body["to"]), (&json!("US.1"), &Value::Null));
+    assert_eq!(
+        (&body["recipient"], &body["to"]),
+        (&json!("US.1"), &Value::Null)
+    );
 }
 
 #[tokio::test]
 async fn reading_and_typing_are_shown_with_one_call() {
-    let server = answering(ResponseTemplate::new(200).set_body_json(json!({"success": true}))).await;
+    let server =
+        answering(ResponseTemplate::new(200).set_body_json(json!({"success": true}))).await;
 
-    let marked = api(&server.uri()).mark_read_and_typing(&Wamid::new("wamid.A")).await;
+    let marked = api(&server.uri())
+        .mark_read_and_typing(&Wamid::new("wamid.A"))
+        .await;
 
     assert!(marked.is_ok());
     assert_eq!(
@@ -126,12 +139,16 @@ async fn a_rate_limit_is_known_by_its_code_though_it_comes_as_400() {
 async fn an_expired_token_is_for_the_operator() {
     let server = answering(ResponseTemplate::new(401).set_body_json(refusal(190))).await;
 
-    assert!(matches!(send_to(&server).await, Err(SendError::Operator(_))));
+    assert!(matches!(
+        send_to(&server).await,
+        Err(SendError::Operator(_))
+    ));
 }
 
 #[tokio::test]
 async fn an_error_page_of_a_proxy_leaves_the_outcome_open() {
-    let server = answering(ResponseTemplate::new(502).set_body_string("<h1>Bad gateway</h1>")).await;
+    let server =
+        answering(ResponseTemplate::new(502).set_body_string("<h1>Bad gateway</h1>")).await;
 
     assert!(matches!(send_to(&server).await, Err(SendError::Unknown(_))));
 }
@@ -141,7 +158,10 @@ async fn a_yes_we_cannot_read_leaves_the_outcome_open() {
     for body in ["", "{}", r#"{"messages":[]}"#] {
         let server = answering(ResponseTemplate::new(200).set_body_string(body)).await;
 
-        assert!(matches!(send_to(&server).await, Err(SendError::Unknown(_))), "{body}");
+        assert!(
+            matches!(send_to(&server).await, Err(SendError::Unknown(_))),
+            "{body}"
+        );
     }
 }
 
@@ -160,7 +180,9 @@ async fn without_a_connection_nothing_was_sent() {
     let address = listener.local_addr().unwrap();
     drop(listener);
 
-    let sent = api(&format!("http://{address}")).send_text(&ada(), "Hello", tracker()).await;
+    let sent = api(&format!("http://{address}"))
+        .send_text(&ada(), "Hello", tracker())
+        .await;
 
     assert!(matches!(sent, Err(SendError::NotSent(_))), "{sent:?}");
 }

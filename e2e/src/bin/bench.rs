@@ -1,0 +1,296 @@
+//! Figures of the whole system on this machine: what `./dev bench` runs, on a release build. Every
+//! rate stands beside the rate of bare JetStream publishes in the same run, because the machine's
+//! disk decides both.
+#![expect(clippy::print_stdout, reason = "printing is what it is for")]
+
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result};
+use async_nats::{ConnectOptions, HeaderMap, jetstream};
+use claw_runtime::{HttpTimeouts, http};
+use claw_whatsapp::signature;
+use e2e::{
+    harness::{Options, Sandboxes, Service, World},
+    sim_meta::{SimMetaConfig, Speaker},
+    sim_openclaw::{EventDetail, SimOpenClawConfig},
+};
+use futures_util::{StreamExt, stream};
+use hdrhistogram::Histogram;
+use tokio::time::{MissedTickBehavior, interval, sleep};
+
+/// Webhooks and publishes under way at once in the two rate measurements.
+const AT_ONCE: usize = 64;
+
+/// How many of each.
+const ROUNDS: u32 = 10_000;
+
+/// People who write in the measurements from phone to phone.
+const PEOPLE: u32 = 1_000;
+
+/// How long each rate is held.
+const HELD: Duration = Duration::from_secs(10);
+
+/// How long stragglers are waited for after a rate was held.
+const STRAGGLERS: Duration = Duration::from_secs(30);
+
+/// Messages a second, all people together.
+const RATES: [u32; 5] = [50, 200, 500, 1_000, 1_500];
+
+#[tokio::main(worker_threads = 2)]
+async fn main() -> Result<()> {
+    let mut world = world().await?;
+    println!("Idle:");
+    print_memory(&world)?;
+    let reference = bare_publishes(&world).await?;
+    println!("\nBare JetStream publishes, {AT_ONCE} at once: {reference}");
+    let door = webhooks(&mut world).await?;
+    println!("Signed webhooks until their 200, {AT_ONCE} at once: {door}");
+    println!(
+        "Ratio of rates: {:.2}",
+        door.per_second / reference.per_second
+    );
+    drop(world);
+    let world = self::world().await?;
+    introduce_everyone(&world).await?;
+    println!("\nFrom phone to phone, the assistants answering at once:");
+    for rate in RATES {
+        println!("{rate:>6}/s: {}", phone_to_phone(&world, rate).await?);
+    }
+    println!("\nAfter the load:");
+    print_memory(&world)
+}
+
+async fn world() -> Result<World> {
+    let meta = SimMetaConfig {
+        throughput: 0,
+        pair_rate: false,
+        lines_per_chat: 10_000,
+        ..SimMetaConfig::default()
+    };
+    let openclaw = SimOpenClawConfig {
+        events: EventDetail::Terse,
+        ..SimOpenClawConfig::default()
+    };
+    World::start(Options {
+        sandboxes: Sandboxes::Simulated(openclaw),
+        cap: PEOPLE * 2,
+        meta,
+        variables: vec![
+            ("WHATSAPP_MESSAGES_PER_SECOND", "100000".to_owned()),
+            ("RUST_LOG", "warn".to_owned()),
+        ],
+    })
+    .await
+}
+
+/// How often something was done, and how long each took.
+struct Figures {
+    per_second: f64,
+    took: Histogram<u64>,
+}
+
+impl std::fmt::Display for Figures {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let milliseconds = |quantile| {
+            let micros = u32::try_from(self.took.value_at_quantile(quantile)).unwrap_or(u32::MAX);
+            f64::from(micros) / 1_000.0
+        };
+        write!(
+            f,
+            "{:.0}/s, p50 {:.1} ms, p99 {:.1} ms",
+            self.per_second,
+            milliseconds(0.5),
+            milliseconds(0.99)
+        )
+    }
+}
+
+/// What the disk and the server allow: publishes of a webhook's size, each acknowledged.
+async fn bare_publishes(world: &World) -> Result<Figures> {
+    let url: async_nats::ServerAddr = world.nats.url("admin").parse()?;
+    let password = url.password().context("a URL without password")?.to_owned();
+    let client = ConnectOptions::with_user_and_password("admin".into(), password)
+        .connect(url)
+        .await?;
+    let jetstream = jetstream::new(client);
+    let payload = webhook(0).into_bytes();
+    measure(|number| {
+        let (jetstream, payload) = (jetstream.clone(), payload.clone());
+        async move {
+            let mut headers = HeaderMap::new();
+            headers.insert("Nats-Msg-Id", format!("bench-{number}").as_str());
+            let subject = format!("receipt.bench.usr_{}", number % 500);
+            let stored = jetstream.publish_with_headers(subject, headers, payload.into());
+            stored.await?.await?;
+            Ok(())
+        }
+    })
+    .await
+}
+
+/// Signed webhooks posted to ingress itself; nobody takes the events off the bus meanwhile.
+async fn webhooks(world: &mut World) -> Result<Figures> {
+    for service in [Service::Gateway, Service::Outbound] {
+        world.kill(service).await?;
+    }
+    let client = http::client(HttpTimeouts::default());
+    let secret = SimMetaConfig::default().app_secret;
+    let url = world.ingress_url();
+    measure(|number| {
+        let body = webhook(number);
+        let request = client
+            .post(&url)
+            .header(signature::HEADER, signature::sign(&secret, body.as_bytes()))
+            .body(body);
+        async move {
+            request.send().await?.error_for_status()?;
+            Ok(())
+        }
+    })
+    .await
+}
+
+async fn measure<Work, Doing>(work: Work) -> Result<Figures>
+where
+    Work: Fn(u32) -> Doing,
+    Doing: Future<Output = Result<()>>,
+{
+    let mut took = histogram()?;
+    let began = Instant::now();
+    let mut rounds = stream::iter(0..ROUNDS)
+        .map(|number| {
+            let working = work(number);
+            async {
+                let began = Instant::now();
+                working.await.map(|()| began.elapsed())
+            }
+        })
+        .buffer_unordered(AT_ONCE);
+    while let Some(elapsed) = rounds.next().await {
+        took.saturating_record(u64::try_from(elapsed?.as_micros())?);
+    }
+    Ok(Figures {
+        per_second: f64::from(ROUNDS) / began.elapsed().as_secs_f64(),
+        took,
+    })
+}
+
+/// The body Meta posts for one text of one person, with an id of its own.
+fn webhook(number: u32) -> String {
+    let (person, id) = (number % 500, SimMetaConfig::default().phone_number_id);
+    format!(
+        r#"{{"object":"whatsapp_business_account","entry":[{{"id":"1","changes":[{{"field":"messages","value":{{"messaging_product":"whatsapp","metadata":{{"display_phone_number":"15550001111","phone_number_id":"{id}"}},"contacts":[{{"profile":{{"name":"Ada"}},"wa_id":"49152{person:06}"}}],"messages":[{{"from":"49152{person:06}","id":"wamid.bench{number}","timestamp":"1700000000","type":"text","text":{{"body":"How much did I spend on groceries this week?"}}}}]}}}}]}}]}}"#
+    )
+}
+
+/// Everyone writes once, so that all assistants exist before anything is measured.
+async fn introduce_everyone(world: &World) -> Result<()> {
+    for person in 0..PEOPLE {
+        world
+            .meta
+            .write(&number(person), "hi")
+            .map_err(|refused| anyhow::anyhow!("{refused:?}"))?;
+    }
+    for person in 0..PEOPLE {
+        let heard = world
+            .meta
+            .wait_received(&number(person), 2, STRAGGLERS)
+            .await;
+        heard.map_err(|chat| anyhow::anyhow!("person {person} was not answered: {chat:?}"))?;
+    }
+    Ok(())
+}
+
+/// Everyone in turn writes at `rate`; the time from each message to its answer on the same phone.
+async fn phone_to_phone(world: &World, rate: u32) -> Result<String> {
+    let cpu_before = cpu(world)?;
+    let mut beat = interval(Duration::from_secs(1) / rate);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    let began = Instant::now();
+    let mut written = 0;
+    while began.elapsed() < HELD {
+        beat.tick().await;
+        let text = format!("{rate}-{written}");
+        world
+            .meta
+            .write(&number(written % PEOPLE), &text)
+            .map_err(|refused| anyhow::anyhow!("{refused:?}"))?;
+        written += 1;
+    }
+    let last_written = began.elapsed();
+    let heard = wait_for_answers(world, rate, written).await?;
+    let spent = cpu(world)?.checked_sub(cpu_before).unwrap_or_default();
+    let micros = spent.as_micros() / u128::from(written.max(1));
+    let figures = Figures {
+        per_second: f64::from(u32::try_from(heard.len())?) / began.elapsed().as_secs_f64(),
+        took: heard.clone(),
+    };
+    let late = began.elapsed().saturating_sub(last_written);
+    Ok(format!(
+        "{} of {written} answered, {figures}, the last {:.1} s after the last message, {micros} µs of CPU each in our services",
+        heard.len(),
+        late.as_secs_f32()
+    ))
+}
+
+async fn wait_for_answers(world: &World, rate: u32, written: u32) -> Result<Histogram<u64>> {
+    let deadline = Instant::now() + STRAGGLERS;
+    loop {
+        let heard = answers(world, rate)?;
+        if heard.len() >= u64::from(written) || Instant::now() > deadline {
+            return Ok(heard);
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Microseconds from each message of this round to its answer.
+fn answers(world: &World, rate: u32) -> Result<Histogram<u64>> {
+    let mut took = histogram()?;
+    let prefix = format!("{rate}-");
+    for person in 0..PEOPLE {
+        let chat = world.meta.chat(&number(person));
+        let mut asked = HashMap::new();
+        for line in &chat.lines {
+            match line.from {
+                Speaker::Person if line.text.starts_with(&prefix) => {
+                    asked.insert(line.text.clone(), line.at_ms);
+                }
+                Speaker::Business => {
+                    let answered = line.text.strip_prefix("echo: ").unwrap_or_default();
+                    if let Some(at) = asked.remove(answered) {
+                        took.saturating_record(u64::try_from(line.at_ms - at)? * 1_000);
+                    }
+                }
+                Speaker::Person => {}
+            }
+        }
+    }
+    Ok(took)
+}
+
+fn number(person: u32) -> String {
+    format!("4915150{person:06}")
+}
+
+fn cpu(world: &World) -> Result<Duration> {
+    Service::ALL
+        .into_iter()
+        .map(|service| world.cpu_of(service))
+        .sum()
+}
+
+fn print_memory(world: &World) -> Result<()> {
+    for service in Service::ALL {
+        let megabytes = world.memory_of(service)? / (1024 * 1024);
+        println!("  {:<12} {megabytes:>4} MB", service.name());
+    }
+    Ok(())
+}
+
+fn histogram() -> Result<Histogram<u64>> {
+    Ok(Histogram::new(3)?)
+}
