@@ -40,25 +40,16 @@ impl Containers {
         Ok(())
     }
 
-    /// Removes the sandboxes of these people, volumes included.
-    pub async fn remove(&self, numbers: &[&str]) -> Result<()> {
-        for number in numbers {
-            let label = format!(
-                "label=clawkaka.sandbox={}",
-                self.sandbox_of(number).await?.id
-            );
-            for container in listed(&["ps", "--all", "--quiet", "--filter", &label]).await? {
-                docker(&["rm", "--force", &container]).await?;
-            }
-            for volume in listed(&["volume", "ls", "--quiet", "--filter", &label]).await? {
-                docker(&["volume", "rm", &volume]).await?;
-            }
-        }
-        Ok(())
-    }
-
     async fn container_of(&self, number: &str) -> Result<String> {
-        Ok(self.sandbox_of(number).await?.container_name)
+        let label = format!(
+            "label=clawkaka.sandbox={}",
+            self.sandbox_of(number).await?.id
+        );
+        let running = listed(&["ps", "--quiet", "--filter", &label]).await?;
+        running
+            .into_iter()
+            .next()
+            .context("this person's sandbox does not run")
     }
 
     async fn sandbox_of(&self, number: &str) -> Result<Sandbox> {
@@ -66,6 +57,29 @@ impl Containers {
         let sandbox = self.store.sandboxes().of_user(user).await?;
         sandbox.context("this person has no sandbox")
     }
+}
+
+/// Removes every sandbox of installations whose owner label begins with `owner`, volumes included:
+/// those of this world, and those an aborted run left behind.
+pub(super) async fn remove_all_of(owner: &str) -> Result<()> {
+    let format = r#"{{.Label "clawkaka.owner"}} {{.ID}}"#;
+    for container in listed(&["ps", "--all", "--format", format]).await? {
+        if let Some(id) = owned(&container, owner) {
+            docker(&["rm", "--force", id]).await?;
+        }
+    }
+    let format = r#"{{.Label "clawkaka.owner"}} {{.Name}}"#;
+    for volume in listed(&["volume", "ls", "--format", format]).await? {
+        if let Some(name) = owned(&volume, owner) {
+            docker(&["volume", "rm", name]).await?;
+        }
+    }
+    Ok(())
+}
+
+fn owned<'a>(line: &'a str, owner: &str) -> Option<&'a str> {
+    let (of, name) = line.split_once(' ')?;
+    of.starts_with(owner).then_some(name)
 }
 
 async fn docker(arguments: &[&str]) -> Result<Output> {

@@ -89,6 +89,7 @@ impl World {
                 openclaw = Some(Arc::new(SimOpenClaw::start(config).await?));
             }
             Sandboxes::Containers => {
+                containers::remove_all_of(settings::OWNER).await?;
                 openrouter =
                     Some(SimOpenRouter::start(SimOpenRouterConfig::for_containers()?).await?);
             }
@@ -193,6 +194,12 @@ impl World {
     /// The real sandboxes of this world.
     pub async fn containers(&self) -> Result<Containers> {
         Containers::of_database(&self.postgres.url().into()).await
+    }
+
+    /// Removes the real sandboxes of this world, and first the provisioner, which would make them anew.
+    pub async fn remove_containers(&mut self) -> Result<()> {
+        self.kill(Service::Provisioner).await?;
+        containers::remove_all_of(settings::OWNER).await
     }
 
     /// Where ingress itself listens, without Caddy before it.

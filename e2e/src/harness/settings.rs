@@ -16,6 +16,9 @@ use crate::{
 /// 32 bytes that look like nothing else, so that a leak would be found.
 const MASTER_KEY: &str = "k1:5eed5eed5eed5eed5eed5eed5eed5eed5eed5eed5eed5eed5eed5eed5eed5eed";
 
+/// What the owner labels of this world's containers begin with.
+pub(super) const OWNER: &str = "e2e-test";
+
 /// What simulated assistants ask of us.
 pub(super) const GATEWAY_TOKEN: &str = "gateway-token-of-the-simulator";
 
@@ -73,6 +76,7 @@ impl Settings {
 
     pub(super) fn use_containers(&mut self, openrouter: &SimOpenRouter) -> Result<()> {
         self.set("SANDBOX_RUNTIME", "docker");
+        self.set("SANDBOX_HOST", OWNER);
         self.set("DOCKER_HOST", tool("DOCKER_HOST")?.to_string_lossy());
         self.set("OPENCLAW_SANDBOX_IMAGE", "clawkaka/sandbox:2026.9.6");
         self.set("OPENROUTER_PROVISIONING_KEY", openrouter.management_key());

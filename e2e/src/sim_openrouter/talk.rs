@@ -5,6 +5,9 @@ use serde_json::Value;
 /// How the extra message begins that `OpenClaw` puts behind the person's.
 const INTERNAL_CONTEXT: &str = "<<<BEGIN_OPENCLAW_INTERNAL_CONTEXT>>>";
 
+/// How the facts about itself begin that `OpenClaw` puts behind the first text of a session.
+const RUNTIME: &str = "\n\nRuntime: agent=";
+
 /// How the message begins with which a restarted gateway continues an interrupted turn.
 const INTERRUPTED: &str = "[System] Your previous turn was interrupted";
 
@@ -35,7 +38,7 @@ pub(super) fn read(request: &Value) -> Turn {
         .filter(|message| message["role"] == "tool")
         .map(text_of)
         .collect();
-    let said = said_at.map(|at| without_stamp(&text_of(&messages[at])).to_owned());
+    let said = said_at.map(|at| words_of(&text_of(&messages[at])).to_owned());
     Turn {
         said: said.unwrap_or_default(),
         results,
@@ -58,6 +61,12 @@ fn text_of(message: &Value) -> String {
         return texts.collect::<Vec<_>>().join("\n").trim().to_owned();
     }
     content.as_str().unwrap_or_default().trim().to_owned()
+}
+
+/// What the person wrote, without what `OpenClaw` puts before and behind it.
+fn words_of(text: &str) -> &str {
+    let text = without_stamp(text);
+    text.split_once(RUNTIME).map_or(text, |(words, _)| words)
 }
 
 /// The text without the leading `[Sun 2026-11-22 06:17 UTC]`.
@@ -108,6 +117,15 @@ mod tests {
         ]});
 
         assert_eq!(read(&request).said, "tell me a story");
+    }
+
+    #[test]
+    fn facts_about_the_gateway_are_not_the_persons_words() {
+        let request = json!({ "messages": [
+            { "role": "user", "content": "[Sun 2026-11-22 06:17 UTC] hi\n\nRuntime: agent=main | os=Linux" },
+        ]});
+
+        assert_eq!(read(&request).said, "hi");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use e2e::{
 };
 
 /// How long a container may take from the first word to its first answer, on a busy machine.
-const FIRST_ANSWER: Duration = Duration::from_secs(240);
+const FIRST_ANSWER: Duration = Duration::from_mins(4);
 
 /// How long a later answer may take.
 const ANSWER: Duration = Duration::from_secs(90);
@@ -16,7 +16,7 @@ const BOB: &str = "491515550002";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_newcomer_is_set_up_answered_and_has_lunch_written_into_their_own_database() {
-    let world = world().await;
+    let mut world = world().await;
     let containers = world.containers().await.unwrap();
 
     world.meta.write(ADA, "hi").unwrap();
@@ -29,7 +29,7 @@ async fn a_newcomer_is_set_up_answered_and_has_lunch_written_into_their_own_data
         .write(ADA, "Had 2 rotis and dal for lunch")
         .unwrap();
     let chat = heard(&world, ADA, 3, ANSWER).await;
-    println!("Ada's chat: {:#?}", chat.received_texts());
+    eprintln!("Ada's chat: {:#?}", chat.received_texts());
     heard(&world, BOB, 2, FIRST_ANSWER).await;
 
     let adas = meals_of(&containers, ADA).await;
@@ -50,7 +50,7 @@ async fn a_newcomer_is_set_up_answered_and_has_lunch_written_into_their_own_data
         chat.received, 4,
         "one answer though its sandbox was killed: {chat:?}"
     );
-    containers.remove(&[ADA, BOB]).await.unwrap();
+    world.remove_containers().await.unwrap();
 }
 
 async fn world() -> World {

@@ -103,7 +103,7 @@ impl Crowd {
         }
         let assistants = world.openclaw.as_ref().unwrap().stats();
         let meta = world.meta.stats();
-        println!("Meta: {meta:?}\nassistants: {assistants:?}");
+        eprintln!("Meta: {meta:?}\nassistants: {assistants:?}");
         assert_eq!(
             assistants.overlaps, 0,
             "a run was begun while another was open"
