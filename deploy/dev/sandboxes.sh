@@ -52,9 +52,12 @@ sandboxes_engine() {
   engine_answers
 }
 
+# Of lines "<owner> <name>" the names that are this checkout's: the engine may serve others as well.
+sandboxes_ours() { awk -v owner="$SANDBOX_HOST-" 'index($1, owner) == 1 { print $2 }'; }
+
 sandboxes_remove() {
   local ids
-  mapfile -t ids < <(docker ps -aq --filter label=clawkaka.sandbox)
+  mapfile -t ids < <(docker ps -a --format '{{.Label "clawkaka.owner"}} {{.ID}}' | sandboxes_ours)
   if [ "${#ids[@]}" -gt 0 ]; then
     say "removing ${#ids[@]} sandbox containers"
     docker rm -f "${ids[@]}" >/dev/null
@@ -63,12 +66,12 @@ sandboxes_remove() {
 
 sandboxes_forget() {
   local volumes
-  mapfile -t volumes < <(docker volume ls -q --filter label=clawkaka.sandbox)
+  mapfile -t volumes < <(docker volume ls --format '{{.Label "clawkaka.owner"}} {{.Name}}' | sandboxes_ours)
   if [ "${#volumes[@]}" -gt 0 ]; then docker volume rm "${volumes[@]}" >/dev/null; fi
 }
 
 sandboxes_list() {
   if [ -e "$SANDBOXES_MARK" ] && sandboxes_engine; then
-    docker ps -a --filter label=clawkaka.sandbox --format '{{.Names}}\t{{.Status}}\t{{.Ports}}'
+    docker ps -a --format '{{.Label "clawkaka.owner"}} {{.Names}}|{{.Status}}|{{.Ports}}' | tr ' ' '~' | sed 's/~/ /' | sandboxes_ours | tr '~|' ' \t'
   fi
 }

@@ -84,6 +84,8 @@ settings_of_services() {
   setting INGRESS_FROM "to 127.0.0.1:$PORT"
   setting WHATSAPP_SENDER_PHONE_NUMBER_ID 106540352242922
   setting OPENCLAW_SANDBOX_IMAGE "$SANDBOX_IMAGE"
+  # One engine may serve several checkouts: each knows its containers by this.
+  setting SANDBOX_HOST "dev-$(printf '%s' "$ROOT" | sha256sum | cut -c1-6)"
   setting OPENCLAW_MODEL openrouter/auto
 }
 

@@ -8,7 +8,6 @@ use async_nats::{
 use bytes::Bytes;
 use claw_domain::UserId;
 use claw_events::{DeadLetter, Event, Stream, TypingStarted, subject_of};
-use futures_util::{StreamExt, stream};
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::warn;
 
@@ -30,9 +29,6 @@ const ACK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Most events of one atomic batch (nats-server's limit).
 const BATCH_LIMIT: usize = 1_000;
-
-/// Publishes of one [`Publisher::publish_all`] that wait for their acknowledgement at once.
-const WINDOW: usize = 64;
 
 /// The event is on the server's disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -221,15 +217,10 @@ impl Publisher {
         matches!(timeout_at(patience, sent_and_committed).await, Ok(Ok(())))
     }
 
-    /// Stores one by one, in order on the wire, several waiting for the disk at once.
+    /// Stores one after the other: with several under way, a retried one would come after the next.
     async fn store_each(&self, batch: &[Outgoing], deadline: Instant) -> Result<(), PublishError> {
-        let tries: Vec<_> = batch
-            .iter()
-            .map(|event| self.store(event, deadline))
-            .collect();
-        let mut stored = stream::iter(tries).buffered(WINDOW);
-        while let Some(outcome) = stored.next().await {
-            outcome?;
+        for event in batch {
+            self.store(event, deadline).await?;
         }
         Ok(())
     }

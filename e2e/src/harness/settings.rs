@@ -77,8 +77,12 @@ impl Settings {
     pub(super) fn use_containers(&mut self, openrouter: &SimOpenRouter) -> Result<()> {
         self.set("SANDBOX_RUNTIME", "docker");
         self.set("SANDBOX_HOST", OWNER);
-        self.set("DOCKER_HOST", tool("DOCKER_HOST")?.to_string_lossy());
-        self.set("OPENCLAW_SANDBOX_IMAGE", "clawkaka/sandbox:2026.9.6");
+        // Unset where the machine's own engine is used.
+        if let Ok(engine) = tool("DOCKER_HOST") {
+            self.set("DOCKER_HOST", engine.to_string_lossy());
+        }
+        let image = tool("OPENCLAW_SANDBOX_IMAGE")?;
+        self.set("OPENCLAW_SANDBOX_IMAGE", image.to_string_lossy());
         self.set("OPENROUTER_PROVISIONING_KEY", openrouter.management_key());
         self.set("OPENROUTER_BASE_URL", openrouter.base_url());
         self.set(
