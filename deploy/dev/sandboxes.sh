@@ -72,6 +72,6 @@ sandboxes_forget() {
 
 sandboxes_list() {
   if [ -e "$SANDBOXES_MARK" ] && sandboxes_engine; then
-    docker ps -a --format '{{.Label "clawkaka.owner"}} {{.Names}}|{{.Status}}|{{.Ports}}' | tr ' ' '~' | sed 's/~/ /' | sandboxes_ours | tr '~|' ' \t'
+    docker ps -a --filter label=clawkaka.sandbox --format '{{.Names}}\t{{.Status}}\t{{.Ports}}'
   fi
 }

@@ -4,12 +4,16 @@ use e2e::{
     harness::{Containers, Options, Sandboxes, World},
     sim_meta::{ChatView, SimMetaConfig},
 };
+use tokio::time::Instant;
 
 /// How long a container may take from the first word to its first answer, on a busy machine.
 const FIRST_ANSWER: Duration = Duration::from_mins(4);
 
 /// How long a later answer may take.
 const ANSWER: Duration = Duration::from_secs(90);
+
+/// What comes back in the answer to it.
+const STORY: &str = "tell me a story";
 
 const ADA: &str = "491515550001";
 const BOB: &str = "491515550002";
@@ -42,13 +46,18 @@ async fn a_newcomer_is_set_up_answered_and_has_lunch_written_into_their_own_data
     );
     nothing_secret_is_visible_from_outside(&world, &containers).await;
 
-    world.meta.write(ADA, "[[SLOW 8]] tell me a story").unwrap();
+    let slowly = format!("[[SLOW 8]] {STORY}");
+    world.meta.write(ADA, &slowly).unwrap();
     eventually_at_work(&world, ADA).await;
     containers.kill(ADA).await.unwrap();
-    let chat = heard(&world, ADA, 4, FIRST_ANSWER).await;
+    hears(&world, ADA, STORY, FIRST_ANSWER).await;
+    world.meta.write(ADA, "[[SAY goodbye]]").unwrap();
+    let chat = hears(&world, ADA, "goodbye", ANSWER).await;
+    let told = chat.received_texts();
+    let stories = told.iter().filter(|text| text.contains(STORY)).count();
     assert_eq!(
-        chat.received, 4,
-        "one answer though its sandbox was killed: {chat:?}"
+        stories, 1,
+        "one answer though its sandbox was killed: {told:#?}"
     );
     world.remove_containers().await.unwrap();
 }
@@ -68,6 +77,24 @@ async fn heard(world: &World, number: &str, received: u64, limit: Duration) -> C
     match world.meta.wait_received(number, received, limit).await {
         Ok(chat) => chat,
         Err(chat) => panic!("{received} messages were not received in {limit:?}: {chat:?}"),
+    }
+}
+
+/// Waits for a message with these words in it; notices may come before.
+async fn hears(world: &World, number: &str, words: &str, limit: Duration) -> ChatView {
+    let deadline = Instant::now() + limit;
+    let mut received = 1;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let chat = heard(world, number, received, left).await;
+        if chat
+            .received_texts()
+            .iter()
+            .any(|text| text.contains(words))
+        {
+            return chat;
+        }
+        received = chat.received + 1;
     }
 }
 
