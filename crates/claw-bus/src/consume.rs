@@ -37,6 +37,7 @@ impl<H: Handler> Consumer<H> {
     /// Fails when another process took over. An absent server is waited for.
     pub async fn run(self, stop: CancellationToken) -> Result<(), BusError> {
         let (pulled, received) = mpsc::channel(PULLED_AHEAD);
+        let stop = stop.child_token();
         let source = pull::Puller {
             bus: self.bus.clone(),
             stream: <H::Event as Event>::STREAM,
@@ -44,7 +45,13 @@ impl<H: Handler> Consumer<H> {
             filter: stored_filter::<H::Event>(),
         };
         let dispatcher = Dispatcher::new(self.bus, self.purpose, self.handler, stop.clone());
-        let (pulling, ()) = tokio::join!(source.run(pulled, stop), dispatcher.run(received));
-        pulling
+        let pulling = async {
+            let end = source.run(pulled, stop.clone()).await;
+            // Whose place was taken begins nothing more: the successor has it all.
+            stop.cancel();
+            end
+        };
+        let (end, ()) = tokio::join!(pulling, dispatcher.run(received));
+        end
     }
 }

@@ -14,6 +14,12 @@ pub trait Handler: Send + Sync + 'static {
     /// `Ok` when all effects are durable. `?` means "try again later"; that no retry can help is
     /// said with [`HandlerError::reject`].
     async fn handle(&self, event: &Self::Event, attempt: &Attempt) -> Result<(), HandlerError>;
+
+    /// Called once an event that could not be handled is in `DEAD`, before the next one of the same
+    /// person: the moment for an honest line to them. May be called again after a crash.
+    async fn given_up(&self, _event: &Self::Event) -> Result<(), HandlerError> {
+        Ok(())
+    }
 }
 
 /// What a handler may know of the delivery it works on.

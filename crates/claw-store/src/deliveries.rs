@@ -135,6 +135,11 @@ impl Deliveries {
         row.map(Delivery::try_from).transpose()
     }
 
+    /// Whether sending this reply was begun (or finished) before.
+    pub async fn has_begun(&self, reply: ReplyId) -> Result<bool, StoreError> {
+        Ok(self.get(delivery_id(reply, 0)).await?.is_some())
+    }
+
     async fn begin_once(
         &self,
         user: UserId,

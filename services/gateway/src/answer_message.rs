@@ -1,7 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use claw_agent::pause_before;
+use claw_agent::{Cursor, pause_before};
 use claw_bus::{Attempt, Handler, HandlerError, Publisher};
 use claw_domain::{MessageId, SandboxId, Sensitive};
 use claw_events::{MessageReceived, SandboxRequested, TypingStarted};
@@ -74,6 +74,13 @@ impl Handler for AnswerMessage {
         };
         self.finish(message, outcome, teller).await
     }
+
+    /// The message is kept for people to look at; its sender hears that no answer will come of it.
+    async fn given_up(&self, message: &MessageReceived) -> Result<(), HandlerError> {
+        let outcome = Outcome::saying(Notice::LostThread, message.id);
+        let teller = Teller::new(&self.publisher, message);
+        self.finish(message, outcome, teller).await
+    }
 }
 
 impl AnswerMessage {
@@ -106,6 +113,10 @@ impl AnswerMessage {
             sandbox: sandbox.id,
             message: message.id,
             text,
+            before: sandbox
+                .transcript
+                .as_ref()
+                .map(|read_to| Cursor::new(read_to.cursor.as_str())),
             limit: self.turn_limit,
         };
         let answer = tokio::select! {
@@ -172,7 +183,10 @@ impl AnswerMessage {
         message: &MessageReceived,
         received: &Received,
     ) -> Result<Outcome, HandlerError> {
-        if received.fresh {
+        let age = (self.clock.now() - message.sent_at)
+            .to_std()
+            .unwrap_or_default();
+        if received.fresh || age < REAL_MESSAGE_PATIENCE {
             return Err(HandlerError::defer(REAL_MESSAGE_PATIENCE));
         }
         let real = MessageId::derived_from(message.wamid.as_str());
@@ -217,6 +231,9 @@ impl AnswerMessage {
             .replies_to(message.user, message.id)
             .await?;
         for reply in replies {
+            if self.store.deliveries().has_begun(reply.id).await? {
+                continue;
+            }
             let reply = NewReply {
                 id: reply.id,
                 text: reply.text,

@@ -21,6 +21,9 @@ const ENDINGS_KEPT: usize = 64;
 /// Rows read when there is no cursor to begin at: further back than any open turn lies.
 const PAGE_ROWS: u32 = 200;
 
+/// Rows read when a page did not reach far enough; the gateway gives no more.
+const FAR_ROWS: u32 = 1_000;
+
 /// How a run ended, as told live. Only a nudge: the transcript is what counts.
 #[derive(Debug, Clone)]
 pub(crate) enum Ending {
@@ -109,6 +112,11 @@ impl Session {
     /// The latest page of the transcript.
     pub(crate) async fn read_page(&self) -> Result<History, CallError> {
         self.handle.history(MAIN_SESSION, PAGE_ROWS).await
+    }
+
+    /// As much of the transcript as the gateway gives at once.
+    pub(crate) async fn read_far_back(&self) -> Result<History, CallError> {
+        self.handle.history(MAIN_SESSION, FAR_ROWS).await
     }
 
     /// Notes that the transcript was read to the end of `history`.

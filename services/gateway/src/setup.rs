@@ -35,7 +35,7 @@ struct Need {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ask {
     /// At once; repetitions are found out by their id.
-    Now,
+    Now(u32),
     /// When nothing was heard for a while: what just failed would fail again.
     Later(u32),
 }
@@ -44,7 +44,7 @@ enum Ask {
 fn need(sandbox: Option<&Sandbox>, is_new_here: bool) -> Option<Need> {
     let waiting = |tell| Need {
         tell,
-        ask: Ask::Now,
+        ask: Ask::Now(0),
     };
     let setting_up = if is_new_here {
         Notice::SettingUp
@@ -56,9 +56,11 @@ fn need(sandbox: Option<&Sandbox>, is_new_here: bool) -> Option<Need> {
     };
     match sandbox.status {
         SandboxStatus::Ready => None,
-        SandboxStatus::Requested | SandboxStatus::Starting | SandboxStatus::Removed => {
-            Some(waiting(setting_up))
-        }
+        SandboxStatus::Requested | SandboxStatus::Starting => Some(waiting(setting_up)),
+        SandboxStatus::Removed => Some(Need {
+            tell: setting_up,
+            ask: Ask::Now(sandbox.start.max(1)),
+        }),
         SandboxStatus::Queued => Some(waiting(Notice::NoRoom)),
         SandboxStatus::Failed => Some(Need {
             tell: Notice::SetupTrouble,
@@ -87,8 +89,8 @@ impl Setup<'_> {
                 teller.tell(need.tell).await?;
                 told = Some(need.tell);
             }
-            if need.ask == Ask::Now {
-                self.ask(user, cause, 0).await?;
+            if let Ask::Now(number) = need.ask {
+                self.ask(user, cause, number).await?;
             }
             tokio::select! {
                 () = listener.news() => {}
@@ -117,7 +119,7 @@ impl Setup<'_> {
 impl Ask {
     fn patience(self) -> Duration {
         match self {
-            Self::Now => LOOK_AGAIN_AFTER,
+            Self::Now(_) => LOOK_AGAIN_AFTER,
             Self::Later(_) => TRY_AGAIN_AFTER,
         }
     }
@@ -133,7 +135,7 @@ mod tests {
             need(None, true),
             Some(Need {
                 tell: Notice::SettingUp,
-                ask: Ask::Now
+                ask: Ask::Now(0)
             })
         );
         assert_eq!(

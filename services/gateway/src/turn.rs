@@ -58,6 +58,8 @@ pub(crate) struct Turn<'a> {
     pub(crate) sandbox: SandboxId,
     pub(crate) message: MessageId,
     pub(crate) text: &'a Sensitive<String>,
+    /// Where the transcript had been read to before this message was first seen, if it was stored.
+    pub(crate) before: Option<Cursor>,
     pub(crate) limit: Duration,
 }
 
@@ -67,12 +69,13 @@ impl Turn<'_> {
     pub(crate) async fn take(&self, may_have_been_sent: bool) -> Result<Answer, HandlerError> {
         let endings = self.session.endings();
         if may_have_been_sent {
-            let history = self.session.read_page().await.map_err(again)?;
-            match self.judge(&history, None) {
+            match self.look_back().await? {
                 Judgement::NeverSent => {}
                 Judgement::Ended(answer) => return Ok(answer),
                 Judgement::Running | Judgement::Interrupted => {
-                    return self.await_answer(endings, None).await;
+                    return self
+                        .await_answer(endings, self.before.clone(), LOOK_EVERY)
+                        .await;
                 }
             }
         }
@@ -80,10 +83,14 @@ impl Turn<'_> {
         let since = self.session.cursor();
         match self.send().await? {
             Some(SendStatus::Started | SendStatus::InFlight) => {
-                self.await_answer(endings, since).await
+                // It tells its end by itself; the limit is only for what nobody thought of.
+                self.await_answer(endings, since, self.limit).await
             }
-            // Finished before we asked: there will be no event.
-            Some(SendStatus::AlreadyDone) => self.read(since.as_ref(), None).await,
+            // Finished before we asked, or queued behind another: there may be no event.
+            Some(SendStatus::AlreadyDone) => {
+                self.await_answer(endings, self.before.clone(), LOOK_EVERY)
+                    .await
+            }
             None => Ok(Answer::Lost),
         }
     }
@@ -118,17 +125,12 @@ impl Turn<'_> {
         &self,
         mut endings: Receiver<Ending>,
         since: Option<Cursor>,
+        look_every: Duration,
     ) -> Result<Answer, HandlerError> {
         let ends_at = Instant::now() + self.limit + LIMIT_MARGIN;
-        // A turn we sent a moment ago tells us its end; one found in the transcript may not.
-        let was_found = since.is_none();
         let mut interrupted_since = None;
         loop {
-            let look_at = if was_found {
-                Instant::now() + LOOK_EVERY
-            } else {
-                ends_at
-            };
+            let look_at = (Instant::now() + look_every).min(ends_at);
             let text = match self.next_ending(&mut endings, look_at).await? {
                 Some(Ending::Failed { run, failure }) if run == self.run() => {
                     return Ok(Answer::Failed(failure));
@@ -199,6 +201,26 @@ impl Turn<'_> {
         }
         // The transcript keeps the answer from us, but we heard it.
         Ok(said.map_or(Answer::Lost, |text| Answer::Said(self.reply("final", text))))
+    }
+
+    /// Searches the transcript for a message that may have been sent in an earlier life. Everything
+    /// since the place stored before it is proof; a page is, when there is nothing older.
+    async fn look_back(&self) -> Result<Judgement, HandlerError> {
+        let history = self.session.read_since(self.before.as_ref()).await;
+        let history = history.map_err(again)?;
+        let judgement = self.judge(&history, None);
+        if !matches!(judgement, Judgement::NeverSent) || !history.has_more {
+            return Ok(judgement);
+        }
+        let history = self.session.read_far_back().await.map_err(again)?;
+        Ok(match self.judge(&history, None) {
+            // It may lie further back still, and a message must not be put twice.
+            Judgement::NeverSent if history.has_more => Judgement::Ended(Answer::Lost),
+            judgement @ (Judgement::NeverSent
+            | Judgement::Running
+            | Judgement::Interrupted
+            | Judgement::Ended(_)) => judgement,
+        })
     }
 
     async fn look(&self, since: Option<&Cursor>) -> Result<Judgement, HandlerError> {

@@ -55,7 +55,10 @@ impl DeliverReply {
             let id = delivery.id;
             let is_settled = delivery.state.is_settled();
             if let Some(previous) = previous.filter(|_| !is_settled) {
-                self.sender.await_arrival(previous, attempt).await?;
+                let fate = self.sender.await_arrival(previous, attempt).await?;
+                if fate != Fate::Taken {
+                    return Ok(fate);
+                }
             }
             let piece = Piece {
                 to: &outgoing.address,

@@ -20,7 +20,7 @@ struct Known {
     /// Taken by WhatsApp, and not recorded because the database was away at that moment.
     taken: HashMap<DeliveryId, Wamid>,
     /// How often WhatsApp refused what it may take later.
-    refusals: HashMap<DeliveryId, u32>,
+    troubles: HashMap<DeliveryId, u32>,
     operator_told: Option<Instant>,
 }
 
@@ -39,15 +39,15 @@ impl Memory {
     pub fn forget(&self, piece: DeliveryId) {
         let mut known = self.known();
         known.taken.remove(&piece);
-        known.refusals.remove(&piece);
+        known.troubles.remove(&piece);
     }
 
-    /// Counts a refusal of this piece: 1 for the first.
-    pub fn count_refusal(&self, piece: DeliveryId) -> u32 {
+    /// Counts a refusal or a doubtful send of this piece: 1 for the first.
+    pub fn count_trouble(&self, piece: DeliveryId) -> u32 {
         let mut known = self.known();
-        let refusals = known.refusals.entry(piece).or_default();
-        *refusals = refusals.saturating_add(1);
-        *refusals
+        let troubles = known.troubles.entry(piece).or_default();
+        *troubles = troubles.saturating_add(1);
+        *troubles
     }
 
     /// Whether the operator should be told again.
@@ -76,13 +76,13 @@ mod tests {
         let memory = Memory::default();
         let piece = DeliveryId::derived_from("p");
         memory.remember(piece, &Wamid::new("wamid.A"));
-        assert_eq!(memory.count_refusal(piece), 1);
-        assert_eq!(memory.count_refusal(piece), 2);
+        assert_eq!(memory.count_trouble(piece), 1);
+        assert_eq!(memory.count_trouble(piece), 2);
 
         memory.forget(piece);
 
         assert_eq!(memory.remembered(piece), None);
-        assert_eq!(memory.count_refusal(piece), 1);
+        assert_eq!(memory.count_trouble(piece), 1);
     }
 
     #[test]

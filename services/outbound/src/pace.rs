@@ -105,6 +105,10 @@ pub enum Remedy {
 /// Refusals after which trouble that may be our own doing counts as final.
 const FEW_REFUSALS: u32 = 5;
 
+/// Sends of one piece whose outcome nobody tells us: past this, statuses do not reach us at all, and
+/// the person may have it several times already.
+const MOST_DOUBTFUL_SENDS: u32 = 3;
+
 /// Meta's upgrade of a number's throughput takes about a minute.
 const MAINTENANCE: i64 = 131_057;
 const MAINTENANCE_PAUSE: Duration = Duration::from_mins(1);
@@ -115,24 +119,25 @@ pub const OPERATOR_PAUSE: Duration = Duration::from_mins(1);
 /// Meta asks for 4^x seconds, x from 0; past this (about 4 minutes) it grows no more.
 const MOST_PAIR_RATE_DOUBLINGS: u32 = 4;
 
-/// What to do about this error, the piece having been refused so often for passing reasons (this time
+/// What to do about this error, the piece having been refused or sent in doubt so often (this time
 /// included).
-pub fn remedy(error: &SendError, refusals: u32) -> Remedy {
+pub fn remedy(error: &SendError, troubles: u32) -> Remedy {
     match error {
-        SendError::Unknown(_) => Remedy::AwaitReport,
+        SendError::Unknown(_) if troubles <= MOST_DOUBTFUL_SENDS => Remedy::AwaitReport,
         SendError::NotSent(_) => Remedy::TryAgain { after: None },
         SendError::Retry(refusal) => Remedy::TryAgain {
             after: (refusal.code == Some(MAINTENANCE)).then_some(MAINTENANCE_PAUSE),
         },
-        SendError::RetryFewTimes(_) if refusals < FEW_REFUSALS => Remedy::TryAgain { after: None },
+        SendError::RetryFewTimes(_) if troubles < FEW_REFUSALS => Remedy::TryAgain { after: None },
         SendError::PairRate(_) => Remedy::TryAgain {
-            after: Some(pair_rate_pause(refusals)),
+            after: Some(pair_rate_pause(troubles)),
         },
         SendError::SlowDown(_) => Remedy::SlowDown,
         SendError::Operator(_) => Remedy::CallOperator,
-        SendError::RetryFewTimes(_) | SendError::NeedsTemplate(_) | SendError::Permanent(_) => {
-            Remedy::GiveUp
-        }
+        SendError::Unknown(_)
+        | SendError::RetryFewTimes(_)
+        | SendError::NeedsTemplate(_)
+        | SendError::Permanent(_) => Remedy::GiveUp,
     }
 }
 

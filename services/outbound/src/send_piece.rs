@@ -117,9 +117,22 @@ impl PieceSender {
         &self,
         piece: DeliveryId,
         attempt: &Attempt,
-    ) -> Result<(), HandlerError> {
+    ) -> Result<Fate, HandlerError> {
         self.await_report(piece, self.patience.arrival, has_arrived, attempt)
-            .await
+            .await?;
+        let row = self.row(piece).await?;
+        Ok(match row.state {
+            DeliveryState::Failed => Fate::Failed {
+                code: row.error_code,
+            },
+            DeliveryState::Pending
+            | DeliveryState::Sending
+            | DeliveryState::Accepted
+            | DeliveryState::Sent
+            | DeliveryState::Delivered
+            | DeliveryState::Read
+            | DeliveryState::Played => Fate::Taken,
+        })
     }
 
     /// Intent, effect, record. `None` when the outcome is not known.
@@ -165,17 +178,18 @@ impl PieceSender {
         id: DeliveryId,
         error: SendError,
     ) -> Result<Option<Fate>, HandlerError> {
-        let refusals = match &error {
-            SendError::RetryFewTimes(_) | SendError::PairRate(_) => self.memory.count_refusal(id),
+        let troubles = match &error {
+            SendError::RetryFewTimes(_) | SendError::PairRate(_) | SendError::Unknown(_) => {
+                self.memory.count_trouble(id)
+            }
             SendError::Retry(_)
             | SendError::SlowDown(_)
             | SendError::Operator(_)
             | SendError::NeedsTemplate(_)
             | SendError::Permanent(_)
-            | SendError::Unknown(_)
             | SendError::NotSent(_) => 0,
         };
-        let after = match remedy(&error, refusals) {
+        let after = match remedy(&error, troubles) {
             Remedy::AwaitReport => {
                 warn!(
                     error = &error as &dyn std::error::Error,
@@ -249,12 +263,16 @@ impl PieceSender {
     }
 }
 
-/// A database that is away comes back; a row it cannot explain does not explain itself later.
+/// A database that is away, or not yet migrated, comes round; a row it cannot explain does not explain
+/// itself later.
 pub fn of_store(error: StoreError) -> HandlerError {
-    if error.is_transient() {
-        HandlerError::retry(error)
-    } else {
-        HandlerError::reject(error)
+    match error {
+        StoreError::Corrupt { .. } | StoreError::Missing { .. } | StoreError::Sealed(_) => {
+            HandlerError::reject(error)
+        }
+        StoreError::Database { .. }
+        | StoreError::TimedOut { .. }
+        | StoreError::Contended { .. } => HandlerError::retry(error),
     }
 }
 

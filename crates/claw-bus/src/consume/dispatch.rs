@@ -1,6 +1,9 @@
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
-use async_nats::jetstream;
+use async_nats::{Subject, jetstream};
 use claw_domain::UserId;
 use tokio::{sync::mpsc, task::JoinSet, time::sleep};
 use tokio_util::sync::CancellationToken;
@@ -9,6 +12,9 @@ use tracing::error;
 use super::work::{Item, Outcome, Ticket, Worker};
 use crate::{Bus, Handler, lanes::Lanes};
 
+/// Sequences remembered as dealt with: 8 bytes each, several minutes of a busy stream.
+const DONE_REMEMBERED: usize = 65_536;
+
 /// Gives each event to its person's lane and keeps the lanes going.
 pub(super) struct Dispatcher<H> {
     worker: Arc<Worker<H>>,
@@ -16,6 +22,9 @@ pub(super) struct Dispatcher<H> {
     /// Everything admitted and not yet acknowledged, by sequence: an event that is handed out again
     /// meanwhile is not a new one.
     held: HashMap<u64, Ticket>,
+    /// What was dealt with lately: after a lost connection the server hands out again all that lies
+    /// above the oldest open event.
+    done: BTreeSet<u64>,
     tasks: JoinSet<Step>,
     stop: CancellationToken,
 }
@@ -29,6 +38,8 @@ enum Step {
     },
     /// A deferred item whose pause is over.
     Due(Item),
+    /// A delivery of something dealt with before was acknowledged.
+    Acknowledged,
 }
 
 impl<H: Handler> Dispatcher<H> {
@@ -47,6 +58,7 @@ impl<H: Handler> Dispatcher<H> {
             }),
             lanes: Lanes::new(),
             held: HashMap::new(),
+            done: BTreeSet::new(),
             tasks: JoinSet::new(),
             stop,
         }
@@ -80,6 +92,10 @@ impl<H: Handler> Dispatcher<H> {
             ticket.renew(reply);
             return;
         }
+        if self.done.contains(&item.sequence) {
+            self.acknowledge(item.ticket.reply());
+            return;
+        }
         self.held.insert(item.sequence, item.ticket.clone());
         self.enqueue(item);
     }
@@ -106,16 +122,39 @@ impl<H: Handler> Dispatcher<H> {
         });
     }
 
+    fn finish(&mut self, sequence: u64, acknowledged_at: &Subject) {
+        // Handed out again while it was being acknowledged: the new delivery wants an answer too.
+        if let Some(ticket) = self.held.remove(&sequence)
+            && ticket.reply() != *acknowledged_at
+        {
+            self.acknowledge(ticket.reply());
+        }
+        self.done.insert(sequence);
+        if self.done.len() > DONE_REMEMBERED {
+            self.done.pop_first();
+        }
+    }
+
+    fn acknowledge(&mut self, reply: Subject) {
+        let worker = Arc::clone(&self.worker);
+        self.tasks.spawn(async move {
+            worker.acknowledge_at(reply).await;
+            Step::Acknowledged
+        });
+    }
+
     fn advance(&mut self, report: Step) {
         match report {
             Step::Due(item) => self.enqueue(item),
+            Step::Acknowledged => {}
             Step::Ended {
                 user,
                 sequence,
                 outcome,
             } => {
                 match outcome {
-                    Outcome::Done | Outcome::Left => {
+                    Outcome::Done(acknowledged_at) => self.finish(sequence, &acknowledged_at),
+                    Outcome::Left => {
                         self.held.remove(&sequence);
                     }
                     Outcome::Deferred(item, pause) => {

@@ -51,7 +51,8 @@ impl Ticket {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = reply;
     }
 
-    fn reply(&self) -> Subject {
+    /// Where to acknowledge now.
+    pub(super) fn reply(&self) -> Subject {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -83,8 +84,8 @@ impl Item {
 
 /// What became of an item.
 pub(super) enum Outcome {
-    /// Acknowledged: handled, or in `DEAD`.
-    Done,
+    /// Handled, or in `DEAD`; acknowledged at this subject.
+    Done(Subject),
     /// To be begun again after the pause, behind what has come since.
     Deferred(Item, Duration),
     /// We are stopping: left for whoever takes over.
@@ -204,19 +205,20 @@ impl<H: Handler> Worker<H> {
     async fn acknowledge(&self, item: &Item, outcome: &'static str) -> Outcome {
         counter!("claw_events_total", "consumer" => self.purpose, "outcome" => outcome)
             .increment(1);
-        // Should it get lost, the event comes again and is found to be handled already.
-        if let Err(error) = self
-            .bus
-            .client
-            .publish(item.ticket.reply(), "+ACK".into())
-            .await
-        {
+        let reply = item.ticket.reply();
+        self.acknowledge_at(reply.clone()).await;
+        Outcome::Done(reply)
+    }
+
+    /// Tells the server that the delivery with this reply subject is dealt with. Should that get lost,
+    /// the event comes again and is found to be handled already.
+    pub(super) async fn acknowledge_at(&self, reply: Subject) {
+        if let Err(error) = self.bus.client.publish(reply, "+ACK".into()).await {
             warn!(
                 error = &error as &dyn std::error::Error,
                 "an acknowledgement was not sent"
             );
         }
-        Outcome::Done
     }
 
     /// Moves the event to `DEAD`, and only then out of the way.
@@ -244,7 +246,10 @@ impl<H: Handler> Worker<H> {
             .store(&dead, Instant::now() + DEAD_PATIENCE)
             .await
         {
-            Ok(_) => self.acknowledge(&item, "dead").await,
+            Ok(_) => {
+                self.tell_of_burial(&item).await;
+                self.acknowledge(&item, "dead").await
+            }
             Err(error) => {
                 warn!(
                     error = &error as &dyn std::error::Error,
@@ -252,6 +257,21 @@ impl<H: Handler> Worker<H> {
                 );
                 Outcome::Deferred(item, LONGEST_PAUSE)
             }
+        }
+    }
+}
+
+impl<H: Handler> Worker<H> {
+    /// Lets the handler say so to the person. Once: the event itself is safe in `DEAD` by now.
+    async fn tell_of_burial(&self, item: &Item) {
+        let Ok(event) = serde_json::from_slice::<H::Event>(&item.payload) else {
+            return;
+        };
+        let told = AssertUnwindSafe(self.handler.given_up(&event))
+            .catch_unwind()
+            .await;
+        if !matches!(told, Ok(Ok(()))) {
+            warn!("the person was not told that their event was set aside");
         }
     }
 }
