@@ -270,10 +270,9 @@ mod tests {
         assert_eq!(refused(131_026, 1), Remedy::GiveUp);
         let after = Some(Duration::from_mins(1));
         assert_eq!(refused(131_057, 1), Remedy::TryAgain { after });
-        assert_eq!(
-            remedy(&SendError::Unknown("lost".into()), 9),
-            Remedy::AwaitReport
-        );
+        let in_doubt = SendError::Unknown("lost".into());
+        assert_eq!(remedy(&in_doubt, 1), Remedy::AwaitReport);
+        assert_eq!(remedy(&in_doubt, 4), Remedy::GiveUp);
         let not_sent = SendError::NotSent("refused".into());
         assert_eq!(remedy(&not_sent, 9), Remedy::TryAgain { after: None });
     }
