@@ -63,6 +63,11 @@ impl Default for Limits {
     }
 }
 
+/// The same in every life of every sandbox. A gateway that was killed leaves an owner lease on its
+/// volume; the next one takes it over only on what it believes to be the same host, and otherwise
+/// refuses to start (OpenClaw 2026.9.6, seen).
+const HOSTNAME: &str = "assistant";
+
 pub(crate) fn volume_body(config: &DockerConfig, sandbox: SandboxId) -> VolumeCreateRequest {
     VolumeCreateRequest {
         name: Some(VolumeName::of(sandbox).as_str().to_owned()),
@@ -82,6 +87,7 @@ pub(crate) fn container_body(config: &DockerConfig, spec: &Spec) -> ContainerCre
         ),
         labels: Some(labels(config, spec.sandbox)),
         exposed_ports: Some(vec![GATEWAY_PORT.to_owned()]),
+        hostname: Some(HOSTNAME.to_owned()),
         stop_timeout: Some(STOP_SECONDS),
         host_config: Some(host_config(config, spec)),
         ..ContainerCreateBody::default()

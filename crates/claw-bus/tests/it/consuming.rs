@@ -91,21 +91,33 @@ async fn what_a_dead_process_left_unfinished_is_handed_to_the_next_in_order() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_whose_place_was_taken_says_so_and_ends() {
     let world = World::new().await;
-    let first = run(&world.provisioner, Recorder::default());
+    let waiting = Recorder {
+        gate: Some(Arc::new(Notify::new())),
+        ..Recorder::default()
+    };
+    let publisher = world.gateway.publisher();
+    publisher.publish(&request(1, 0)).await.unwrap();
+    publisher.publish(&request(1, 1)).await.unwrap();
+    let first = run(&world.provisioner, waiting.clone());
+    eventually("the first has its place", || async { waiting.count() == 1 }).await;
+
     let recorder = Recorder::default();
-    world
-        .gateway
-        .publisher()
-        .publish(&request(1, 0))
-        .await
-        .unwrap();
+    let _second = run(&connect(&world.nats, "provisioner").await, recorder.clone());
 
-    let _second = run(&connect(&world.nats, "provisioner").await, recorder);
-
+    eventually("the successor has it all", || async {
+        recorder.count() == 2
+    })
+    .await;
+    waiting.gate.unwrap().notify_one();
     let ended = first.task.await.unwrap();
     assert!(
         matches!(ended, Err(BusError::TakenOver { .. })),
         "{ended:?}"
+    );
+    assert_eq!(
+        waiting.seen.lock().unwrap().len(),
+        1,
+        "it began nothing more"
     );
 }
 
