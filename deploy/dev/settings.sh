@@ -16,6 +16,8 @@ if [ "${CI:-}" = true ]; then
   export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$CLAWKAKA_CACHE/target}"
 fi
 TARGET="${CARGO_TARGET_DIR:-$ROOT/target}"
+# One engine may serve several checkouts: each knows its containers by this.
+SANDBOX_HOST="${SANDBOX_HOST:-dev-$(printf '%s' "$ROOT" | sha256sum | cut -c1-6)}"
 
 # `setting NAME value`: the value stands unless the caller has one.
 setting() {
@@ -84,8 +86,6 @@ settings_of_services() {
   setting INGRESS_FROM "to 127.0.0.1:$PORT"
   setting WHATSAPP_SENDER_PHONE_NUMBER_ID 106540352242922
   setting OPENCLAW_SANDBOX_IMAGE "$SANDBOX_IMAGE"
-  # One engine may serve several checkouts: each knows its containers by this.
-  setting SANDBOX_HOST "dev-$(printf '%s' "$ROOT" | sha256sum | cut -c1-6)"
   setting OPENCLAW_MODEL openrouter/auto
 }
 
