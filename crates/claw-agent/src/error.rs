@@ -27,7 +27,17 @@ impl GatewayError {
     pub fn is_conflict(&self) -> bool {
         self.detail.as_deref() == Some("chat-request-conflict")
     }
+
+    /// Whether `chat.send` was refused because an earlier life of the gateway had accepted this run
+    /// key and died before the turn began: it will not begin it, and wants a new key ("Pending input
+    /// ownership ended; submit a new turn to continue", seen after a SIGKILL; it has no detail code).
+    pub fn is_key_spent(&self) -> bool {
+        self.code == "UNAVAILABLE" && !self.retryable && self.message.contains(KEY_SPENT)
+    }
 }
+
+/// The only mark of that refusal.
+const KEY_SPENT: &str = "Pending input ownership ended";
 
 /// When a connection attempt may be repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -30,6 +30,9 @@ const RESUMPTION_PATIENCE: Duration = Duration::from_mins(1);
 /// again under an id we do not know.
 const LOOK_EVERY: Duration = Duration::from_secs(3);
 
+/// Keys tried for one message: each is spent only by a gateway that was killed at its very begin.
+const KEYS: u32 = 4;
+
 /// A final event may be a moment ahead of its row.
 const ROW_PATIENCE: [Duration; 4] = [
     Duration::from_millis(20),
@@ -51,7 +54,7 @@ pub(crate) enum Answer {
     Lost,
 }
 
-/// One message put to one assistant. The message's id is the run key, for ever: whatever dies, the
+/// One message put to one assistant. The run key is the message's id, for ever: whatever dies, the
 /// transcript tells whether this message was taken and what was said to it.
 pub(crate) struct Turn<'a> {
     pub(crate) session: &'a Session,
@@ -63,58 +66,106 @@ pub(crate) struct Turn<'a> {
     pub(crate) limit: Duration,
 }
 
+/// One try to put a message, under a key of its own.
+struct Try<'a> {
+    turn: &'a Turn<'a>,
+    run: String,
+}
+
+/// What the gateway said to a message.
+enum Sent {
+    /// It has it.
+    Taken(SendStatus),
+    /// It had it, died before it began, and will neither begin it nor take it again under this key.
+    KeySpent,
+    /// It will not have it.
+    Refused,
+}
+
 impl Turn<'_> {
     /// Takes the turn to its end. `may_have_been_sent` is false only when this message was never
     /// seen before: then the transcript need not be searched for it.
     pub(crate) async fn take(&self, may_have_been_sent: bool) -> Result<Answer, HandlerError> {
-        let endings = self.session.endings();
+        for number in 0..KEYS {
+            let attempt = Try {
+                turn: self,
+                run: run_key(self.message, number),
+            };
+            // A further key may have been used in an earlier life of ours.
+            if let Some(answer) = attempt.take(may_have_been_sent || number > 0).await? {
+                return Ok(answer);
+            }
+        }
+        Ok(Answer::Lost)
+    }
+}
+
+/// The message's id; a further key when a killed gateway has spent the one before.
+fn run_key(message: MessageId, number: u32) -> String {
+    match number {
+        0 => message.to_string(),
+        _ => format!("{message}-{number}"),
+    }
+}
+
+impl Try<'_> {
+    /// `None` when the key is spent and the message was not begun under it.
+    async fn take(&self, may_have_been_sent: bool) -> Result<Option<Answer>, HandlerError> {
+        let endings = self.session().endings();
+        let before = self.turn.before.clone();
         if may_have_been_sent {
             match self.look_back().await? {
                 Judgement::NeverSent => {}
-                Judgement::Ended(answer) => return Ok(answer),
+                Judgement::Ended(answer) => return Ok(Some(answer)),
                 Judgement::Running | Judgement::Interrupted => {
-                    return self
-                        .await_answer(endings, self.before.clone(), LOOK_EVERY)
-                        .await;
+                    let answer = self.await_answer(endings, before, LOOK_EVERY);
+                    return answer.await.map(Some);
                 }
             }
         }
-        self.session.idle(IDLE_PATIENCE).await;
-        let since = self.session.cursor();
-        match self.send().await? {
-            Some(SendStatus::Started | SendStatus::InFlight) => {
+        self.session().idle(IDLE_PATIENCE).await;
+        let since = self.session().cursor();
+        let answer = match self.send().await? {
+            Sent::Taken(SendStatus::Started | SendStatus::InFlight) => {
                 // It tells its end by itself; the limit is only for what nobody thought of.
-                self.await_answer(endings, since, self.limit).await
+                self.await_answer(endings, since, self.turn.limit).await?
             }
             // Finished before we asked, or queued behind another: there may be no event.
-            Some(SendStatus::AlreadyDone) => {
-                self.await_answer(endings, self.before.clone(), LOOK_EVERY)
-                    .await
+            Sent::Taken(SendStatus::AlreadyDone) => {
+                self.await_answer(endings, before, LOOK_EVERY).await?
             }
-            None => Ok(Answer::Lost),
-        }
+            Sent::KeySpent => return Ok(None),
+            Sent::Refused => Answer::Lost,
+        };
+        Ok(Some(answer))
     }
 
-    /// `None` when the gateway refuses this message for good.
-    async fn send(&self) -> Result<Option<SendStatus>, HandlerError> {
+    const fn session(&self) -> &Session {
+        self.turn.session
+    }
+
+    async fn send(&self) -> Result<Sent, HandlerError> {
         let send = ChatSend {
             session: MAIN_SESSION.to_owned(),
-            run: self.run(),
-            text: self.text.clone(),
-            timeout: self.limit,
+            run: self.run.clone(),
+            text: self.turn.text.clone(),
+            timeout: self.turn.limit,
             note: None,
         };
-        match self.session.handle().send_chat(&send).await {
-            Ok(status) => Ok(Some(status)),
+        match self.session().handle().send_chat(&send).await {
+            Ok(status) => Ok(Sent::Taken(status)),
             // The key is taken, so it was sent before, in words that differ by our own rendering.
-            Err(CallError::Refused(error)) if error.is_conflict() => Ok(Some(SendStatus::InFlight)),
+            Err(CallError::Refused(error)) if error.is_conflict() => {
+                Ok(Sent::Taken(SendStatus::InFlight))
+            }
+            Err(CallError::Refused(error)) if error.is_key_spent() => Ok(Sent::KeySpent),
             Err(error) if !error.is_transient() => {
                 error!(
-                    sandbox.id = %self.sandbox,
+                    sandbox.id = %self.turn.sandbox,
                     error = &error as &dyn std::error::Error,
                     "the sandbox refused a message for good"
                 );
-                Ok(None)
+                Ok(Sent::Refused)
             }
             Err(error) => Err(again(error)),
         }
@@ -127,16 +178,16 @@ impl Turn<'_> {
         since: Option<Cursor>,
         look_every: Duration,
     ) -> Result<Answer, HandlerError> {
-        let ends_at = Instant::now() + self.limit + LIMIT_MARGIN;
+        let ends_at = Instant::now() + self.turn.limit + LIMIT_MARGIN;
         let mut interrupted_since = None;
         loop {
             let look_at = (Instant::now() + look_every).min(ends_at);
             let text = match self.next_ending(&mut endings, look_at).await? {
-                Some(Ending::Failed { run, failure }) if run == self.run() => {
+                Some(Ending::Failed { run, failure }) if run == self.run => {
                     return Ok(Answer::Failed(failure));
                 }
-                Some(Ending::Aborted { run }) if run == self.run() => return Ok(Answer::Lost),
-                Some(Ending::Final { run, text }) if run == self.run() && text.is_some() => text,
+                Some(Ending::Aborted { run }) if run == self.run => return Ok(Answer::Lost),
+                Some(Ending::Final { run, text }) if run == self.run && text.is_some() => text,
                 // Another's ending, a silent one of ours, or nothing for a while: the transcript knows.
                 Some(_) | None => None,
             };
@@ -172,7 +223,7 @@ impl Turn<'_> {
     ) -> Result<Option<Ending>, HandlerError> {
         let next = tokio::select! {
             next = timeout_at(look_at, endings.recv()) => next,
-            reason = self.session.handle().closed() => {
+            reason = self.session().handle().closed() => {
                 return Err(HandlerError::retry(anyhow!("the connection closed in a turn: {reason}")));
             }
         };
@@ -192,9 +243,9 @@ impl Turn<'_> {
         said: Option<Sensitive<String>>,
     ) -> Result<Answer, HandlerError> {
         for pause in ROW_PATIENCE {
-            let history = self.session.read_since(since).await.map_err(again)?;
+            let history = self.session().read_since(since).await.map_err(again)?;
             if let Judgement::Ended(answer) = self.judge(&history, said.as_ref()) {
-                self.session.advance(&history);
+                self.session().advance(&history);
                 return Ok(answer);
             }
             sleep(pause).await;
@@ -206,13 +257,13 @@ impl Turn<'_> {
     /// Searches the transcript for a message that may have been sent in an earlier life. Everything
     /// since the place stored before it is proof; a page is, when there is nothing older.
     async fn look_back(&self) -> Result<Judgement, HandlerError> {
-        let history = self.session.read_since(self.before.as_ref()).await;
+        let history = self.session().read_since(self.turn.before.as_ref()).await;
         let history = history.map_err(again)?;
         let judgement = self.judge(&history, None);
         if !matches!(judgement, Judgement::NeverSent) || !history.has_more {
             return Ok(judgement);
         }
-        let history = self.session.read_far_back().await.map_err(again)?;
+        let history = self.session().read_far_back().await.map_err(again)?;
         Ok(match self.judge(&history, None) {
             // It may lie further back still, and a message must not be put twice.
             Judgement::NeverSent if history.has_more => Judgement::Ended(Answer::Lost),
@@ -224,10 +275,10 @@ impl Turn<'_> {
     }
 
     async fn look(&self, since: Option<&Cursor>) -> Result<Judgement, HandlerError> {
-        let history = self.session.read_since(since).await.map_err(again)?;
+        let history = self.session().read_since(since).await.map_err(again)?;
         let judgement = self.judge(&history, None);
         if matches!(judgement, Judgement::Ended(_)) {
-            self.session.advance(&history);
+            self.session().advance(&history);
         }
         Ok(judgement)
     }
@@ -235,7 +286,7 @@ impl Turn<'_> {
     /// What the transcript says about this message. `said` is the text as heard live, which is whole
     /// where a row may have been cut.
     fn judge(&self, history: &History, said: Option<&Sensitive<String>>) -> Judgement {
-        match standing(history, &self.run()) {
+        match standing(history, &self.run) {
             Standing::Unknown => Judgement::NeverSent,
             Standing::Running => Judgement::Running,
             Standing::Interrupted => Judgement::Interrupted,
@@ -253,17 +304,13 @@ impl Turn<'_> {
 
     /// The reply's id follows from the transcript row, so that it is said once.
     fn reply(&self, row: &str, text: Sensitive<String>) -> NewReply {
-        let run = self.run();
+        let run = &self.run;
         NewReply {
-            id: ReplyId::derived_from(&format!("row:{}:{run}:{row}", self.sandbox)),
+            id: ReplyId::derived_from(&format!("row:{}:{run}:{row}", self.turn.sandbox)),
             text,
             source: ReplySource::Chat,
-            run_id: Some(run),
+            run_id: Some(run.clone()),
         }
-    }
-
-    fn run(&self) -> String {
-        self.message.to_string()
     }
 }
 
