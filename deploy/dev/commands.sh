@@ -78,7 +78,7 @@ command_bench() {
   install_base
   step "building for release" cargo build --release --workspace --bins --manifest-path "$ROOT/Cargo.toml" || die "the build failed, see above"
   test_environment release
-  cargo run --release --manifest-path "$ROOT/Cargo.toml" -p e2e --bin bench -- "$@"
+  "$TARGET/release/bench" "$@"
 }
 
 # A production machine's part: the engine is the machine's own, nothing of ours is started, and down removes nothing.
