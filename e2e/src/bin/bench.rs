@@ -5,6 +5,7 @@
 
 use std::{
     collections::HashMap,
+    ops::Range,
     time::{Duration, Instant},
 };
 
@@ -24,8 +25,21 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 /// Webhooks and publishes under way at once in the two rate measurements.
 const AT_ONCE: usize = 64;
 
-/// How many of each.
-const ROUNDS: u32 = 10_000;
+/// What is done, each with a number of its own, and how many of it at once.
+struct Load {
+    numbers: Range<u32>,
+    at_once: usize,
+}
+
+const CROWDED: Load = Load {
+    numbers: 0..10_000,
+    at_once: AT_ONCE,
+};
+
+const ALONE: Load = Load {
+    numbers: 10_000..12_000,
+    at_once: 1,
+};
 
 /// People who write in the measurements from phone to phone.
 const PEOPLE: u32 = 1_000;
@@ -49,7 +63,12 @@ async fn main() -> Result<()> {
     print_memory(&world)?;
     let reference = bare_publishes(&world).await?;
     println!("\nBare JetStream publishes, {AT_ONCE} at once: {reference}");
-    let door = webhooks(&mut world).await?;
+    for service in [Service::Gateway, Service::Outbound] {
+        world.kill(service).await?;
+    }
+    let alone = webhooks(&world, ALONE).await?;
+    println!("Signed webhooks until their 200, one by one: {alone}");
+    let door = webhooks(&world, CROWDED).await?;
     println!("Signed webhooks until their 200, {AT_ONCE} at once: {door}");
     println!(
         "Ratio of rates: {:.2}",
@@ -120,7 +139,7 @@ async fn bare_publishes(world: &World) -> Result<Figures> {
         .await?;
     let jetstream = jetstream::new(client);
     let payload = webhook(0).into_bytes();
-    measure(|number| {
+    measure(CROWDED, |number| {
         let (jetstream, payload) = (jetstream.clone(), payload.clone());
         async move {
             let mut headers = HeaderMap::new();
@@ -135,14 +154,11 @@ async fn bare_publishes(world: &World) -> Result<Figures> {
 }
 
 /// Signed webhooks posted to ingress itself; nobody takes the events off the bus meanwhile.
-async fn webhooks(world: &mut World) -> Result<Figures> {
-    for service in [Service::Gateway, Service::Outbound] {
-        world.kill(service).await?;
-    }
+async fn webhooks(world: &World, load: Load) -> Result<Figures> {
     let client = http::client(HttpTimeouts::default());
     let secret = SimMetaConfig::default().app_secret;
     let url = world.ingress_url();
-    measure(|number| {
+    measure(load, |number| {
         let body = webhook(number);
         let request = client
             .post(&url)
@@ -156,14 +172,14 @@ async fn webhooks(world: &mut World) -> Result<Figures> {
     .await
 }
 
-async fn measure<Work, Doing>(work: Work) -> Result<Figures>
+async fn measure<Work, Doing>(load: Load, work: Work) -> Result<Figures>
 where
     Work: Fn(u32) -> Doing,
     Doing: Future<Output = Result<()>>,
 {
     let mut took = histogram()?;
     let began = Instant::now();
-    let mut rounds = stream::iter(0..ROUNDS)
+    let mut rounds = stream::iter(load.numbers.clone())
         .map(|number| {
             let working = work(number);
             async {
@@ -171,12 +187,13 @@ where
                 working.await.map(|()| began.elapsed())
             }
         })
-        .buffer_unordered(AT_ONCE);
+        .buffer_unordered(load.at_once);
     while let Some(elapsed) = rounds.next().await {
         took.saturating_record(u64::try_from(elapsed?.as_micros())?);
     }
     Ok(Figures {
-        per_second: f64::from(ROUNDS) / began.elapsed().as_secs_f64(),
+        per_second: f64::from(load.numbers.end - load.numbers.start)
+            / began.elapsed().as_secs_f64(),
         took,
     })
 }
