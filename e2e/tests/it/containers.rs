@@ -52,7 +52,7 @@ async fn a_newcomer_is_set_up_answered_and_has_lunch_written_into_their_own_data
     containers.kill(ADA).await.unwrap();
     heard(&world, ADA, 4, FIRST_ANSWER).await;
     world.meta.write(ADA, "[[SAY goodbye]]").unwrap();
-    let chat = hears(&world, ADA, "goodbye", ANSWER).await;
+    let chat = hears(&world, ADA, "goodbye", FIRST_ANSWER).await;
     let told = chat.received_texts();
     // OpenClaw does not take up every turn that a kill interrupts; then the person is asked again.
     let is_outcome = |text: &&&str| text.contains(STORY) || text.contains("lost my thread");
