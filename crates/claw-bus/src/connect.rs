@@ -41,12 +41,6 @@ pub enum BusError {
         #[source]
         source: async_nats::Error,
     },
-    /// Another process took over our consumer: this one must stop acting.
-    #[error("another process has taken over {consumer}: run one replica of this service")]
-    TakenOver {
-        /// Whose place was taken.
-        consumer: &'static str,
-    },
 }
 
 impl BusError {
@@ -103,6 +97,12 @@ impl Bus {
     /// A publisher on this connection.
     pub fn publisher(&self) -> Publisher {
         Publisher::new(self.client.clone(), self.jetstream.clone())
+    }
+
+    /// A name nobody else has: letters and digits.
+    pub(crate) fn unique(&self) -> String {
+        let inbox = self.client.new_inbox();
+        inbox.rsplit('.').next().unwrap_or(&inbox).to_owned()
     }
 
     /// Whether JetStream answers on this connection now.

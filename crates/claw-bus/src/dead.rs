@@ -1,10 +1,60 @@
-use async_nats::{HeaderMap, header::NATS_MESSAGE_ID};
-use claw_events::DeadLetter;
+use std::time::Duration;
 
-use crate::headers;
+use async_nats::{HeaderMap, header::NATS_MESSAGE_ID, jetstream::stream::DirectGetErrorKind};
+use bytes::Bytes;
+use claw_domain::UserId;
+use claw_events::{DeadLetter, DeadReason, Stream};
+use tokio::time::Instant;
+
+use crate::{Bus, BusError, Outgoing, headers};
+
+/// How long writing to `DEAD` is tried.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Longest error text kept with a dead event, in bytes.
 const ERROR_LIMIT_BYTES: usize = 1_000;
+
+impl Bus {
+    /// Sets an event of `INBOUND` aside that was acknowledged before it turned out that nothing can be
+    /// done with it. `consumer` is who gave up (lower case, `a-z0-9-`); `error` must hold nothing the
+    /// person wrote.
+    pub async fn set_aside(
+        &self,
+        sequence: u64,
+        user: UserId,
+        consumer: &str,
+        reason: DeadReason,
+        error: &str,
+    ) -> Result<(), BusError> {
+        let failed =
+            |error: async_nats::Error| BusError::jetstream("setting an event aside in DEAD", error);
+        let stream = self.jetstream.get_stream_no_info(Stream::Inbound.name());
+        let stream = stream.await.map_err(|error| failed(error.into()))?;
+        let (subject, payload) = match stream.direct_get(sequence).await {
+            Ok(event) => (event.subject.to_string(), event.payload),
+            // Aged out: what is left of it is in the database.
+            Err(error) if error.kind() == DirectGetErrorKind::NotFound => (
+                format!("{}.?.?.{user}", Stream::Inbound.family()),
+                Bytes::new(),
+            ),
+            Err(error) => return Err(failed(error.into())),
+        };
+        let letter = DeadLetter {
+            stream: Stream::Inbound.name().to_owned(),
+            sequence,
+            subject,
+            consumer: consumer.to_owned(),
+            attempts: 1,
+            reason,
+            error: error.to_owned(),
+        };
+        let dead = Outgoing::dead(&letter, user, payload);
+        let publisher = self.publisher();
+        let stored = publisher.store(&dead, Instant::now() + PATIENCE);
+        stored.await.map_err(|error| failed(error.into()))?;
+        Ok(())
+    }
+}
 
 /// Everything about why the event is here, readable with the `nats` CLI.
 pub(crate) fn headers_of(letter: &DeadLetter) -> HeaderMap {

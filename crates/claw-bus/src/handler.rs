@@ -4,6 +4,8 @@ use async_trait::async_trait;
 use claw_events::Event;
 use tokio_util::sync::CancellationToken;
 
+use crate::Tenure;
+
 /// Does what an event asks for. May see the same event again, after a crash or a lost
 /// acknowledgement, and must then have no further effect.
 #[async_trait]
@@ -25,12 +27,16 @@ pub trait Handler: Send + Sync + 'static {
 /// What a handler may know of the delivery it works on.
 #[derive(Debug, Clone)]
 pub struct Attempt {
-    /// 1 for the first try of this process, one more for each retry.
+    /// 1 for the first try under this tenure, one more for each retry.
     pub number: u32,
     /// The event's position in its stream.
     pub sequence: u64,
-    /// Ends when the service is to stop: a handler that waits should give up with a retry then.
+    /// Cancelled when the service is to stop or somebody else should have this person: a handler that
+    /// waits should give up with a retry then.
     pub stop: CancellationToken,
+    /// Why the event is ours to handle. A handler goes on when this is lost, for what it has begun must
+    /// come to an end; before an effect that must not happen twice it asks [`Tenure::may_act`].
+    pub tenure: Tenure,
 }
 
 /// What should happen with an event that was not handled. Not an error type itself, so that `?` can

@@ -13,6 +13,12 @@ const EVENT: &str = "Claw-Event";
 /// Its version, see `Event::VERSION`.
 const VERSION: &str = "Claw-Event-Version";
 
+/// Of which event this is a replay: `<stream>:<sequence>`.
+pub(crate) const REPLAY_OF: &str = "Claw-Replay-Of";
+
+/// What a replay has in common with the event it repeats: its meaning, and the trace it belongs to.
+const KEPT_BY_REPLAY: [&str; 3] = [VERSION, "traceparent", "tracestate"];
+
 /// The headers every published event carries: its id, its type, and the trace it belongs to.
 pub(crate) fn of_event<E: Event>(event: &E) -> HeaderMap {
     let mut headers = HeaderMap::new();
@@ -26,6 +32,21 @@ pub(crate) fn of_event<E: Event>(event: &E) -> HeaderMap {
     );
     headers.insert(VERSION, E::VERSION.to_string().as_str());
     inject_trace(&mut headers);
+    headers
+}
+
+/// The headers of a replay of the event `of` (`<stream>:<sequence>`), which came with `old` ones, under
+/// an id of its own. `kind` is its type, `<family>.<fact>`.
+pub(crate) fn of_replay(id: &str, kind: &str, of: &str, old: &HeaderMap) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(async_nats::header::NATS_MESSAGE_ID, id);
+    headers.insert(EVENT, kind);
+    headers.insert(REPLAY_OF, of);
+    for name in KEPT_BY_REPLAY {
+        if let Some(value) = old.get(name) {
+            headers.insert(name, value.as_str());
+        }
+    }
     headers
 }
 
@@ -65,5 +86,29 @@ impl Extractor for Reader<'_> {
 
     fn keys(&self) -> Vec<&str> {
         self.0.iter().map(|(key, _)| key.as_ref()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replay_keeps_version_and_trace_and_nothing_else_of_the_old_headers() {
+        let mut old = HeaderMap::new();
+        old.insert(async_nats::header::NATS_MESSAGE_ID, "old");
+        old.insert(VERSION, "2");
+        old.insert("traceparent", "00-1-2-01");
+        old.insert(claw_events::DeadLetter::ERROR, "never");
+
+        let new = of_replay("new", "in.message", "INBOUND:17", &old);
+
+        let value = |name: &str| new.get(name).map(async_nats::HeaderValue::as_str);
+        assert_eq!(value("Nats-Msg-Id"), Some("new"));
+        assert_eq!(value("Claw-Event"), Some("in.message"));
+        assert_eq!(value("Claw-Event-Version"), Some("2"));
+        assert_eq!(value("Claw-Replay-Of"), Some("INBOUND:17"));
+        assert_eq!(value("traceparent"), Some("00-1-2-01"));
+        assert_eq!(value(claw_events::DeadLetter::ERROR), None);
     }
 }

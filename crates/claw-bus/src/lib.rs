@@ -1,13 +1,17 @@
 //! Carries the events of `claw-events` over NATS JetStream: publishing that waits for the disk, and
-//! consuming in lanes, one event of a person at a time and many people at once. Owns the definitions
-//! of streams and buckets. Knows no event's meaning, and lets no handler see a NATS message.
+//! consuming in lanes, one event of a person at a time and many people at once, each partition by one
+//! replica of a service. Owns the definitions of streams and buckets. Knows no event's meaning, and lets no handler see a NATS message.
 
 mod connect;
 mod consume;
 mod dead;
+mod floors;
 mod handler;
 mod headers;
 mod lanes;
+mod operate;
+mod ownership;
+mod place;
 mod publish;
 mod streams;
 mod takeover;
@@ -16,5 +20,7 @@ mod watch;
 pub use connect::{Bus, BusConfig, BusError};
 pub use consume::Consumer;
 pub use handler::{Attempt, Handler, HandlerError};
+pub use operate::{Chosen, Command, OperateError, Payload, Terminal, Ticket, USAGE, UsageError};
+pub use ownership::{Hold, Ownership, Share, Tenure, Tenures, Unit};
 pub use publish::{Outgoing, PublishError, Publisher, Stored};
 pub use streams::ensure;

@@ -19,9 +19,16 @@ const DUPLICATE_WINDOW: Duration = Duration::from_mins(10);
 /// Largest event: a message of an unknown kind travels whole. The server's `max_payload` is as large.
 const MAX_EVENT_BYTES: i32 = 1024 * 1024;
 
-/// The bucket that counts takeovers; its revisions are the epochs. On disk: the revisions of a
-/// bucket in memory begin again at 1 when the server restarts.
+/// The bucket in which replicas share out their work; its revisions are the epochs. On disk: the
+/// revisions of a bucket in memory begin again at 1 when the server restarts.
 pub(crate) const OWNERS: &str = "OWN";
+
+/// How long the bucket remembers that a key lapsed. It is told to whoever watches at that moment; the
+/// mark must only outlive the key's last writer.
+pub(crate) const MARKERS_KEPT: Duration = Duration::from_mins(1);
+
+/// The bucket of how far each consumer has come.
+pub(crate) const FLOORS: &str = "FLOORS";
 
 /// The bucket of people who changed their address.
 const ALIASES: &str = "ALIASES";
@@ -37,7 +44,7 @@ pub async fn ensure(bus: &Bus) -> Result<(), BusError> {
             })?;
         info!("stream {} is as it should be", stream.name());
     }
-    for bucket in [OWNERS, ALIASES] {
+    for bucket in [OWNERS, FLOORS, ALIASES] {
         bus.jetstream
             .create_or_update_key_value(bucket_definition(bucket))
             .await
@@ -106,6 +113,8 @@ fn bucket_definition(bucket: &str) -> kv::Config {
         bucket: bucket.to_owned(),
         history: 1,
         storage: jetstream::stream::StorageType::File,
+        // Lets keys lapse one by one, and tells those who watch.
+        limit_markers: (bucket == OWNERS).then_some(MARKERS_KEPT),
         ..kv::Config::default()
     }
 }

@@ -1,85 +1,190 @@
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_nats::jetstream::{
+    ErrorCode,
     consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull},
-    stream::Stream,
+    stream::{ConsumerError, ConsumerErrorKind, Stream},
 };
+use claw_events::PARTITIONS;
 use futures_util::TryStreamExt;
-use tracing::info;
+use tokio::{
+    sync::{Mutex, Semaphore},
+    time::Instant,
+};
+use tracing::debug;
 
-use crate::{Bus, BusError, streams::OWNERS};
+use crate::{Bus, BusError, Unit, floors::Floors, place::Place};
 
-/// Events handed to this process and not yet acknowledged, at most. This bounds the memory of all
-/// lanes together (about 1 KB an event); past it the server keeps the rest. It is large because
-/// people who wait for their sandbox hold their events here.
-const MAX_UNACKNOWLEDGED: i64 = 32_768;
+/// Events of one unit handed to this process and not yet acknowledged, at most. This bounds the memory
+/// of its lanes (about 1 KB an event); past it the server keeps the rest.
+const MAX_UNACKNOWLEDGED: i64 = 1_000;
 
 /// After this long the server hands an unacknowledged event out again. Recovery never depends on
 /// it: a crash or a lost connection is a takeover, which hands out everything at once. An event
 /// still in its lane is recognised and not handled twice.
 const ACK_WAIT: Duration = Duration::from_mins(10);
 
-/// Makes this process the one consumer of `filter` for `purpose`, beginning after the last event
-/// of which everything before was acknowledged.
-///
-/// The name holds an epoch that only grows: an acknowledgement by a predecessor, however late, names
-/// a consumer that is gone and changes nothing. This is the place where partitions shared out
-/// among replicas will come in: then `purpose` and `filter` name one partition.
-pub(crate) async fn take_over(
-    bus: &Bus,
-    stream: &Stream,
-    purpose: &str,
-    filter: String,
-) -> Result<PullConsumer, BusError> {
-    let epoch = next_epoch(bus, purpose).await?;
-    let predecessors = consumers_for(stream, purpose).await?;
-    let resume_after = predecessors.iter().map(|(_, floor)| *floor).max();
-    let name = format!("{purpose}-e{epoch}");
-    let consumer = stream
-        .create_consumer(configuration(&name, filter, resume_after))
-        .await
-        .map_err(|error| BusError::jetstream(format!("making consumer {name}"), error))?;
-    // Deleted only now: a crash in between must not lose the place.
-    for (predecessor, _) in predecessors {
-        stream
-            .delete_consumer(&predecessor)
+/// Takeovers that ask the server at once.
+const TAKEOVERS_AT_ONCE: usize = 16;
+
+/// The places a purpose has in its stream.
+pub(crate) struct Places {
+    stream: Stream<()>,
+    purpose: &'static str,
+    floors: Floors,
+    listed: Mutex<Option<Listing>>,
+    room: Semaphore,
+}
+
+/// The consumers of a purpose, as of a moment.
+#[derive(Clone)]
+struct Listing {
+    began: Instant,
+    found: Arc<[Found]>,
+}
+
+/// A place that somebody has or had.
+struct Found {
+    place: Place,
+    /// The sequence up to which everything is acknowledged.
+    floor: u64,
+}
+
+impl Places {
+    pub(crate) async fn of(
+        bus: &Bus,
+        stream: claw_events::Stream,
+        purpose: &'static str,
+    ) -> Result<Self, BusError> {
+        let name = stream.name();
+        let stream = bus.jetstream.get_stream_no_info(name).await;
+        Ok(Self {
+            stream: stream
+                .map_err(|error| BusError::jetstream(format!("finding stream {name}"), error))?,
+            purpose,
+            floors: Floors::of(bus, purpose).await?,
+            listed: Mutex::new(None),
+            room: Semaphore::new(TAKEOVERS_AT_ONCE),
+        })
+    }
+
+    /// Makes `place` the one from which its unit is consumed, beginning after the last event of which
+    /// everything before was acknowledged. `None` when somebody has a later place of this unit.
+    ///
+    /// The name holds an epoch that only grows: an acknowledgement by a predecessor, however late,
+    /// names a consumer that is gone and changes nothing.
+    pub(crate) async fn take_over(
+        &self,
+        place: Place,
+        filter: String,
+    ) -> Result<Option<PullConsumer>, BusError> {
+        // Never closed, so there is always room some day.
+        let _room = self.room.acquire().await.ok();
+        let found = self.list().await?;
+        let of_unit = || found.iter().filter(|found| found.place.unit == place.unit);
+        if of_unit().any(|found| found.place > place) {
+            return Ok(None);
+        }
+        let resume_after = found
+            .iter()
+            .filter(|found| found.place.unit == place.unit || found.place.unit == Unit::Whole)
+            .map(|found| found.floor)
+            .max();
+        // Consumers live in the server's memory: after its restart there is none to go on from.
+        let resume_after = match resume_after {
+            Some(floor) => Some(floor),
+            None => self.floors.of_unit(place.unit).await?,
+        };
+        let name = place.name(self.purpose);
+        let consumer = self
+            .stream
+            .create_consumer(configuration(&name, filter, resume_after))
+            .await
+            .map_err(|error| BusError::jetstream(format!("making consumer {name}"), error))?;
+        // Deleted only now: a crash in between must not lose the place.
+        for predecessor in of_unit().filter(|found| found.place < place) {
+            self.delete(predecessor).await?;
+        }
+        self.delete_undivided(&found, place).await?;
+        debug!(consumer = %name, after = resume_after, "took over as {name}");
+        Ok(Some(consumer))
+    }
+
+    /// Writes down up to where everything of this place is acknowledged, and returns it.
+    pub(crate) async fn note_floor(&self, place: Place) -> Result<u64, BusError> {
+        let name = place.name(self.purpose);
+        let info = self.stream.consumer_info(&name).await;
+        let info = info
+            .map_err(|error| BusError::jetstream(format!("looking at consumer {name}"), error))?;
+        let floor = info.ack_floor.stream_sequence;
+        self.floors.note(place.unit, floor).await?;
+        Ok(floor)
+    }
+
+    /// Every place of this purpose. Takeovers that wait at the same time share one answer, which was
+    /// asked for after the last of them began: by then, each was already the one owner of its unit.
+    async fn list(&self) -> Result<Arc<[Found]>, BusError> {
+        let asked = Instant::now();
+        let mut listed = self.listed.lock().await;
+        if let Some(listing) = listed.as_ref().filter(|listing| listing.began >= asked) {
+            return Ok(Arc::clone(&listing.found));
+        }
+        let began = Instant::now();
+        let all: Vec<_> = self
+            .stream
+            .consumers()
+            .try_collect()
             .await
             .map_err(|error| {
-                BusError::jetstream(format!("deleting consumer {predecessor}"), error)
+                BusError::jetstream(format!("listing consumers of {}", self.purpose), error)
             })?;
+        let found: Arc<[Found]> = all
+            .into_iter()
+            .filter_map(|info| {
+                Some(Found {
+                    place: Place::read(&info.name, self.purpose)?,
+                    floor: info.ack_floor.stream_sequence,
+                })
+            })
+            .collect();
+        *listed = Some(Listing {
+            began,
+            found: Arc::clone(&found),
+        });
+        Ok(found)
     }
-    info!(consumer = %name, after = resume_after, "took over as {name}");
-    Ok(consumer)
+
+    /// A purpose that was once consumed whole leaves its place to the partitions, and is needed until
+    /// each of them has one.
+    async fn delete_undivided(&self, found: &[Found], place: Place) -> Result<(), BusError> {
+        let is_divided = (0..PARTITIONS)
+            .map(Unit::Partition)
+            .all(|unit| unit == place.unit || found.iter().any(|found| found.place.unit == unit));
+        if !is_divided {
+            return Ok(());
+        }
+        for undivided in found.iter().filter(|found| found.place.unit == Unit::Whole) {
+            self.delete(undivided).await?;
+        }
+        Ok(())
+    }
+
+    async fn delete(&self, found: &Found) -> Result<(), BusError> {
+        let name = found.place.name(self.purpose);
+        match self.stream.delete_consumer(&name).await {
+            Ok(_) => Ok(()),
+            Err(error) if is_gone(&error) => Ok(()),
+            Err(error) => Err(BusError::jetstream(
+                format!("deleting consumer {name}"),
+                error,
+            )),
+        }
+    }
 }
 
-async fn next_epoch(bus: &Bus, purpose: &str) -> Result<u64, BusError> {
-    let failed = |error: async_nats::Error| {
-        BusError::jetstream(format!("counting takeovers of {purpose}"), error)
-    };
-    let owners = bus
-        .jetstream
-        .get_key_value(OWNERS)
-        .await
-        .map_err(|error| failed(error.into()))?;
-    let key = format!("epoch.{purpose}");
-    owners
-        .put(key, bus.service.into())
-        .await
-        .map_err(|error| failed(error.into()))
-}
-
-/// The consumers this purpose has had, each with the sequence up to which all is acknowledged.
-async fn consumers_for(stream: &Stream, purpose: &str) -> Result<Vec<(String, u64)>, BusError> {
-    let prefix = format!("{purpose}-e");
-    let all: Vec<_> =
-        stream.consumers().try_collect().await.map_err(|error| {
-            BusError::jetstream(format!("listing consumers of {purpose}"), error)
-        })?;
-    Ok(all
-        .into_iter()
-        .filter(|info| info.name.starts_with(&prefix))
-        .map(|info| (info.name, info.ack_floor.stream_sequence))
-        .collect())
+fn is_gone(error: &ConsumerError) -> bool {
+    matches!(error.kind(), ConsumerErrorKind::JetStream(error)
+        if error.error_code() == ErrorCode::CONSUMER_NOT_FOUND)
 }
 
 fn configuration(name: &str, filter: String, resume_after: Option<u64>) -> pull::Config {
@@ -96,6 +201,9 @@ fn configuration(name: &str, filter: String, resume_after: Option<u64>) -> pull:
         ack_wait: ACK_WAIT,
         max_ack_pending: MAX_UNACKNOWLEDGED,
         max_deliver: -1,
+        // On disk each delivery and each acknowledgement would cost a file written, synced and renamed: at
+        // 100 messages a second half of the server's work. What a restart forgets is in `floors`.
+        memory_storage: true,
         ..pull::Config::default()
     }
 }

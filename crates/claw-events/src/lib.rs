@@ -16,9 +16,11 @@ use serde::{Serialize, de::DeserializeOwned};
 pub use dead::{DeadLetter, DeadReason};
 pub use inbound::{DeliveryReported, MessageReceived, ReportedError};
 pub use outbound::{ReplyDelivered, ReplyFailed, ReplyProduced};
-pub use sandbox::{SandboxFailed, SandboxQueued, SandboxReady, SandboxRemoved, SandboxRequested};
+pub use sandbox::{
+    SandboxFailed, SandboxQueued, SandboxReady, SandboxRemoved, SandboxRequested, TurnFailed,
+};
 pub use signal::TypingStarted;
-pub use stream::{PARTITIONS, Stream, partition_of_subject};
+pub use stream::{PARTITIONS, Stream, partition_of, partition_of_subject};
 
 /// A fact in the past tense, about one person.
 pub trait Event: Serialize + DeserializeOwned + Send + Sync + 'static {
@@ -45,4 +47,42 @@ pub fn subject_of<E: Event>(event: &E) -> String {
 /// The stored subjects of all events of this type.
 pub fn stored_filter<E: Event>() -> String {
     format!("{}.*.{}.*", E::STREAM.family(), E::FACT)
+}
+
+/// The stored subjects of the events of this type whose person is in `partition`.
+pub fn stored_filter_in<E: Event>(partition: u16) -> String {
+    format!("{}.{partition}.{}.*", E::STREAM.family(), E::FACT)
+}
+
+/// The subject an event was published under, from the one it is stored under: publishing to it again
+/// puts it into the same stream and partition. `None` for what is not stored as an event of `stream`.
+pub fn published_subject(stream: Stream, stored: &str) -> Option<String> {
+    let mut tokens = stored.split('.');
+    let family = tokens.next().filter(|family| *family == stream.family())?;
+    partition_of_subject(stored)?;
+    let fact = tokens.nth(1).filter(|fact| !fact.is_empty())?;
+    let user: UserId = tokens.next()?.parse().ok()?;
+    let is_all = tokens.next().is_none();
+    is_all.then(|| format!("{family}.{fact}.{user}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stored_subject_tells_what_it_was_published_under() {
+        let user = UserId::derived_from("ada");
+        let of = |stored: String| published_subject(Stream::Inbound, &stored);
+
+        assert_eq!(
+            of(format!("in.17.message.{user}")),
+            Some(format!("in.message.{user}"))
+        );
+        assert_eq!(of(format!("out.17.reply.{user}")), None);
+        assert_eq!(of(format!("in.message.{user}")), None);
+        assert_eq!(of(format!("in.17.message.{user}.more")), None);
+        assert_eq!(of("in.17.message.someone".to_owned()), None);
+        assert_eq!(of("whatsapp.webhook".to_owned()), None);
+    }
 }

@@ -121,6 +121,34 @@ impl Event for SandboxRemoved {
     }
 }
 
+/// An assistant's model could not answer: for the operator, who may have a key to refill or a provider to
+/// look at. The person has been told in a line of their own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TurnFailed {
+    /// Whose assistant.
+    pub user: UserId,
+    /// Which.
+    pub sandbox: SandboxId,
+    /// The first message of the turn.
+    pub cause: MessageId,
+    /// Why, from a closed set: `auth`, `billing`, `model_not_found`, `rate_limit`, `server_error`,
+    /// `timeout`, `other`.
+    pub failure: String,
+}
+
+impl Event for TurnFailed {
+    const STREAM: Stream = Stream::Sandbox;
+    const FACT: &'static str = "turn-failed";
+
+    fn user(&self) -> UserId {
+        self.user
+    }
+
+    fn dedup_key(&self) -> String {
+        format!("turn-failed:{}", self.cause)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,6 +165,7 @@ mod tests {
             SandboxQueued { user, cause },
             SandboxFailed { user, sandbox, reason: FailureReason::StartTimeout, start: 1 },
             SandboxRemoved { user, sandbox },
+            TurnFailed { user, sandbox, cause, failure: "billing".into() },
         ), @r#"
         [
           {
@@ -162,6 +191,12 @@ mod tests {
           {
             "user": "usr_18acce9cb8d55882a19accce2dfb9f91",
             "sandbox": "sbx_51bf688409f758aba6e8b5050477c16d"
+          },
+          {
+            "user": "usr_18acce9cb8d55882a19accce2dfb9f91",
+            "sandbox": "sbx_51bf688409f758aba6e8b5050477c16d",
+            "cause": "msg_b770c499ef95559caa8b6be4ed65f7c8",
+            "failure": "billing"
           }
         ]
         "#);

@@ -1,3 +1,5 @@
+use claw_domain::UserId;
+
 /// How many partitions each stream is divided into. The server spends CPU per consumer on every
 /// message, so this is as small as failover in fair shares allows. Changing it means draining first.
 pub const PARTITIONS: u16 = 64;
@@ -38,6 +40,11 @@ impl Stream {
         }
     }
 
+    /// The stream of this name on the server, if it is one of ours.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|stream| stream.name() == name)
+    }
+
     /// The first token of its subjects.
     pub const fn family(self) -> &'static str {
         match self {
@@ -48,6 +55,18 @@ impl Stream {
             Self::Dead => "dead",
         }
     }
+}
+
+/// The partition of a person's events, as the server works it out for the stored subject: its
+/// `partition()` takes the FNV-1a hash, of 32 bits, of the token.
+pub fn partition_of(user: UserId) -> u16 {
+    let hash = user
+        .to_string()
+        .bytes()
+        .fold(0x811c_9dc5_u32, |hash, byte| {
+            (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+        });
+    u16::try_from(hash % u32::from(PARTITIONS)).unwrap_or_default()
 }
 
 /// The partition in a stored subject (`in.17.message.usr_…` is 17), if it has one.

@@ -1,7 +1,7 @@
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{future::ready, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use claw_bus::{Bus, BusConfig, Consumer};
+use claw_bus::{Bus, BusConfig, Consumer, Ownership, Share};
 use claw_runtime::{Health, HttpTimeouts, Lifecycle, SystemClock, health, http};
 use claw_store::Store;
 use claw_whatsapp::send::{CloudApi, WhatsApp};
@@ -30,6 +30,8 @@ pub struct App {
     lifecycle: Lifecycle,
     listener: TcpListener,
     health: Health,
+    /// Of replies and reports alike: a report wakes the lane of the reply it is about.
+    ownership: Ownership,
     deliver_reply: Consumer<DeliverReply>,
     record_report: Consumer<RecordReport>,
     show_typing: ShowTyping,
@@ -74,6 +76,7 @@ impl App {
             reports,
             publisher: bus.publisher(),
         };
+        let ownership = Ownership::new(&bus, Share::Partitions, config.grace);
         Ok(Self {
             lifecycle: Lifecycle::new(config.grace),
             listener,
@@ -84,7 +87,8 @@ impl App {
                 whatsapp,
                 gate,
             },
-            health: health_of(bus, store),
+            health: health_of(bus, store, ownership.clone()),
+            ownership,
         })
     }
 
@@ -100,8 +104,14 @@ impl App {
         let mut lifecycle = self.lifecycle;
         let (replies, reports, typing) = (self.deliver_reply, self.record_report, self.show_typing);
         let (health, listener) = (self.health, self.listener);
-        lifecycle.spawn("reports", |stop| reports.run(stop));
-        lifecycle.spawn("replies", |stop| replies.run(stop));
+        let (of_reports, of_replies) = (self.ownership.clone(), self.ownership.clone());
+        lifecycle.spawn("ownership", |stop| self.ownership.run(stop));
+        lifecycle.spawn("reports", |stop| async move {
+            reports.run(&of_reports, stop).await;
+        });
+        lifecycle.spawn("replies", |stop| async move {
+            replies.run(&of_replies, stop).await;
+        });
         lifecycle.spawn("typing", |stop| async move {
             typing.run(stop.cancelled()).await;
         });
@@ -110,8 +120,9 @@ impl App {
     }
 }
 
-fn health_of(bus: Bus, store: Store) -> Health {
+fn health_of(bus: Bus, store: Store, ownership: Ownership) -> Health {
     Health::new()
+        .check("ownership", move || ready(ownership.has_joined()))
         .check("nats", move || {
             let bus = bus.clone();
             async move { bus.is_ready().await }

@@ -1,7 +1,7 @@
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{future::ready, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use claw_bus::{Bus, BusConfig, Consumer};
+use claw_bus::{Bus, BusConfig, Consumer, Ownership, Share};
 use claw_docker::{Docker, Runtime};
 use claw_openrouter::OpenRouter;
 use claw_runtime::{Clock, Health, HttpTimeouts, Lifecycle, SystemClock, health, http};
@@ -74,15 +74,28 @@ impl App {
     }
 
     /// Runs until `stop` resolves; what was begun is left as it is, for the next process to go on with.
+    /// Beside another process that does the work, this one stands by.
     pub async fn run_until_stopped(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
         let mut lifecycle = Lifecycle::new(self.grace);
         let listener = health::listen(self.health).await?;
-        let health = health_of(self.bus.clone(), self.store, self.runtime);
+        let ownership = Ownership::new(&self.bus, Share::Whole, self.grace);
+        let health = health_of(
+            self.bus.clone(),
+            self.store,
+            self.runtime,
+            ownership.clone(),
+        );
         lifecycle.spawn("health", |stop| health.serve(listener, stop));
         let handler = HandleRequest::new(self.provisioner);
         let requests = Consumer::new(self.bus.clone(), "provisioner-requests", handler);
-        lifecycle.spawn("requests", |stop| requests.run(stop));
-        lifecycle.spawn("reconciler", |stop| self.reconciler.run(stop));
+        let (of_requests, of_reconciler) = (ownership.clone(), ownership.clone());
+        lifecycle.spawn("requests", |stop| async move {
+            requests.run(&of_requests, stop).await;
+        });
+        lifecycle.spawn("reconciler", |stop| async move {
+            self.reconciler.run_while_ours(&of_reconciler, stop).await;
+        });
+        lifecycle.spawn("ownership", |stop| ownership.run(stop));
         let result = lifecycle.run_until(stop).await;
         self.bus.flush().await;
         result
@@ -132,8 +145,14 @@ fn place(
     }
 }
 
-fn health_of(bus: Bus, store: Store, runtime: Option<Arc<dyn Runtime>>) -> Health {
+fn health_of(
+    bus: Bus,
+    store: Store,
+    runtime: Option<Arc<dyn Runtime>>,
+    ownership: Ownership,
+) -> Health {
     let health = Health::new()
+        .check("ownership", move || ready(ownership.has_joined()))
         .check("bus", move || {
             let bus = bus.clone();
             async move { bus.is_ready().await }

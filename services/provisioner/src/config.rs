@@ -140,7 +140,7 @@ fn containers(
     let model_base_url = env
         .optional("SANDBOX_OPENROUTER_BASE_URL")
         .or_else(|| env.optional("OPENROUTER_BASE_URL"));
-    let heartbeat_every = env.or("SANDBOX_HEARTBEAT_EVERY", "0m".to_owned());
+    let heartbeat_every = env.or("SANDBOX_HEARTBEAT_EVERY", "30m".to_owned());
     let published_on = env.or("SANDBOX_PUBLISHED_ON", IpAddr::V4(Ipv4Addr::LOCALHOST));
     let defaults = DockerConfig::default();
     let engine = env.or("DOCKER_HOST", defaults.engine.clone());

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use claw_bus::Ownership;
 use claw_docker::{ContainerName, Found};
 use claw_domain::{SandboxStatus, UserId};
 use claw_store::Sandbox;
@@ -60,8 +61,20 @@ impl Reconciler {
         }
     }
 
+    /// Runs whenever `ownership` says that the work is ours, until `stop`.
+    pub async fn run_while_ours(mut self, ownership: &Ownership, stop: CancellationToken) {
+        let mut tenures = ownership.tenures();
+        while let Some(Some(tenure)) = stop.run_until_cancelled(tenures.next()).await {
+            // Whoever has it next waits until what we began has ended.
+            let Some(_hold) = tenure.hold() else { continue };
+            // Another may have worked meanwhile, and may have died before saying what it did.
+            self.has_passed = false;
+            self.run(tenure.ending()).await;
+        }
+    }
+
     /// Looks at once and then at every beat until `stop`; returns when what it began has ended.
-    pub async fn run(mut self, stop: CancellationToken) {
+    pub async fn run(&mut self, stop: CancellationToken) {
         let mut beat = interval(self.rhythm.sandboxes);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !stop.is_cancelled() {

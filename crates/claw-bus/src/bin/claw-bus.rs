@@ -1,31 +1,50 @@
-//! `claw-bus ensure`: creates the streams and buckets, or brings them to what this version needs.
+//! `claw-bus`: makes the streams, shows what could not be handled, and replays events. See `--help`.
 
-use anyhow::{Context, Result, bail};
-use claw_bus::{Bus, BusConfig, ensure};
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use anyhow::{Context, Result};
+use claw_bus::{Bus, BusConfig, Command, Terminal, UsageError};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<()> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    match arguments
-        .iter()
-        .map(String::as_str)
-        .collect::<Vec<_>>()
-        .as_slice()
-    {
-        ["ensure"] => ensure_streams().await,
-        _ => bail!(
-            "usage: claw-bus ensure   (NATS_URL or NATS_URL_FILE names the server and the admin user)"
-        ),
+async fn main() -> ExitCode {
+    let command = match Command::parse(std::env::args_os().skip(1)) {
+        Ok(command) => command,
+        Err(UsageError::Help) => return help(),
+        Err(error) => {
+            eprintln!("claw-bus: {error} (claw-bus --help tells all)");
+            return ExitCode::from(2);
+        }
+    };
+    match run(command).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("claw-bus: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }
 
-async fn ensure_streams() -> Result<()> {
+fn help() -> ExitCode {
+    match io::stdout().write_all(claw_bus::USAGE.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_closed) => ExitCode::FAILURE,
+    }
+}
+
+async fn run(command: Command) -> Result<()> {
     let bus = Bus::connect(&BusConfig {
         url: url()?.into(),
         service: "admin",
     })
     .await?;
-    ensure(&bus).await?;
+    let mut terminal = Terminal {
+        out: &mut io::stdout(),
+        remarks: &mut io::stderr(),
+    };
+    command.run(&bus, &mut terminal).await?;
     Ok(())
 }
 

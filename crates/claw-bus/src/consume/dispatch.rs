@@ -1,16 +1,20 @@
 use std::{
     collections::{BTreeSet, HashMap},
     sync::Arc,
+    time::Duration,
 };
 
-use async_nats::{Subject, jetstream};
+use async_nats::Subject;
 use claw_domain::UserId;
 use tokio::{sync::mpsc, task::JoinSet, time::sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
-use super::work::{Item, Outcome, Ticket, Worker};
-use crate::{Bus, Handler, lanes::Lanes};
+use super::{
+    Pulled,
+    work::{Item, Outcome, Ticket, Worker},
+};
+use crate::{Bus, Handler, Hold, lanes::Lanes};
 
 /// Sequences remembered as dealt with: 8 bytes each, several minutes of a busy stream.
 const DONE_REMEMBERED: usize = 65_536;
@@ -65,12 +69,12 @@ impl<H: Handler> Dispatcher<H> {
     }
 
     /// Runs until nothing comes any more and what was begun has ended.
-    pub(super) async fn run(mut self, mut received: mpsc::Receiver<jetstream::Message>) {
+    pub(super) async fn run(mut self, mut received: mpsc::Receiver<Pulled>) {
         let mut open = true;
         while open || !self.tasks.is_empty() {
             tokio::select! {
-                message = received.recv(), if open => match message {
-                    Some(message) => self.admit(message),
+                pulled = received.recv(), if open => match pulled {
+                    Some(pulled) => self.admit(pulled),
                     None => open = false,
                 },
                 Some(step) = self.tasks.join_next() => match step {
@@ -82,14 +86,19 @@ impl<H: Handler> Dispatcher<H> {
         self.worker.bus.flush().await;
     }
 
-    fn admit(&mut self, message: jetstream::Message) {
+    fn admit(&mut self, pulled: Pulled) {
+        let Pulled { message, tenure } = pulled;
+        // Ours no more: whoever has it next is handed it again.
+        if !tenure.is_open() {
+            return;
+        }
         let reply = message.reply.clone();
-        let Some(item) = Item::of(message) else {
+        let Some(item) = Item::of(message, tenure.clone()) else {
             error!("a delivery without JetStream's reply subject was left alone");
             return;
         };
         if let (Some(ticket), Some(reply)) = (self.held.get(&item.sequence), reply) {
-            ticket.renew(reply);
+            ticket.renew(reply, tenure);
             return;
         }
         if self.done.contains(&item.sequence) {
@@ -101,23 +110,45 @@ impl<H: Handler> Dispatcher<H> {
     }
 
     fn enqueue(&mut self, item: Item) {
-        // When stopping, what is not begun is left for whoever takes over.
-        if self.stop.is_cancelled() {
-            return;
-        }
-        if let Some(item) = self.lanes.admit(item.user, item) {
-            self.begin(item);
+        let user = item.user;
+        if let Some(item) = self.lanes.admit(user, item) {
+            self.begin_first(user, item);
         }
     }
 
-    fn begin(&mut self, item: Item) {
+    /// Begins the first of the lane of `user` that may be begun, looking at `item` first. The others
+    /// are dropped, to be handed out again: to whoever has them by then, or to us under another tenure.
+    ///
+    /// What is dropped is the whole beginning of a lane, so an order is kept: a tenure's deliveries
+    /// begin with the oldest open event, and renew what still waits here.
+    fn begin_first(&mut self, user: UserId, item: Item) {
+        let mut next = Some(item);
+        while let Some(item) = next {
+            if let Some(hold) = self.hold(&item) {
+                return self.begin(item, hold);
+            }
+            self.held.remove(&item.sequence);
+            next = self.lanes.finish(&user);
+        }
+    }
+
+    /// Leave to begin with `item`.
+    fn hold(&self, item: &Item) -> Option<Hold> {
+        let may_begin = !self.stop.is_cancelled();
+        may_begin.then(|| item.ticket.tenure().hold()).flatten()
+    }
+
+    fn begin(&mut self, item: Item, hold: Hold) {
         let worker = Arc::clone(&self.worker);
         self.tasks.spawn(async move {
             let (user, sequence) = (item.user, item.sequence);
+            let outcome = worker.work(item).await;
+            // Acknowledged by now, which the server hears before it hears that the unit is given back.
+            drop(hold);
             Step::Ended {
                 user,
                 sequence,
-                outcome: worker.work(item).await,
+                outcome,
             }
         });
     }
@@ -152,27 +183,30 @@ impl<H: Handler> Dispatcher<H> {
                 sequence,
                 outcome,
             } => {
-                match outcome {
-                    Outcome::Done(acknowledged_at) => self.finish(sequence, &acknowledged_at),
-                    Outcome::Left => {
-                        self.held.remove(&sequence);
+                let again = match outcome {
+                    Outcome::Done(acknowledged_at) => {
+                        self.finish(sequence, &acknowledged_at);
+                        None
                     }
+                    // It may have come to us again meanwhile, under another tenure.
+                    Outcome::Left(item) => Some(item),
                     Outcome::Deferred(item, pause) => {
-                        let stop = self.stop.clone();
-                        self.tasks.spawn(async move {
-                            stop.run_until_cancelled(sleep(pause)).await;
-                            Step::Due(item)
-                        });
+                        self.defer(item, pause);
+                        None
                     }
-                }
-                if let Some(next) = self
-                    .lanes
-                    .finish(&user)
-                    .filter(|_| !self.stop.is_cancelled())
-                {
-                    self.begin(next);
+                };
+                if let Some(next) = again.or_else(|| self.lanes.finish(&user)) {
+                    self.begin_first(user, next);
                 }
             }
         }
+    }
+
+    fn defer(&mut self, item: Item, pause: Duration) {
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            stop.run_until_cancelled(sleep(pause)).await;
+            Step::Due(item)
+        });
     }
 }

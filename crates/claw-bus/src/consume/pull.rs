@@ -1,102 +1,113 @@
-use std::time::Duration;
+use std::{marker::PhantomData, sync::Arc, time::Duration};
 
-use async_nats::jetstream::{
-    self,
-    consumer::{PullConsumer, pull::MessagesErrorKind},
-};
-use claw_events::Stream;
+use async_nats::jetstream::consumer::{PullConsumer, pull::MessagesErrorKind};
+use claw_events::{Event, stored_filter, stored_filter_in};
 use futures_util::StreamExt;
-use tokio::{sync::mpsc, time::sleep};
-use tokio_util::sync::CancellationToken;
+use tokio::{
+    sync::{OnceCell, mpsc},
+    time::{MissedTickBehavior, interval, sleep},
+};
 use tracing::warn;
 
-use crate::{Bus, BusError, takeover::take_over};
+use super::Pulled;
+use crate::{Bus, BusError, Tenure, Unit, place::Place, takeover::Places};
 
-/// Events asked for in one request.
-const BATCH: usize = 256;
+/// Events of one unit asked for in one request.
+const BATCH: usize = 64;
 
 /// How long one request waits at the server, and how often the server shows that it lives.
 const REQUEST_EXPIRES: Duration = Duration::from_secs(30);
-const HEARTBEAT: Duration = Duration::from_secs(5);
+const HEARTBEAT: Duration = Duration::from_secs(10);
 
 /// Pause before taking over is tried again.
-const TAKEOVER_PAUSE: Duration = Duration::from_millis(500);
+const TAKEOVER_PAUSE: Duration = Duration::from_millis(250);
 
-/// Pulls events from the server in order, taking its place again after every lost connection.
-pub(super) struct Puller {
-    pub(super) bus: Bus,
-    pub(super) stream: Stream,
-    pub(super) purpose: &'static str,
-    pub(super) filter: String,
+/// How often the place is written down, while it moves: what was handled since is handled again, without
+/// effect, after a restart of the server.
+const NOTE_EVERY: Duration = Duration::from_secs(10);
+
+/// Pulls the events of each tenure from the server in order, taking its place again under every new
+/// epoch and after every interruption.
+pub(super) struct Puller<E> {
+    bus: Bus,
+    purpose: &'static str,
+    places: OnceCell<Places>,
+    kind: PhantomData<fn() -> E>,
 }
 
-/// Why pulling from one consumer ended.
-enum End {
-    /// Nobody listens any more: we are stopping.
-    Stopped,
-    /// Deliveries may have been lost: take over again.
-    Interrupted,
-    /// Another process deleted our consumer.
-    Replaced,
-}
-
-impl Puller {
-    pub(super) async fn run(
-        self,
-        pulled: mpsc::Sender<jetstream::Message>,
-        stop: CancellationToken,
-    ) -> Result<(), BusError> {
-        let ended = stop.run_until_cancelled(self.pull_for_ever(pulled)).await;
-        ended.unwrap_or(Ok(()))
+impl<E: Event> Puller<E> {
+    pub(super) fn new(bus: Bus, purpose: &'static str) -> Self {
+        Self {
+            bus,
+            purpose,
+            places: OnceCell::new(),
+            kind: PhantomData,
+        }
     }
 
-    async fn pull_for_ever(
-        &self,
-        pulled: mpsc::Sender<jetstream::Message>,
-    ) -> Result<(), BusError> {
+    /// Pulls until nothing new may begin under `tenure`.
+    pub(super) async fn run(self: Arc<Self>, tenure: Tenure, pulled: mpsc::Sender<Pulled>) {
+        tenure
+            .ending()
+            .run_until_cancelled(self.pull_for_ever(&tenure, &pulled))
+            .await;
+    }
+
+    async fn pull_for_ever(&self, tenure: &Tenure, pulled: &mpsc::Sender<Pulled>) {
+        let mut epochs = tenure.epochs();
+        let mut place = Place {
+            unit: tenure.unit(),
+            epoch: 0,
+            number: 0,
+        };
         loop {
-            let mut connections = self.bus.connections.clone();
-            connections.mark_unchanged();
-            let consumer = match self.take_over().await {
-                Ok(consumer) => consumer,
-                Err(error) => {
-                    warn!(
-                        consumer = self.purpose,
-                        error = &error as &dyn std::error::Error,
-                        "{} could not take its place; trying again",
-                        self.purpose
-                    );
-                    sleep(TAKEOVER_PAUSE).await;
-                    continue;
-                }
-            };
-            let end = tokio::select! {
-                end = self.pull(&consumer, &pulled) => end,
-                // What was on its way over the old connection is lost until handed out again.
-                _ = connections.changed() => End::Interrupted,
-            };
-            match end {
-                End::Stopped => return Ok(()),
-                End::Interrupted => {}
-                End::Replaced => {
-                    return Err(BusError::TakenOver {
-                        consumer: self.purpose,
-                    });
-                }
+            place = place.next_under(*epochs.borrow_and_update());
+            tokio::select! {
+                () = self.pull_until_interrupted(place, tenure, pulled) => {}
+                // What was on its way under the former epoch is lost until handed out again.
+                _ = epochs.changed() => {}
             }
         }
     }
 
-    async fn take_over(&self) -> Result<PullConsumer, BusError> {
-        let stream = self.bus.stream(self.stream).await?;
-        take_over(&self.bus, &stream, self.purpose, self.filter.clone()).await
+    async fn pull_until_interrupted(
+        &self,
+        place: Place,
+        tenure: &Tenure,
+        pulled: &mpsc::Sender<Pulled>,
+    ) {
+        match self.take_over(place).await {
+            Ok(Some(consumer)) => self.pull(place, &consumer, tenure, pulled).await,
+            // Whoever has it has told the bucket so: we will hear of it.
+            Ok(None) => {}
+            Err(error) => warn!(
+                consumer = self.purpose,
+                error = &error as &dyn std::error::Error,
+                "{} could not take its place for {}; trying again",
+                self.purpose,
+                place.unit
+            ),
+        }
+        sleep(TAKEOVER_PAUSE).await;
+    }
+
+    async fn take_over(&self, place: Place) -> Result<Option<PullConsumer>, BusError> {
+        let finding = || Places::of(&self.bus, E::STREAM, self.purpose);
+        let places = self.places.get_or_try_init(finding).await?;
+        let filter = match place.unit {
+            Unit::Partition(partition) => stored_filter_in::<E>(partition),
+            Unit::Whole => stored_filter::<E>(),
+        };
+        places.take_over(place, filter).await
     }
 
     async fn pull(
         &self,
+        place: Place,
         consumer: &PullConsumer,
-        pulled: &mpsc::Sender<jetstream::Message>,
-    ) -> End {
+        tenure: &Tenure,
+        pulled: &mpsc::Sender<Pulled>,
+    ) {
         let opened = consumer
             .stream()
             .max_messages_per_batch(BATCH)
@@ -106,29 +117,60 @@ impl Puller {
             .await;
         let mut messages = match opened {
             Ok(messages) => messages,
-            Err(error) => return self.interrupted(&error),
+            Err(error) => return self.tell_of_interruption(&error),
         };
-        while let Some(message) = messages.next().await {
-            match message {
-                Ok(message) => {
-                    if pulled.send(message).await.is_err() {
-                        return End::Stopped;
-                    }
+        let mut notes = interval(NOTE_EVERY);
+        notes.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut moves = true;
+        let mut last = 0;
+        loop {
+            let message = tokio::select! {
+                message = messages.next() => message,
+                _ = notes.tick(), if moves => {
+                    moves = self.note_floor(place).await < last;
+                    continue;
                 }
-                Err(error) if error.kind() == MessagesErrorKind::ConsumerDeleted => {
-                    return End::Replaced;
-                }
-                Err(error) => return self.interrupted(&error),
+            };
+            let message = match message {
+                Some(Ok(message)) => message,
+                // By whoever took over; the bucket will tell us.
+                Some(Err(error)) if error.kind() == MessagesErrorKind::ConsumerDeleted => return,
+                Some(Err(error)) => return self.tell_of_interruption(&error),
+                None => return,
+            };
+            moves = true;
+            last = message.info().map_or(last, |info| info.stream_sequence);
+            let tenure = tenure.clone();
+            if pulled.send(Pulled { message, tenure }).await.is_err() {
+                return;
             }
         }
-        End::Interrupted
     }
 
-    fn interrupted(&self, error: &(dyn std::error::Error + 'static)) -> End {
+    /// Writes the place down; 0 when that failed and is to be tried again.
+    async fn note_floor(&self, place: Place) -> u64 {
+        let Some(places) = self.places.get() else {
+            return 0;
+        };
+        match places.note_floor(place).await {
+            Ok(floor) => floor,
+            Err(error) => {
+                warn!(
+                    consumer = self.purpose,
+                    error = &error as &dyn std::error::Error,
+                    "the place of {} in {} was not written down",
+                    self.purpose,
+                    place.unit
+                );
+                0
+            }
+        }
+    }
+
+    fn tell_of_interruption(&self, error: &(dyn std::error::Error + 'static)) {
         warn!(
             consumer = self.purpose,
             error, "{} was interrupted", self.purpose
         );
-        End::Interrupted
     }
 }

@@ -1,6 +1,7 @@
 use std::{
+    future::pending,
     panic::AssertUnwindSafe,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -15,7 +16,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, error, info_span, warn};
 
-use crate::{Attempt, Bus, Handler, HandlerError, Outgoing, dead, headers};
+use crate::{Attempt, Bus, Handler, HandlerError, Outgoing, Tenure, dead, headers};
 
 /// How long an event is tried before it goes to `DEAD`. Longer than any outage an operator would
 /// sit out; an event that cannot succeed is for its handler to reject.
@@ -41,28 +42,44 @@ pub(super) struct Item {
     payload: Bytes,
 }
 
-/// Where to acknowledge an event: changes when the event is handed out again meanwhile.
+/// Where to acknowledge an event, and why it is ours: both change when the event is handed out again
+/// meanwhile.
 #[derive(Clone)]
-pub(super) struct Ticket(Arc<Mutex<Subject>>);
+pub(super) struct Ticket(Arc<Mutex<Delivery>>);
+
+struct Delivery {
+    reply: Subject,
+    tenure: Tenure,
+}
 
 impl Ticket {
-    /// Replaces the place to acknowledge to.
-    pub(super) fn renew(&self, reply: Subject) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = reply;
+    fn new(reply: Subject, tenure: Tenure) -> Self {
+        Self(Arc::new(Mutex::new(Delivery { reply, tenure })))
+    }
+
+    /// It was handed out again.
+    pub(super) fn renew(&self, reply: Subject, tenure: Tenure) {
+        *self.delivery() = Delivery { reply, tenure };
     }
 
     /// Where to acknowledge now.
     pub(super) fn reply(&self) -> Subject {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.delivery().reply.clone()
+    }
+
+    /// Why it is ours now.
+    pub(super) fn tenure(&self) -> Tenure {
+        self.delivery().tenure.clone()
+    }
+
+    fn delivery(&self) -> MutexGuard<'_, Delivery> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Item {
     /// Reads what is needed to find the lane. `None` for what JetStream did not send.
-    pub(super) fn of(message: jetstream::Message) -> Option<Self> {
+    pub(super) fn of(message: jetstream::Message, tenure: Tenure) -> Option<Self> {
         let sequence = message.info().ok()?.stream_sequence;
         let message = message.message;
         let user = message
@@ -74,7 +91,7 @@ impl Item {
             // Only a person's own token is ever published; what is not one shares a lane of its own.
             user: user.unwrap_or_else(|| UserId::derived_from("unknown")),
             sequence,
-            ticket: Ticket(Arc::new(Mutex::new(message.reply?))),
+            ticket: Ticket::new(message.reply?, tenure),
             subject: message.subject,
             headers: message.headers,
             payload: message.payload,
@@ -88,8 +105,8 @@ pub(super) enum Outcome {
     Done(Subject),
     /// To be begun again after the pause, behind what has come since.
     Deferred(Item, Duration),
-    /// We are stopping: left for whoever takes over.
-    Left,
+    /// Nothing new may begin: left for whoever has it next.
+    Left(Item),
 }
 
 /// Works on items of one consumer.
@@ -128,7 +145,7 @@ impl<H: Handler> Worker<H> {
 
     async fn decide(&self, item: Item) -> Outcome {
         let verdict = match serde_json::from_slice::<H::Event>(&item.payload) {
-            Ok(event) => self.try_until_decided(&event, item.sequence).await,
+            Ok(event) => self.try_until_decided(&event, &item).await,
             Err(error) => Verdict::Dead {
                 reason: DeadReason::Undecodable,
                 // serde's words can quote the input: position and category say enough.
@@ -139,7 +156,7 @@ impl<H: Handler> Worker<H> {
         match verdict {
             Verdict::Handled => self.acknowledge(&item, "handled").await,
             Verdict::Deferred(pause) => Outcome::Deferred(item, pause),
-            Verdict::Left => Outcome::Left,
+            Verdict::Left => Outcome::Left(item),
             Verdict::Dead {
                 reason,
                 error,
@@ -148,13 +165,28 @@ impl<H: Handler> Worker<H> {
         }
     }
 
-    async fn try_until_decided(&self, event: &H::Event, sequence: u64) -> Verdict {
-        let give_up_at = Instant::now() + GIVE_UP_AFTER;
-        let mut attempt = Attempt {
+    async fn try_until_decided(&self, event: &H::Event, item: &Item) -> Verdict {
+        let tenure = item.ticket.tenure();
+        let ending = tenure.ending();
+        let attempt = Attempt {
             number: 1,
-            sequence,
-            stop: self.stop.clone(),
+            sequence: item.sequence,
+            stop: self.stop.child_token(),
+            tenure,
         };
+        let stop = attempt.stop.clone();
+        tokio::select! {
+            verdict = self.try_again_and_again(event, attempt) => verdict,
+            never = async {
+                ending.cancelled().await;
+                stop.cancel();
+                pending().await
+            } => never,
+        }
+    }
+
+    async fn try_again_and_again(&self, event: &H::Event, mut attempt: Attempt) -> Verdict {
+        let give_up_at = Instant::now() + GIVE_UP_AFTER;
         let mut pause = FIRST_PAUSE;
         loop {
             let (source, wait) = match self.try_once(event, &attempt).await {
@@ -165,14 +197,15 @@ impl<H: Handler> Worker<H> {
                 }
                 Err(HandlerError::Retry { source, after }) => (source, after.unwrap_or(pause)),
             };
-            if self.stop.is_cancelled() {
+            if attempt.stop.is_cancelled() {
                 return Verdict::Left;
             }
             if Instant::now() + wait >= give_up_at {
                 return dead_because(DeadReason::Exhausted, &source, &attempt);
             }
             self.tell_of_retry(&source, &attempt);
-            if self.stop.run_until_cancelled(sleep(wait)).await.is_none() {
+            let waited = attempt.stop.run_until_cancelled(sleep(wait)).await;
+            if waited.is_none() || !attempt.tenure.is_open() {
                 return Verdict::Left;
             }
             attempt.number += 1;

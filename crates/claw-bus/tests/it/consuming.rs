@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::anyhow;
 use async_nats::jetstream;
-use claw_bus::{BusError, HandlerError};
+use claw_bus::HandlerError;
 use claw_events::{DeadLetter, Stream};
 use claw_testkit::eventually;
 use tokio::sync::Notify;
@@ -26,8 +26,7 @@ async fn everyones_events_arrive_in_order() {
     for user in 0..10 {
         assert_eq!(recorder.numbers_of(user), (0..50).collect::<Vec<_>>());
     }
-    running.stop.cancel();
-    running.task.await.unwrap().unwrap();
+    running.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -76,7 +75,7 @@ async fn what_a_dead_process_left_unfinished_is_handed_to_the_next_in_order() {
         stuck.count() == 1
     })
     .await;
-    first.task.abort();
+    first.die();
 
     let recorder = Recorder::default();
     let _second = run(&connect(&world.nats, "provisioner").await, recorder.clone());
@@ -86,39 +85,6 @@ async fn what_a_dead_process_left_unfinished_is_handed_to_the_next_in_order() {
     })
     .await;
     assert_eq!(recorder.numbers_of(1), [0, 1, 2]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_process_whose_place_was_taken_says_so_and_ends() {
-    let world = World::new().await;
-    let waiting = Recorder {
-        gate: Some(Arc::new(Notify::new())),
-        ..Recorder::default()
-    };
-    let publisher = world.gateway.publisher();
-    publisher.publish(&request(1, 0)).await.unwrap();
-    publisher.publish(&request(1, 1)).await.unwrap();
-    let first = run(&world.provisioner, waiting.clone());
-    eventually("the first has its place", || async { waiting.count() == 1 }).await;
-
-    let recorder = Recorder::default();
-    let _second = run(&connect(&world.nats, "provisioner").await, recorder.clone());
-
-    eventually("the successor has it all", || async {
-        recorder.count() == 2
-    })
-    .await;
-    waiting.gate.unwrap().notify_one();
-    let ended = first.task.await.unwrap();
-    assert!(
-        matches!(ended, Err(BusError::TakenOver { .. })),
-        "{ended:?}"
-    );
-    assert_eq!(
-        waiting.seen.lock().unwrap().len(),
-        1,
-        "it began nothing more"
-    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

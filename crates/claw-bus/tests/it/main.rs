@@ -2,5 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod consuming;
+mod owning;
 mod publishing;
+mod replaying;
+mod wire;
 mod world;

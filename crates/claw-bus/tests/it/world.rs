@@ -1,12 +1,23 @@
-use std::sync::{Arc, Mutex};
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
-use claw_bus::{Attempt, Bus, BusConfig, Consumer, Handler, HandlerError, ensure};
+use claw_bus::{
+    Attempt, Bus, BusConfig, Consumer, Handler, HandlerError, Ownership, Share, Tenure, ensure,
+};
 use claw_domain::{FailureReason, MessageId, SandboxId, UserId};
 use claw_events::{SandboxFailed, SandboxRequested};
-use claw_testkit::TestNats;
-use tokio::{sync::Notify, task::JoinHandle};
+use claw_testkit::{TestNats, eventually};
+use tokio::{sync::Notify, task::JoinHandle, time::sleep};
 use tokio_util::sync::CancellationToken;
+
+use crate::wire::Wire;
 
 /// A server with its streams, and connections to it.
 pub struct World {
@@ -48,6 +59,18 @@ pub async fn connect(nats: &TestNats, service: &'static str) -> Bus {
     .unwrap()
 }
 
+/// The same through `wire`.
+pub async fn connect_through(wire: &Wire, nats: &TestNats, service: &'static str) -> Bus {
+    let url = nats.url(service);
+    let (start, _port) = url.rsplit_once(':').unwrap();
+    Bus::connect(&BusConfig {
+        url: format!("{start}:{}", wire.port).into(),
+        service,
+    })
+    .await
+    .unwrap()
+}
+
 pub fn request(user: u32, number: u32) -> SandboxRequested {
     SandboxRequested {
         user: UserId::derived_from(&user.to_string()),
@@ -74,6 +97,10 @@ pub struct Recorder {
     pub seen: Arc<Mutex<Vec<(UserId, u32)>>>,
     pub gate: Option<Arc<Notify>>,
     pub answer: Option<Answer>,
+    /// How long each takes.
+    pub pause: Duration,
+    pub at_work: Arc<Mutex<HashSet<UserId>>>,
+    pub has_overlapped: Arc<AtomicBool>,
 }
 
 impl Recorder {
@@ -84,6 +111,11 @@ impl Recorder {
             .filter(|(of, _)| *of == user)
             .map(|(_, number)| *number)
             .collect()
+    }
+
+    /// Whether two events of one person were at work at the same time.
+    pub fn has_overlapped(&self) -> bool {
+        self.has_overlapped.load(Ordering::Acquire)
     }
 
     pub fn count(&self) -> usize {
@@ -100,23 +132,97 @@ impl Handler for Recorder {
         event: &SandboxRequested,
         attempt: &Attempt,
     ) -> Result<(), HandlerError> {
+        if !self.at_work.lock().unwrap().insert(event.user) {
+            self.has_overlapped.store(true, Ordering::Release);
+        }
         self.seen.lock().unwrap().push((event.user, event.attempt));
+        sleep(self.pause).await;
         if let Some(gate) = &self.gate {
             gate.notified().await;
         }
+        self.at_work.lock().unwrap().remove(&event.user);
         self.answer.map_or(Ok(()), |answer| answer(event, attempt))
     }
 }
 
-/// A consumer running in the background until told to stop.
-pub struct Running {
-    pub stop: CancellationToken,
-    pub task: JoinHandle<Result<(), claw_bus::BusError>>,
+/// A replica of a service: its ownership, and a consumer if it has one.
+pub struct Replica {
+    pub ownership: Ownership,
+    stop: CancellationToken,
+    owning: JoinHandle<()>,
+    consuming: Option<JoinHandle<()>>,
 }
 
-pub fn run(bus: &Bus, recorder: Recorder) -> Running {
-    let stop = CancellationToken::new();
-    let consumer = Consumer::new(bus.clone(), "provisioner-requests", recorder);
-    let task = tokio::spawn(consumer.run(stop.clone()));
-    Running { stop, task }
+/// Longest a replica of a test takes to stop.
+const GRACE: Duration = Duration::from_secs(5);
+
+impl Replica {
+    /// One that only holds its part.
+    pub fn holding(bus: &Bus, share: Share) -> Self {
+        let ownership = Ownership::new(bus, share, GRACE);
+        let stop = CancellationToken::new();
+        Self {
+            owning: tokio::spawn(ownership.clone().run(stop.clone())),
+            ownership,
+            stop,
+            consuming: None,
+        }
+    }
+
+    /// One that gives the events of its part to `recorder`.
+    pub fn consuming(bus: &Bus, recorder: Recorder) -> Self {
+        let mut replica = Self::holding(bus, Share::Partitions);
+        let consumer = Consumer::new(bus.clone(), "provisioner-requests", recorder);
+        let (ownership, stop) = (replica.ownership.clone(), replica.stop.clone());
+        replica.consuming = Some(tokio::spawn(async move {
+            consumer.run(&ownership, stop).await;
+        }));
+        replica
+    }
+
+    /// Ends as a service does when told to.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        if let Some(consuming) = self.consuming {
+            consuming.await.unwrap();
+        }
+        // One that has fallen silent has nothing to give back.
+        if let Err(error) = self.owning.await {
+            assert!(error.is_cancelled(), "{error}");
+        }
+    }
+
+    /// Ends without a word. What its handler has begun goes on.
+    pub fn fall_silent(&self) {
+        self.owning.abort();
+    }
+
+    /// Ends as a killed process does.
+    pub fn die(self) {
+        self.owning.abort();
+        if let Some(consuming) = self.consuming {
+            consuming.abort();
+        }
+    }
+
+    pub async fn has(&self, units: usize) {
+        eventually(&format!("it has {units}"), || async {
+            self.ownership.holdings() == units
+        })
+        .await;
+    }
+
+    /// The tenures it has now.
+    pub async fn tenures(&self) -> Vec<Tenure> {
+        let mut tenures = self.ownership.tenures();
+        let mut all = Vec::new();
+        for _ in 0..self.ownership.holdings() {
+            all.push(tenures.next().await.unwrap());
+        }
+        all
+    }
+}
+
+pub fn run(bus: &Bus, recorder: Recorder) -> Replica {
+    Replica::consuming(bus, recorder)
 }

@@ -1,4 +1,4 @@
-use claw_bus::{Attempt, Handler, HandlerError};
+use claw_bus::{Attempt, Handler, HandlerError, Tenure};
 use claw_domain::DeliveryState;
 use claw_events::{ReplyDelivered, ReplyProduced};
 use claw_runtime::{HttpTimeouts, http};
@@ -11,6 +11,7 @@ fn first_attempt() -> Attempt {
         number: 1,
         sequence: 1,
         stop: never(),
+        tenure: Tenure::unshared(),
     }
 }
 

@@ -226,6 +226,8 @@ impl World {
             content: "hello".into(),
             sent_at: now(),
             now: now(),
+            sequence: 1,
+            needs_answer: true,
         };
         self.store.messages().receive(&hello).await.unwrap();
     }

@@ -123,7 +123,8 @@ async fn a_reconciler_told_to_stop_ends_with_what_it_had_begun() {
     world.doors.stick(Some(Door::Silent));
     let stop = CancellationToken::new();
 
-    let running = tokio::spawn(reconciler(&world).run(stop.clone()));
+    let (mut reconciler, told) = (reconciler(&world), stop.clone());
+    let running = tokio::spawn(async move { reconciler.run(told).await });
     eventually("it is knocked", || async { world.doors.knocks() > 0 }).await;
     stop.cancel();
     running.await.unwrap();

@@ -1,6 +1,6 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use claw_bus::Consumer;
+use claw_bus::{Consumer, Ownership, Share};
 use claw_events::SandboxRequested;
 use claw_runtime::Env;
 use provisioner::{App, Config, Door, HandleRequest, Provisioner};
@@ -113,9 +113,12 @@ async fn the_whole_service_answers_from_its_settings_and_stops_when_told() {
     running.await.unwrap().unwrap();
 }
 
+/// Longest a test's process takes to stop.
+const GRACE: Duration = Duration::from_secs(5);
+
 struct Running {
     stop: CancellationToken,
-    task: JoinHandle<()>,
+    tasks: [JoinHandle<()>; 2],
 }
 
 impl Running {
@@ -123,14 +126,21 @@ impl Running {
         let handler = HandleRequest::new(Arc::new(provisioner));
         let consumer = Consumer::new(world.bus.clone(), "provisioner-requests", handler);
         let stop = CancellationToken::new();
+        let ownership = Ownership::new(&world.bus, Share::Whole, GRACE);
+        let owning = tokio::spawn(ownership.clone().run(stop.clone()));
         let stopped = stop.clone();
-        let task = tokio::spawn(async move { consumer.run(stopped).await.unwrap() });
-        Self { stop, task }
+        let working = tokio::spawn(async move { consumer.run(&ownership, stopped).await });
+        Self {
+            stop,
+            tasks: [owning, working],
+        }
     }
 
     async fn stop(self) {
         self.stop.cancel();
-        self.task.await.unwrap();
+        for task in self.tasks {
+            task.await.unwrap();
+        }
     }
 }
 

@@ -115,6 +115,8 @@ impl World {
             content: "hi".into(),
             sent_at: start_of_time(),
             now: start_of_time(),
+            sequence: 1,
+            needs_answer: true,
         };
         self.store.messages().receive(&message).await.unwrap();
         SandboxRequested {

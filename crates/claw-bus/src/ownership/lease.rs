@@ -1,0 +1,114 @@
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::LEASE;
+
+/// How long we count on a renewal.
+const TERM: Duration = Duration::from_millis(1_800);
+
+const _: () = assert!(TERM.as_millis() * 10 == LEASE.as_millis() * 9);
+
+/// Until when this replica may act, by its own clock.
+///
+/// The server lets the key lapse one lease after it *stored* the last renewal; we count from before it
+/// was *sent*, and a tenth less. A paused process therefore finds itself past the end before anybody
+/// else can be told that it is gone. Whoever was once told that it is over has dropped what they had:
+/// no renewal revives it.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    base: Instant,
+    /// Nanoseconds after `base`, or [`OVER`].
+    ends: AtomicU64,
+}
+
+/// Stands for the end of a lease that somebody found past.
+const OVER: u64 = 0;
+
+impl Lease {
+    /// A lease from a renewal that was sent at `sent` and has succeeded.
+    pub(crate) fn renewed_at(sent: Instant) -> Self {
+        Self {
+            base: sent,
+            ends: AtomicU64::new(nanoseconds(TERM)),
+        }
+    }
+
+    /// One that does not end.
+    pub(crate) fn endless() -> Self {
+        Self {
+            base: Instant::now(),
+            ends: AtomicU64::new(u64::MAX),
+        }
+    }
+
+    /// Counts a renewal that was sent at `sent` and has succeeded.
+    pub(crate) fn extend(&self, sent: Instant) {
+        let new = nanoseconds(sent.duration_since(self.base) + TERM);
+        // Fails when it is over, and so it stays.
+        let _ = self
+            .ends
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |ends| {
+                (ends != OVER).then_some(ends.max(new))
+            });
+    }
+
+    /// When it ends.
+    pub(crate) fn ends(&self) -> Instant {
+        self.base + Duration::from_nanos(self.ends.load(Ordering::Acquire))
+    }
+
+    /// Whether it holds at `now`. Once the answer was no, it is never yes again.
+    pub(crate) fn holds_at(&self, now: Instant) -> bool {
+        let now = nanoseconds(now.duration_since(self.base));
+        self.ends
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |ends| {
+                (ends <= now).then_some(OVER)
+            })
+            .is_err()
+    }
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_ends_before_the_server_s_and_counts_from_when_the_renewal_was_sent() {
+        let sent = Instant::now();
+        let lease = Lease::renewed_at(sent);
+
+        assert!(lease.holds_at(sent + TERM - Duration::from_millis(1)));
+        assert!(!lease.holds_at(sent + TERM));
+    }
+
+    #[test]
+    fn what_was_once_found_over_is_not_revived_by_a_late_answer() {
+        let sent = Instant::now();
+        let lease = Lease::renewed_at(sent);
+
+        assert!(!lease.holds_at(sent + TERM));
+        lease.extend(sent + Duration::from_millis(500));
+
+        assert!(!lease.holds_at(sent + TERM));
+        assert!(!lease.holds_at(sent));
+    }
+
+    #[test]
+    fn an_answer_that_comes_late_shortens_nothing() {
+        let sent = Instant::now();
+        let lease = Lease::renewed_at(sent);
+
+        lease.extend(sent + Duration::from_millis(500));
+        lease.extend(sent + Duration::from_millis(200));
+
+        assert_eq!(lease.ends(), sent + Duration::from_millis(500) + TERM);
+    }
+}

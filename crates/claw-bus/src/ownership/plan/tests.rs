@@ -1,0 +1,229 @@
+use super::*;
+use crate::ownership::{
+    unit::Share,
+    view::{Change, Claim, Standing},
+};
+
+const UNIT: Unit = Unit::Partition(3);
+const OTHERS: Unit = Unit::Partition(4);
+const GRACE: Duration = Duration::from_secs(20);
+
+fn id(name: &str) -> MemberId {
+    MemberId::new(name)
+}
+
+/// A view in which `members` live and `UNIT` was claimed at revision 7 by `holder`.
+fn view(members: &[&str], holder: Option<&str>) -> View {
+    let mut view = View::default();
+    for member in members {
+        view.learn(Change::Member(id(member), Some(Standing::Staying)));
+    }
+    let holder = holder.map(id);
+    view.learn(Change::Claim(
+        UNIT,
+        Claim {
+            holder,
+            revision: 7,
+        },
+    ));
+    view
+}
+
+/// What "me" does next about `UNIT`, which it should have or not.
+fn step(view: &View, is_wanted: bool, seat: Option<Seat>, now: Instant) -> Option<Step> {
+    let wanted = BTreeSet::from([if is_wanted { UNIT } else { OTHERS }]);
+    let situation = Situation {
+        view,
+        me: &id("me"),
+        wanted: &wanted,
+        patience: HAND_OVER_GRACE,
+        now,
+    };
+    next_step(&situation, UNIT, seat)
+}
+
+fn claim(cause: Cause) -> Step {
+    Step::Claim { over: 7, cause }
+}
+
+#[test]
+fn what_is_free_or_was_a_dead_replica_s_is_claimed_by_whoever_should_have_it() {
+    let now = Instant::now();
+
+    let free = view(&["me", "you"], None);
+    assert_eq!(step(&free, true, None, now), Some(claim(Cause::Free)));
+    assert_eq!(step(&free, false, None, now), None);
+    let dead = view(&["me", "you"], Some("gone"));
+    assert_eq!(step(&dead, true, None, now), Some(claim(Cause::Lapsed)));
+    assert_eq!(step(&dead, false, None, now), None);
+    let live = view(&["me", "you"], Some("you"));
+    assert_eq!(step(&live, true, None, now), None, "theirs while they live");
+    let never_claimed = View::default();
+    assert_eq!(
+        step(&never_claimed, true, None, now),
+        Some(Step::Claim {
+            over: 0,
+            cause: Cause::Free
+        })
+    );
+}
+
+#[test]
+fn what_someone_else_should_have_ends_and_is_given_back_when_idle_or_late() {
+    let now = Instant::now();
+    let view = view(&["me", "you"], Some("me"));
+    let release = Some(Step::Release { over: 7 });
+    let ending = |is_idle| {
+        Some(Seat::Ending {
+            epoch: 7,
+            since: now,
+            is_idle,
+        })
+    };
+
+    let held = Some(Seat::Held { epoch: 7 });
+    assert_eq!(step(&view, true, held, now), None);
+    assert_eq!(step(&view, false, held, now), Some(Step::End));
+    assert_eq!(step(&view, false, ending(false), now), None);
+    assert_eq!(step(&view, false, ending(true), now), release);
+    let late = now + HAND_OVER_GRACE;
+    assert_eq!(step(&view, false, ending(false), late), release);
+}
+
+#[test]
+fn what_another_claimed_is_lost_whatever_we_were_about_to_do() {
+    let now = Instant::now();
+    let theirs = view(&["me", "you"], Some("you"));
+
+    for seat in [
+        Seat::Held { epoch: 5 },
+        Seat::Stale {
+            epoch: 5,
+            not_before: now,
+        },
+        Seat::Ending {
+            epoch: 5,
+            since: now,
+            is_idle: false,
+        },
+    ] {
+        assert_eq!(step(&theirs, true, Some(seat), now), Some(Step::Lose));
+    }
+}
+
+#[test]
+fn a_view_that_is_behind_our_own_claim_takes_nothing_from_us() {
+    let now = Instant::now();
+    let before = view(&["me", "you"], Some("gone"));
+
+    let held = Some(Seat::Held { epoch: 8 });
+    assert_eq!(step(&before, true, held, now), None);
+    let ending = Some(Seat::Ending {
+        epoch: 8,
+        since: now,
+        is_idle: true,
+    });
+    assert_eq!(
+        step(&before, false, ending, now),
+        Some(Step::Release { over: 8 })
+    );
+}
+
+#[test]
+fn after_a_new_connection_what_is_ours_is_claimed_again() {
+    let now = Instant::now();
+    let ours = view(&["me"], Some("me"));
+    let later = now + Duration::from_millis(1);
+
+    let stale = |not_before| {
+        Some(Seat::Stale {
+            epoch: 5,
+            not_before,
+        })
+    };
+    assert_eq!(
+        step(&ours, true, stale(now), now),
+        Some(claim(Cause::Regained))
+    );
+    assert_eq!(step(&ours, true, stale(later), now), None);
+}
+
+#[test]
+fn a_claim_whose_answer_was_lost_is_made_good_or_undone() {
+    let now = Instant::now();
+    let ours = view(&["me", "you"], Some("me"));
+
+    assert_eq!(step(&ours, true, None, now), Some(claim(Cause::Regained)));
+    assert_eq!(
+        step(&ours, false, None, now),
+        Some(Step::Release { over: 7 })
+    );
+}
+
+#[test]
+fn nothing_is_asked_twice_at_once_or_without_a_pause() {
+    let now = Instant::now();
+    let free = view(&["me"], None);
+    let until = now + Duration::from_millis(100);
+    let paused = Some(Seat::Paused { until });
+
+    assert_eq!(step(&free, true, Some(Seat::Asking), now), None);
+    assert_eq!(step(&free, true, paused, now), None);
+    assert_eq!(step(&free, true, paused, until), Some(claim(Cause::Free)));
+}
+
+#[test]
+fn every_partition_is_wanted_by_exactly_one_and_about_evenly() {
+    let units = Share::Partitions.units();
+    let names = ["a1", "b2", "c3"];
+    let view = view(&names, None);
+
+    let shares: Vec<_> = names
+        .iter()
+        .map(|name| wanted_by(&id(name), &view, &units))
+        .collect();
+
+    let together: usize = shares.iter().map(BTreeSet::len).sum();
+    let all: BTreeSet<_> = shares.iter().flatten().copied().collect();
+    assert_eq!((together, all.len()), (64, 64));
+    assert!(shares.iter().all(|share| (12..=32).contains(&share.len())));
+}
+
+#[test]
+fn whoever_joins_takes_from_others_and_nobody_else_changes_hands() {
+    let units = Share::Partitions.units();
+    let before = wanted_by(&id("a"), &view(&["a", "b"], None), &units);
+    let after = wanted_by(&id("a"), &view(&["a", "b", "c"], None), &units);
+
+    assert!(after.is_subset(&before) && after.len() < before.len());
+}
+
+#[test]
+fn whoever_leaves_wants_nothing_and_its_part_is_wanted_by_the_rest() {
+    let units = Share::Partitions.units();
+    let mut view = view(&["a", "b"], None);
+
+    view.learn(Change::Member(id("b"), Some(Standing::Leaving)));
+
+    assert_eq!(wanted_by(&id("a"), &view, &units).len(), 64);
+    assert!(wanted_by(&id("b"), &view, &units).is_empty());
+    assert!(view.lives(&id("b")), "its claims are good until given back");
+}
+
+#[test]
+fn a_stopping_replica_takes_its_time_only_when_nobody_waits() {
+    let me = id("me");
+    let mut alone = view(&["me"], None);
+    let both = view(&["me", "you"], None);
+    assert_eq!(patience(&alone, &me, None), HAND_OVER_GRACE);
+    assert_eq!(patience(&both, &me, Some(GRACE)), HAND_OVER_GRACE);
+    assert_eq!(patience(&alone, &me, Some(GRACE)), GRACE);
+
+    alone.learn(Change::Member(id("you"), Some(Standing::Leaving)));
+
+    assert_eq!(
+        patience(&alone, &me, Some(GRACE)),
+        GRACE,
+        "both are stopping"
+    );
+}

@@ -1,0 +1,66 @@
+use std::fmt;
+
+use claw_events::PARTITIONS;
+
+/// How a service's work is divided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Share {
+    /// By the person's partition: each replica has its part of the partitions.
+    Partitions,
+    /// Not at all: one replica has everything, the others stand by.
+    Whole,
+}
+
+impl Share {
+    /// All there is to share.
+    pub(crate) fn units(self) -> Vec<Unit> {
+        match self {
+            Self::Partitions => (0..PARTITIONS).map(Unit::Partition).collect(),
+            Self::Whole => vec![Unit::Whole],
+        }
+    }
+}
+
+/// What one replica has at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Unit {
+    /// All people of this partition.
+    Partition(u16),
+    /// Everybody.
+    Whole,
+}
+
+impl Unit {
+    /// Reads what [`fmt::Display`] wrote.
+    pub(crate) fn read(text: &str) -> Option<Self> {
+        if text == "whole" {
+            return Some(Self::Whole);
+        }
+        let number = text.parse().ok();
+        number
+            .filter(|number| *number < PARTITIONS)
+            .map(Self::Partition)
+    }
+}
+
+impl fmt::Display for Unit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Partition(number) => write!(f, "{number}"),
+            Self::Whole => f.write_str("whole"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_unit_is_read_back_from_its_name() {
+        for unit in [Share::Partitions.units(), Share::Whole.units()].concat() {
+            assert_eq!(Unit::read(&unit.to_string()), Some(unit));
+        }
+        assert_eq!(Unit::read("64"), None);
+    }
+}

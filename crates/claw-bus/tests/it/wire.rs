@@ -1,0 +1,80 @@
+use claw_testkit::TestNats;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{
+        TcpListener, TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    sync::watch,
+};
+
+/// A way to the server that can fall silent or break, as networks and paused processes do.
+pub struct Wire {
+    pub port: u16,
+    state: watch::Sender<State>,
+}
+
+#[derive(Clone, Copy, Default, PartialEq)]
+struct State {
+    is_silent: bool,
+    /// Grows whenever everything that is connected is cut off.
+    breaks: u32,
+}
+
+impl Wire {
+    pub async fn to(nats: &TestNats) -> Self {
+        let url = nats.url("admin");
+        let server: u16 = url.rsplit_once(':').unwrap().1.parse().unwrap();
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let state = watch::Sender::default();
+        let watched = state.subscribe();
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                tokio::spawn(join(client, server, watched.clone()));
+            }
+        });
+        Self { port, state }
+    }
+
+    /// Lets nothing through, and tells neither side.
+    pub fn fall_silent(&self) {
+        self.state.send_modify(|state| state.is_silent = true);
+    }
+
+    /// Lets everything through again, what was held up first.
+    pub fn speak(&self) {
+        self.state.send_modify(|state| state.is_silent = false);
+    }
+
+    /// Cuts off what is connected; a new connection works.
+    pub fn snap(&self) {
+        self.state.send_modify(|state| state.breaks += 1);
+    }
+}
+
+async fn join(client: TcpStream, server: u16, mut state: watch::Receiver<State>) {
+    let breaks = state.borrow().breaks;
+    let Ok(server) = TcpStream::connect(("127.0.0.1", server)).await else {
+        return;
+    };
+    let (from_client, to_client) = client.into_split();
+    let (from_server, to_server) = server.into_split();
+    tokio::select! {
+        () = pump(from_client, to_server, state.clone()) => {}
+        () = pump(from_server, to_client, state.clone()) => {}
+        _ = state.wait_for(|state| state.breaks != breaks) => {}
+    }
+}
+
+async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut state: watch::Receiver<State>) {
+    let mut buffer = vec![0; 16 * 1024];
+    while let Ok(length @ 1..) = from.read(&mut buffer).await {
+        if state.wait_for(|state| !state.is_silent).await.is_err() {
+            return;
+        }
+        if to.write_all(&buffer[..length]).await.is_err() {
+            return;
+        }
+    }
+}
