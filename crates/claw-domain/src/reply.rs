@@ -1,4 +1,10 @@
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Serialize,
+    de::{
+        IntoDeserializer,
+        value::{Error, StrDeserializer},
+    },
+};
 
 /// Why something is said to a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -8,14 +14,35 @@ pub enum ReplySource {
     Chat,
     /// We, not the assistant, say something: set-up, trouble, what cannot be read.
     Notice,
+    /// The assistant speaks first: it looked around, as it does now and then, and found something.
+    Heartbeat,
+    /// The assistant speaks first: something it was to do at this time, a reminder for example.
+    Cron,
 }
 
 impl ReplySource {
-    /// The name used in storage and metrics.
+    /// The name used in storage and metrics: the same as on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Chat => "chat",
             Self::Notice => "notice",
+            Self::Heartbeat => "heartbeat",
+            Self::Cron => "cron",
+        }
+    }
+
+    /// The source of this name, if there is one. It is read as from the wire, so that no list of sources
+    /// can lag behind the sources.
+    pub fn from_name(name: &str) -> Option<Self> {
+        let name: StrDeserializer<'_, Error> = name.into_deserializer();
+        Self::deserialize(name).ok()
+    }
+
+    /// Whether nobody asked for it: such texts are limited in number and kept from the night.
+    pub const fn is_proactive(self) -> bool {
+        match self {
+            Self::Heartbeat | Self::Cron => true,
+            Self::Chat | Self::Notice => false,
         }
     }
 }
@@ -27,4 +54,28 @@ pub enum Channel {
     /// In the person's WhatsApp chat.
     #[serde(rename = "whatsapp")]
     WhatsApp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_source_is_found_again_by_its_name() {
+        use ReplySource::{Chat, Cron, Heartbeat, Notice};
+        for source in [Chat, Notice, Heartbeat, Cron] {
+            assert_eq!(ReplySource::from_name(source.as_str()), Some(source));
+        }
+        assert_eq!(ReplySource::from_name("whatsapp"), None);
+    }
+
+    #[test]
+    fn only_what_nobody_asked_for_is_proactive() {
+        let proactive = ["chat", "notice", "heartbeat", "cron"]
+            .into_iter()
+            .filter_map(ReplySource::from_name)
+            .filter(|source| source.is_proactive());
+
+        assert!(proactive.eq([ReplySource::Heartbeat, ReplySource::Cron]));
+    }
 }

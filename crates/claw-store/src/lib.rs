@@ -21,11 +21,14 @@ mod users;
 pub use deliveries::{Deliveries, Delivery, Outgoing, Reported};
 pub use error::StoreError;
 pub use keyring::{Keyring, KeyringError};
-pub use messages::{InboundMessage, Messages, NewReply, Received, StoredReply};
+pub use messages::{
+    Fate, HeldReply, InboundMessage, Messages, NewReply, Received, Settled, Settlement,
+    TranscriptMove, WaitingMessage,
+};
 pub use migration::migrate;
 pub use sandboxes::{
     KnownKey, NewSandbox, Requested, Sandbox, SandboxSecrets, SandboxStart, SandboxWish, Sandboxes,
     TranscriptCursor,
 };
 pub use store::Store;
-pub use users::Users;
+pub use users::{Profile, Users};

@@ -1,14 +1,20 @@
-use std::sync::LazyLock;
+mod held;
+mod settle;
+mod waiting;
+
+use std::{collections::HashSet, sync::LazyLock};
 
 use chrono::{DateTime, Utc};
-use claw_domain::{
-    Address, MessageId, ReplyId, ReplySource, SandboxId, Sensitive, UserId, Wamid, WhatsAppUserId,
-};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QueryResult, QuerySelect};
+use claw_domain::{Address, MessageId, ReplyId, Sensitive, UserId, Wamid, WhatsAppUserId};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryResult, QuerySelect};
 use uuid::Uuid;
 
+pub use held::HeldReply;
+pub use settle::{Fate, NewReply, Settled, Settlement, TranscriptMove};
+pub use waiting::WaitingMessage;
+
 use crate::{
-    Sandbox, StoreError, TranscriptCursor,
+    Sandbox, StoreError,
     database::{Database, columns, joined, read},
     entity::{message, sandbox},
     text::storable,
@@ -17,7 +23,9 @@ use crate::{
 static RECEIVE: LazyLock<String> = LazyLock::new(|| {
     include_str!("sql/receive.sql").replace("{sandbox}", &columns::<sandbox::Entity>("s"))
 });
-const COMPLETE: &str = include_str!("sql/complete.sql");
+
+/// Beyond this a backlog is just long: nobody needs to know by how much.
+const WAITING_COUNT_LIMIT: u32 = 1_000;
 
 /// What was said, by people and by their assistants.
 #[derive(Clone)]
@@ -48,6 +56,10 @@ pub struct InboundMessage {
     pub sent_at: DateTime<Utc>,
     /// When we took it.
     pub now: DateTime<Utc>,
+    /// The position of its event in `INBOUND`, from 1.
+    pub sequence: u64,
+    /// It is to be answered; otherwise it is only kept.
+    pub needs_answer: bool,
 }
 
 /// What there is to know when a message comes in.
@@ -61,37 +73,14 @@ pub struct Received {
     pub sandbox: Option<Sandbox>,
     /// No message of this person was answered before.
     pub first_contact: bool,
-}
-
-/// Something the assistant (or we) said to a message.
-#[derive(Debug, Clone)]
-pub struct NewReply {
-    /// Derived from what caused it.
-    pub id: ReplyId,
-    /// The words.
-    pub text: Sensitive<String>,
-    /// Why it was said.
-    pub source: ReplySource,
-    /// The agent's run that said it.
-    pub run_id: Option<String>,
-}
-
-/// A reply as written down.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredReply {
-    /// Its id.
-    pub id: ReplyId,
-    /// The message it answers.
-    pub cause: Option<MessageId>,
-    /// The words.
-    pub text: Sensitive<String>,
-    /// Why it was said.
-    pub source: ReplySource,
+    /// How many messages of this person are unanswered, this one included unless it is complete; counted
+    /// up to 1,000. Messages taken at the same moment may be missed.
+    pub waiting: u32,
 }
 
 impl Messages {
-    /// Writes an inbound message down, and its sender if we never heard from them. One round trip; a
-    /// repetition changes nothing.
+    /// Writes an inbound message down, and its sender if we never heard from them. From here on it waits
+    /// until [`Messages::settle`] closes it. One round trip; a repetition changes nothing.
     pub async fn receive(&self, message: &InboundMessage) -> Result<Received, StoreError> {
         let (phone, wa_user_id) = match &message.address {
             Address::Phone(phone) => (Some(phone.expose_e164()), message.wa_user_id.as_ref()),
@@ -112,68 +101,29 @@ impl Messages {
             message.wamid.as_str().into(),
             message.sent_at.into(),
             message.now.into(),
+            message.sequence.cast_signed().into(),
+            i64::from(WAITING_COUNT_LIMIT).into(),
+            message.needs_answer.into(),
         ];
         let row = self.database.row(RECEIVING, &RECEIVE, values).await?;
         Received::try_from(row)
     }
 
-    /// Marks a message as answered by `replies`, in their order, and remembers how far the transcript was
-    /// read. One round trip. A repetition adds replies that are not known yet and leaves the cursor
-    /// alone. [`StoreError::Missing`] when this person never sent that message.
-    pub async fn complete(
+    /// Which of these replies are written down, whatever became of them.
+    pub async fn known(
         &self,
         user: UserId,
-        message: MessageId,
-        replies: &[NewReply],
-        cursor: Option<(SandboxId, TranscriptCursor)>,
-        now: DateTime<Utc>,
-    ) -> Result<(), StoreError> {
-        let (sandbox, cursor) = cursor.unzip();
-        let (cursor, boot_id) = cursor.map(|at| (at.cursor, at.boot_id)).unzip();
-        let each = |text: fn(&NewReply) -> String| replies.iter().map(text).collect::<Vec<_>>();
-        let values = [
-            user.as_uuid().into(),
-            message.as_uuid().into(),
-            replies
-                .iter()
-                .map(|reply| reply.id.as_uuid())
-                .collect::<Vec<_>>()
-                .into(),
-            each(|reply| storable(reply.text.expose()).into_owned()).into(),
-            each(|reply| reply.source.as_str().to_owned()).into(),
-            each(|reply| reply.run_id.clone().unwrap_or_default()).into(),
-            sandbox.map(|sandbox| sandbox.as_uuid()).into(),
-            cursor.into(),
-            boot_id.into(),
-            now.into(),
-        ];
-        let row = self.database.row(COMPLETING, COMPLETE, values).await?;
-        if read(COMPLETING, &row, "known")? {
-            Ok(())
-        } else {
-            Err(StoreError::Missing {
-                what: "message of this user",
-            })
-        }
-    }
-
-    /// What was said to a message, in order.
-    pub async fn replies_to(
-        &self,
-        user: UserId,
-        message: MessageId,
-    ) -> Result<Vec<StoredReply>, StoreError> {
+        replies: &[ReplyId],
+    ) -> Result<HashSet<ReplyId>, StoreError> {
         let query = message::Entity::find()
-            .filter(message::Column::Cause.eq(message.as_uuid()))
             .filter(message::Column::UserId.eq(user.as_uuid()))
-            .filter(message::Column::Role.eq("assistant"))
-            .order_by_asc(message::Column::Position)
+            .filter(message::Column::Id.is_in(replies.iter().map(ReplyId::as_uuid)))
+            .select_only()
+            .column(message::Column::Id)
+            .into_tuple::<Uuid>()
             .all(&self.database.pool);
-        let rows = self
-            .database
-            .run("reading the replies to a message", query)
-            .await?;
-        rows.into_iter().map(StoredReply::try_from).collect()
+        let known = self.database.run("looking for replies", query).await?;
+        Ok(known.into_iter().map(ReplyId::from_uuid).collect())
     }
 
     /// Whether this person sent that message.
@@ -194,37 +144,19 @@ impl Messages {
 }
 
 const RECEIVING: &str = "writing down an inbound message";
-const COMPLETING: &str = "completing a message";
 
 impl TryFrom<QueryResult> for Received {
     type Error = StoreError;
 
     fn try_from(row: QueryResult) -> Result<Self, StoreError> {
         let sandbox: Option<sandbox::Model> = joined(RECEIVING, &row, "s")?;
+        let waiting: i64 = read(RECEIVING, &row, "waiting")?;
         Ok(Self {
             fresh: read(RECEIVING, &row, "fresh")?,
             complete: read(RECEIVING, &row, "complete")?,
             sandbox: sandbox.map(Sandbox::try_from).transpose()?,
             first_contact: read(RECEIVING, &row, "first_contact")?,
-        })
-    }
-}
-
-impl TryFrom<message::Model> for StoredReply {
-    type Error = StoreError;
-
-    fn try_from(row: message::Model) -> Result<Self, StoreError> {
-        let source = [ReplySource::Chat, ReplySource::Notice]
-            .into_iter()
-            .find(|source| source.as_str() == row.source)
-            .ok_or(StoreError::Corrupt {
-                column: "message.source",
-            })?;
-        Ok(Self {
-            id: ReplyId::from_uuid(row.id),
-            cause: row.cause.map(MessageId::from_uuid),
-            text: row.content.into(),
-            source,
+            waiting: u32::try_from(waiting).unwrap_or(WAITING_COUNT_LIMIT),
         })
     }
 }

@@ -77,10 +77,16 @@ struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(Step {
-            name: "m000001_the_first_schema",
-            sql: include_str!("sql/schema_1.sql"),
-        })]
+        vec![
+            Box::new(Step {
+                name: "m000001_the_first_schema",
+                sql: include_str!("sql/schema_1.sql"),
+            }),
+            Box::new(Step {
+                name: "m000002_the_inbox",
+                sql: include_str!("sql/schema_2.sql"),
+            }),
+        ]
     }
 }
 

@@ -1,7 +1,24 @@
-use claw_domain::{Address, PhoneNumber, UserId, WhatsAppUserId};
-use sea_orm::EntityTrait;
+use std::sync::LazyLock;
 
-use crate::{StoreError, database::Database, entity::user};
+use chrono::{DateTime, Utc};
+use claw_domain::{Address, PhoneNumber, UserId, WhatsAppUserId};
+use sea_orm::{
+    ColumnTrait, EntityTrait, QueryFilter, UpdateMany,
+    sea_query::{Expr, Func},
+};
+
+use crate::{
+    Sandbox, StoreError,
+    database::{Database, columns, joined, read},
+    entity::{
+        sandbox,
+        user::{Column, Entity, Model},
+    },
+};
+
+static TO_LOOK_AFTER: LazyLock<String> = LazyLock::new(|| {
+    include_str!("sql/to_look_after.sql").replace("{sandbox}", &columns::<sandbox::Entity>("s"))
+});
 
 /// People.
 #[derive(Clone)]
@@ -9,13 +26,120 @@ pub struct Users {
     pub(crate) database: Database,
 }
 
+/// What there is to know about a person before speaking to them first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Profile {
+    /// Where they can be answered.
+    pub address: Address,
+    /// IANA's name of the time zone they said they are in; without it their number has to tell.
+    pub zone: Option<String>,
+    /// When they want no proactive texts, by their clock: `22:00-07:00`, or `off` for no such hours;
+    /// without it what holds for everybody.
+    pub quiet: Option<String>,
+    /// They want no proactive texts at all.
+    pub updates_stopped: bool,
+}
+
 impl Users {
     /// Where to answer a person; `None` for somebody we never heard from.
     pub async fn address_of(&self, user: UserId) -> Result<Option<Address>, StoreError> {
-        let query = user::Entity::find_by_id(user.as_uuid()).one(&self.database.pool);
-        let row = self.database.run("reading a user", query).await?;
+        let row = self.row_of(user).await?;
         row.map(|row| address(row.phone, row.wa_user_id))
             .transpose()
+    }
+
+    /// What a person told us about themselves; `None` for somebody we never heard from.
+    pub async fn profile(&self, user: UserId) -> Result<Option<Profile>, StoreError> {
+        let row = self.row_of(user).await?;
+        row.map(Profile::try_from).transpose()
+    }
+
+    /// The people of a partition (of 64) who have a ready sandbox, unanswered messages or held texts: whom a
+    /// new owner has to look after. Those who wait for an answer come first, the longest waiting at the
+    /// head. All of them at once: a sixty-fourth of everybody at most.
+    pub async fn to_look_after(
+        &self,
+        partition: u16,
+    ) -> Result<Vec<(UserId, Option<Sandbox>)>, StoreError> {
+        let rows = self
+            .database
+            .rows(LOOKING, &TO_LOOK_AFTER, [i32::from(partition).into()])
+            .await?;
+        rows.iter()
+            .map(|row| {
+                let user = UserId::from_uuid(read(LOOKING, row, "user_id")?);
+                let sandbox: Option<sandbox::Model> = joined(LOOKING, row, "s")?;
+                Ok((user, sandbox.map(Sandbox::try_from).transpose()?))
+            })
+            .collect()
+    }
+
+    /// In which time zone a person is, by IANA's name; `None`: as their number says. Not checked here.
+    /// [`StoreError::Missing`] for somebody we never heard from, as with all that follow.
+    pub async fn set_zone(&self, user: UserId, zone: Option<&str>) -> Result<(), StoreError> {
+        let update = update(user).col_expr(Column::Zone, Expr::value(zone));
+        self.exec("keeping a time zone", update).await
+    }
+
+    /// When a person wants no proactive texts: `off`, or hours like `22:00-07:00`; `None`: as everybody.
+    /// Anything else is refused by the database.
+    pub async fn set_quiet(&self, user: UserId, quiet: Option<&str>) -> Result<(), StoreError> {
+        let update = update(user).col_expr(Column::Quiet, Expr::value(quiet));
+        self.exec("keeping quiet hours", update).await
+    }
+
+    /// A person wants no proactive texts. The first time counts.
+    pub async fn stop_updates(&self, user: UserId, now: DateTime<Utc>) -> Result<(), StoreError> {
+        let first = Func::coalesce([Expr::col(Column::UpdatesStoppedAt), Expr::value(now)]);
+        let update = update(user).col_expr(Column::UpdatesStoppedAt, first.into());
+        self.exec("stopping updates", update).await
+    }
+
+    /// A person wants proactive texts again.
+    pub async fn resume_updates(&self, user: UserId) -> Result<(), StoreError> {
+        let never = Expr::value(None::<DateTime<Utc>>);
+        let update = update(user).col_expr(Column::UpdatesStoppedAt, never);
+        self.exec("resuming updates", update).await
+    }
+
+    async fn row_of(&self, user: UserId) -> Result<Option<Model>, StoreError> {
+        let query = Entity::find_by_id(user.as_uuid()).one(&self.database.pool);
+        self.database.run("reading a user", query).await
+    }
+
+    async fn exec(
+        &self,
+        operation: &'static str,
+        update: UpdateMany<Entity>,
+    ) -> Result<(), StoreError> {
+        let result = self
+            .database
+            .run(operation, update.exec(&self.database.pool))
+            .await?;
+        if result.rows_affected > 0 {
+            Ok(())
+        } else {
+            Err(StoreError::Missing { what: "user" })
+        }
+    }
+}
+
+const LOOKING: &str = "reading whom to look after";
+
+fn update(user: UserId) -> UpdateMany<Entity> {
+    Entity::update_many().filter(Column::Id.eq(user.as_uuid()))
+}
+
+impl TryFrom<Model> for Profile {
+    type Error = StoreError;
+
+    fn try_from(row: Model) -> Result<Self, StoreError> {
+        Ok(Self {
+            address: address(row.phone, row.wa_user_id)?,
+            zone: row.zone,
+            quiet: row.quiet,
+            updates_stopped: row.updates_stopped_at.is_some(),
+        })
     }
 }
 

@@ -10,9 +10,18 @@ pub(crate) struct Model {
     pub(crate) position: i64,
     pub(crate) user_id: Uuid,
     pub(crate) role: String,
+    pub(crate) status: String,
     pub(crate) source: String,
+    pub(crate) kind: String,
     pub(crate) content: String,
     pub(crate) cause: Option<Uuid>,
+    pub(crate) wamid: Option<String>,
+    pub(crate) sent_at: Option<DateTimeUtc>,
+    pub(crate) created_at: DateTimeUtc,
+    pub(crate) completed_at: Option<DateTimeUtc>,
+    pub(crate) sequence: Option<i64>,
+    pub(crate) burst: Option<Uuid>,
+    pub(crate) held_until: Option<DateTimeUtc>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

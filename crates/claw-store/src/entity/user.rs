@@ -9,6 +9,9 @@ pub(crate) struct Model {
     pub(crate) id: Uuid,
     pub(crate) phone: Option<String>,
     pub(crate) wa_user_id: Option<String>,
+    pub(crate) zone: Option<String>,
+    pub(crate) quiet: Option<String>,
+    pub(crate) updates_stopped_at: Option<DateTimeUtc>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

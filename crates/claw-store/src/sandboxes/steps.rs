@@ -28,6 +28,8 @@ const ON_THE_WAY: [&str; 2] = [
     SandboxStatus::Requested.as_str(),
     SandboxStatus::Starting.as_str(),
 ];
+/// The number of the start that takes the volume along when it is given up.
+const FIRST_START: u32 = 1;
 
 /// The steps of a start. Each may be repeated, and gives `false` (and changes nothing) when its start is
 /// over: given up, removed, or followed by another.
@@ -113,8 +115,9 @@ impl Sandboxes {
         self.exec("marking a sandbox as ready", update).await
     }
 
-    /// It could not be made, and nothing of it is left outside: port, container, key and transcript are
-    /// forgotten.
+    /// It could not be made, and is left with its volume at most: port, container and key are forgotten.
+    /// How far its transcript was read is forgotten with a first start only, as only then its volume goes
+    /// too; a later start finds the conversation as it was.
     pub async fn mark_failed(
         &self,
         start: SandboxStart,
@@ -125,6 +128,11 @@ impl Sandboxes {
         let update = forget_outside(step(start, now, &from))
             .col_expr(Column::Status, to(SandboxStatus::Failed))
             .col_expr(Column::Error, Expr::value(reason.as_str()));
+        let update = if start.start == FIRST_START {
+            forget_transcript(update)
+        } else {
+            update
+        };
         self.exec("marking a sandbox as failed", update).await
     }
 
@@ -135,7 +143,7 @@ impl Sandboxes {
         now: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
         let from = SandboxStatus::ALL.map(SandboxStatus::as_str);
-        let update = forget_outside(step(start, now, &from))
+        let update = forget_transcript(forget_outside(step(start, now, &from)))
             .col_expr(Column::Status, to(SandboxStatus::Removed))
             .col_expr(Column::Error, Expr::value(None::<String>));
         self.exec("marking a sandbox as removed", update).await
@@ -188,6 +196,11 @@ fn forget_outside(update: UpdateMany<Entity>) -> UpdateMany<Entity> {
         .col_expr(Column::OpenrouterKeyName, nothing())
         .col_expr(Column::OpenrouterKeyHash, nothing())
         .col_expr(sandbox_secrets::Column::OpenrouterKeySealed, nothing())
+}
+
+fn forget_transcript(update: UpdateMany<Entity>) -> UpdateMany<Entity> {
+    let nothing = || Expr::value(None::<String>);
+    update
         .col_expr(Column::TranscriptCursor, nothing())
         .col_expr(Column::BootId, nothing())
 }

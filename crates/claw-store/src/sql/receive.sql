@@ -1,9 +1,10 @@
 -- Takes one inbound message. Parts of one statement see the same snapshot, from before all of them.
 WITH newcomer AS (
-    -- Without a named target every unique index is an arbiter, so two first messages at once cannot
-    -- collide on the phone number instead of the id. A conflict does nothing: hence the next part.
+    -- Two first messages at once both find nobody. Without a named target every unique index is an arbiter,
+    -- so they cannot collide on the phone number instead of the id. A conflict does nothing.
     INSERT INTO "user" (id, phone, wa_user_id, name, created_at, last_inbound_at)
-    VALUES ($1, $2, $3, $4, $10, $9)
+    SELECT $1, $2, $3, $4, $10, $9
+    WHERE NOT EXISTS (SELECT FROM "user" WHERE id = $1)
     ON CONFLICT DO NOTHING
 ), known AS (
     -- Never meets the row inserted above, which is not in the snapshot. Repetitions and stragglers
@@ -13,17 +14,22 @@ WITH newcomer AS (
     WHERE id = $1 AND last_inbound_at < $9
 ), taken AS (
     -- A row comes back only from the call that inserted it: that is what `fresh` means.
-    INSERT INTO message (id, user_id, sandbox_id, role, status, source, kind, content, wamid, sent_at, created_at)
+    INSERT INTO message (id, user_id, sandbox_id, role, status, source, kind, content, wamid, sent_at, created_at, sequence)
     VALUES ($5, $1, (SELECT id FROM sandbox WHERE user_id = $1),
-            'user', 'received', 'whatsapp', $6, $7, $8, $9, $10)
+            'user', CASE WHEN $13 THEN 'received' ELSE 'complete' END, 'whatsapp', $6, $7, $8, $9, $10, $11)
     ON CONFLICT (id) DO NOTHING
     RETURNING id
+), waiting AS (
+    -- The limit keeps a long backlog from making each further message slower.
+    SELECT FROM message WHERE user_id = $1 AND status = 'received' LIMIT $12
 )
 SELECT
     EXISTS (SELECT FROM taken) AS fresh,
     EXISTS (SELECT FROM message WHERE id = $5 AND user_id = $1 AND status = 'complete') AS complete,
     -- Remembered in the person's row: looking through their messages would take longer with each of them.
     NOT EXISTS (SELECT FROM "user" WHERE id = $1 AND first_answered_at IS NOT NULL) AS first_contact,
+    -- The row just taken is not in the snapshot and counts extra.
+    LEAST((SELECT count(*) FROM waiting) + (SELECT count(*) FROM taken), $12) AS waiting,
     {sandbox}
 FROM (VALUES (1)) AS always
 LEFT JOIN sandbox AS s ON s.user_id = $1

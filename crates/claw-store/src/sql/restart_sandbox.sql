@@ -1,5 +1,8 @@
+-- What was known of the transcript stays with the volume, and the volume with its host.
 UPDATE sandbox AS s
 SET status = $2, start = start + 1, error = NULL, cause = $3, attempt = $4, host = $5, model = $6,
+    transcript_cursor = CASE WHEN host = $5 THEN transcript_cursor END,
+    boot_id = CASE WHEN host = $5 THEN boot_id END,
     requested_at = $7, updated_at = $7
 WHERE id = $1
 RETURNING {sandbox}

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "tests may unwrap, in their helpers too")]
 
 mod deliveries;
+mod held;
+mod inbox;
 mod messages;
 mod migrations;
 mod outage;

@@ -1,7 +1,8 @@
 use std::{process::Command, time::Duration};
 
-use claw_store::migrate;
+use claw_store::{Store, migrate};
 use claw_testkit::TestPostgres;
+use sea_orm::ConnectionTrait;
 use tokio::task::JoinSet;
 
 use crate::world::{World, message, url};
@@ -94,4 +95,37 @@ async fn the_command_migrates_and_says_what_is_missing() {
         said.contains("DATABASE_URL") && said.contains("DATABASE_URL_FILE"),
         "{said}"
     );
+}
+
+/// The schema as it was before the inbox, for a database that has been in use.
+const FIRST_SCHEMA: &str = include_str!("../../src/sql/schema_1.sql");
+
+#[tokio::test]
+async fn a_database_in_use_gets_its_inbox_and_keeps_what_waits() {
+    let server = TestPostgres::start().await.unwrap();
+    let database = sea_orm::Database::connect(server.url()).await.unwrap();
+    let asked = message(1, 0);
+    let (user, id) = (asked.user.as_uuid(), asked.id.as_uuid());
+    for sql in [
+        FIRST_SCHEMA,
+        "CREATE TABLE seaql_migrations (version varchar PRIMARY KEY, applied_at bigint NOT NULL)",
+        "INSERT INTO seaql_migrations VALUES ('m000001_the_first_schema', 0)",
+        &format!(
+            "INSERT INTO \"user\" VALUES ('{user}', '+15550000001', NULL, NULL, now(), now())"
+        ),
+        &format!(
+            "INSERT INTO message (id, user_id, role, status, source, kind, content, wamid, sent_at, created_at) \
+             VALUES ('{id}', '{user}', 'user', 'received', 'whatsapp', 'text', 'hi', 'w', now(), now())"
+        ),
+    ] {
+        database.execute_unprepared(sql).await.unwrap();
+    }
+
+    migrate(&url(&server), Duration::ZERO).await.unwrap();
+
+    let store = Store::connect(&url(&server), 2).await.unwrap();
+    let again = store.messages().receive(&asked).await.unwrap();
+    let waiting = store.messages().waiting(asked.user, 10).await.unwrap();
+    assert_eq!((again.fresh, again.waiting), (false, 1));
+    assert_eq!((waiting[0].id, waiting[0].sequence), (asked.id, 0));
 }

@@ -1,7 +1,7 @@
 use claw_domain::{DeliveryState, ReplyId, Wamid};
 use claw_testkit::eventually;
 
-use crate::world::{OLD_KEY, World, at, keyring, message, new_sandbox, reply, wish};
+use crate::world::{OLD_KEY, World, at, keyring, message, new_sandbox, reply, settlement, wish};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_the_database_is_away_every_error_is_transient_and_afterwards_the_same_pool_works() {
@@ -22,12 +22,7 @@ async fn while_the_database_is_away_every_error_is_transient_and_afterwards_the_
     })
     .await;
     assert!(!world.store.messages().receive(&asked).await.unwrap().fresh);
-    world
-        .store
-        .messages()
-        .complete(asked.user, asked.id, &[reply("a")], None, at(1))
-        .await
-        .unwrap();
+    world.answer(&asked, reply("a")).await;
 }
 
 /// Whether each kind of call failed with an error that asks for another try.
@@ -39,9 +34,10 @@ async fn calls_during_an_outage(world: &World) -> Vec<bool> {
     let reply_id = ReplyId::derived_from("r");
     let (wamid, wish) = (Wamid::new("w"), wish(asked.user, "a", 1));
     let (new, keyring) = (new_sandbox(asked.user), keyring(OLD_KEY));
-    let (received, completed, begun, reported, requested, read) = tokio::join!(
+    let answered = settlement(asked.user, &[asked.id], &[]);
+    let (received, settled, begun, reported, requested, read) = tokio::join!(
         messages.receive(&asked),
-        messages.complete(asked.user, asked.id, &[], None, at(1)),
+        messages.settle(&answered),
         deliveries.begin(asked.user, reply_id, 1, at(1)),
         deliveries.report(None, &wamid, DeliveryState::Read, None, at(1)),
         sandboxes.request(&wish, &new, &keyring),
@@ -49,7 +45,7 @@ async fn calls_during_an_outage(world: &World) -> Vec<bool> {
     );
     vec![
         received.is_err_and(|error| error.is_transient()),
-        completed.is_err_and(|error| error.is_transient()),
+        settled.is_err_and(|error| error.is_transient()),
         begun.is_err_and(|error| error.is_transient()),
         reported.is_err_and(|error| error.is_transient()),
         requested.is_err_and(|error| error.is_transient()),

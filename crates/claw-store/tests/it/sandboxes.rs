@@ -1,10 +1,12 @@
 use std::collections::HashSet;
 
 use claw_domain::{Endpoint, FailureReason, SandboxStatus, UserId};
-use claw_store::{SandboxStart, SandboxWish};
+use claw_store::{
+    NewSandbox, Sandbox, SandboxStart, SandboxWish, Settlement, TranscriptCursor, TranscriptMove,
+};
 use tokio::task::JoinSet;
 
-use crate::world::{OLD_KEY, World, at, keyring, new_sandbox, wish};
+use crate::world::{OLD_KEY, World, at, keyring, new_sandbox, settlement, wish};
 
 #[tokio::test]
 async fn asking_twice_gives_one_sandbox() {
@@ -266,6 +268,82 @@ async fn every_step_may_be_repeated() {
     assert!(sandboxes.known_keys().await.unwrap().is_empty());
 }
 
+#[tokio::test]
+async fn a_sandbox_that_failed_later_on_knows_how_far_its_transcript_was_read() {
+    let world = World::new().await;
+    let sandbox = world.person_with_sandbox(1).await;
+    let sandboxes = world.store.sandboxes();
+    read_on(&world, &sandbox).await;
+    assert!(
+        sandboxes
+            .start_over(sandbox.current_start(), at(2))
+            .await
+            .unwrap()
+    );
+    let second = world.sandbox_of(sandbox.user).await.current_start();
+
+    assert!(
+        sandboxes
+            .mark_failed(second, FailureReason::Exited, at(3))
+            .await
+            .unwrap()
+    );
+    let failed = world.sandbox_of(sandbox.user).await;
+    let again = world.request(wish(sandbox.user, "second", 5)).await.sandbox;
+
+    assert_eq!(failed.transcript, Some(cursor()));
+    assert_eq!((again.start, again.transcript), (3, Some(cursor())));
+}
+
+#[tokio::test]
+async fn what_was_read_is_forgotten_with_the_volume() {
+    let world = World::new().await;
+    let sandboxes = world.store.sandboxes();
+    let [first, removed, moved] = [
+        world.person_with_sandbox(1).await,
+        world.person_with_sandbox(2).await,
+        world.person_with_sandbox(3).await,
+    ];
+    for sandbox in [&first, &removed, &moved] {
+        read_on(&world, sandbox).await;
+    }
+
+    let exited = FailureReason::Exited;
+    assert!(
+        sandboxes
+            .mark_failed(first.current_start(), exited, at(3))
+            .await
+            .unwrap()
+    );
+    assert!(
+        sandboxes
+            .mark_removed(removed.current_start(), at(3))
+            .await
+            .unwrap()
+    );
+    assert!(
+        sandboxes
+            .start_over(moved.current_start(), at(3))
+            .await
+            .unwrap()
+    );
+    let start = world.sandbox_of(moved.user).await.current_start();
+    assert!(sandboxes.mark_failed(start, exited, at(4)).await.unwrap());
+    let elsewhere = NewSandbox {
+        host: "host-b".into(),
+        ..new_sandbox(moved.user)
+    };
+    let wish = wish(moved.user, "second", 5);
+    sandboxes
+        .request(&wish, &elsewhere, &keyring(OLD_KEY))
+        .await
+        .unwrap();
+
+    for sandbox in [first, removed, moved] {
+        assert_eq!(world.sandbox_of(sandbox.user).await.transcript, None);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn no_two_sandboxes_on_a_host_share_a_port_and_a_used_up_range_is_told() {
     let world = World::new().await;
@@ -311,4 +389,24 @@ async fn the_unfinished_of_a_host_are_those_on_their_way() {
     assert_eq!(ids, HashSet::from([starts[0].sandbox, starts[1].sandbox]));
     assert_eq!(sandboxes.all_of_host("host-a").await.unwrap().len(), 4);
     assert!(sandboxes.all_of_host("host-b").await.unwrap().is_empty());
+}
+
+async fn read_on(world: &World, sandbox: &Sandbox) {
+    let step = TranscriptMove {
+        sandbox: sandbox.id,
+        from: None,
+        to: cursor(),
+    };
+    let read = Settlement {
+        transcript: Some(step),
+        ..settlement(sandbox.user, &[], &[])
+    };
+    assert_eq!(world.settle(&read).await.transcript, Some(cursor()));
+}
+
+fn cursor() -> TranscriptCursor {
+    TranscriptCursor {
+        cursor: "10".into(),
+        boot_id: "b".into(),
+    }
 }

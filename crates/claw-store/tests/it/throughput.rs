@@ -4,7 +4,7 @@ use claw_domain::{DeliveryState, ReplyId, Wamid};
 use claw_store::Store;
 use tokio::task::JoinSet;
 
-use crate::world::{World, at, message, reply};
+use crate::world::{World, at, message, reply, settlement};
 
 const WORKERS: u32 = 20;
 const MESSAGES_EACH: u32 = 200;
@@ -25,7 +25,7 @@ async fn whole_conversations_pass_through_twenty_connections_at_speed() {
 
     let per_second = f64::from(WORKERS * MESSAGES_EACH) / started.elapsed().as_secs_f64();
     eprintln!(
-        "{per_second:.0} messages a second, received, completed, begun, accepted and reported"
+        "{per_second:.0} messages a second, received, put, settled, begun, accepted and reported"
     );
     assert!(per_second > FLOOR_PER_SECOND);
 }
@@ -38,8 +38,13 @@ async fn converse(store: Store, person: u32) {
         let name = format!("{person} {n}");
         let wamid = Wamid::new(name.as_str());
         messages.receive(&asked).await.unwrap();
+        let waiting = messages.waiting(asked.user, 10).await.unwrap();
         messages
-            .complete(asked.user, asked.id, &[reply(&name)], None, at(1))
+            .form_burst(asked.user, asked.id, &[waiting[0].id])
+            .await
+            .unwrap();
+        messages
+            .settle(&settlement(asked.user, &[asked.id], &[reply(&name)]))
             .await
             .unwrap();
         let begun = deliveries

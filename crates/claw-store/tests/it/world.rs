@@ -7,7 +7,8 @@ use claw_domain::{
     Address, MessageId, PhoneNumber, ReplyId, ReplySource, SandboxId, UserId, Wamid,
 };
 use claw_store::{
-    InboundMessage, Keyring, NewReply, NewSandbox, Requested, Sandbox, SandboxWish, Store,
+    Fate, InboundMessage, Keyring, NewReply, NewSandbox, Requested, Sandbox, SandboxWish, Settled,
+    Settlement, Store,
 };
 use claw_testkit::TestPostgres;
 use sea_orm::{ConnectionTrait, DatabaseConnection, QueryResult};
@@ -64,6 +65,29 @@ impl World {
         self.store.sandboxes().of_user(user).await.unwrap().unwrap()
     }
 
+    /// Settles one message with one reply.
+    pub async fn answer(&self, asked: &InboundMessage, reply: NewReply) -> Settled {
+        self.settle(&settlement(asked.user, &[asked.id], &[reply]))
+            .await
+    }
+
+    pub async fn settle(&self, settlement: &Settlement) -> Settled {
+        self.store.messages().settle(settlement).await.unwrap()
+    }
+
+    /// What was said to a person, as far as it was, in order.
+    pub async fn said_to(&self, user: UserId) -> Vec<String> {
+        let sql = format!(
+            "SELECT content FROM message WHERE user_id = '{}' AND role = 'assistant' \
+             AND status = 'complete' ORDER BY position",
+            user.as_uuid()
+        );
+        let rows = self.sql(&sql).await;
+        rows.iter()
+            .map(|row| row.try_get("", "content").unwrap())
+            .collect()
+    }
+
     /// A look behind the repositories, and a hand.
     pub async fn sql(&self, sql: &str) -> Vec<QueryResult> {
         let database: DatabaseConnection =
@@ -101,6 +125,19 @@ pub fn message(number: u32, n: u32) -> InboundMessage {
         content: format!("message {n} of {number}").into(),
         sent_at: at(n.into()),
         now: at(n.into()),
+        sequence: u64::from(n) + 1,
+        needs_answer: true,
+    }
+}
+
+/// That these messages are answered so.
+pub fn settlement(user: UserId, answered: &[MessageId], replies: &[NewReply]) -> Settlement {
+    Settlement {
+        user,
+        answered: answered.to_vec(),
+        replies: replies.to_vec(),
+        transcript: None,
+        now: at(1),
     }
 }
 
@@ -110,6 +147,8 @@ pub fn reply(name: &str) -> NewReply {
         text: name.into(),
         source: ReplySource::Chat,
         run_id: Some(format!("run of {name}")),
+        cause: None,
+        fate: Fate::Said,
     }
 }
 

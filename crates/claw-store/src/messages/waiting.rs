@@ -1,0 +1,103 @@
+use chrono::{DateTime, Utc};
+use claw_domain::{MessageId, Sensitive, UserId, Wamid};
+use sea_orm::{
+    ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, UpdateMany, sea_query::Expr,
+};
+use uuid::Uuid;
+
+use super::Messages;
+use crate::{
+    StoreError,
+    entity::message::{Column, Entity, Model},
+};
+
+/// Spelled out, not bound as a value: only then does every plan of the server use the index of the rows
+/// that wait.
+const IS_WAITING: &str = "status = 'received'";
+
+/// A message nobody answered yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WaitingMessage {
+    /// Ours, derived from WhatsApp's.
+    pub id: MessageId,
+    /// WhatsApp's id of it.
+    pub wamid: Wamid,
+    /// `MessageContent::kind`.
+    pub content_kind: String,
+    /// The words, or JSON for what is more than words.
+    pub content: Sensitive<String>,
+    /// When they sent it.
+    pub sent_at: DateTime<Utc>,
+    /// When we took it.
+    pub taken_at: DateTime<Utc>,
+    /// The position of its event in `INBOUND`; 0 if it was taken before positions were kept.
+    pub sequence: u64,
+    /// The first message of the turn it was, or may have been, put to the assistant in.
+    pub burst: Option<MessageId>,
+}
+
+impl Messages {
+    /// A person's unanswered messages, oldest first, at most `limit`.
+    pub async fn waiting(
+        &self,
+        user: UserId,
+        limit: u32,
+    ) -> Result<Vec<WaitingMessage>, StoreError> {
+        let query = Entity::find()
+            .filter(Column::UserId.eq(user.as_uuid()))
+            .filter(Expr::cust(IS_WAITING))
+            .order_by_asc(Column::Position)
+            .limit(u64::from(limit))
+            .all(&self.database.pool);
+        let rows = self
+            .database
+            .run("reading the messages that wait", query)
+            .await?;
+        rows.into_iter().map(WaitingMessage::try_from).collect()
+    }
+
+    /// Notes that these messages are put to the assistant as one turn, before they are: whoever comes next
+    /// finds the same turn. Leaves alone those that belong to a burst already, are answered, or are
+    /// somebody else's; [`Messages::waiting`] tells what came of it.
+    pub async fn form_burst(
+        &self,
+        user: UserId,
+        first: MessageId,
+        members: &[MessageId],
+    ) -> Result<(), StoreError> {
+        let update = these(user, members.iter().map(MessageId::as_uuid))
+            .col_expr(Column::Burst, Expr::value(first.as_uuid()))
+            .filter(Expr::cust(IS_WAITING))
+            .filter(Column::Burst.is_null())
+            .exec(&self.database.pool);
+        self.database.run("forming a burst", update).await.map(drop)
+    }
+}
+
+/// A change of these rows of a person. One statement, however many they are.
+pub(super) fn these(user: UserId, ids: impl Iterator<Item = Uuid>) -> UpdateMany<Entity> {
+    Entity::update_many()
+        .filter(Column::UserId.eq(user.as_uuid()))
+        .filter(Column::Id.eq_any(ids))
+}
+
+impl TryFrom<Model> for WaitingMessage {
+    type Error = StoreError;
+
+    fn try_from(row: Model) -> Result<Self, StoreError> {
+        let corrupt = |column| StoreError::Corrupt { column };
+        let sequence = row.sequence.map(u64::try_from);
+        Ok(Self {
+            id: MessageId::from_uuid(row.id),
+            wamid: row.wamid.map(Wamid::new).ok_or(corrupt("message.wamid"))?,
+            content_kind: row.kind,
+            content: row.content.into(),
+            sent_at: row.sent_at.ok_or(corrupt("message.sent_at"))?,
+            taken_at: row.created_at,
+            sequence: sequence
+                .ok_or(corrupt("message.sequence"))?
+                .map_err(|_| corrupt("message.sequence"))?,
+            burst: row.burst.map(MessageId::from_uuid),
+        })
+    }
+}

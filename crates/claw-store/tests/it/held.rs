@@ -1,0 +1,153 @@
+use claw_domain::{ReplyId, ReplySource, UserId};
+use claw_store::{Fate, HeldReply, NewReply};
+
+use crate::world::{World, address, at, reply, settlement};
+
+#[tokio::test]
+async fn what_is_held_is_given_back_in_order_until_it_is_released() {
+    let world = World::new().await;
+    let user = world.person(1).await;
+    keep(&world, user, ["a", "b", "c"].map(held)).await;
+    keep(&world, world.person(2).await, [held("another's")]).await;
+    let messages = world.store.messages();
+
+    messages
+        .release(user, &[id("b"), id("another's")], at(5))
+        .await
+        .unwrap();
+
+    assert_eq!(texts(&world, user).await, ["a", "c"]);
+    assert_eq!(world.said_to(user).await, ["b"]);
+    assert_eq!(texts(&world, address(2).user()).await, ["another's"]);
+    assert_eq!(
+        messages.held(user).await.unwrap()[0],
+        HeldReply {
+            id: id("a"),
+            text: "a".into(),
+            source: ReplySource::Heartbeat,
+            cause: None,
+            until: at(100),
+            taken_at: at(1),
+        }
+    );
+}
+
+#[tokio::test]
+async fn what_is_held_for_longer_or_read_again_keeps_its_place() {
+    let world = World::new().await;
+    let user = world.person(1).await;
+    keep(&world, user, ["a", "b"].map(held)).await;
+    let messages = world.store.messages();
+
+    messages
+        .hold_until(user, &[id("a")], at(200))
+        .await
+        .unwrap();
+    keep(&world, user, ["a", "b"].map(held)).await;
+
+    let held = messages.held(user).await.unwrap();
+    let until: Vec<_> = held.iter().map(|held| (held.id, held.until)).collect();
+    assert_eq!(until, [(id("a"), at(200)), (id("b"), at(100))]);
+}
+
+#[tokio::test]
+async fn what_is_withheld_is_never_said_and_released_texts_stay_said() {
+    let world = World::new().await;
+    let user = world.person(1).await;
+    let other = world.person(2).await;
+    keep(&world, user, ["a", "b"].map(held)).await;
+    keep(&world, other, [held("c")]).await;
+    let messages = world.store.messages();
+    messages.release(user, &[id("a")], at(5)).await.unwrap();
+
+    messages.withhold_held(user).await.unwrap();
+    messages.release(user, &[id("b")], at(6)).await.unwrap();
+    messages
+        .hold_until(user, &[id("b")], at(300))
+        .await
+        .unwrap();
+
+    assert_eq!(world.said_to(user).await, ["a"]);
+    assert!(messages.held(user).await.unwrap().is_empty());
+    assert_eq!(texts(&world, other).await, ["c"]);
+}
+
+#[tokio::test]
+async fn a_text_that_was_published_after_all_is_not_held_any_more() {
+    let world = World::new().await;
+    let user = world.person(1).await;
+    let withheld = NewReply {
+        fate: Fate::Withheld,
+        ..held("b")
+    };
+    keep(&world, user, [held("a"), withheld]).await;
+
+    keep(&world, user, ["a", "b"].map(said)).await;
+    keep(&world, user, ["a", "b"].map(held)).await;
+
+    assert_eq!(world.said_to(user).await, ["a", "b"]);
+    assert!(world.store.messages().held(user).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn proactive_texts_count_from_when_they_were_said_and_only_if_they_were() {
+    let world = World::new().await;
+    let user = world.person(1).await;
+    let of = |name: &str, source| NewReply {
+        source,
+        ..said(name)
+    };
+    let withheld = NewReply {
+        fate: Fate::Withheld,
+        ..held("withheld")
+    };
+    keep(
+        &world,
+        user,
+        [
+            of("answer", ReplySource::Chat),
+            of("notice", ReplySource::Notice),
+            of("heartbeat", ReplySource::Heartbeat),
+            of("reminder", ReplySource::Cron),
+            held("later"),
+            withheld,
+        ],
+    )
+    .await;
+    keep(&world, world.person(2).await, [said("another's")]).await;
+    let messages = world.store.messages();
+    let since = async |second| messages.proactive_since(user, at(second)).await.unwrap();
+
+    assert_eq!((since(0).await, since(1).await, since(2).await), (2, 2, 0));
+    messages.release(user, &[id("later")], at(9)).await.unwrap();
+    assert_eq!((since(0).await, since(2).await, since(10).await), (3, 1, 0));
+}
+
+async fn keep<const N: usize>(world: &World, user: UserId, replies: [NewReply; N]) {
+    world.settle(&settlement(user, &[], &replies)).await;
+}
+
+async fn texts(world: &World, user: UserId) -> Vec<String> {
+    let held = world.store.messages().held(user).await.unwrap();
+    held.into_iter()
+        .map(|held| held.text.into_exposed())
+        .collect()
+}
+
+fn held(name: &str) -> NewReply {
+    NewReply {
+        fate: Fate::HeldUntil(at(100)),
+        ..said(name)
+    }
+}
+
+fn said(name: &str) -> NewReply {
+    NewReply {
+        source: ReplySource::Heartbeat,
+        ..reply(name)
+    }
+}
+
+fn id(name: &str) -> ReplyId {
+    ReplyId::derived_from(name)
+}
