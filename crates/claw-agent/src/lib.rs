@@ -23,8 +23,8 @@ pub use device::{DeviceKey, SignedFields};
 pub use error::{CallError, ConnectError, GatewayError, NotSent, RetryClass, Unanswered};
 pub use frame::{AgentEvent, Incoming, Payload, Response, RunFailure, decode};
 pub use transcript::{
-    Activity, AssistantRow, Cursor, History, HistorySince, Pending, Row, RowKind, Standing, Stop,
-    proactive, standing, whole_text,
+    Activity, AssistantRow, Cursor, History, HistorySince, Interruption, Pending, Row, RowKind,
+    Standing, Stop, proactive, standing, whole_text,
 };
 
 /// The one session we use: heartbeat and cron turns live there too. Keys are compared in this

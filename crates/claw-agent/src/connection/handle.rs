@@ -143,8 +143,9 @@ impl AgentHandle {
         payload.read().map(WaitAnswer::outcome).map_err(unreadable)
     }
 
-    /// Stops a run. `false` if there was nothing to stop.
-    pub async fn abort(&self, session: &str, run: &str) -> Result<bool, CallError> {
+    /// Stops a run, or without one whatever waits or runs in the session. `false` if there was nothing to
+    /// stop.
+    pub async fn abort(&self, session: &str, run: Option<&str>) -> Result<bool, CallError> {
         let params = Abort {
             session_key: session,
             run_id: run,

@@ -103,7 +103,8 @@ pub(crate) struct Wait<'a> {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Abort<'a> {
     pub(crate) session_key: &'a str,
-    pub(crate) run_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) run_id: Option<&'a str>,
 }
 
 /// Methods without parameters still want an object.

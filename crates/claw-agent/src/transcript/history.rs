@@ -65,6 +65,22 @@ pub struct Activity {
     pub last_run: Option<String>,
     /// Whether that run ended well.
     pub last_run_is_done: bool,
+    /// What the session's record says about a run that is not active any more.
+    pub interruption: Interruption,
+}
+
+/// Whether a crash of the gateway cut a run off. The session's record is all that makes the gateway go on
+/// with it after its next start (read in its code).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Interruption {
+    /// By the record none was running.
+    #[default]
+    None,
+    /// By the record one is running. With none active in fact it was cut off, and is marked for being
+    /// taken up again soon after the gateway is ready.
+    OnRecord,
+    /// The gateway will take it up again.
+    Marked,
 }
 
 /// An input the gateway holds.
@@ -86,6 +102,11 @@ impl Activity {
                 .pending
                 .iter()
                 .any(|input| input.is_queued && input.run.as_deref() == Some(run))
+    }
+
+    /// Whether nothing runs and nothing waits to: every row of what was begun is written.
+    pub fn is_idle(&self) -> bool {
+        !self.is_active && self.runs.is_empty() && !self.pending.iter().any(|input| input.is_queued)
     }
 
     /// Whether an interrupted turn is about to be taken up again.
@@ -135,6 +156,8 @@ pub(crate) struct WireSession {
     last_run_id: Option<String>,
     #[serde(deserialize_with = "lenient")]
     status: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    aborted_last_run: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -209,6 +232,11 @@ impl WireSession {
             pending: Vec::new(),
             last_run: self.last_run_id,
             last_run_is_done: self.status.as_deref() == Some("done"),
+            interruption: match (self.status.as_deref(), self.aborted_last_run) {
+                (Some("running"), Some(true)) => Interruption::Marked,
+                (Some("running"), _) => Interruption::OnRecord,
+                _ => Interruption::None,
+            },
         }
     }
 }

@@ -10,7 +10,7 @@ mod standing;
 mod tests;
 
 pub(crate) use history::WireSession;
-pub use history::{Activity, Cursor, History, HistorySince, Pending};
+pub use history::{Activity, Cursor, History, HistorySince, Interruption, Pending};
 pub use owner::AssistantRow;
 pub use row::{Row, RowKind, Stop};
 pub use standing::{Standing, proactive, standing, whole_text};

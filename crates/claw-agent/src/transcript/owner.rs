@@ -13,6 +13,8 @@ pub struct AssistantRow {
     pub text: Sensitive<String>,
     /// The gateway cut the text.
     pub is_cut: bool,
+    /// A cron job put it there: a reminder, usually.
+    pub is_automation: bool,
 }
 
 /// For whom a row of the assistant is.
@@ -58,10 +60,11 @@ impl<'a> Turn<'a> {
                 self.begin(run.as_deref().map_or(Owner::None, Owner::Person));
                 Owner::None
             }
-            // What was interrupted after the person had been answered was something else.
+            // The crash came between the answer and the end of its turn: whatever the assistant adds now
+            // would be a second answer. (Or it came in a heartbeat, which will come again.)
             RowKind::Recovery => {
                 if self.is_answered {
-                    self.begin(Owner::Nobody);
+                    self.begin(Owner::None);
                 }
                 Owner::None
             }
@@ -130,6 +133,7 @@ pub(super) fn said(row: &Row) -> Option<AssistantRow> {
         id: row.id.clone(),
         text: row.text.clone(),
         is_cut: row.is_cut,
+        is_automation: row.kind == RowKind::Automation,
     })
 }
 

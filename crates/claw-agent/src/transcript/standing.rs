@@ -1,7 +1,7 @@
 use claw_domain::Sensitive;
 
 use super::{
-    Activity, AssistantRow, History, Row, RowKind,
+    Activity, AssistantRow, History, Interruption, Row, RowKind,
     owner::{Owner, is_done, said, with_owners},
 };
 
@@ -12,10 +12,12 @@ pub enum Standing {
     Unknown,
     /// It is being answered, or waits for its turn. Do not send it again.
     Running,
-    /// It was taken, has no answer, and nothing runs. After a restart the gateway takes the turn up
-    /// again within seconds of being ready; a run that died otherwise stays like this. Do not send
-    /// it again: that gave a second answer.
+    /// It was taken, has no answer, and nothing runs; the gateway crashed in the middle and takes the
+    /// turn up again soon after it is ready. Do not send it again: that gave a second answer.
     Interrupted,
+    /// As before, but the gateway crashed before the model had begun, and nothing will be taken up
+    /// again. Sending it again, under the same key, makes one answer.
+    Abandoned,
     /// The answer, oldest row first; [`whole_text`] is what the run's final event said.
     Answered(Vec<AssistantRow>),
     /// It was answered with silence, or within the answer to another question.
@@ -57,7 +59,17 @@ pub fn standing(history: &History, run: &str) -> Standing {
     }
     match answer.rows.last().map(|row| &row.kind) {
         Some(RowKind::Failed { .. } | RowKind::Aborted { .. }) => Standing::Failed,
-        Some(_) | None => Standing::Interrupted,
+        Some(_) => Standing::Interrupted,
+        None => interrupted(activity),
+    }
+}
+
+/// Nothing was said yet and nothing runs. What counts is whether the gateway has it on record that
+/// the model had begun: only then does it go on.
+const fn interrupted(activity: &Activity) -> Standing {
+    match activity.interruption {
+        Interruption::OnRecord | Interruption::Marked => Standing::Interrupted,
+        Interruption::None => Standing::Abandoned,
     }
 }
 
@@ -75,7 +87,7 @@ fn never_seen(activity: &Activity, run: &str) -> Standing {
     if activity.names(run) {
         Standing::Running
     } else if activity.last_run.as_deref() == Some(run) {
-        Standing::Interrupted
+        interrupted(activity)
     } else {
         Standing::Unknown
     }

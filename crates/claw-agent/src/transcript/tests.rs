@@ -54,7 +54,7 @@ fn after_an_interrupt_only_the_last_message_has_an_answer() {
 
     assert_eq!(
         standing(&page, "ov-interrupt-1795327826344a"),
-        Standing::Interrupted
+        Standing::Abandoned
     );
     assert_eq!(
         standing(&page, "ov-interrupt-1795327826344b"),
@@ -196,11 +196,15 @@ fn a_turn_that_ended_without_a_word_was_silent() {
 }
 
 #[test]
-fn a_question_nobody_works_on_is_interrupted_until_something_runs() {
+fn a_question_nobody_works_on_is_abandoned_unless_the_gateway_has_it_on_record() {
     assert_eq!(
         standing(&page(&[user("k")], &idle()), "k"),
-        Standing::Interrupted
+        Standing::Abandoned
     );
+    let crashed = json!({"hasActiveRun": false, "status": "running", "abortedLastRun": true});
+    let page_after = page(&[user("k")], &crashed);
+    assert_eq!(standing(&page_after, "k"), Standing::Interrupted);
+    assert_eq!(page_after.activity.interruption, Interruption::Marked);
     let active = json!({"hasActiveRun": true, "status": "running"});
     assert_eq!(
         standing(&page(&[user("k")], &active), "k"),
@@ -222,7 +226,7 @@ fn a_failed_try_is_running_while_the_gateway_tries_again() {
 }
 
 #[test]
-fn a_heartbeat_interrupted_after_the_answer_is_not_part_of_it() {
+fn what_a_restart_adds_to_a_complete_answer_is_said_by_nobody() {
     let rows = [
         user("k"),
         said("a", "k", "hello"),
@@ -234,7 +238,7 @@ fn a_heartbeat_interrupted_after_the_answer_is_not_part_of_it() {
     let page = page(&rows, &idle());
 
     assert_eq!(answer(&page, "k"), "hello");
-    assert_eq!(proactive(&page.rows).len(), 1);
+    assert_eq!(proactive(&page.rows), []);
 }
 
 #[test]
@@ -246,7 +250,7 @@ fn a_transcript_that_runs_in_circles_is_read_to_its_end() {
             "__openclaw":{"id":"2","steerTargetRunId":"k"}}),
     ];
 
-    assert_eq!(standing(&page(&rows, &idle()), "k"), Standing::Interrupted);
+    assert_eq!(standing(&page(&rows, &idle()), "k"), Standing::Abandoned);
 }
 
 fn last_page(name: &str) -> History {

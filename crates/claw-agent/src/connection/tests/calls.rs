@@ -207,7 +207,7 @@ async fn history_is_read_as_a_page_and_as_a_delta() {
 async fn an_abort_tells_whether_there_was_something_to_stop() {
     let (connection, mut gateway) = connected().await;
 
-    let (result, ()) = join!(connection.handle().abort(MAIN_SESSION, "k"), async {
+    let (result, ()) = join!(connection.handle().abort(MAIN_SESSION, Some("k")), async {
         let request = gateway.request().await;
         gateway
             .answer(
