@@ -1,20 +1,28 @@
 //! The gateway: takes what a person wrote to their assistant, one turn at a time, and says on the
-//! bus what the assistant answered. Knows nothing of WhatsApp's API, of containers or of model keys.
+//! bus what the assistant answered, or said by itself. Knows nothing of WhatsApp's API, of containers
+//! or of model keys.
 
 mod agents;
-mod answer_message;
 mod app;
+mod commands;
 mod config;
-mod nudges;
+mod desk;
+mod guard;
+mod habits;
+mod intake;
+mod mailbox;
+mod news;
+mod people;
+mod person;
 mod plan;
-mod record;
+mod queue;
 mod session;
 mod setup;
 mod tell;
 mod turn;
+mod unasked;
 mod words;
+mod zones;
 
-pub use agents::Agents;
-pub use answer_message::AnswerMessage;
 pub use app::App;
 pub use config::Config;

@@ -1,13 +1,19 @@
 use claw_domain::{Interactive, Location, MediaKind, MessageContent, Sensitive};
-use claw_events::MessageReceived;
+use claw_store::WaitingMessage;
 
-use crate::words::Notice;
+use crate::{
+    commands::{Command, command_of},
+    queue::Item,
+    words::Notice,
+};
 
 /// What to do with something a person sent.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Plan {
     /// Put this to the assistant.
     Ask(Sensitive<String>),
+    /// Do this ourselves; said in these words, should it turn out to be meant for the assistant.
+    Obey(Command, Sensitive<String>),
     /// Answer with a line of our own.
     Say(Notice),
     /// Write it down; it wants no answer.
@@ -17,14 +23,14 @@ pub(crate) enum Plan {
 }
 
 /// Decides by the content alone. Nothing ends in silence but what a person would not expect an
-/// answer to: a reaction, a retraction, news about the account, talk in a group.
-pub(crate) fn plan(message: &MessageReceived) -> Plan {
-    if message.group.is_some() {
-        // The answer would go to the person's own chat, where nobody asked.
-        return Plan::Keep;
-    }
-    match &message.content {
-        MessageContent::Text(text) | MessageContent::Button { text, .. } => ask(text.expose()),
+/// answer to: a reaction, a retraction, news about the account.
+pub(crate) fn plan(content: &MessageContent) -> Plan {
+    match content {
+        MessageContent::Text(text) => match command_of(text.expose()) {
+            Some(command) => Plan::Obey(command, text.clone()),
+            None => ask(text.expose()),
+        },
+        MessageContent::Button { text, .. } => ask(text.expose()),
         MessageContent::Interactive(tap) => plan_tap(tap),
         MessageContent::Location(place) => ask(&describe(place)),
         MessageContent::Media(media) => Plan::Say(cannot_read(media.kind)),
@@ -32,7 +38,7 @@ pub(crate) fn plan(message: &MessageReceived) -> Plan {
         MessageContent::Order(_) => Plan::Say(Notice::CannotRead("orders")),
         MessageContent::Edit { .. } => Plan::Say(Notice::CannotSeeEdits),
         MessageContent::RequestWelcome => Plan::Say(Notice::Welcome),
-        MessageContent::Unsupported(_) if message.content.is_placeholder() => Plan::AwaitTheReal,
+        MessageContent::Unsupported(_) if content.is_placeholder() => Plan::AwaitTheReal,
         MessageContent::Unsupported(_) | MessageContent::Unknown { .. } => {
             Plan::Say(Notice::CannotRead("this kind of message"))
         }
@@ -41,6 +47,41 @@ pub(crate) fn plan(message: &MessageReceived) -> Plan {
         }
     }
 }
+
+/// A message as the database has it, which may have been put to the assistant before.
+pub(crate) fn item_of(message: WaitingMessage) -> Item {
+    Item {
+        plan: match plan(&content_of(&message)) {
+            // It was put to the assistant, so it was no order.
+            Plan::Obey(_, text) if message.burst.is_some() => Plan::Ask(text),
+            plan @ (Plan::Ask(_)
+            | Plan::Obey(..)
+            | Plan::Say(_)
+            | Plan::Keep
+            | Plan::AwaitTheReal) => plan,
+        },
+        id: message.id,
+        wamid: message.wamid,
+        sequence: message.sequence,
+        taken_at: message.taken_at,
+        burst: message.burst,
+        may_have_been_sent: true,
+    }
+}
+
+/// Words are kept as they are, anything else as JSON: see `intake`.
+fn content_of(message: &WaitingMessage) -> MessageContent {
+    if message.content_kind == TEXT {
+        return MessageContent::Text(message.content.clone());
+    }
+    serde_json::from_str(message.content.expose()).unwrap_or_else(|_| MessageContent::Unknown {
+        kind: message.content_kind.clone(),
+        raw: Sensitive::new(serde_json::Value::Null),
+    })
+}
+
+/// The kind of a message whose words are kept as they are.
+const TEXT: &str = "text";
 
 fn plan_tap(tap: &Interactive) -> Plan {
     match tap {
@@ -89,29 +130,10 @@ fn cannot_read(kind: MediaKind) -> Notice {
 
 #[cfg(test)]
 mod tests {
-    use chrono::DateTime;
-    use claw_domain::{Address, Media, PhoneNumber, Reaction, Unsupported, Wamid};
+    use claw_domain::{Media, Reaction, Unsupported, Wamid};
     use serde_json::json;
 
     use super::*;
-
-    fn message(content: MessageContent) -> MessageReceived {
-        let address = Address::Phone(PhoneNumber::try_from("15551234567").unwrap());
-        let wamid = Wamid::new("wamid.A");
-        MessageReceived {
-            id: MessageReceived::id_for(&wamid, &content),
-            user: address.user(),
-            address,
-            wa_user_id: None,
-            name: None,
-            wamid,
-            sent_at: DateTime::UNIX_EPOCH,
-            content,
-            context: None,
-            referral: None,
-            group: None,
-        }
-    }
 
     #[test]
     fn words_and_taps_go_to_the_assistant() {
@@ -121,11 +143,11 @@ mod tests {
         };
 
         assert_eq!(
-            plan(&message(MessageContent::Text(" hi \n".into()))),
+            plan(&MessageContent::Text(" hi \n".into())),
             Plan::Ask("hi".into())
         );
         assert_eq!(
-            plan(&message(MessageContent::Interactive(tap))),
+            plan(&MessageContent::Interactive(tap)),
             Plan::Ask("Yes, please".into())
         );
     }
@@ -140,7 +162,7 @@ mod tests {
         };
 
         assert_eq!(
-            plan(&message(MessageContent::Location(place))),
+            plan(&MessageContent::Location(place)),
             Plan::Ask("Location: Café Kotti (52.5, 13.4)".into())
         );
     }
@@ -162,10 +184,7 @@ mod tests {
         };
 
         for content in [MessageContent::Media(voice), new_kind] {
-            assert!(matches!(
-                plan(&message(content)),
-                Plan::Say(Notice::CannotRead(_))
-            ));
+            assert!(matches!(plan(&content), Plan::Say(Notice::CannotRead(_))));
         }
     }
 
@@ -175,11 +194,7 @@ mod tests {
             message: Wamid::new("wamid.B"),
             emoji: Some("👍".into()),
         });
-        let mut in_a_group = message(MessageContent::Text("hi all".into()));
-        in_a_group.group = Some("g".into());
-
-        assert_eq!(plan(&message(reaction)), Plan::Keep);
-        assert_eq!(plan(&in_a_group), Plan::Keep);
+        assert_eq!(plan(&reaction), Plan::Keep);
     }
 
     #[test]
@@ -190,7 +205,7 @@ mod tests {
         };
 
         assert_eq!(
-            plan(&message(MessageContent::Unsupported(ghost))),
+            plan(&MessageContent::Unsupported(ghost)),
             Plan::AwaitTheReal
         );
     }

@@ -1,6 +1,6 @@
 use std::{
-    collections::HashSet,
-    sync::{Arc, Mutex, PoisonError},
+    collections::{HashSet, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -10,13 +10,13 @@ use claw_agent::{
 };
 use claw_domain::Sensitive;
 use tokio::{
-    sync::{broadcast, watch},
+    sync::Notify,
     task::AbortHandle,
-    time::timeout,
+    time::{Instant, timeout},
 };
 
-/// Endings a turn may lag behind before it has to look into the transcript instead.
-const ENDINGS_KEPT: usize = 64;
+/// Endings kept for a reader that is busy; it looks into the transcript for what it missed.
+const ENDINGS_KEPT: usize = 16;
 
 /// Rows read when there is no cursor to begin at: further back than any open turn lies.
 const PAGE_ROWS: u32 = 200;
@@ -47,32 +47,49 @@ impl Ending {
     }
 }
 
-/// An open connection to one sandbox, and where its transcript has been read to.
+/// An open connection to one sandbox, with one reader.
 pub(crate) struct Session {
     handle: AgentHandle,
-    endings: broadcast::Sender<Ending>,
-    active: watch::Receiver<HashSet<String>>,
-    cursor: Mutex<Option<Cursor>>,
+    live: Arc<Live>,
     pump: AbortHandle,
 }
 
+/// What a connection told live and its reader has not taken yet.
+struct Live {
+    news: Notify,
+    signs: Mutex<Signs>,
+}
+
+struct Signs {
+    endings: VecDeque<Ending>,
+    active: HashSet<String>,
+    /// Something was, or may have been, written into the transcript.
+    has_rows: bool,
+    /// When the sandbox last did anything for a run.
+    last: Instant,
+}
+
 impl Session {
-    /// Takes over a fresh connection; finds out what goes on in it and where its transcript ends.
-    pub(crate) async fn open(connection: AgentConnection) -> Result<Arc<Self>, CallError> {
+    /// Takes over a fresh connection. A heartbeat's or reminder's row is told only to who subscribes.
+    pub(crate) async fn open(connection: AgentConnection) -> Result<Self, CallError> {
         let handle = connection.handle().clone();
-        let (endings, _) = broadcast::channel(ENDINGS_KEPT);
-        let (active_now, active) = watch::channel(HashSet::new());
-        let pump = tokio::spawn(pump(connection, endings.clone(), active_now));
+        let live = Arc::new(Live {
+            news: Notify::new(),
+            signs: Mutex::new(Signs {
+                endings: VecDeque::new(),
+                active: HashSet::new(),
+                has_rows: false,
+                last: Instant::now(),
+            }),
+        });
+        let pump = tokio::spawn(pump(connection, Arc::clone(&live)));
         let session = Self {
             handle,
-            endings,
-            active,
-            cursor: Mutex::default(),
+            live,
             pump: pump.abort_handle(),
         };
-        let history = session.handle.history(MAIN_SESSION, 1).await?;
-        session.advance(&history);
-        Ok(Arc::new(session))
+        session.handle.subscribe().await?;
+        Ok(session)
     }
 
     /// The requests of the protocol.
@@ -80,54 +97,73 @@ impl Session {
         &self.handle
     }
 
-    /// Endings from now on.
-    pub(crate) fn endings(&self) -> broadcast::Receiver<Ending> {
-        self.endings.subscribe()
+    /// Returns when there was news since the last call, or the connection is over.
+    pub(crate) async fn news(&self) {
+        tokio::select! {
+            () = self.live.news.notified() => {}
+            _ = self.handle.closed() => {}
+        }
     }
 
-    /// Where the transcript has been read to.
-    pub(crate) fn cursor(&self) -> Option<Cursor> {
-        self.lock().clone()
+    /// The oldest ending not taken yet.
+    pub(crate) fn take_ending(&self) -> Option<Ending> {
+        self.live.signs().endings.pop_front()
+    }
+
+    /// Forgets the endings heard so far: what is begun now has none of them.
+    pub(crate) fn forget_endings(&self) {
+        self.live.signs().endings.clear();
+    }
+
+    /// Whether the transcript may have grown since this was last asked.
+    pub(crate) fn take_growth(&self) -> bool {
+        std::mem::take(&mut self.live.signs().has_rows)
+    }
+
+    /// Counts [`Session::quiet_for`] from now on.
+    pub(crate) fn begin_quiet(&self) {
+        self.live.signs().last = Instant::now();
+    }
+
+    /// How long the sandbox has done nothing for any run.
+    pub(crate) fn quiet_for(&self) -> Duration {
+        self.live.signs().last.elapsed()
     }
 
     /// Waits until no run is known to be active, at most for `limit`: another's run in between would
     /// swallow ours.
     pub(crate) async fn idle(&self, limit: Duration) {
-        let mut active = self.active.clone();
-        // Past the limit, or with the pump gone, the send itself finds out how things are.
-        let _ = timeout(limit, active.wait_for(HashSet::is_empty)).await;
+        let idle = async {
+            while !self.live.signs().active.is_empty() && !self.handle.is_closed() {
+                self.news().await;
+            }
+        };
+        if timeout(limit, idle).await.is_err() {
+            // Its end was never told. The send itself finds out how things are.
+            self.live.signs().active.clear();
+        }
     }
 
     /// Everything since `cursor`, or the latest page when that cannot be told or texts were cut.
     pub(crate) async fn read_since(&self, cursor: Option<&Cursor>) -> Result<History, CallError> {
+        // What was written so far is read now.
+        self.live.signs().has_rows = false;
         if let Some(cursor) = cursor
             && let HistorySince::Delta(history) =
                 self.handle.history_since(MAIN_SESSION, cursor).await?
         {
             return Ok(history);
         }
-        self.read_page().await
-    }
-
-    /// The latest page of the transcript.
-    pub(crate) async fn read_page(&self) -> Result<History, CallError> {
-        self.handle.history(MAIN_SESSION, PAGE_ROWS).await
+        let page = self.handle.history(MAIN_SESSION, PAGE_ROWS).await?;
+        if page.has_more {
+            return self.read_far_back().await;
+        }
+        Ok(page)
     }
 
     /// As much of the transcript as the gateway gives at once.
     pub(crate) async fn read_far_back(&self) -> Result<History, CallError> {
         self.handle.history(MAIN_SESSION, FAR_ROWS).await
-    }
-
-    /// Notes that the transcript was read to the end of `history`.
-    pub(crate) fn advance(&self, history: &History) {
-        if let Some(cursor) = &history.cursor {
-            *self.lock() = Some(cursor.clone());
-        }
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Cursor>> {
-        self.cursor.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -137,32 +173,54 @@ impl Drop for Session {
     }
 }
 
+impl Live {
+    fn signs(&self) -> MutexGuard<'_, Signs> {
+        self.signs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn end(&self, ending: Ending) {
+        {
+            let mut signs = self.signs();
+            signs.active.remove(ending.run());
+            if signs.endings.len() == ENDINGS_KEPT {
+                signs.endings.pop_front();
+            }
+            signs.endings.push_back(ending);
+            signs.has_rows = true;
+        }
+        self.news.notify_one();
+    }
+
+    fn grown(&self) {
+        self.signs().has_rows = true;
+        self.news.notify_one();
+    }
+}
+
 /// Takes every event as it comes: the gateway cuts off who reads slowly.
-async fn pump(
-    mut connection: AgentConnection,
-    endings: broadcast::Sender<Ending>,
-    active: watch::Sender<HashSet<String>>,
-) {
+async fn pump(mut connection: AgentConnection, live: Arc<Live>) {
     while let Some(event) = connection.next_event().await {
+        if is_work(&event) {
+            live.signs().last = Instant::now();
+        }
         match event {
             AgentEvent::LifecycleStart { run, session, .. } if session == MAIN_SESSION => {
-                active.send_modify(|runs| {
-                    runs.insert(run);
-                });
+                live.signs().active.insert(run);
             }
             AgentEvent::ChatFinal { run, session, text } if session == MAIN_SESSION => {
-                end(&endings, &active, Ending::Final { run, text });
+                live.end(Ending::Final { run, text });
             }
             AgentEvent::ChatError {
                 run,
                 session,
                 failure,
-            } if session == MAIN_SESSION => {
-                end(&endings, &active, Ending::Failed { run, failure });
-            }
+            } if session == MAIN_SESSION => live.end(Ending::Failed { run, failure }),
             AgentEvent::ChatAborted { run, session } if session == MAIN_SESSION => {
-                end(&endings, &active, Ending::Aborted { run });
+                live.end(Ending::Aborted { run });
             }
+            // None carries its text for certain and whole: they only say that the transcript has it.
+            AgentEvent::Heartbeat | AgentEvent::CronFinished { .. } => live.grown(),
+            AgentEvent::SessionMessage { session, .. } if session == MAIN_SESSION => live.grown(),
             AgentEvent::Challenge { .. }
             | AgentEvent::ChatDelta { .. }
             | AgentEvent::ChatFinal { .. }
@@ -171,8 +229,6 @@ async fn pump(
             | AgentEvent::LifecycleStart { .. }
             | AgentEvent::LifecycleEnd { .. }
             | AgentEvent::SessionMessage { .. }
-            | AgentEvent::Heartbeat
-            | AgentEvent::CronFinished { .. }
             | AgentEvent::Tick
             | AgentEvent::Shutdown { .. }
             | AgentEvent::Other { .. } => {}
@@ -180,12 +236,21 @@ async fn pump(
     }
 }
 
-fn end(
-    endings: &broadcast::Sender<Ending>,
-    active: &watch::Sender<HashSet<String>>,
-    ending: Ending,
-) {
-    active.send_if_modified(|runs| runs.remove(ending.run()));
-    // Nobody listens between turns.
-    let _ = endings.send(ending);
+/// Whether the event shows that something goes on in a run, not only that the sandbox lives.
+fn is_work(event: &AgentEvent) -> bool {
+    match event {
+        AgentEvent::ChatDelta { .. }
+        | AgentEvent::ChatFinal { .. }
+        | AgentEvent::ChatError { .. }
+        | AgentEvent::ChatAborted { .. }
+        | AgentEvent::LifecycleStart { .. }
+        | AgentEvent::LifecycleEnd { .. }
+        | AgentEvent::SessionMessage { .. } => true,
+        AgentEvent::Other { name } => name.starts_with("agent.") || name.starts_with("chat."),
+        AgentEvent::Challenge { .. }
+        | AgentEvent::Heartbeat
+        | AgentEvent::CronFinished { .. }
+        | AgentEvent::Tick
+        | AgentEvent::Shutdown { .. } => false,
+    }
 }

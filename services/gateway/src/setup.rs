@@ -1,13 +1,10 @@
 use std::time::Duration;
 
-use anyhow::anyhow;
-use claw_bus::{Attempt, HandlerError, Publisher};
-use claw_domain::{MessageId, SandboxStatus, UserId};
-use claw_events::SandboxRequested;
-use claw_store::{Sandbox, Store};
-use tokio::time::sleep;
+use claw_domain::SandboxStatus;
+use claw_store::Sandbox;
+use tokio::time::Instant;
 
-use crate::{nudges::Nudges, tell::Teller, words::Notice};
+use crate::words::Notice;
 
 /// How long news is waited for before looking anyway: news can get lost with a connection.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(30);
@@ -15,25 +12,28 @@ const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(30);
 /// How long after a failed set-up the next one is asked for.
 const TRY_AGAIN_AFTER: Duration = Duration::from_mins(1);
 
-/// Waits with a message until its person's sandbox is ready.
-pub(crate) struct Setup<'a> {
-    pub(crate) store: &'a Store,
-    pub(crate) publisher: &'a Publisher,
-    pub(crate) nudges: &'a Nudges,
+/// What a person was told about their sandbox while they wait.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Told {
+    pub(crate) notice: Notice,
+    /// Since when that is so.
+    pub(crate) since: Instant,
+    /// When to look at its row again, news or not.
+    pub(crate) look_at: Instant,
 }
 
 /// What a look at a sandbox's row asks for.
 #[derive(Debug, PartialEq, Eq)]
-struct Need {
+pub(crate) struct Need {
     /// Tell the person.
-    tell: Notice,
+    pub(crate) tell: Notice,
     /// Ask the provisioner.
-    ask: Ask,
+    pub(crate) ask: Ask,
 }
 
 /// When, and as which attempt, to ask the provisioner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ask {
+pub(crate) enum Ask {
     /// At once; repetitions are found out by their id.
     Now(u32),
     /// When nothing was heard for a while: what just failed would fail again.
@@ -41,7 +41,7 @@ enum Ask {
 }
 
 /// Decides by the row alone; `None` when it is ready.
-fn need(sandbox: Option<&Sandbox>, is_new_here: bool) -> Option<Need> {
+pub(crate) fn need(sandbox: Option<&Sandbox>, is_new_here: bool) -> Option<Need> {
     let waiting = |tell| Need {
         tell,
         ask: Ask::Now(0),
@@ -69,55 +69,9 @@ fn need(sandbox: Option<&Sandbox>, is_new_here: bool) -> Option<Need> {
     }
 }
 
-impl Setup<'_> {
-    /// Returns the sandbox once it is ready. `seen` is what the database said a moment ago.
-    pub(crate) async fn ready_sandbox(
-        &self,
-        (user, cause): (UserId, MessageId),
-        (seen, is_new_here): (Option<Sandbox>, bool),
-        attempt: &Attempt,
-        teller: &Teller<'_>,
-    ) -> Result<Sandbox, HandlerError> {
-        let listener = self.nudges.listen(user);
-        let mut sandbox = seen;
-        let mut told = None;
-        loop {
-            let Some(need) = need(sandbox.as_ref(), is_new_here) else {
-                return sandbox.ok_or_else(|| HandlerError::reject(anyhow!("ready without a row")));
-            };
-            if told != Some(need.tell) {
-                teller.tell(need.tell).await?;
-                told = Some(need.tell);
-            }
-            if let Ask::Now(number) = need.ask {
-                self.ask(user, cause, number).await?;
-            }
-            tokio::select! {
-                () = listener.news() => {}
-                () = sleep(need.ask.patience()) => if let Ask::Later(number) = need.ask {
-                    self.ask(user, cause, number).await?;
-                },
-                () = attempt.stop.cancelled() => {
-                    return Err(HandlerError::retry(anyhow!("stopping while a sandbox is set up")));
-                }
-            }
-            sandbox = self.store.sandboxes().of_user(user).await?;
-        }
-    }
-
-    async fn ask(&self, user: UserId, cause: MessageId, attempt: u32) -> Result<(), HandlerError> {
-        let request = SandboxRequested {
-            user,
-            cause,
-            attempt,
-        };
-        self.publisher.publish(&request).await?;
-        Ok(())
-    }
-}
-
 impl Ask {
-    fn patience(self) -> Duration {
+    /// How long to wait for news.
+    pub(crate) const fn patience(self) -> Duration {
         match self {
             Self::Now(_) => LOOK_AGAIN_AFTER,
             Self::Later(_) => TRY_AGAIN_AFTER,

@@ -1,6 +1,10 @@
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use claw_agent::RunFailure;
 use claw_domain::{MessageId, ReplyId, ReplySource, Sensitive};
-use claw_store::NewReply;
+use claw_store::{Fate, NewReply};
+
+use crate::guard::Quiet;
 
 /// What we say in our own name, as opposed to the assistant's. A closed set, so that no error text
 /// of anyone else's ever reaches a person.
@@ -30,6 +34,26 @@ pub(crate) enum Notice {
     ModelBusy,
     /// The answer was cut off and will not come.
     LostThread,
+    /// The turn takes long.
+    StillWorking,
+    /// Much waits behind the turn.
+    Backlog,
+    /// The person stopped the turn.
+    Stopped,
+    /// Nothing unasked from now on.
+    UpdatesStopped,
+    /// Texts nobody asked for are welcome again.
+    UpdatesResumed,
+    /// The person's time zone, and the time at which they told it.
+    ZoneSet(Tz, DateTime<Utc>),
+    /// A time zone we do not know.
+    UnknownZone,
+    /// The person's quiet hours, and by which zone.
+    QuietSet(Quiet, Tz),
+    /// No quiet hours.
+    QuietOff,
+    /// Times that make no sense.
+    UnknownQuiet,
 }
 
 impl Notice {
@@ -48,6 +72,16 @@ impl Notice {
             Self::LimitReached => "limit_reached",
             Self::ModelBusy => "model_busy",
             Self::LostThread => "lost_thread",
+            Self::StillWorking => "still_working",
+            Self::Backlog => "backlog",
+            Self::Stopped => "stopped",
+            Self::UpdatesStopped => "updates_stopped",
+            Self::UpdatesResumed => "updates_resumed",
+            Self::ZoneSet(..) => "zone_set",
+            Self::UnknownZone => "unknown_zone",
+            Self::QuietSet(..) => "quiet_set",
+            Self::QuietOff => "quiet_off",
+            Self::UnknownQuiet => "unknown_quiet",
         }
     }
 
@@ -105,6 +139,43 @@ impl Notice {
             Self::LostThread => {
                 "Sorry, I lost my thread on your last message. Please send it again.".into()
             }
+            Self::StillWorking => {
+                "I'm still working on it. Say \"stop\" if you'd rather I didn't.".into()
+            }
+            Self::Backlog => {
+                "I've got all your messages. I'm still busy with the first ones, and answer the \
+                 rest right after."
+                    .into()
+            }
+            Self::Stopped => "Okay, I've stopped.".into(),
+            Self::UpdatesStopped => {
+                "Okay, I'll only write when you write to me. Say \"resume updates\" to hear from me \
+                 again."
+                    .into()
+            }
+            Self::UpdatesResumed => {
+                "Good to be back! I'll write to you again when there is something to say.".into()
+            }
+            Self::ZoneSet(zone, now) => format!(
+                "Noted: your time zone is {zone}, where it is {} right now.",
+                now.with_timezone(&zone).format("%H:%M")
+            ),
+            Self::UnknownZone => {
+                "I don't know that time zone. Write the nearest big city, for example \
+                 \"timezone Berlin\" or \"timezone New York\"."
+                    .into()
+            }
+            Self::QuietSet(quiet, zone) => format!(
+                "Noted: I keep quiet from {} to {} ({zone}). Say \"quiet hours off\" to end that.",
+                quiet.from().format("%H:%M"),
+                quiet.to().format("%H:%M")
+            ),
+            Self::QuietOff => "Noted: no quiet hours. I'll write at any time.".into(),
+            Self::UnknownQuiet => {
+                "I didn't get those times. Write it like \"quiet hours 22:00 to 07:00\", or \
+                 \"quiet hours off\"."
+                    .into()
+            }
         }
     }
 
@@ -116,6 +187,8 @@ impl Notice {
             text: Sensitive::new(self.text()),
             source: ReplySource::Notice,
             run_id: None,
+            cause: Some(cause),
+            fate: Fate::Said,
         }
     }
 }

@@ -1,0 +1,32 @@
+use std::{sync::Arc, time::Duration};
+
+use claw_bus::{Bus, Publisher};
+use claw_runtime::Clock;
+use claw_store::Store;
+
+use crate::{agents::Agents, guard::Quiet, turn::TurnLimits};
+
+/// What every person's actor works with.
+pub(crate) struct Desk {
+    pub(crate) bus: Bus,
+    pub(crate) publisher: Publisher,
+    pub(crate) store: Store,
+    pub(crate) agents: Agents,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) manners: Manners,
+}
+
+/// How people are treated, as the operator chose.
+#[derive(Debug, Clone)]
+pub(crate) struct Manners {
+    /// How long a turn may take.
+    pub(crate) limits: TurnLimits,
+    /// After this long a person hears, once, that their assistant is still at work.
+    pub(crate) still_working_after: Duration,
+    /// More messages than this behind a running turn, and the person hears so, once.
+    pub(crate) backlog: u32,
+    /// When nobody is to be disturbed, unless they say otherwise; `None` is never.
+    pub(crate) quiet: Option<Quiet>,
+    /// Most proactive texts to one person a day; 0 is no limit.
+    pub(crate) proactive_per_day: u32,
+}

@@ -1,0 +1,100 @@
+use std::sync::Arc;
+
+use anyhow::anyhow;
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use claw_bus::{Attempt, Handler, HandlerError};
+use claw_domain::MessageContent;
+use claw_events::MessageReceived;
+use claw_store::InboundMessage;
+
+use crate::{
+    desk::Desk,
+    people::People,
+    plan::{Plan, plan},
+    queue::Item,
+};
+
+/// Writes every message down and wakes its person's actor. From then on the database is the queue: who
+/// waits, for an answer or for room, holds nothing on the bus.
+pub(crate) struct Intake {
+    pub(crate) desk: Arc<Desk>,
+    pub(crate) people: People,
+}
+
+#[async_trait]
+impl Handler for Intake {
+    type Event = MessageReceived;
+
+    async fn handle(
+        &self,
+        message: &MessageReceived,
+        attempt: &Attempt,
+    ) -> Result<(), HandlerError> {
+        let now = self.desk.clock.now();
+        let plan = plan_of(message);
+        let inbound = record(message, &plan, attempt.sequence, now);
+        let received = self.desk.store.messages().receive(&inbound).await?;
+        if received.complete || plan == Plan::Keep {
+            return Ok(());
+        }
+        // Whoever has this person by now may have looked before the row was there. What is not
+        // acknowledged comes to them.
+        if !attempt.tenure.may_act() {
+            return Err(HandlerError::retry(anyhow!(
+                "this person is another replica's now"
+            )));
+        }
+        let item = received.fresh.then(|| Item {
+            id: message.id,
+            wamid: message.wamid.clone(),
+            sequence: attempt.sequence,
+            taken_at: now,
+            plan,
+            burst: None,
+            may_have_been_sent: false,
+        });
+        self.people
+            .deliver(&attempt.tenure, message.user, item, received.sandbox);
+        Ok(())
+    }
+}
+
+/// What is written in a group gets no answer: it would go to the person's own chat, where nobody asked.
+fn plan_of(message: &MessageReceived) -> Plan {
+    if message.group.is_some() {
+        return Plan::Keep;
+    }
+    plan(&message.content)
+}
+
+/// The row of a message: words as they are, anything else as JSON.
+fn record(
+    message: &MessageReceived,
+    plan: &Plan,
+    sequence: u64,
+    now: DateTime<Utc>,
+) -> InboundMessage {
+    let content = if let MessageContent::Text(text) = &message.content {
+        text.clone()
+    } else {
+        // Contents hold strings and numbers only, which cannot fail to be written.
+        serde_json::to_string(&message.content)
+            .unwrap_or_default()
+            .into()
+    };
+    InboundMessage {
+        id: message.id,
+        user: message.user,
+        address: message.address.clone(),
+        wa_user_id: message.wa_user_id.clone(),
+        name: message.name.clone(),
+        wamid: message.wamid.clone(),
+        content_kind: message.content.kind().to_owned(),
+        content,
+        sequence,
+        needs_answer: *plan != Plan::Keep,
+        sent_at: message.sent_at,
+        now,
+    }
+}

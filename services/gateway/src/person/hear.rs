@@ -1,0 +1,196 @@
+use std::{collections::HashSet, time::Duration};
+
+use chrono::{DateTime, Utc};
+use claw_bus::HandlerError;
+use claw_domain::SandboxId;
+use claw_store::{Fate, NewReply};
+use metrics::counter;
+use rand::random;
+use tokio::time::Instant;
+
+use super::{Held, Person};
+use crate::{
+    guard::{Habits, Verdict, decide, local_midnight},
+    habits::habits_of,
+    turn::again,
+    unasked::{Unasked, unasked},
+};
+
+/// How often the transcript is read though nothing was heard: events can get lost.
+const LOOK_EVERY: Duration = Duration::from_mins(5);
+
+/// How soon it is read again while something runs in it, whose text is still to come.
+const LOOK_AGAIN: Duration = Duration::from_secs(3);
+
+/// Held texts the database gives at once.
+const HELD_READ: usize = 1_000;
+
+impl Person {
+    /// Reads what the assistant wrote since the last time, if it may have written something, and
+    /// passes on what nobody asked for. The next time to look, or `None` for at once.
+    pub(super) async fn hear(&mut self) -> Result<Option<Instant>, HandlerError> {
+        let session = self.connect().await?;
+        let has_grown = session.take_growth();
+        let look_at = self.link.look_at;
+        if !has_grown && look_at.is_some_and(|look_at| Instant::now() < look_at) {
+            return Ok(look_at);
+        }
+        let Some(sandbox) = self.sandbox.as_ref().map(|sandbox| sandbox.id) else {
+            return Ok(None);
+        };
+        // Should it fail, it is read again.
+        self.link.look_at = Some(Instant::now());
+        let history = session.read_since(self.link.cursor().as_ref()).await;
+        let history = history.map_err(again)?;
+        let read_to = self
+            .link
+            .read_to
+            .as_ref()
+            .map(|read_to| read_to.cursor.as_str());
+        let moves = history.cursor.as_ref().map(claw_agent::Cursor::as_str) != read_to;
+        // A quiet heartbeat moves the cursor, too, though its rows are hidden.
+        if moves || !history.rows.is_empty() {
+            let replies = self.judge(unasked(&history, sandbox)).await?;
+            let boot_id = session.handle().boot_id();
+            self.settle(Vec::new(), replies, Some((sandbox, &history, boot_id)))
+                .await?;
+        }
+        // A run's end may be told a moment before its rows are there.
+        let is_settled = history.activity.is_idle() && !(has_grown && history.rows.is_empty());
+        let pause = if is_settled {
+            LOOK_EVERY.mul_f64(random::<f64>().midpoint(1.0))
+        } else {
+            LOOK_AGAIN
+        };
+        self.link.look_at = Some(Instant::now() + pause);
+        Ok(self.link.look_at)
+    }
+
+    /// Decides what becomes of texts nobody asked for. Those known already are left out: a transcript
+    /// that was read from further back shows them again.
+    pub(super) async fn judge(
+        &mut self,
+        unasked: Vec<Unasked>,
+    ) -> Result<Vec<NewReply>, HandlerError> {
+        if unasked.is_empty() {
+            return Ok(Vec::new());
+        }
+        // What was held back came first.
+        self.release_held().await?;
+        let ids: Vec<_> = unasked.iter().map(|said| said.id).collect();
+        let known: HashSet<_> = self.desk.store.messages().known(self.user, &ids).await?;
+        let now = self.desk.clock.now();
+        let (habits, mut sent_today) = self.habits(now).await?;
+        let new = unasked.into_iter().filter(|said| !known.contains(&said.id));
+        let mut replies = Vec::new();
+        for said in new {
+            let fate = match decide(now, sent_today, &habits) {
+                Verdict::Send => Fate::Said,
+                Verdict::Hold { until, .. } => Fate::HeldUntil(until),
+                Verdict::Withhold => Fate::Withheld,
+            };
+            let label = match fate {
+                Fate::Said => {
+                    sent_today += 1;
+                    "sent"
+                }
+                Fate::HeldUntil(until) => {
+                    self.hold_until(until);
+                    "held"
+                }
+                Fate::Withheld => "withheld",
+            };
+            counter!("claw_proactive_total", "source" => said.source.as_str(), "outcome" => label)
+                .increment(1);
+            replies.push(NewReply {
+                id: said.id,
+                text: said.text,
+                source: said.source,
+                run_id: None,
+                cause: None,
+                fate,
+            });
+        }
+        Ok(replies)
+    }
+
+    /// Says texts held back whose time has come; judged anew, because the person may have changed
+    /// their mind. When the next is due.
+    pub(super) async fn release_held(&mut self) -> Result<Option<Instant>, HandlerError> {
+        let now = self.desk.clock.now();
+        match self.held {
+            Held::None => return Ok(None),
+            Held::Until(until) if now < until => return Ok(Some(self.instant_of(until))),
+            Held::Until(_) | Held::Unknown => {}
+        }
+        let messages = self.desk.store.messages();
+        let held = messages.held(self.user).await?;
+        if held.is_empty() {
+            self.held = Held::None;
+            return Ok(None);
+        }
+        let is_all = held.len() < HELD_READ;
+        let (habits, mut sent_today) = self.habits(now).await?;
+        let mut next: Option<DateTime<Utc>> = None;
+        for text in held {
+            match decide(now, sent_today, &habits) {
+                Verdict::Send => {
+                    let reply = NewReply {
+                        id: text.id,
+                        text: text.text,
+                        source: text.source,
+                        run_id: None,
+                        cause: None,
+                        fate: Fate::Said,
+                    };
+                    crate::tell::say(&self.desk.publisher, self.user, &reply).await?;
+                    messages.release(self.user, &[text.id], now).await?;
+                    counter!("claw_proactive_total", "source" => text.source.as_str(), "outcome" => "released")
+                        .increment(1);
+                    sent_today += 1;
+                }
+                Verdict::Hold { until, .. } => {
+                    next = Some(next.map_or(until, |next| next.min(until)));
+                }
+                Verdict::Withhold => {
+                    messages.withhold_held(self.user).await?;
+                    break;
+                }
+            }
+        }
+        self.held = match next {
+            Some(next) => Held::Until(next),
+            None if is_all => Held::None,
+            None => return Ok(Some(Instant::now())),
+        };
+        Ok(next.map(|next| self.instant_of(next)))
+    }
+
+    /// How this person wants to be treated, and how many texts they got unasked today.
+    async fn habits(&self, now: DateTime<Utc>) -> Result<(Habits, u32), HandlerError> {
+        let profile = self.desk.store.users().profile(self.user).await?;
+        let habits = habits_of(profile.as_ref(), &self.desk.manners);
+        let midnight = local_midnight(now, habits.zone);
+        let messages = self.desk.store.messages();
+        let sent_today = messages.proactive_since(self.user, midnight).await?;
+        Ok((habits, sent_today))
+    }
+
+    fn hold_until(&mut self, until: DateTime<Utc>) {
+        self.held = match self.held {
+            Held::Until(earlier) => Held::Until(earlier.min(until)),
+            Held::None => Held::Until(until),
+            Held::Unknown => Held::Unknown,
+        };
+    }
+
+    /// Looks at the texts held back again: the person has changed what they allow.
+    pub(super) const fn judge_held_again(&mut self) {
+        self.held = Held::Unknown;
+    }
+
+    /// The sandbox's id, if there is a row.
+    pub(super) fn sandbox_id(&self) -> Option<SandboxId> {
+        self.sandbox.as_ref().map(|sandbox| sandbox.id)
+    }
+}

@@ -1,0 +1,299 @@
+//! One actor per person: it puts what they wrote to their assistant, one turn at a time, and passes
+//! on what the assistant says by itself. Whatever it holds in memory can be read again: the messages
+//! from the database, everything that was said from the sandbox's transcript.
+
+mod ask;
+mod hear;
+mod link;
+mod obey;
+mod settle;
+
+use std::{collections::VecDeque, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use chrono::{DateTime, Utc};
+use claw_bus::{HandlerError, Tenure};
+use claw_domain::{MessageId, SandboxStatus, UserId};
+use claw_store::{NewReply, Sandbox};
+use futures_util::FutureExt;
+use rand::random;
+use tokio::time::{Instant, sleep_until};
+use tracing::{Instrument, info_span, warn};
+
+use crate::{
+    desk::Desk,
+    mailbox::Mailbox,
+    plan::item_of,
+    queue::{Item, Next, keep_before_stop, next},
+    setup::Told,
+};
+use link::Link;
+use settle::Settling;
+
+/// Unanswered messages read at once.
+const WAITING_READ: u32 = 64;
+
+/// First pause after a failure that names none; doubles up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// Longest such pause: also the longest anybody waits on after what was away has come back.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// One person, as long as there is something to look after.
+pub(crate) struct Person {
+    desk: Arc<Desk>,
+    user: UserId,
+    tenure: Tenure,
+    mailbox: Arc<Mailbox>,
+    /// Unanswered messages, oldest first.
+    queue: VecDeque<Item>,
+    /// There may be more of them in the database.
+    has_more: bool,
+    sandbox: Option<Sandbox>,
+    link: Link,
+    /// What was said and is not kept yet.
+    settling: Option<Box<Settling>>,
+    /// Notices said to the messages that wait.
+    told: Vec<NewReply>,
+    told_about_setup: Option<Told>,
+    /// When texts held back are due.
+    held: Held,
+    /// The person stopped a turn, and has not been told yet that it was.
+    was_stopped: bool,
+    failures: u32,
+    /// The messages whose turn is tried, and since when it fails.
+    trying: Option<Trying>,
+}
+
+/// A turn that has not come to its end.
+struct Trying {
+    messages: Vec<MessageId>,
+    failing_since: Option<Instant>,
+}
+
+/// What is known of texts held back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Held {
+    /// Nobody has looked.
+    Unknown,
+    /// There are none.
+    None,
+    /// The first is due then.
+    Until(DateTime<Utc>),
+}
+
+/// What an actor does after a step.
+enum Then {
+    /// The next step, at once.
+    Again,
+    /// Nothing until there is news, or until then.
+    Rest(Option<Instant>),
+    /// There is nothing to look after.
+    Leave,
+}
+
+impl Person {
+    pub(crate) fn new(
+        desk: Arc<Desk>,
+        user: UserId,
+        tenure: Tenure,
+        mailbox: Arc<Mailbox>,
+        sandbox: Option<Sandbox>,
+    ) -> Self {
+        Self {
+            desk,
+            user,
+            tenure,
+            mailbox,
+            queue: VecDeque::new(),
+            has_more: false,
+            sandbox,
+            link: Link::default(),
+            settling: None,
+            told: Vec::new(),
+            told_about_setup: None,
+            held: Held::Unknown,
+            was_stopped: false,
+            failures: 0,
+            trying: None,
+        }
+    }
+
+    /// Runs until there is nothing to look after (then `leave` is asked whether it may go), or until
+    /// the person is somebody else's to look after.
+    pub(crate) async fn run(mut self, leave: impl Fn(&Mailbox) -> bool) {
+        let lost = self.tenure.lost();
+        let mailbox = Arc::clone(&self.mailbox);
+        let live = async {
+            loop {
+                self.live().await;
+                if leave(&mailbox) {
+                    break;
+                }
+            }
+        };
+        lost.run_until_cancelled(live).await;
+    }
+
+    /// Step by step, until there is nothing to look after or somebody else takes over.
+    async fn live(&mut self) {
+        // Without a hold somebody else is about to take over: what is not begun is theirs.
+        while let Some(hold) = self.tenure.hold() {
+            // Boxed: an actor that rests, as most do, need not have room for a turn.
+            let span = info_span!("person", user.id = %self.user);
+            let step = AssertUnwindSafe(Box::pin(self.step()).instrument(span)).catch_unwind();
+            let outcome = step.await;
+            drop(hold);
+            match outcome {
+                Ok(Ok(Then::Again)) => self.failures = 0,
+                Ok(Ok(Then::Rest(until))) => {
+                    self.failures = 0;
+                    self.rest(until).await;
+                }
+                Ok(Ok(Then::Leave)) => return,
+                Ok(Err(setback)) => self.set_back(setback).await,
+                Err(_panic) => {
+                    self.settling = None;
+                    let panicked = anyhow::anyhow!("an actor's step panicked");
+                    self.set_back(HandlerError::Reject { source: panicked })
+                        .await;
+                }
+            }
+        }
+        self.tenure.lost().cancelled().await;
+    }
+
+    async fn step(&mut self) -> Result<Then, HandlerError> {
+        self.conclude().await?;
+        self.take_mail().await?;
+        let now = self.desk.clock.now();
+        match next(&self.queue, now) {
+            Next::Turn(burst) => self.ask(burst).await,
+            Next::Say(message, notice) => self.say(message, notice).await,
+            Next::Obey(message, command) => self.obey(message, command).await,
+            Next::Close(message) => self.close(vec![message], Vec::new()).await,
+            Next::AskAgain(message, wamid) => self.ask_again(message, &wamid).await,
+            Next::Wait(until) => self.attend(Some(self.instant_of(until))).await,
+            Next::Nothing => self.attend(None).await,
+        }
+    }
+
+    /// Takes what has come, and reads from the database what only it has.
+    async fn take_mail(&mut self) -> Result<(), HandlerError> {
+        let mut inbox = self.mailbox.take();
+        if let Some(row) = inbox.row.take() {
+            self.sandbox = Some(*row);
+        }
+        let result = self.sort(&inbox).await;
+        if result.is_err() {
+            // Nothing of it may be forgotten: what was carried is in the database too.
+            inbox.reload |= !inbox.fresh.is_empty();
+            self.mailbox.put_back(&inbox);
+            return result;
+        }
+        // What the database gave has these as well.
+        let known =
+            |queue: &VecDeque<Item>, item: &Item| queue.iter().any(|have| have.id == item.id);
+        for item in std::mem::take(&mut inbox.fresh) {
+            if known(&self.queue, &item) {
+                continue;
+            }
+            // Behind what only the database has, so read from there in its turn.
+            self.has_more |= self.queue.len() >= WAITING_READ as usize;
+            if !self.has_more {
+                self.queue.push_back(item);
+            }
+        }
+        if std::mem::take(&mut self.was_stopped) {
+            self.was_stopped = !keep_before_stop(&mut self.queue);
+        }
+        Ok(())
+    }
+
+    async fn sort(&mut self, inbox: &crate::mailbox::Inbox) -> Result<(), HandlerError> {
+        if inbox.reload || (self.has_more && self.queue.is_empty()) {
+            let messages = self.desk.store.messages();
+            let waiting = messages.waiting(self.user, WAITING_READ).await?;
+            self.has_more = waiting.len() >= WAITING_READ as usize;
+            let mut queue: VecDeque<Item> = VecDeque::new();
+            for message in waiting {
+                let known = self.queue.iter().find(|item| item.id == message.id);
+                queue.push_back(match known {
+                    Some(item) => item.clone(),
+                    None => item_of(message),
+                });
+            }
+            self.queue = queue;
+        }
+        if inbox.sandbox {
+            self.sandbox = self.desk.store.sandboxes().of_user(self.user).await?;
+        }
+        Ok(())
+    }
+
+    /// Nothing is to be put to the assistant: stays in touch with it, and passes on what it says.
+    async fn attend(&mut self, until: Option<Instant>) -> Result<Then, HandlerError> {
+        let held = self.release_held().await?;
+        let is_ready = self
+            .sandbox
+            .as_ref()
+            .is_some_and(|sandbox| sandbox.status == SandboxStatus::Ready);
+        if !is_ready {
+            self.link.hang_up();
+            let nothing_to_wait_for = until.is_none() && held.is_none();
+            return Ok(if nothing_to_wait_for {
+                Then::Leave
+            } else {
+                Then::Rest(earliest([until, held]))
+            });
+        }
+        self.connect().await?;
+        let look_at = self.hear().await?;
+        Ok(match look_at {
+            Some(look_at) => Then::Rest(earliest([until, held, Some(look_at)])),
+            None => Then::Again,
+        })
+    }
+
+    async fn rest(&self, until: Option<Instant>) {
+        let far = || Instant::now() + Duration::from_hours(24);
+        tokio::select! {
+            () = self.mailbox.news() => {}
+            () = self.link.news() => {}
+            () = sleep_until(until.unwrap_or_else(far)) => {}
+            () = self.tenure.ending().cancelled_owned() => {}
+        }
+    }
+
+    async fn set_back(&mut self, setback: HandlerError) {
+        let (source, after) = match setback {
+            HandlerError::Retry { source, after } => (source, after),
+            HandlerError::Defer(after) => (anyhow::anyhow!("not yet"), Some(after)),
+            HandlerError::Reject { source } => {
+                Box::pin(self.give_up(&format!("{source:#}"))).await;
+                (source, None)
+            }
+        };
+        self.failures = self.failures.saturating_add(1);
+        // Told at 1, 2, 4, 8, …: an outage must not drown the log it should be found in.
+        if self.failures.is_power_of_two() {
+            warn!(user.id = %self.user, failures = self.failures, "trying again: {source:#}");
+        }
+        let doublings = self.failures.saturating_sub(1).min(10);
+        let growing = (FIRST_PAUSE * 2_u32.pow(doublings)).min(LONGEST_PAUSE);
+        let pause = after.unwrap_or_else(|| growing.mul_f64(random::<f64>().midpoint(1.0)));
+        tokio::select! {
+            () = sleep_until(Instant::now() + pause) => {}
+            () = self.mailbox.news() => {}
+            () = self.tenure.ending().cancelled_owned() => {}
+        }
+    }
+
+    fn instant_of(&self, at: DateTime<Utc>) -> Instant {
+        let wait = (at - self.desk.clock.now()).to_std().unwrap_or_default();
+        Instant::now() + wait
+    }
+}
+
+fn earliest<const N: usize>(times: [Option<Instant>; N]) -> Option<Instant> {
+    times.into_iter().flatten().min()
+}

@@ -1,0 +1,152 @@
+use claw_agent::History;
+use claw_bus::HandlerError;
+use claw_domain::{MessageId, SandboxId};
+use claw_events::DeadReason;
+use claw_store::{Fate, NewReply, Settlement, TranscriptCursor, TranscriptMove};
+use metrics::counter;
+use tracing::{error, info, warn};
+
+use super::{Person, Then};
+use crate::{queue::Item, tell::say, words::Notice};
+
+/// Who gives up, in `DEAD`.
+const PURPOSE: &str = "gateway-turns";
+
+/// Something that was said, on its way to the person and into the record.
+pub(super) struct Settling {
+    settlement: Settlement,
+    /// Replies before this one are on the bus.
+    published: usize,
+}
+
+impl Person {
+    /// Says `replies` in their order, then keeps them together with how far the transcript was read,
+    /// and closes the messages they answer.
+    ///
+    /// First said, then kept: a crash in between says them again under the same ids, which follow from
+    /// their causes. Once kept, nobody would know that they were not said.
+    pub(super) async fn settle(
+        &mut self,
+        answered: Vec<MessageId>,
+        replies: Vec<NewReply>,
+        read: Option<(SandboxId, &History, &str)>,
+    ) -> Result<(), HandlerError> {
+        // While something runs, its rows are read again when it has ended: ids tell what is known.
+        let transcript = read
+            .filter(|(_, history, _)| history.activity.is_idle())
+            .and_then(|(sandbox, history, boot_id)| {
+                let to = TranscriptCursor {
+                    cursor: history.cursor.as_ref()?.as_str().to_owned(),
+                    boot_id: boot_id.to_owned(),
+                };
+                let from = self.link.read_to.clone();
+                Some(TranscriptMove { sandbox, from, to })
+            });
+        let mut all = std::mem::take(&mut self.told);
+        let published = all.len();
+        all.extend(replies);
+        self.settling = Some(Box::new(Settling {
+            settlement: Settlement {
+                user: self.user,
+                answered,
+                replies: all,
+                transcript,
+                now: self.desk.clock.now(),
+            },
+            published,
+        }));
+        self.conclude().await
+    }
+
+    /// Brings what is being settled to its end. What fails is tried again from where it was.
+    pub(super) async fn conclude(&mut self) -> Result<(), HandlerError> {
+        let Some(settling) = &mut self.settling else {
+            return Ok(());
+        };
+        let settlement = &settling.settlement;
+        for reply in settlement.replies.iter().skip(settling.published) {
+            if reply.fate == Fate::Said {
+                say(&self.desk.publisher, self.user, reply).await?;
+            }
+            settling.published += 1;
+        }
+        let settled = self.desk.store.messages().settle(settlement).await?;
+        if settlement.transcript.is_some() {
+            self.link.read_to = settled.transcript;
+        }
+        let answered = &settlement.answered;
+        self.queue.retain(|item| !answered.contains(&item.id));
+        for message in answered {
+            info!(user.id = %self.user, message.id = %message, "{message} is answered");
+        }
+        if !answered.is_empty() {
+            self.told_about_setup = None;
+        }
+        self.settling = None;
+        Ok(())
+    }
+
+    /// Closes messages with these replies, the transcript unread.
+    pub(super) async fn close(
+        &mut self,
+        messages: Vec<MessageId>,
+        replies: Vec<NewReply>,
+    ) -> Result<Then, HandlerError> {
+        let said = if replies.is_empty() {
+            "nothing"
+        } else {
+            "notice"
+        };
+        counter!("claw_messages_total", "outcome" => said).increment(messages.len() as u64);
+        self.settle(messages, replies, None).await?;
+        Ok(Then::Again)
+    }
+
+    /// Answers a message with a line of our own.
+    pub(super) async fn say(
+        &mut self,
+        message: MessageId,
+        notice: Notice,
+    ) -> Result<Then, HandlerError> {
+        if notice == Notice::Welcome && self.sandbox.is_none() {
+            // Opening the chat has the assistant made before the first question.
+            self.request_sandbox(message, 0).await?;
+        }
+        self.close(vec![message], vec![notice.because_of(message)])
+            .await
+    }
+
+    /// Sets the messages whose turn was tried aside in `DEAD`, and tells the person that no answer will
+    /// come of it. A failure here is only told: they stay where they are and are tried again.
+    pub(super) async fn give_up(&mut self, error: &str) {
+        let Some(trying) = self.trying.take() else {
+            return;
+        };
+        let given_up = |item: &&Item| trying.messages.contains(&item.id);
+        let items: Vec<Item> = self.queue.iter().filter(given_up).cloned().collect();
+        for item in &items {
+            error!(user.id = %self.user, message.id = %item.id, "a message is set aside: {error}");
+            let (sequence, reason) = (item.sequence, DeadReason::Rejected);
+            let set_aside = self
+                .desk
+                .bus
+                .set_aside(sequence, self.user, PURPOSE, reason, error);
+            if let Err(error) = set_aside.await {
+                warn!(
+                    error = &error as &dyn std::error::Error,
+                    "DEAD did not take a message"
+                );
+                return;
+            }
+        }
+        let notice = items
+            .first()
+            .map(|first| Notice::LostThread.because_of(first.id));
+        let closed = self
+            .close(trying.messages, notice.into_iter().collect())
+            .await;
+        if closed.is_err() {
+            warn!(user.id = %self.user, "what was set aside is not closed yet");
+        }
+    }
+}

@@ -1,0 +1,285 @@
+use std::{collections::VecDeque, time::Duration};
+
+use chrono::{DateTime, Utc};
+use claw_domain::{MessageId, Sensitive, Wamid};
+
+use crate::{commands::Command, plan::Plan, words::Notice};
+
+/// How long the real message behind a placeholder is waited for. It comes within some 200 ms, or
+/// never (seen by integrators; Meta does not document it).
+const REAL_MESSAGE_PATIENCE: Duration = Duration::from_secs(4);
+
+/// Most messages put to the assistant as one turn.
+const BURST_MESSAGES: usize = 32;
+
+/// Most characters put to the assistant as one turn, unless one message alone is longer.
+const BURST_CHARACTERS: usize = 32_000;
+
+/// One unanswered message, in the order of arrival.
+#[derive(Debug, Clone)]
+pub(crate) struct Item {
+    /// Ours.
+    pub(crate) id: MessageId,
+    /// WhatsApp's, to mark it read.
+    pub(crate) wamid: Wamid,
+    /// Where its event is in `INBOUND`.
+    pub(crate) sequence: u64,
+    /// When we took it.
+    pub(crate) taken_at: DateTime<Utc>,
+    /// What to do with it.
+    pub(crate) plan: Plan,
+    /// The first message of the turn it was put to the assistant in; `None` if it never was, as far
+    /// as the database knows.
+    pub(crate) burst: Option<MessageId>,
+    /// It may have been put to the assistant already, in an earlier life of ours.
+    pub(crate) may_have_been_sent: bool,
+}
+
+/// What to do next with the messages that wait.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Next {
+    /// Put these to the assistant as one turn.
+    Turn(Burst),
+    /// Answer this one with a line of our own.
+    Say(MessageId, Notice),
+    /// Do what the person asks of us.
+    Obey(MessageId, Command),
+    /// It wants no answer.
+    Close(MessageId),
+    /// The person is to send it again, unless the real message came meanwhile.
+    AskAgain(MessageId, Wamid),
+    /// Nothing until then.
+    Wait(DateTime<Utc>),
+    /// Nothing waits.
+    Nothing,
+}
+
+/// Messages that become one turn.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Burst {
+    /// The first message: its id is the run key.
+    pub(crate) first: MessageId,
+    /// All of them, in order.
+    pub(crate) members: Vec<MessageId>,
+    /// The newest, to be marked read.
+    pub(crate) latest: Wamid,
+    /// When the first was taken.
+    pub(crate) since: DateTime<Utc>,
+    /// Where the first's event is in `INBOUND`.
+    pub(crate) sequence: u64,
+    /// What is put to the assistant.
+    pub(crate) text: Sensitive<String>,
+    /// It may have been sent already.
+    pub(crate) may_have_been_sent: bool,
+    /// The database knows which messages belong to it.
+    pub(crate) is_noted: bool,
+}
+
+/// Decides what comes next. A placeholder that still waits for the real message lets others pass.
+pub(crate) fn next(queue: &VecDeque<Item>, now: DateTime<Utc>) -> Next {
+    let mut wait: Option<DateTime<Utc>> = None;
+    for (place, item) in queue.iter().enumerate() {
+        return match &item.plan {
+            Plan::AwaitTheReal => {
+                let due = item.taken_at + REAL_MESSAGE_PATIENCE;
+                if now < due {
+                    wait = Some(wait.map_or(due, |wait| wait.min(due)));
+                    continue;
+                }
+                Next::AskAgain(item.id, item.wamid.clone())
+            }
+            Plan::Ask(text) => Next::Turn(burst(item, text, queue.iter().skip(place + 1))),
+            Plan::Say(notice) => Next::Say(item.id, *notice),
+            Plan::Obey(command, _) => Next::Obey(item.id, *command),
+            Plan::Keep => Next::Close(item.id),
+        };
+    }
+    wait.map_or(Next::Nothing, Next::Wait)
+}
+
+/// The person has stopped a running turn: what they had written before they said so wants no answer any
+/// more, and the order itself is confirmed. `false` when the order is not here yet.
+pub(crate) fn keep_before_stop(queue: &mut VecDeque<Item>) -> bool {
+    let is_stop = |item: &Item| matches!(item.plan, Plan::Obey(Command::Stop, _));
+    let Some(place) = queue.iter().position(is_stop) else {
+        return false;
+    };
+    for item in queue.iter_mut().take(place) {
+        item.plan = Plan::Keep;
+    }
+    if let Some(order) = queue.get_mut(place) {
+        order.plan = Plan::Say(Notice::Stopped);
+    }
+    true
+}
+
+/// `first`, and everything behind it that belongs into one turn with it.
+fn burst<'a>(
+    first: &Item,
+    text: &Sensitive<String>,
+    behind: impl Iterator<Item = &'a Item>,
+) -> Burst {
+    let mut burst = Burst {
+        first: first.burst.unwrap_or(first.id),
+        members: vec![first.id],
+        latest: first.wamid.clone(),
+        since: first.taken_at,
+        sequence: first.sequence,
+        text: text.clone(),
+        may_have_been_sent: first.may_have_been_sent,
+        is_noted: first.burst.is_some(),
+    };
+    let mut texts = vec![text.expose().as_str()];
+    let mut characters = text.expose().chars().count();
+    for item in behind {
+        let text = match &item.plan {
+            Plan::Ask(text) => text.expose(),
+            // A placeholder lets others pass; anything else has its own place in the order.
+            Plan::AwaitTheReal => continue,
+            Plan::Say(_) | Plan::Obey(..) | Plan::Keep => break,
+        };
+        characters += text.chars().count();
+        let fits = burst.members.len() < BURST_MESSAGES && characters <= BURST_CHARACTERS;
+        let belongs = match first.burst {
+            // What was put to the assistant before is put again as it was.
+            Some(_) => item.burst == first.burst,
+            None => fits && !first.may_have_been_sent && item.is_untouched(),
+        };
+        if !belongs {
+            break;
+        }
+        burst.members.push(item.id);
+        burst.latest = item.wamid.clone();
+        texts.push(text);
+    }
+    burst.text = texts.join("\n\n").into();
+    burst
+}
+
+impl Item {
+    /// It was never put to the assistant.
+    const fn is_untouched(&self) -> bool {
+        self.burst.is_none() && !self.may_have_been_sent
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn questions_that_piled_up_become_one_turn_in_their_order() {
+        let queue = VecDeque::from([ask("a"), ask("b"), ask("c")]);
+
+        let burst = turn(&queue);
+
+        assert_eq!(burst.text.expose(), "a\n\nb\n\nc");
+        assert_eq!(burst.first, id("a"));
+        assert_eq!(burst.members, [id("a"), id("b"), id("c")]);
+        assert_eq!(burst.latest, Wamid::new("wamid.c"));
+    }
+
+    #[test]
+    fn what_may_have_been_asked_before_is_not_asked_together_with_more() {
+        let mut again = ask("a");
+        again.may_have_been_sent = true;
+
+        assert_eq!(turn(&VecDeque::from([again, ask("b")])).members, [id("a")]);
+    }
+
+    #[test]
+    fn a_turn_is_put_again_as_it_was_put_before() {
+        let part = |name| Item {
+            burst: Some(id("a")),
+            may_have_been_sent: true,
+            ..ask(name)
+        };
+
+        let burst = turn(&VecDeque::from([part("a"), part("b"), ask("c")]));
+
+        assert_eq!(burst.members, [id("a"), id("b")]);
+        assert!(burst.is_noted);
+    }
+
+    #[test]
+    fn a_photo_in_between_keeps_its_place() {
+        let photo = Item {
+            plan: Plan::Say(Notice::CannotRead("pictures")),
+            ..ask("b")
+        };
+        let mut queue = VecDeque::from([ask("a"), photo, ask("c")]);
+
+        assert_eq!(turn(&queue).members, [id("a")]);
+        queue.pop_front();
+        assert_eq!(
+            next(&queue, DateTime::UNIX_EPOCH),
+            Next::Say(id("b"), Notice::CannotRead("pictures"))
+        );
+    }
+
+    #[test]
+    fn a_placeholder_lets_others_pass_until_its_time_is_over() {
+        let placeholder = Item {
+            plan: Plan::AwaitTheReal,
+            ..ask("a")
+        };
+        let queue = VecDeque::from([placeholder]);
+        let due = DateTime::UNIX_EPOCH + REAL_MESSAGE_PATIENCE;
+
+        assert_eq!(next(&queue, DateTime::UNIX_EPOCH), Next::Wait(due));
+        assert_eq!(
+            next(&queue, due),
+            Next::AskAgain(id("a"), Wamid::new("wamid.a"))
+        );
+        let mut queue = queue;
+        queue.push_back(ask("b"));
+        assert_eq!(turn(&queue).members, [id("b")]);
+    }
+
+    #[test]
+    fn stop_ends_what_was_written_before_it_and_nothing_after() {
+        let stop = Item {
+            plan: Plan::Obey(Command::Stop, "stop".into()),
+            ..ask("b")
+        };
+        let mut queue = VecDeque::from([ask("a"), stop, ask("c")]);
+
+        assert!(keep_before_stop(&mut queue));
+
+        let plans: Vec<&Plan> = queue.iter().map(|item| &item.plan).collect();
+        let (after, confirmed) = (Plan::Ask("c".into()), Plan::Say(Notice::Stopped));
+        assert_eq!(plans, [&Plan::Keep, &confirmed, &after]);
+        assert!(!keep_before_stop(&mut queue), "it is obeyed once");
+    }
+
+    #[test]
+    fn a_turn_holds_a_bounded_number_of_messages() {
+        let queue: VecDeque<Item> = (0..100).map(|n| ask(&n.to_string())).collect();
+
+        assert_eq!(turn(&queue).members.len(), BURST_MESSAGES);
+    }
+
+    fn turn(queue: &VecDeque<Item>) -> Burst {
+        let next = next(queue, DateTime::UNIX_EPOCH);
+        let Next::Turn(burst) = next else {
+            panic!("not a turn: {next:?}");
+        };
+        burst
+    }
+
+    fn id(name: &str) -> MessageId {
+        MessageId::derived_from(name)
+    }
+
+    fn ask(text: &str) -> Item {
+        Item {
+            id: id(text),
+            wamid: Wamid::new(format!("wamid.{text}")),
+            sequence: 1,
+            taken_at: DateTime::UNIX_EPOCH,
+            plan: Plan::Ask(text.into()),
+            burst: None,
+            may_have_been_sent: false,
+        }
+    }
+}

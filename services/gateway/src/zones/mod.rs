@@ -1,0 +1,136 @@
+//! Which time a person most likely lives by, as far as their number tells.
+
+mod area_codes;
+mod calling_codes;
+
+use chrono_tz::Tz;
+use claw_domain::PhoneNumber;
+
+use area_codes::AREA_CODES;
+use calling_codes::CALLING_CODES;
+
+/// Digits of the longest row in [`CALLING_CODES`].
+const LONGEST_CODE_DIGITS: usize = 6;
+
+/// The zone most people with such a number live in; UTC when the code belongs to no country. An
+/// approximation to begin with: numbers move with people, and large countries keep several times.
+/// What the person says about their time zone outranks it.
+pub(crate) fn zone_of(phone: &PhoneNumber) -> Tz {
+    let digits = phone.expose_digits();
+    zone_of_area(digits)
+        .or_else(|| zone_of_country(digits))
+        .unwrap_or(Tz::UTC)
+}
+
+/// The zone of a North American area code. `None` also for its codes without a place: their
+/// country is still known.
+fn zone_of_area(digits: &str) -> Option<Tz> {
+    let code: u16 = digits.strip_prefix('1')?.get(..3)?.parse().ok()?;
+    AREA_CODES
+        .iter()
+        .find(|(_, codes)| codes.contains(&code))
+        .map(|(zone, _)| *zone)
+}
+
+/// The zone of the longest code these digits begin with.
+fn zone_of_country(digits: &str) -> Option<Tz> {
+    (1..=LONGEST_CODE_DIGITS).rev().find_map(|length| {
+        let code = digits.get(..length)?;
+        let row = CALLING_CODES
+            .binary_search_by_key(&code, |(code, _)| code)
+            .ok()?;
+        Some(CALLING_CODES.get(row)?.1)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn a_number_tells_where_its_person_most_likely_lives() {
+        for (number, zone) in [
+            ("+919876543210", Tz::Asia__Kolkata),
+            ("+4915112345678", Tz::Europe__Berlin),
+            ("+5511987654321", Tz::America__Sao_Paulo),
+            ("+447911123456", Tz::Europe__London),
+            ("+819012345678", Tz::Asia__Tokyo),
+            ("+61412345678", Tz::Australia__Sydney),
+            ("+79161234567", Tz::Europe__Moscow),
+            ("+96512345678", Tz::Asia__Kuwait),
+        ] {
+            assert_eq!(zone_of(&phone(number)), zone, "{number}");
+        }
+    }
+
+    #[test]
+    fn an_area_code_tells_the_coast() {
+        for (number, zone) in [
+            ("+12125550123", Tz::America__New_York),
+            ("+13125550123", Tz::America__Chicago),
+            ("+16025550123", Tz::America__Phoenix),
+            ("+13105550123", Tz::America__Los_Angeles),
+            ("+18085550123", Tz::Pacific__Honolulu),
+            ("+14165550123", Tz::America__Toronto),
+            ("+17095550123", Tz::America__St_Johns),
+            ("+18765550123", Tz::America__Jamaica),
+        ] {
+            assert_eq!(zone_of(&phone(number)), zone, "{number}");
+        }
+    }
+
+    #[test]
+    fn an_area_code_without_a_place_is_taken_for_the_most_populous_zone() {
+        assert_eq!(zone_of(&phone("+15005550006")), Tz::America__New_York);
+    }
+
+    #[test]
+    fn a_part_of_a_country_with_its_own_time_and_code_is_told_apart() {
+        for (number, zone) in [
+            ("+77011234567", Tz::Asia__Almaty),
+            ("+5592987654321", Tz::America__Manaus),
+            ("+262639123456", Tz::Indian__Mayotte),
+            ("+262692123456", Tz::Indian__Reunion),
+        ] {
+            assert_eq!(zone_of(&phone(number)), zone, "{number}");
+        }
+    }
+
+    #[test]
+    fn a_code_of_no_country_keeps_utc() {
+        // A satellite phone, a code nobody has, and a number too short to say.
+        for number in ["+881612345678", "+999123456789", "+210000"] {
+            assert_eq!(zone_of(&phone(number)), Tz::UTC, "{number}");
+        }
+    }
+
+    #[test]
+    fn the_calling_codes_are_sorted_and_each_is_there_once() {
+        assert!(CALLING_CODES.is_sorted_by(|(one, _), (next, _)| one < next));
+    }
+
+    #[test]
+    fn the_longest_calling_code_is_looked_for() {
+        let longest = CALLING_CODES.iter().map(|(code, _)| code.len()).max();
+
+        assert_eq!(longest, Some(LONGEST_CODE_DIGITS));
+    }
+
+    #[test]
+    fn the_area_codes_are_sorted_and_each_is_there_once() {
+        let mut seen = HashSet::new();
+        for (zone, codes) in AREA_CODES {
+            assert!(codes.is_sorted(), "{zone}");
+            for code in *codes {
+                assert!((200..1000).contains(code), "{code}");
+                assert!(seen.insert(code), "{code} is there twice");
+            }
+        }
+    }
+
+    fn phone(number: &str) -> PhoneNumber {
+        PhoneNumber::try_from(number).unwrap()
+    }
+}
