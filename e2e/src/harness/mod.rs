@@ -4,20 +4,19 @@
 
 mod containers;
 mod programs;
+mod replicas;
 mod settings;
 
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
 
-use anyhow::{Context, Result, bail};
-use claw_runtime::{HttpTimeouts, http};
+use anyhow::{Context, Result};
+use claw_domain::{Address, PhoneNumber};
 use claw_testkit::{TestNats, TestPostgres};
 use tempfile::TempDir;
-use tokio::time::{Instant, sleep};
 
 use crate::{
     sim_meta::{SimMeta, SimMetaConfig},
@@ -26,17 +25,8 @@ use crate::{
 };
 pub use containers::Containers;
 use programs::Program;
-pub use programs::Service;
+pub use programs::{Replica, Service};
 use settings::Settings;
-
-/// Longest a service may take to be ready.
-const READY_LIMIT: Duration = Duration::from_secs(30);
-
-/// Between two questions whether it is.
-const READY_PAUSE: Duration = Duration::from_millis(20);
-
-/// Warnings shown of each service when a test fails.
-const TROUBLES_SHOWN: usize = 8;
 
 /// What differs between one world and another.
 pub struct Options {
@@ -46,6 +36,8 @@ pub struct Options {
     pub cap: u32,
     /// Meta, but for its secrets and addresses.
     pub meta: SimMetaConfig,
+    /// How many processes there are of a service; one of each that is not named.
+    pub replicas: Vec<(Service, usize)>,
     /// Further variables for every service.
     pub variables: Vec<(&'static str, String)>,
 }
@@ -71,7 +63,7 @@ pub struct World {
     /// The database.
     pub postgres: TestPostgres,
     settings: Settings,
-    running: HashMap<Service, Program>,
+    running: HashMap<Replica, Program>,
     _caddy: Program,
     directory: TempDir,
 }
@@ -105,6 +97,11 @@ impl World {
         for (name, value) in options.variables {
             settings.set(name, value);
         }
+        for service in Service::ALL {
+            for _ in 0..replicas_wanted(&options.replicas, service) {
+                settings.add_replica(service)?;
+            }
+        }
         programs::run_to_end("claw-bus", "ensure", &settings.of_admin()).await?;
         programs::run_to_end("claw-store", "migrate", &settings.of_admin()).await?;
         let caddy = programs::start_caddy(&settings, directory.path())?;
@@ -119,11 +116,12 @@ impl World {
             _caddy: caddy,
             directory,
         };
-        for service in Service::ALL {
-            world.begin(service)?;
+        let replicas = Service::ALL.map(|service| world.replicas_of(service));
+        for replica in replicas.concat() {
+            world.begin(replica)?;
         }
-        for service in Service::ALL {
-            world.wait_until_ready(service).await?;
+        for replica in replicas.concat() {
+            world.wait_until_ready(replica).await?;
         }
         world.meta.set_webhook_url(Some(world.webhook_url()));
         Ok(world)
@@ -134,61 +132,10 @@ impl World {
         format!("{}/whatsapp/webhook", self.settings.public_url())
     }
 
-    /// Ends a service as a crash would: with SIGKILL, nothing is finished.
-    pub async fn kill(&mut self, service: Service) -> Result<()> {
-        match self.running.remove(&service) {
-            Some(program) => program.kill().await,
-            None => Ok(()),
-        }
-    }
-
-    /// Asks a service to end, as an operator would: with SIGTERM. Whether it ended well.
-    pub async fn stop(&mut self, service: Service) -> Result<bool> {
-        match self.running.remove(&service) {
-            Some(program) => program.stop().await,
-            None => Ok(true),
-        }
-    }
-
-    /// Starts a service again after [`World::kill`], and waits until it is ready.
-    pub async fn restart(&mut self, service: Service) -> Result<()> {
-        self.begin(service)?;
-        self.wait_until_ready(service).await
-    }
-
-    /// Everything a service has printed so far, in all its lives.
-    pub fn log_of(&self, service: Service) -> String {
-        std::fs::read_to_string(self.log_path(service)).unwrap_or_default()
-    }
-
-    /// The latest warnings and errors of every service, for a failed test to show.
-    pub fn troubles(&self) -> String {
-        let troubles = Service::ALL.map(|service| {
-            let log = self.log_of(service);
-            let lines = log
-                .lines()
-                .rev()
-                .filter(|line| line.contains("WARN") || line.contains("ERROR"));
-            let latest: Vec<&str> = lines.take(TROUBLES_SHOWN).collect();
-            format!("--- {}\n{}\n", service.name(), latest.join("\n"))
-        });
-        troubles.concat()
-    }
-
-    /// Resident memory of a service, in bytes.
-    pub fn memory_of(&self, service: Service) -> Result<u64> {
-        self.running
-            .get(&service)
-            .context("the service does not run")?
-            .memory()
-    }
-
-    /// Processor time a service has used in its present life.
-    pub fn cpu_of(&self, service: Service) -> Result<Duration> {
-        self.running
-            .get(&service)
-            .context("the service does not run")?
-            .cpu_time()
+    /// The name a person's simulated assistant has, by the person's number.
+    pub fn assistant_of(&self, number: &str) -> Result<String> {
+        let phone = PhoneNumber::try_from(number).context("no phone number")?;
+        Ok(Address::Phone(phone).user().to_string())
     }
 
     /// The real sandboxes of this world.
@@ -206,7 +153,7 @@ impl World {
     pub fn ingress_url(&self) -> String {
         format!(
             "{}/whatsapp/webhook",
-            self.settings.url_of(Service::Ingress)
+            self.settings.url_of(Service::Ingress.into())
         )
     }
 
@@ -214,40 +161,11 @@ impl World {
     pub fn secrets(&self) -> Vec<(&'static str, String)> {
         self.settings.secrets()
     }
+}
 
-    fn begin(&mut self, service: Service) -> Result<()> {
-        let program = Program::start(
-            service.name(),
-            &self.settings.of_service(service),
-            &self.log_path(service),
-        )?;
-        self.running.insert(service, program);
-        Ok(())
-    }
-
-    async fn wait_until_ready(&self, service: Service) -> Result<()> {
-        let url = self.settings.ready_url(service);
-        let client = http::client(HttpTimeouts::default());
-        let deadline = Instant::now() + READY_LIMIT;
-        loop {
-            let answer = client.get(&url).send().await;
-            if answer.is_ok_and(|answer| answer.status().is_success()) {
-                return Ok(());
-            }
-            if Instant::now() > deadline {
-                bail!(
-                    "{} is not ready after {READY_LIMIT:?}:\n{}",
-                    service.name(),
-                    self.log_of(service)
-                );
-            }
-            sleep(READY_PAUSE).await;
-        }
-    }
-
-    fn log_path(&self, service: Service) -> PathBuf {
-        log_path(self.directory.path(), service.name())
-    }
+fn replicas_wanted(replicas: &[(Service, usize)], service: Service) -> usize {
+    let wanted = replicas.iter().find(|(of, _)| *of == service);
+    wanted.map_or(1, |(_, count)| *count)
 }
 
 fn log_path(directory: &Path, name: &str) -> PathBuf {

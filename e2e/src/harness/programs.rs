@@ -1,4 +1,5 @@
 use std::{
+    fmt,
     fs::{File, OpenOptions},
     path::{Path, PathBuf},
     process::Stdio,
@@ -46,6 +47,37 @@ impl Service {
     }
 }
 
+/// One process of a service. A bare [`Service`] is its first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Replica {
+    /// Of which service.
+    pub service: Service,
+    /// Which of its processes, from 0.
+    pub number: usize,
+}
+
+impl Service {
+    /// The process of this number, from 0.
+    pub const fn replica(self, number: usize) -> Replica {
+        Replica {
+            service: self,
+            number,
+        }
+    }
+}
+
+impl From<Service> for Replica {
+    fn from(service: Service) -> Self {
+        service.replica(0)
+    }
+}
+
+impl fmt::Display for Replica {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.service.name(), self.number)
+    }
+}
+
 /// A program of ours in a process of its own, killed when dropped.
 pub(super) struct Program {
     child: Child,
@@ -77,10 +109,16 @@ impl Program {
     }
 
     pub(super) async fn stop(mut self) -> Result<bool> {
-        let id = self.child.id().context("the program has ended")?;
-        let asked = Command::new("kill").arg(id.to_string()).status().await?;
-        ensure!(asked.success(), "SIGTERM could not be sent");
+        self.signal("TERM").await?;
         Ok(self.child.wait().await?.success())
+    }
+
+    pub(super) async fn signal(&self, name: &str) -> Result<()> {
+        signal(self.id()?, name).await
+    }
+
+    pub(super) fn id(&self) -> Result<u32> {
+        self.child.id().context("the program has ended")
     }
 
     pub(super) fn memory(&self) -> Result<u64> {
@@ -107,9 +145,17 @@ impl Program {
     }
 
     fn proc_file(&self, name: &str) -> Result<String> {
-        let id = self.child.id().context("the program has ended")?;
+        let id = self.id()?;
         Ok(std::fs::read_to_string(format!("/proc/{id}/{name}"))?)
     }
+}
+
+/// Sends a process a signal, named without its `SIG`.
+pub(super) async fn signal(id: u32, name: &str) -> Result<()> {
+    let mut kill = Command::new("kill");
+    let sent = kill.args(["-s", name, &id.to_string()]).status().await?;
+    ensure!(sent.success(), "SIG{name} could not be sent");
+    Ok(())
 }
 
 pub(super) async fn run_to_end(name: &str, argument: &str, variables: &Variables) -> Result<()> {

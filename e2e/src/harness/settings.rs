@@ -1,10 +1,10 @@
-use std::net::TcpListener;
+use std::{collections::HashMap, net::TcpListener};
 
 use anyhow::Result;
 use claw_testkit::{TestNats, TestPostgres};
 
 use super::{
-    Service,
+    Replica, Service,
     programs::{Variables, tool},
 };
 use crate::{
@@ -26,7 +26,7 @@ pub(super) const GATEWAY_TOKEN: &str = "gateway-token-of-the-simulator";
 pub(super) struct Settings {
     common: Variables,
     nats: Vec<(&'static str, String)>,
-    ports: [u16; 4],
+    ports: HashMap<Replica, u16>,
     caddy_port: u16,
 }
 
@@ -59,7 +59,7 @@ impl Settings {
         Ok(Self {
             common: common.map(|(name, value)| (name.to_owned(), value)).into(),
             nats: users.map(|user| (user, nats.url(user))).into(),
-            ports: [free_port()?, free_port()?, free_port()?, free_port()?],
+            ports: HashMap::new(),
             caddy_port: free_port()?,
         })
     }
@@ -68,9 +68,23 @@ impl Settings {
         self.common.push((name.to_owned(), value.into()));
     }
 
+    /// Gives a further process of a service ports of its own; says which process it is.
+    pub(super) fn add_replica(&mut self, service: Service) -> Result<Replica> {
+        let replica = service.replica(self.replicas_of(service).count());
+        self.ports.insert(replica, free_port()?);
+        Ok(replica)
+    }
+
+    /// The processes of a service there ever were, in the order they were added.
+    pub(super) fn replicas_of(&self, service: Service) -> impl Iterator<Item = Replica> + use<> {
+        let of_service = self.ports.keys().filter(|of| of.service == service);
+        (0..of_service.count()).map(move |number| service.replica(number))
+    }
+
+    /// Each assistant's address is named after its person, so that a test finds it.
     pub(super) fn simulate_sandboxes(&mut self, openclaw: &SimOpenClaw) {
         self.set("SANDBOX_RUNTIME", "external");
-        self.set("SANDBOX_EXTERNAL_URL", openclaw.url_template());
+        self.set("SANDBOX_EXTERNAL_URL", openclaw.url("{user}"));
         self.set("SANDBOX_EXTERNAL_TOKEN", GATEWAY_TOKEN);
     }
 
@@ -92,10 +106,11 @@ impl Settings {
         Ok(())
     }
 
-    pub(super) fn of_service(&self, service: Service) -> Variables {
-        let port = self.port(service).to_string();
+    pub(super) fn of_replica(&self, replica: Replica) -> Variables {
+        let port = self.port(replica).to_string();
         let mut variables = self.common.clone();
-        variables.push(("NATS_URL".to_owned(), self.nats_url(service.name())));
+        let nats_url = self.nats_url(replica.service.name());
+        variables.push(("NATS_URL".to_owned(), nats_url));
         variables.push(("PORT".to_owned(), port.clone()));
         variables.push(("HEALTH_PORT".to_owned(), port));
         variables
@@ -108,14 +123,17 @@ impl Settings {
     }
 
     pub(super) fn of_caddy(&self) -> Variables {
-        let ingress = self.port(Service::Ingress);
+        let ingresses = self.replicas_of(Service::Ingress);
+        let doors: Vec<String> = ingresses
+            .map(|ingress| format!("127.0.0.1:{}", self.port(ingress)))
+            .collect();
         [
             ("API_SITE", format!("http://:{}", self.caddy_port)),
             (
                 "CONSOLE_SITE",
                 format!("http://console.localhost:{}", self.caddy_port),
             ),
-            ("INGRESS_FROM", format!("to 127.0.0.1:{ingress}")),
+            ("INGRESS_FROM", format!("to {}", doors.join(" "))),
             ("CADDY_BIND", "127.0.0.1".to_owned()),
         ]
         .map(|(name, value)| (name.to_owned(), value))
@@ -126,12 +144,8 @@ impl Settings {
         format!("http://127.0.0.1:{}", self.caddy_port)
     }
 
-    pub(super) fn url_of(&self, service: Service) -> String {
-        format!("http://127.0.0.1:{}", self.port(service))
-    }
-
-    pub(super) fn ready_url(&self, service: Service) -> String {
-        format!("{}/readyz", self.url_of(service))
+    pub(super) fn url_of(&self, replica: Replica) -> String {
+        format!("http://127.0.0.1:{}", self.port(replica))
     }
 
     pub(super) fn secrets(&self) -> Vec<(&'static str, String)> {
@@ -151,9 +165,8 @@ impl Settings {
         .collect()
     }
 
-    fn port(&self, service: Service) -> u16 {
-        let index = Service::ALL.iter().position(|of| *of == service);
-        self.ports[index.unwrap_or(0)]
+    fn port(&self, replica: Replica) -> u16 {
+        self.ports.get(&replica).copied().unwrap_or_default()
     }
 
     fn nats_url(&self, user: &str) -> String {

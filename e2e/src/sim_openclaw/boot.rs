@@ -43,6 +43,9 @@ fn kill(state: &mut State) {
             continue;
         };
         run.stop.cancel();
+        if run.is_heartbeat {
+            continue;
+        }
         if run.is_user_row_stored {
             session.interrupted = Some(run.message);
         } else {

@@ -1,7 +1,6 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 use super::{
     config::QueueMode,
@@ -150,12 +149,18 @@ fn take(sandbox: &Arc<Sandbox>, state: &mut State, send: &Send) -> Taken {
     let session = state.session(&send.session_key);
     let is_answered_again = session.has_user_row(send.key);
     let is_overlap = session.is_busy();
+    let is_heartbeat = session.active.as_ref().is_some_and(|run| run.is_heartbeat);
     state.stats.answered_again += u64::from(is_answered_again);
     if !is_overlap {
         let turn = begin(sandbox, state, send);
         return send.answered("started", Then::Start(turn));
     }
-    state.stats.overlaps += 1;
+    // That a heartbeat has begun cannot be known in time.
+    if is_heartbeat {
+        state.stats.overlaps_with_heartbeats += 1;
+    } else {
+        state.stats.overlaps += 1;
+    }
     let usual = state.behaviour(&sandbox.shared).queue_mode;
     let mode = send.queue_mode.unwrap_or(usual);
     if mode == QueueMode::Interrupt {
@@ -266,32 +271,4 @@ pub(super) fn inject(sandbox: &Arc<Sandbox>, params: &Value) -> Result<Value, Re
     });
     state.room.tell(&event("chat", &payload));
     Ok(json!({ "ok": true, "messageId": row.id }))
-}
-
-/// The agent speaks first: `None` when its session is busy.
-pub(super) fn speak(
-    sandbox: &Arc<Sandbox>,
-    state: &mut State,
-    session_key: &str,
-    text: &str,
-) -> Option<Turn> {
-    if state.session(session_key).is_busy() {
-        return None;
-    }
-    let said = Queued {
-        key: String::new(),
-        message: format!("[[SAY {text}]]"),
-        sent_at_ms: world_clock::now_ms(),
-        is_collected: false,
-    };
-    let run_id = Uuid::new_v4().to_string();
-    let origin = Origin::Heartbeat;
-    Some(Turn::occupy(
-        sandbox,
-        state,
-        session_key,
-        &run_id,
-        origin,
-        vec![said],
-    ))
 }

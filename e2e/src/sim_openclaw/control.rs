@@ -13,10 +13,10 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    Behaviour, GatewayStats, Restart, TranscriptRow, boot, chat,
+    Beat, Behaviour, GatewayStats, Heartbeat, Restart, TranscriptRow, boot,
     door::sandbox_of_path,
+    proactive,
     sandbox::{Phase, Sandbox, Shared},
-    session::MAIN_KEY,
 };
 
 pub(super) fn routes(shared: Arc<Shared>) -> Router {
@@ -30,7 +30,9 @@ pub(super) fn routes(shared: Arc<Shared>) -> Router {
         .route("/sim/config", post(configure))
         .route("/sim/disconnect", post(disconnect))
         .route("/sim/approve", post(approve))
-        .route("/sim/say", post(say))
+        .route("/sim/remind", post(remind))
+        .route("/sim/heartbeat", post(heartbeat))
+        .route("/sim/proactive", get(proactive_texts))
         .fallback(health)
         .with_state(shared)
 }
@@ -191,27 +193,46 @@ async fn approve(State(shared): State<Arc<Shared>>, Json(call): Json<Approval>) 
 }
 
 #[derive(Deserialize)]
-struct Saying {
+struct Reminder {
     sandbox: String,
     text: String,
 }
 
-async fn say(State(shared): State<Arc<Shared>>, Json(call): Json<Saying>) -> StatusCode {
-    if speak(&shared, &call.sandbox, &call.text) {
+/// Lets a reminder be due.
+async fn remind(State(shared): State<Arc<Shared>>, Json(call): Json<Reminder>) -> StatusCode {
+    if proactive::remind(&shared.sandbox(&call.sandbox), &call.text) {
         StatusCode::ACCEPTED
     } else {
         StatusCode::CONFLICT
     }
 }
 
-/// Lets an agent speak first, as after a heartbeat; false when it is busy or its gateway is away.
-pub(super) fn speak(shared: &Arc<Shared>, name: &str, text: &str) -> bool {
-    let sandbox = shared.sandbox(name);
-    let mut state = sandbox.state();
-    if state.boot.phase != Phase::Up {
-        return false;
-    }
-    let turn = chat::speak(&sandbox, &mut state, MAIN_KEY, text);
-    drop(state);
-    turn.map(super::turn::Turn::start).is_some()
+#[derive(Deserialize)]
+struct Polling {
+    sandbox: Option<String>,
+    heartbeat: Heartbeat,
+}
+
+async fn heartbeat(
+    State(shared): State<Arc<Shared>>,
+    Json(call): Json<Polling>,
+) -> Json<BTreeMap<String, Beat>> {
+    let chosen = chosen(&shared, call.sandbox.as_deref());
+    let beats = chosen.iter().map(|sandbox| {
+        let beat = proactive::heartbeat(sandbox, &call.heartbeat);
+        (sandbox.name.clone(), beat)
+    });
+    Json(beats.collect())
+}
+
+async fn proactive_texts(
+    State(shared): State<Arc<Shared>>,
+) -> Json<BTreeMap<String, Vec<TranscriptRow>>> {
+    let all = shared.all();
+    let texts = all.iter().map(|sandbox| {
+        let rows = sandbox.transcript().into_iter();
+        let said = rows.filter(|row| row.is_proactive).collect();
+        (sandbox.name.clone(), said)
+    });
+    Json(texts.collect())
 }

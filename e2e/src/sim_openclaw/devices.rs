@@ -49,16 +49,19 @@ impl Devices {
         (!left.is_zero()).then_some(left)
     }
 
-    pub(super) fn note_failure(&mut self) {
+    /// Counts a refused login; true when it was one too many.
+    pub(super) fn note_failure(&mut self) -> bool {
         let now = Instant::now();
         self.failures.push_back(now);
         while self.failures.front().is_some_and(|at| now - *at > WINDOW) {
             self.failures.pop_front();
         }
-        if self.failures.len() >= FAILURES_ALLOWED {
+        let is_too_much = self.failures.len() >= FAILURES_ALLOWED;
+        if is_too_much {
             self.locked_until = Some(now + LOCKED_FOR);
             self.failures.clear();
         }
+        is_too_much
     }
 
     pub(super) fn unlock(&mut self) {

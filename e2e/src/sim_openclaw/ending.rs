@@ -3,10 +3,12 @@
 use serde_json::{Value, json};
 
 use super::{
+    cron::JobRun,
     events::empty_final,
     failure::Failure,
     frame::event,
     next::start_next,
+    proactive::HEARTBEAT_OK,
     row::{Content, NewRow},
     sandbox::Room,
     script::{self, Outcome},
@@ -14,10 +16,14 @@ use super::{
     turn::{Scene, Turn},
 };
 
+/// Characters of a heartbeat's text its event shows.
+const PREVIEW_CHARS: usize = 200;
+
 /// Ends a turn with what it said, or with nothing.
 pub(super) fn end(turn: &Turn, scene: &mut Scene, reply: Option<&str>) {
     let now_ms = scene.now_ms;
-    store_reply(turn, scene, reply);
+    let is_quiet = turn.name.is_heartbeat && reply.is_none_or(|reply| reply == HEARTBEAT_OK);
+    store_reply(turn, scene, reply.filter(|_| !is_quiet));
     let steered = take_steered(turn, scene);
     let (reply, whole) = match (reply, steer(turn, scene, &steered)) {
         (reply, None) => (reply.map(str::to_owned), reply.map(str::to_owned)),
@@ -42,9 +48,10 @@ pub(super) fn end(turn: &Turn, scene: &mut Scene, reply: Option<&str>) {
         "terminalReceipt": receipt, "terminalReply": terminal_reply,
     });
     leave(turn, scene, &outcome);
-    scene.tell(&turn.name.last_word(seq, whole.as_deref(), now_ms));
-    if let (true, Some(text)) = (turn.name.is_heartbeat, &whole) {
-        tell_heartbeat(&scene.state.room, text, now_ms);
+    let shown = whole.as_deref().filter(|_| !is_quiet);
+    scene.tell(&turn.name.last_word(seq, shown, now_ms));
+    if turn.name.is_heartbeat {
+        tell_heartbeat(turn, &scene.state.room, shown, started_at, now_ms);
     }
     start_next(&turn.sandbox, scene.state, &turn.name.session_key);
 }
@@ -61,7 +68,9 @@ fn close_down(turn: &Turn, scene: &mut Scene, finishing: &Value) -> i64 {
     let now_ms = scene.now_ms;
     let seqs = [(); 3].map(|()| scene.next_seq(turn));
     if !turn.is_terse() {
-        scene.tell(&turn.name.usage(seqs[0], now_ms));
+        if !turn.name.is_heartbeat {
+            scene.tell(&turn.name.usage(seqs[0], now_ms));
+        }
         scene.tell(&turn.name.lifecycle(seqs[1], finishing.clone(), now_ms));
         scene.tell(&turn.name.model_released(seqs[2], now_ms));
     }
@@ -74,6 +83,9 @@ fn close_down(turn: &Turn, scene: &mut Scene, finishing: &Value) -> i64 {
 
 fn store_reply(turn: &Turn, scene: &mut Scene, reply: Option<&str>) {
     let now_ms = scene.now_ms;
+    if turn.name.is_heartbeat {
+        scene.state.stats.proactive += u64::from(reply.is_some());
+    }
     let (session, room) = scene.session_and_room(turn);
     let Some(text) = reply else {
         session.append_hidden();
@@ -83,6 +95,7 @@ fn store_reply(turn: &Turn, scene: &mut Scene, reply: Option<&str>) {
         content: Content::Assistant {
             text: text.to_owned(),
             run_id: turn.name.run_id.clone(),
+            is_heartbeat: turn.name.is_heartbeat,
         },
         idempotency_key: None,
         at_ms: now_ms,
@@ -179,17 +192,25 @@ pub(super) fn fail(turn: &Turn, scene: &mut Scene, failure: &Failure) {
     start_next(&turn.sandbox, scene.state, &turn.name.session_key);
 }
 
-/// Tells that a heartbeat's text went nowhere but into the transcript.
-fn tell_heartbeat(room: &Room, text: &str, now_ms: i64) {
-    let preview: String = text.chars().take(200).collect();
-    let payload = json!({
-        "ts": now_ms,
-        "status": "skipped",
-        "preview": preview,
-        "reason": "target-none",
-        "hasMedia": false,
-        "durationMs": 1,
-        "message": "Heartbeat delivery is disabled by configuration (target: none).",
-    });
+/// Tells that a heartbeat is over: what it said stands in the transcript and went nowhere else.
+fn tell_heartbeat(turn: &Turn, room: &Room, said: Option<&str>, began_ms: i64, now_ms: i64) {
+    let mut payload = match said {
+        Some(text) => json!({
+            "status": "skipped",
+            "preview": text.chars().take(PREVIEW_CHARS).collect::<String>(),
+            "reason": "target-none",
+            "hasMedia": false,
+            "message": "Heartbeat delivery is disabled by configuration (target: none).",
+        }),
+        None => json!({
+            "status": "ok-empty", "reason": "interval", "indicatorType": "ok", "silent": true,
+        }),
+    };
+    payload["ts"] = json!(now_ms);
+    payload["durationMs"] = json!(now_ms - began_ms);
     room.tell(&event("heartbeat", &payload));
+    if !turn.is_terse() {
+        let run = JobRun::heartbeat(began_ms);
+        room.tell(&run.finished("heartbeat completed", "not-requested", now_ms));
+    }
 }

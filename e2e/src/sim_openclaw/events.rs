@@ -47,7 +47,11 @@ impl RunName {
         }
         let mut payload = self.agent(seq, "lifecycle", data, now_ms);
         payload["sessionId"] = json!(self.session_id);
-        payload["lane"] = json!("main");
+        payload["lane"] = json!(if self.is_heartbeat {
+            "cron-nested"
+        } else {
+            "main"
+        });
         event("agent", &payload)
     }
 

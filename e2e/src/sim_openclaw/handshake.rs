@@ -114,7 +114,8 @@ fn check_token(sandbox: &Sandbox, connect: &Connect) -> Result<(), Refusal> {
         ),
         _ => return Ok(()),
     };
-    state.devices.note_failure();
+    let is_locked = state.devices.note_failure();
+    state.stats.lockouts += u64::from(is_locked);
     Err(refusal)
 }
 

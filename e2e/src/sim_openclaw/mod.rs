@@ -8,6 +8,7 @@ mod config;
 mod connect;
 mod connection;
 mod control;
+mod cron;
 mod devices;
 mod door;
 mod ending;
@@ -21,6 +22,7 @@ mod history;
 mod known;
 mod next;
 mod params;
+mod proactive;
 mod row;
 mod rpc;
 mod sandbox;
@@ -39,9 +41,17 @@ use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
 
 pub use config::{Behaviour, EventDetail, Pairing, QueueMode, SimOpenClawConfig};
+pub use proactive::{Beat, Heartbeat};
 pub use view::{Ending, GatewayStats, Restart, TranscriptRow};
 
 use sandbox::Shared;
+use session::Session;
+
+/// Moments within one tick at which some of the gateways tick.
+const TICK_PHASES: u32 = 50;
+
+/// The shortest time between two such moments.
+const MILLISECOND: Duration = Duration::from_millis(1);
 
 /// Running simulated gateways. Dropping it cuts every connection.
 #[derive(Debug)]
@@ -142,9 +152,31 @@ impl SimOpenClaw {
         self.shared.sandbox(sandbox).state().devices.forget();
     }
 
-    /// Lets an agent speak first, as after a heartbeat; false when it is busy or away.
-    pub fn speak(&self, sandbox: &str, text: &str) -> bool {
-        control::speak(&self.shared, sandbox, text)
+    /// Polls one agent, as its heartbeat schedule would.
+    pub fn heartbeat(&self, sandbox: &str, heartbeat: &Heartbeat) -> Beat {
+        proactive::heartbeat(&self.shared.sandbox(sandbox), heartbeat)
+    }
+
+    /// Polls every agent there is, all due at once; `what` is asked with each sandbox's name.
+    pub fn heartbeat_all(&self, what: impl Fn(&str) -> Heartbeat) -> Vec<(String, Beat)> {
+        let polled = self.shared.all().into_iter().map(|sandbox| {
+            let beat = proactive::heartbeat(&sandbox, &what(&sandbox.name));
+            (sandbox.name.clone(), beat)
+        });
+        polled.collect()
+    }
+
+    /// Lets a reminder the agent once scheduled be due; false while its gateway is away.
+    pub fn remind(&self, sandbox: &str, text: &str) -> bool {
+        proactive::remind(&self.shared.sandbox(sandbox), text)
+    }
+
+    /// Names of the sandboxes in which a turn is under way.
+    pub fn busy(&self) -> Vec<String> {
+        let all = self.shared.all().into_iter();
+        all.filter(|sandbox| sandbox.state().sessions.values().any(Session::is_busy))
+            .map(|sandbox| sandbox.name.clone())
+            .collect()
     }
 
     /// Forgets every sandbox, its transcript included, and cuts its connections.
@@ -166,14 +198,18 @@ impl Drop for SimOpenClaw {
     }
 }
 
+/// Ticks each gateway in its own time, as processes do that were not started at the same moment.
 async fn tick(shared: Arc<Shared>) {
-    let mut ticks = tokio::time::interval(shared.config.tick.max(Duration::from_millis(1)));
-    ticks.tick().await;
-    loop {
+    let pause = shared.config.tick.max(TICK_PHASES * MILLISECOND) / TICK_PHASES;
+    let phases = TICK_PHASES as usize;
+    let mut beats = tokio::time::interval(pause);
+    beats.tick().await;
+    for phase in (0..phases).cycle() {
         tokio::select! {
             () = shared.stop.cancelled() => return,
-            _ = ticks.tick() => {
-                for sandbox in shared.all() {
+            _ = beats.tick() => {
+                let due = shared.all().into_iter();
+                for sandbox in due.filter(|sandbox| sandbox.number % phases == phase) {
                     sandbox.state().room.tick();
                 }
             }

@@ -26,7 +26,17 @@ pub(super) enum Content {
         is_recovery: bool,
     },
     /// What the agent said.
-    Assistant { text: String, run_id: String },
+    Assistant {
+        text: String,
+        run_id: String,
+        is_heartbeat: bool,
+    },
+    /// The result of a scheduled job that ran beside the session.
+    Automation {
+        text: String,
+        job_id: String,
+        run_id: String,
+    },
     /// What the agent had said when it was stopped.
     Aborted { text: String, run_id: String },
     /// What an operator put in its mouth.
@@ -70,6 +80,7 @@ impl Row {
         match &self.content {
             Content::User { text, .. }
             | Content::Assistant { text, .. }
+            | Content::Automation { text, .. }
             | Content::Aborted { text, .. }
             | Content::Injected { text } => text,
         }
@@ -78,7 +89,16 @@ impl Row {
     pub(super) fn run_id(&self) -> Option<&str> {
         match &self.content {
             Content::Assistant { run_id, .. } | Content::Aborted { run_id, .. } => Some(run_id),
-            Content::User { .. } | Content::Injected { .. } => None,
+            Content::User { .. } | Content::Automation { .. } | Content::Injected { .. } => None,
+        }
+    }
+
+    /// Whether the agent said it without being asked.
+    pub(super) fn is_proactive(&self) -> bool {
+        match &self.content {
+            Content::Assistant { is_heartbeat, .. } => *is_heartbeat,
+            Content::Automation { .. } => true,
+            Content::User { .. } | Content::Aborted { .. } | Content::Injected { .. } => false,
         }
     }
 
@@ -106,9 +126,27 @@ impl Row {
                 }
                 json!({ "role": "user", "content": text })
             }
-            Content::Assistant { text, run_id } => {
+            Content::Assistant {
+                text,
+                run_id,
+                is_heartbeat,
+            } => {
                 own["runId"] = json!(run_id);
+                if *is_heartbeat {
+                    // Its prompt is hidden, so the turn begins with the answer.
+                    own["turnBoundary"] = json!(true);
+                }
                 assistant(text, "openai-completions", "openrouter", "mock/model-1")
+            }
+            Content::Automation {
+                text,
+                job_id,
+                run_id,
+            } => {
+                let mut row = unpaid(text, "openclaw-transcript", "automation-result");
+                row["openclawAutomation"] =
+                    json!({ "kind": "cron", "jobId": job_id, "runId": run_id });
+                row
             }
             Content::Aborted { text, run_id } => {
                 own["runId"] = json!(run_id);
@@ -158,12 +196,17 @@ fn assistant(text: &str, api: &str, provider: &str, model: &str) -> Value {
 }
 
 fn injected(text: &str) -> Value {
+    unpaid(text, "openai-responses", "gateway-injected")
+}
+
+/// A row the gateway itself wrote: no model was asked.
+fn unpaid(text: &str, api: &str, model: &str) -> Value {
     json!({
         "role": "assistant",
         "content": [{ "type": "text", "text": text }],
-        "api": "openai-responses",
+        "api": api,
         "provider": "openclaw",
-        "model": "gateway-injected",
+        "model": model,
         "usage": {
             "input": 0, "output": 0, "totalTokens": 0, "cacheRead": 0, "cacheWrite": 0,
             "cost": { "input": 0, "output": 0, "cacheRead": 0, "cacheWrite": 0, "total": 0 },

@@ -52,7 +52,8 @@ impl Shared {
             return sandbox;
         }
         let mut sandboxes = self.sandboxes.write().expect("nothing panics with the map");
-        let new = || Arc::new(Sandbox::new(name, Arc::clone(self)));
+        let number = sandboxes.len();
+        let new = || Arc::new(Sandbox::new(name, number, Arc::clone(self)));
         Arc::clone(sandboxes.entry(name.to_owned()).or_insert_with(new))
     }
 
@@ -72,6 +73,8 @@ impl Shared {
 /// One virtual gateway with what its volume holds.
 pub(super) struct Sandbox {
     pub(super) name: String,
+    /// How many there were before it.
+    pub(super) number: usize,
     pub(super) shared: Arc<Shared>,
     /// Rings whenever a run has ended.
     pub(super) run_ended: Notify,
@@ -126,7 +129,7 @@ impl Boot {
 }
 
 impl Sandbox {
-    fn new(name: &str, shared: Arc<Shared>) -> Self {
+    fn new(name: &str, number: usize, shared: Arc<Shared>) -> Self {
         let state = State {
             boot: Boot::first(),
             room: Room::default(),
@@ -141,6 +144,7 @@ impl Sandbox {
         };
         Self {
             name: name.to_owned(),
+            number,
             shared,
             run_ended: Notify::new(),
             state: Mutex::new(state),
@@ -203,6 +207,7 @@ fn transcript_row(session: &str, row: &Row) -> TranscriptRow {
         run_id: row.run_id().map(str::to_owned),
         seq: row.seq(),
         stored_at_ms: row.recorded_at_ms,
+        is_proactive: row.is_proactive(),
     }
 }
 

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::row::{NewRow, Row};
 
-/// Transcript entries a session begins with besides its first user row; they are counted but never
+/// Transcript entries a session begins with besides its first row; they are counted but never
 /// shown.
 const HIDDEN_AFTER_FIRST_ROW: u64 = 2;
 
@@ -31,6 +31,7 @@ pub(super) struct Session {
     rows: VecDeque<Arc<Row>>,
     stored_keys: HashSet<String>,
     forgotten: u64,
+    hidden: u64,
     raw_seq: u64,
 }
 
@@ -41,6 +42,7 @@ pub(super) struct ActiveRun {
     pub(super) started_at_ms: i64,
     pub(super) text_so_far: String,
     pub(super) is_user_row_stored: bool,
+    pub(super) is_heartbeat: bool,
     pub(super) steered: Vec<Queued>,
     pub(super) seq: u64,
     pub(super) stop: CancellationToken,
@@ -72,18 +74,16 @@ impl Session {
             rows: VecDeque::new(),
             stored_keys: HashSet::new(),
             forgotten: 0,
+            hidden: 0,
             raw_seq: 0,
         }
     }
 
     /// Appends a row and returns it.
     pub(super) fn append(&mut self, new: NewRow, kept: usize) -> Arc<Row> {
-        self.raw_seq += 1;
         let seq = self.total_rows() + 1;
-        let row = Arc::new(new.into_row(&self.source, seq, self.raw_seq));
-        if seq == 1 {
-            self.raw_seq += HIDDEN_AFTER_FIRST_ROW;
-        }
+        let raw_seq = self.next_raw_seq();
+        let row = Arc::new(new.into_row(&self.source, seq, raw_seq));
         self.updated_at_ms = row.recorded_at_ms;
         self.stored_keys.extend(row.idempotency_key.clone());
         self.rows.push_back(Arc::clone(&row));
@@ -98,9 +98,21 @@ impl Session {
         row
     }
 
-    /// Counts a transcript entry that is never shown.
+    /// Counts a row that is never shown: heartbeat polls, and answers without words.
     pub(super) fn append_hidden(&mut self) {
-        self.raw_seq += 1;
+        self.next_raw_seq();
+        self.hidden += 1;
+    }
+
+    fn next_raw_seq(&mut self) -> u64 {
+        let is_first = self.raw_seq == 0;
+        let next = self.raw_seq + 1;
+        self.raw_seq = if is_first {
+            next + HIDDEN_AFTER_FIRST_ROW
+        } else {
+            next
+        };
+        next
     }
 
     pub(super) fn has_user_row(&self, key: &str) -> bool {
@@ -115,8 +127,9 @@ impl Session {
         self.rows.iter()
     }
 
+    /// Rows there ever were, hidden ones included.
     pub(super) fn total_rows(&self) -> u64 {
-        self.forgotten + u64::try_from(self.rows.len()).unwrap_or(u64::MAX)
+        self.forgotten + self.hidden + u64::try_from(self.rows.len()).unwrap_or(u64::MAX)
     }
 
     /// An opaque cursor behind the last row.

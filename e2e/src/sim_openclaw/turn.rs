@@ -73,6 +73,7 @@ impl Turn {
             started_at_ms: world_clock::now_ms(),
             text_so_far: String::new(),
             is_user_row_stored: false,
+            is_heartbeat: origin == Origin::Heartbeat,
             steered: Vec::new(),
             seq: 0,
             stop: stop.clone(),
@@ -139,6 +140,12 @@ impl Turn {
     }
 
     async fn speak(&self, reply: &str, delay_ms: u64, deltas: u32) {
+        // Nobody watches a heartbeat being thought.
+        if self.name.is_heartbeat {
+            pause(delay_ms).await;
+            self.step(|turn, scene| ending::end(turn, scene, Some(reply)));
+            return;
+        }
         let deltas = if self.is_terse() { 1 } else { deltas };
         let pieces = script::pieces(reply, deltas);
         let gap_ms = delay_ms / u64::try_from(pieces.len()).unwrap_or(1).max(1);
@@ -186,10 +193,10 @@ impl Turn {
 
     fn show_status(&self, scene: &mut Scene, phase: &str) {
         let seq = scene.next_seq(self);
-        if self.is_terse() {
+        if self.is_terse() || self.name.is_heartbeat {
             return;
         }
-        if !self.name.is_dispatched && !self.name.is_heartbeat {
+        if !self.name.is_dispatched {
             scene.tell(&self.name.status(seq, phase));
         }
         scene.tell(&self.name.run_status(seq, phase, scene.now_ms));

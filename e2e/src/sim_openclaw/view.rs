@@ -19,10 +19,20 @@ pub struct GatewayStats {
     pub repeated_done: u64,
     /// `chat.send` requests whose key belonged to another message.
     pub conflicts: u64,
+    /// Times a kind of login was locked after too many refusals.
+    pub lockouts: u64,
     /// `chat.send` requests that came while a run occupied the session: each is a mistake of ours.
     pub overlaps: u64,
-    /// Turns begun: how often the model was asked.
+    /// The same while the run was a heartbeat, which nobody can foresee.
+    pub overlaps_with_heartbeats: u64,
+    /// Turns begun, heartbeats included: how often the model was asked.
     pub turns: u64,
+    /// Turns begun by heartbeats.
+    pub heartbeats: u64,
+    /// Heartbeats left out because a run occupied the session.
+    pub heartbeats_skipped: u64,
+    /// Texts nobody asked for that stand in a transcript: of heartbeats and of reminders.
+    pub proactive: u64,
     /// Turns that ended with a reply, in silence or with an error.
     pub turns_ended: u64,
     /// Turns that continued by themselves after a kill.
@@ -36,6 +46,17 @@ pub struct GatewayStats {
 }
 
 impl GatewayStats {
+    /// Handshakes refused because of a token, a signature or a lockout. What waits for an approval or a
+    /// start is not among them.
+    pub fn auth_failures(&self) -> u64 {
+        let of_auth = |code: &str| code.starts_with("AUTH_") || code.starts_with("DEVICE_AUTH_");
+        let refused = self.refused.iter();
+        refused
+            .filter(|(code, _)| of_auth(code))
+            .map(|(_, count)| count)
+            .sum()
+    }
+
     /// Adds the counts of another sandbox.
     pub(super) fn add(&mut self, other: &Self) {
         self.connections += other.connections;
@@ -47,8 +68,13 @@ impl GatewayStats {
         self.repeated_in_flight += other.repeated_in_flight;
         self.repeated_done += other.repeated_done;
         self.conflicts += other.conflicts;
+        self.lockouts += other.lockouts;
         self.overlaps += other.overlaps;
+        self.overlaps_with_heartbeats += other.overlaps_with_heartbeats;
         self.turns += other.turns;
+        self.heartbeats += other.heartbeats;
+        self.heartbeats_skipped += other.heartbeats_skipped;
+        self.proactive += other.proactive;
         self.turns_ended += other.turns_ended;
         self.resumed += other.resumed;
         self.lost += other.lost;
@@ -76,6 +102,8 @@ pub struct TranscriptRow {
     pub seq: u64,
     /// When it was stored, in milliseconds since 1970.
     pub stored_at_ms: i64,
+    /// Whether the agent said it without being asked: for a heartbeat or a reminder.
+    pub is_proactive: bool,
 }
 
 /// How a gateway process ends.

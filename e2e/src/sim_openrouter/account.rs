@@ -121,8 +121,8 @@ impl State {
         self.spent_by_deleted + self.keys.values().map(Key::total_spent).sum::<f64>()
     }
 
-    pub(super) fn decide(&mut self, turn: &Turn) -> Answer {
-        script::answer(turn, &mut self.rules)
+    pub(super) fn decide(&mut self, turn: &Turn, now: DateTime<Utc>) -> Answer {
+        script::answer(turn, &mut self.rules, now)
     }
 
     pub(super) fn book(&mut self, hash: &str, usd: f64, now: DateTime<Utc>) {

@@ -273,7 +273,7 @@ impl Account {
         if left_of_account <= 0.0 {
             return Err(ApiError::of_code(402));
         }
-        let answer = state.decide(&turn);
+        let answer = state.decide(&turn, now);
         if !matches!(answer.act, Act::Error(_)) {
             state.book(hash, self.config.cost_usd, now);
         }

@@ -159,10 +159,10 @@ mod tests {
     fn a_meal_is_written_down_and_then_confirmed_in_one_line() {
         let said = "Had 2 rotis and dal for lunch";
 
-        let Some(Act::Exec(command)) = assist(&turn(said, &[])) else {
+        let Some(Act::Exec(command)) = assist(&Turn::of(said, &[])) else {
             panic!()
         };
-        let confirmed = assist(&turn(said, &["total 400"]));
+        let confirmed = assist(&Turn::of(said, &["total 400"]));
 
         assert!(
             command.contains("'lunch', '2 rotis and dal', 400)"),
@@ -180,7 +180,7 @@ mod tests {
     fn a_database_that_refuses_is_not_passed_off_as_success() {
         let said = "I ate an apple.";
 
-        let Some(Act::Say(words)) = assist(&turn(said, &["Error: no such table"])) else {
+        let Some(Act::Say(words)) = assist(&Turn::of(said, &["Error: no such table"])) else {
             panic!()
         };
 
@@ -191,9 +191,9 @@ mod tests {
     fn questions_are_answered_from_the_rows() {
         let said = "What did I eat today?";
 
-        assert!(matches!(assist(&turn(said, &[])), Some(Act::Exec(_))));
+        assert!(matches!(assist(&Turn::of(said, &[])), Some(Act::Exec(_))));
         assert_eq!(
-            assist(&turn(said, &["lunch: dal (~180 kcal)\n"])),
+            assist(&Turn::of(said, &["lunch: dal (~180 kcal)\n"])),
             Some(Act::Say(
                 "Today you had:\n- lunch: dal (~180 kcal)".to_owned()
             ))
@@ -202,19 +202,11 @@ mod tests {
 
     #[test]
     fn what_would_end_the_statement_is_left_out() {
-        let Some(Act::Exec(command)) = assist(&turn("had soup'); DROP TABLE meals; --", &[]))
+        let Some(Act::Exec(command)) = assist(&Turn::of("had soup'); DROP TABLE meals; --", &[]))
         else {
             panic!()
         };
 
         assert!(command.contains("'soup drop table meals --'"), "{command}");
-    }
-
-    fn turn(said: &str, results: &[&str]) -> Turn {
-        Turn {
-            said: said.to_owned(),
-            results: results.iter().map(|&result| result.to_owned()).collect(),
-            has_exec: true,
-        }
     }
 }

@@ -1,15 +1,18 @@
 //! `OpenRouter`, simulated: key administration with limits, and a model that answers by rules, well
 //! enough to show a real `OpenClaw` at work: it greets, keeps a diary of meals through the `exec` tool,
-//! and obeys directives (`[[SAY x]]`, `[[SLOW seconds]]`, `[[EXEC command]]`, `[[ERROR status]]`,
-//! `[[BREAK words]]`, `[[SILENT]]`).
+//! reminds ("remind me in 20 seconds to call mum") through the `automations` tool, and obeys directives
+//! (`[[SAY x]]`, `[[SLOW seconds]]`, `[[EXEC command]]`, `[[ERROR status]]`, `[[BREAK words]]`,
+//! `[[SILENT]]`, and `[[HEARTBEAT words]]` for words to say at the next heartbeat).
 
 mod account;
 mod api;
 mod config;
 mod control;
 mod error;
+mod heartbeats;
 mod key;
 mod meals;
+mod reminders;
 mod script;
 mod stream;
 mod talk;

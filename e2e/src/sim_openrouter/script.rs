@@ -1,9 +1,17 @@
 //! What the simulated model answers: rules first, then directives in the person's text, then a small
-//! assistant that greets and keeps a diary of meals, then an echo.
+//! assistant that greets, keeps a diary of meals and reminds, then an echo.
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::{meals, talk::Turn};
+use super::{
+    heartbeats, meals, reminders,
+    talk::{Occasion, Turn},
+};
+
+/// What the model says to say nothing.
+pub(super) const NOTHING: &str = "NO_REPLY";
 
 /// An answer to texts that contain a pattern, set through the control API.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -30,10 +38,26 @@ pub enum Act {
     Say(String),
     /// Runs this command, and says what came out.
     Exec(String),
+    /// Calls a tool, and says what came out.
+    Call {
+        /// Its name.
+        tool: String,
+        /// What it is given, as its schema wants it.
+        arguments: Value,
+    },
     /// Fails with this status before the first token.
     Error(u16),
     /// Says this, then fails in the middle of the stream.
     BreakOff(String),
+}
+
+impl Act {
+    fn uses_tool(&self) -> bool {
+        match self {
+            Self::Exec(_) | Self::Call { .. } => true,
+            Self::Say(_) | Self::Error(_) | Self::BreakOff(_) => false,
+        }
+    }
 }
 
 /// An act and how long its streaming takes.
@@ -44,19 +68,25 @@ pub(super) struct Answer {
 }
 
 /// Decides what to answer. Uses up the rule that applies.
-pub(super) fn answer(turn: &Turn, rules: &mut Vec<Rule>) -> Answer {
+pub(super) fn answer(turn: &Turn, rules: &mut Vec<Rule>, now: DateTime<Utc>) -> Answer {
     if let Some(rule) = take_rule(turn, rules) {
-        let act = match (rule.act, turn.results.last()) {
-            (Act::Exec(_), Some(result)) => said_result(result),
-            (act, _) => act,
+        let act = match turn.results.last() {
+            Some(result) if rule.act.uses_tool() => said_result(result),
+            Some(_) | None => rule.act,
         };
         let seconds = rule.seconds;
         return Answer { act, seconds };
     }
-    Answer {
-        act: directed(turn)
+    let act = match &turn.occasion {
+        Occasion::Message => directed(turn)
+            .or_else(|| reminders::assist(turn, now))
             .or_else(|| meals::assist(turn))
             .unwrap_or_else(|| small_talk(turn)),
+        Occasion::Heartbeat(to_tell) => heartbeats::look_around(to_tell.as_deref()),
+        Occasion::Automation => reminders::fire(&turn.said),
+    };
+    Answer {
+        act,
         seconds: directive(&turn.said, "SLOW")
             .and_then(|seconds| seconds.parse().ok())
             .unwrap_or(0),
@@ -72,7 +102,7 @@ fn take_rule(turn: &Turn, rules: &mut Vec<Rule>) -> Option<Rule> {
         && let Some(times) = &mut rules[at].times
     {
         *times = times.saturating_sub(1);
-        if *times == 0 && !matches!(rules[at].act, Act::Exec(_)) {
+        if *times == 0 && !rules[at].act.uses_tool() {
             return Some(rules.remove(at));
         }
     }
@@ -94,9 +124,11 @@ fn directed(turn: &Turn) -> Option<Act> {
         return Some(Act::BreakOff(words.to_owned()));
     }
     if said.contains("[[SILENT]]") || said.contains("reply NO_REPLY") {
-        return Some(Act::Say("NO_REPLY".to_owned()));
+        return Some(Act::Say(NOTHING.to_owned()));
     }
-    directive(said, "SAY").map(|words| Act::Say(words.to_owned()))
+    directive(said, "SAY")
+        .map(|words| Act::Say(words.to_owned()))
+        .or_else(|| heartbeats::promise(said))
 }
 
 fn said_result(result: &str) -> Act {
@@ -104,7 +136,7 @@ fn said_result(result: &str) -> Act {
 }
 
 /// The argument of the last `[[NAME argument]]`.
-fn directive<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+pub(super) fn directive<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let (_, rest) = text.rsplit_once(&format!("[[{name} "))?;
     rest.split_once("]]").map(|(argument, _)| argument.trim())
 }
@@ -136,6 +168,8 @@ fn small_talk(turn: &Turn) -> Act {
 mod tests {
     use super::*;
 
+    const NOW: DateTime<Utc> = DateTime::UNIX_EPOCH;
+
     #[test]
     fn people_are_greeted_and_else_echoed() {
         let say = |said: &str| {
@@ -163,8 +197,39 @@ mod tests {
             Act::Say("The command said: claw".to_owned())
         );
         assert_eq!(act("[[SILENT]]", &[]), Act::Say("NO_REPLY".to_owned()));
-        let turn = turn("[[SLOW 8]] tell me a story", &[]);
-        assert_eq!(answer(&turn, &mut Vec::new()).seconds, 8);
+        let turn = Turn::of("[[SLOW 8]] tell me a story", &[]);
+        assert_eq!(answer(&turn, &mut Vec::new(), NOW).seconds, 8);
+    }
+
+    #[test]
+    fn a_rule_may_call_any_tool_and_then_says_what_came_out() {
+        let rule = r#"{"pattern":"time","call":{"tool":"session_status","arguments":{}}}"#;
+        let mut rules: Vec<Rule> = vec![serde_json::from_str(rule).unwrap()];
+        let mut act =
+            |results: &[&str]| answer(&Turn::of("what time is it?", results), &mut rules, NOW).act;
+
+        let call = Act::Call {
+            tool: "session_status".to_owned(),
+            arguments: serde_json::json!({}),
+        };
+        assert_eq!(act(&[]), call);
+        assert_eq!(act(&["noon"]), said_result("noon"));
+    }
+
+    #[test]
+    fn nobody_is_told_anything_unasked_but_what_is_due() {
+        let said = |occasion| {
+            let turn = Turn {
+                occasion,
+                ..Turn::of("Review the week. [[SAY nothing]] hi", &[])
+            };
+            answer(&turn, &mut Vec::new(), NOW).act
+        };
+        let say = |words: &str| Act::Say(words.to_owned());
+
+        assert_eq!(said(Occasion::Heartbeat(None)), say(NOTHING));
+        assert_eq!(said(Occasion::Heartbeat(Some("a".to_owned()))), say("a"));
+        assert_eq!(said(Occasion::Automation), say(NOTHING));
     }
 
     #[test]
@@ -173,21 +238,13 @@ mod tests {
             serde_json::from_str(r#"{"pattern":"HI","say":"Welcome","times":1}"#).unwrap();
         let mut rules = vec![rule];
 
-        let first = answer(&turn("hi", &[]), &mut rules).act;
+        let first = answer(&Turn::of("hi", &[]), &mut rules, NOW).act;
 
         assert_eq!(first, Act::Say("Welcome".to_owned()));
         assert_eq!(rules, []);
     }
 
-    fn turn(said: &str, results: &[&str]) -> Turn {
-        Turn {
-            said: said.to_owned(),
-            results: results.iter().map(|&result| result.to_owned()).collect(),
-            has_exec: true,
-        }
-    }
-
     fn act(said: &str, results: &[&str]) -> Act {
-        answer(&turn(said, results), &mut Vec::new()).act
+        answer(&Turn::of(said, results), &mut Vec::new(), NOW).act
     }
 }

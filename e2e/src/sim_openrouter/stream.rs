@@ -23,6 +23,21 @@ const KEEP_ALIVE: Duration = Duration::from_secs(1);
 /// Pieces a text is streamed in.
 const PIECES: usize = 8;
 
+/// A tool and what it is given.
+struct ToolCall {
+    tool: String,
+    arguments: Value,
+}
+
+impl ToolCall {
+    fn exec(command: &str) -> Self {
+        Self {
+            tool: "exec".to_owned(),
+            arguments: json!({ "command": command }),
+        }
+    }
+}
+
 /// What identifies a generation in all its chunks.
 pub(super) struct Generation {
     pub(super) id: String,
@@ -36,11 +51,8 @@ impl Generation {
         tokio::time::sleep(Duration::from_secs(answer.seconds)).await;
         let (message, reason) = match answer.act {
             Act::Say(text) => (json!({ "role": "assistant", "content": text }), "stop"),
-            Act::Exec(command) => {
-                let call = self.tool_call(&command);
-                let message = json!({ "role": "assistant", "content": null, "tool_calls": [call] });
-                (message, "tool_calls")
-            }
+            Act::Exec(command) => self.tool_message(&ToolCall::exec(&command)),
+            Act::Call { tool, arguments } => self.tool_message(&ToolCall { tool, arguments }),
             Act::Error(code) => return ApiError::of_code(code).into_response(),
             Act::BreakOff(_) => return Json(ApiError::of_code(500).body()).into_response(),
         };
@@ -60,7 +72,10 @@ impl Generation {
     pub(super) fn streamed(&self, answer: Answer) -> Response {
         let (mut lines, is_broken) = match answer.act {
             Act::Say(text) => (self.text_chunks(&text, "stop"), false),
-            Act::Exec(command) => (self.tool_chunks(&command), false),
+            Act::Exec(command) => (self.tool_chunks(&ToolCall::exec(&command)), false),
+            Act::Call { tool, arguments } => {
+                (self.tool_chunks(&ToolCall { tool, arguments }), false)
+            }
             Act::Error(code) => return ApiError::of_code(code).into_response(),
             Act::BreakOff(text) => (self.broken_chunks(&text), true),
         };
@@ -93,9 +108,9 @@ impl Generation {
     }
 
     /// A tool call in pieces, as it comes in practice: id and name only in the first.
-    fn tool_chunks(&self, command: &str) -> Vec<String> {
-        let arguments = json!({ "command": command }).to_string();
-        let mut first = self.tool_call(command);
+    fn tool_chunks(&self, call: &ToolCall) -> Vec<String> {
+        let arguments = call.arguments.to_string();
+        let mut first = self.tool_call(call);
         first["index"] = json!(0);
         first["function"]["arguments"] = json!("");
         let first = json!({ "role": "assistant", "content": null, "tool_calls": [first] });
@@ -120,11 +135,18 @@ impl Generation {
         chunks
     }
 
-    fn tool_call(&self, command: &str) -> Value {
+    /// A tool call in one piece, and why the message ends.
+    fn tool_message(&self, call: &ToolCall) -> (Value, &'static str) {
+        let call = self.tool_call(call);
+        let message = json!({ "role": "assistant", "content": null, "tool_calls": [call] });
+        (message, "tool_calls")
+    }
+
+    fn tool_call(&self, call: &ToolCall) -> Value {
         json!({
             "id": format!("call_{}", self.id),
             "type": "function",
-            "function": { "name": "exec", "arguments": json!({ "command": command }).to_string() },
+            "function": { "name": call.tool, "arguments": call.arguments.to_string() },
         })
     }
 

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use super::heartbeats::{self, ToTell};
+
 /// How the extra message begins that `OpenClaw` puts behind the person's.
 const INTERNAL_CONTEXT: &str = "<<<BEGIN_OPENCLAW_INTERNAL_CONTEXT>>>";
 
@@ -11,18 +13,53 @@ const RUNTIME: &str = "\n\nRuntime: agent=";
 /// How the message begins with which a restarted gateway continues an interrupted turn.
 const INTERRUPTED: &str = "[System] Your previous turn was interrupted";
 
+/// How the instruction of an automation is introduced; its id, its name and a bracket follow.
+const AUTOMATION: &str = "[cron:";
+
+/// How the line begins that `OpenClaw` puts behind an automation's instruction.
+const NOW: &str = "\nCurrent time: ";
+
 /// Weekdays as they begin the time stamp `OpenClaw` puts before the person's text.
 const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+
+/// Why a turn began.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Occasion {
+    /// The person said something.
+    Message,
+    /// Nobody did: the assistant looks around. What there is to tell, if anything.
+    Heartbeat(Option<String>),
+    /// An automation fires.
+    Automation,
+}
 
 /// The turn a completion is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Turn {
-    /// What the person said last.
+    /// Why it began.
+    pub(super) occasion: Occasion,
+    /// What the person said last, or the instruction in place of it.
     pub(super) said: String,
     /// Results of the tools called since then, in order.
     pub(super) results: Vec<String>,
     /// Whether a tool named `exec` is offered.
     pub(super) has_exec: bool,
+    /// Whether tools are offered that find and call those of a catalogue.
+    pub(super) has_catalogue: bool,
+}
+
+#[cfg(test)]
+impl Turn {
+    /// The person said this, and tools have answered; every tool is offered.
+    pub(super) fn of(said: &str, results: &[&str]) -> Self {
+        Self {
+            occasion: Occasion::Message,
+            said: said.to_owned(),
+            results: results.iter().map(|&result| result.to_owned()).collect(),
+            has_exec: true,
+            has_catalogue: true,
+        }
+    }
 }
 
 /// Reads a request.
@@ -31,7 +68,7 @@ pub(super) fn read(request: &Value) -> Turn {
     let messages = request["messages"].as_array().unwrap_or(&none);
     let said_at = messages
         .iter()
-        .rposition(|message| message["role"] == "user" && is_of_person(&text_of(message)));
+        .rposition(|message| message["role"] == "user" && opens_turn(&text_of(message)));
     let since = said_at.map_or(messages.len(), |at| at + 1);
     let results = messages[since..]
         .iter()
@@ -39,16 +76,50 @@ pub(super) fn read(request: &Value) -> Turn {
         .map(text_of)
         .collect();
     let said = said_at.map(|at| words_of(&text_of(&messages[at])).to_owned());
+    let said = said.unwrap_or_default();
+    let instruction = instruction_of(&said).map(str::to_owned);
+    let occasion = match &instruction {
+        Some(_) => Occasion::Automation,
+        None if heartbeats::is_prompt(&said) => Occasion::Heartbeat(to_tell(messages)),
+        None => Occasion::Message,
+    };
     Turn {
-        said: said.unwrap_or_default(),
+        occasion,
+        said: instruction.unwrap_or(said),
         results,
-        has_exec: request["tools"]
-            .as_array()
-            .is_some_and(|tools| tools.iter().any(|tool| tool["function"]["name"] == "exec")),
+        has_exec: offers(request, "exec"),
+        has_catalogue: offers(request, "tool_search") && offers(request, "tool_call"),
     }
 }
 
-fn is_of_person(text: &str) -> bool {
+fn offers(request: &Value, name: &str) -> bool {
+    request["tools"]
+        .as_array()
+        .is_some_and(|tools| tools.iter().any(|tool| tool["function"]["name"] == name))
+}
+
+/// What the person asked to be told at a heartbeat, and was not told yet.
+fn to_tell(messages: &[Value]) -> Option<String> {
+    let mut to_tell = ToTell::default();
+    for message in messages {
+        let text = text_of(message);
+        if message["role"] == "user" {
+            to_tell.ask(words_of(&text));
+        } else if message["role"] == "assistant" {
+            to_tell.tell(&text);
+        }
+    }
+    to_tell.next()
+}
+
+/// The instruction of an automation: the last paragraph behind the conversation it is shown.
+fn instruction_of(said: &str) -> Option<&str> {
+    let (_, shown) = said.strip_prefix(AUTOMATION)?.split_once("] ")?;
+    let shown = shown.split_once(NOW).map_or(shown, |(shown, _)| shown);
+    Some(shown.rsplit_once("\n\n").map_or(shown, |(_, last)| last))
+}
+
+fn opens_turn(text: &str) -> bool {
     let text = without_stamp(text);
     !text.starts_with(INTERNAL_CONTEXT) && !text.starts_with(INTERRUPTED)
 }
@@ -102,9 +173,8 @@ mod tests {
         assert_eq!(
             read(&request),
             Turn {
-                said: "I had rice".to_owned(),
-                results: vec!["380".to_owned()],
-                has_exec: true,
+                has_catalogue: false,
+                ..Turn::of("I had rice", &["380"])
             }
         );
     }
@@ -126,6 +196,39 @@ mod tests {
         ]});
 
         assert_eq!(read(&request).said, "hi");
+    }
+
+    #[test]
+    fn a_heartbeat_knows_what_the_person_asked_for_and_was_told() {
+        let asked = json!({ "role": "user", "content": "[Sun 2026-11-22 06:17 UTC] [[HEARTBEAT a parcel]]" });
+        let told = json!({ "role": "assistant", "content": "a parcel" });
+        let polled = json!({ "role": "user", "content": "[Sun 2026-11-22 06:18 UTC] [OpenClaw heartbeat poll]" });
+        let polls = json!({ "role": "user", "content": "This is a heartbeat, not a message from the person. Read" });
+        let occasion = |messages: &[&Value]| read(&json!({ "messages": messages })).occasion;
+
+        assert_eq!(
+            occasion(&[&asked, &polls]),
+            Occasion::Heartbeat(Some("a parcel".to_owned()))
+        );
+        assert_eq!(
+            occasion(&[&asked, &polled, &told, &polls]),
+            Occasion::Heartbeat(None)
+        );
+    }
+
+    #[test]
+    fn an_automation_is_about_its_instruction_not_the_conversation_before_it() {
+        let request = json!({ "messages": [
+            { "role": "user", "content": "[cron:1e80 reminder] Recent conversation:\n- User: hi\n\n\
+                Reminder is due.\nCurrent time: Sunday\n\nThis is an unattended scheduled run." },
+        ]});
+
+        let turn = read(&request);
+
+        assert_eq!(
+            (turn.occasion, turn.said.as_str()),
+            (Occasion::Automation, "Reminder is due.")
+        );
     }
 
     #[test]

@@ -175,6 +175,24 @@ async fn a_tool_call_is_streamed_in_pieces_that_join() {
 }
 
 #[tokio::test]
+async fn a_reminder_begins_with_the_search_for_its_tool() {
+    let api = Api::start().await;
+    let key = api.make_key(json!({ "name": "k" })).await;
+
+    let wish = request("Remind me in 20 seconds to call mum");
+    let (_, answer) = api
+        .call("POST", "/chat/completions", Some(&key), wish)
+        .await;
+
+    let choice = &answer["choices"][0];
+    let called = &choice["message"]["tool_calls"][0]["function"];
+    assert_eq!(
+        (&called["name"], &choice["finish_reason"]),
+        (&json!("tool_search"), &json!("tool_calls"))
+    );
+}
+
+#[tokio::test]
 async fn errors_come_before_the_stream_or_inside_it() {
     let api = Api::start().await;
     let key = api.make_key(json!({ "name": "k" })).await;
@@ -213,10 +231,12 @@ async fn a_whole_answer_has_the_recorded_shape_and_is_remembered() {
 }
 
 fn request(text: &str) -> Value {
+    let tools = ["exec", "tool_search", "tool_call"];
+    let tools = tools.map(|name| json!({ "type": "function", "function": { "name": name } }));
     json!({
         "model": "simulated/assistant",
         "messages": [{ "role": "user", "content": text }],
-        "tools": [{ "type": "function", "function": { "name": "exec" } }],
+        "tools": tools,
     })
 }
 

@@ -6,20 +6,22 @@ use e2e::{
 };
 use tokio::time::Instant;
 
+use crate::reminders::{HEARTBEAT_EVERY, asked, what_is_said_unasked_arrives_once};
+
 /// How long a container may take from the first word to its first answer, on a busy machine.
 const FIRST_ANSWER: Duration = Duration::from_mins(4);
 
 /// How long a later answer may take.
 const ANSWER: Duration = Duration::from_secs(90);
 
-/// What comes back in the answer to it.
-const STORY: &str = "tell me a story";
+/// What comes back in the answers.
+const STORIES: [&str; 2] = ["tell me a story", "tell me another one"];
 
 const ADA: &str = "491515550001";
 const BOB: &str = "491515550002";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_newcomer_is_set_up_answered_and_has_lunch_written_into_their_own_database() {
+async fn newcomers_are_set_up_served_each_in_their_own_sandbox_and_told_things_unasked() {
     let mut world = world().await;
     let containers = world.containers().await.unwrap();
 
@@ -46,22 +48,39 @@ async fn a_newcomer_is_set_up_answered_and_has_lunch_written_into_their_own_data
     );
     nothing_secret_is_visible_from_outside(&world, &containers).await;
 
-    let slowly = format!("[[SLOW 8]] {STORY}");
-    world.meta.write(ADA, &slowly).unwrap();
-    eventually_at_work(&world, ADA).await;
-    containers.kill(ADA).await.unwrap();
-    heard(&world, ADA, 4, FIRST_ANSWER).await;
-    world.meta.write(ADA, "[[SAY goodbye]]").unwrap();
-    let chat = hears(&world, ADA, "goodbye", FIRST_ANSWER).await;
-    let told = chat.received_texts();
-    // OpenClaw does not take up every turn that a kill interrupts; then the person is asked again.
-    let is_outcome = |text: &&&str| text.contains(STORY) || text.contains("lost my thread");
-    let stories = told.iter().filter(is_outcome).count();
-    assert_eq!(
-        stories, 1,
-        "one answer though its sandbox was killed: {told:#?}"
-    );
+    what_is_said_unasked_arrives_once(&mut world, BOB).await;
+    one_answer_comes_though_its_sandbox_was_killed(&world, &containers).await;
     world.remove_containers().await.unwrap();
+}
+
+/// Once before the model has begun, when OpenClaw forgets the turn, and once in the middle of it, when it
+/// takes the turn up again.
+async fn one_answer_comes_though_its_sandbox_was_killed(world: &World, containers: &Containers) {
+    for story in STORIES {
+        let typing = world.meta.chat(ADA).typing;
+        world
+            .meta
+            .write(ADA, &format!("[[SLOW 6]] {story}"))
+            .unwrap();
+        if story == STORIES[0] {
+            let is_typing = || async { world.meta.chat(ADA).typing > typing };
+            claw_testkit::eventually("the assistant types", is_typing).await;
+        } else {
+            asked(world, |request| request.said.contains(story)).await;
+        }
+        containers.kill(ADA).await.unwrap();
+        hears(world, ADA, story, FIRST_ANSWER).await;
+        let goodbye = format!("goodbye after {story}");
+        world
+            .meta
+            .write(ADA, &format!("[[SAY {goodbye}]]"))
+            .unwrap();
+        let chat = hears(world, ADA, &goodbye, FIRST_ANSWER).await;
+        let told = chat.received_texts();
+        let is_answer = |text: &&&str| text.contains(story) && !text.contains("goodbye");
+        let answers = told.iter().filter(is_answer).count();
+        assert_eq!(answers, 1, "though its sandbox was killed: {told:#?}");
+    }
 }
 
 async fn world() -> World {
@@ -69,7 +88,12 @@ async fn world() -> World {
         sandboxes: Sandboxes::Containers,
         cap: 4,
         meta: SimMetaConfig::default(),
-        variables: Vec::new(),
+        replicas: Vec::new(),
+        variables: vec![
+            ("SANDBOX_HEARTBEAT_EVERY", HEARTBEAT_EVERY.to_owned()),
+            ("QUIET_HOURS", "off".to_owned()),
+            ("PROACTIVE_PER_DAY", "0".to_owned()),
+        ],
     })
     .await
     .unwrap()
@@ -83,17 +107,14 @@ async fn heard(world: &World, number: &str, received: u64, limit: Duration) -> C
 }
 
 /// Waits for a message with these words in it; notices may come before.
-async fn hears(world: &World, number: &str, words: &str, limit: Duration) -> ChatView {
+pub(crate) async fn hears(world: &World, number: &str, words: &str, limit: Duration) -> ChatView {
     let deadline = Instant::now() + limit;
     let mut received = 1;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         let chat = heard(world, number, received, left).await;
-        if chat
-            .received_texts()
-            .iter()
-            .any(|text| text.contains(words))
-        {
+        let texts = chat.received_texts();
+        if texts.iter().any(|text| text.contains(words)) {
             return chat;
         }
         received = chat.received + 1;
@@ -114,13 +135,4 @@ async fn nothing_secret_is_visible_from_outside(world: &World, containers: &Cont
             "{name} can be read from the container's settings"
         );
     }
-}
-
-/// Waits until the assistant shows that it is at work on the latest message.
-async fn eventually_at_work(world: &World, number: &str) {
-    let before = world.meta.chat(number).typing;
-    claw_testkit::eventually("the assistant types", || async {
-        world.meta.chat(number).typing > before
-    })
-    .await;
 }

@@ -1,12 +1,30 @@
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use e2e::{harness::Service, sim_openclaw::Restart};
+use e2e::{
+    harness::{Service, World},
+    sim_openclaw::{Restart, SimOpenClaw},
+};
 use tokio::time::sleep;
 
 use crate::crowd::Crowd;
 
 /// How long the crowd writes before something dies.
 const UNDER_WAY: Duration = Duration::from_secs(4);
+
+/// From one outage of a server to the next, and how long it lasts.
+const BETWEEN_OUTAGES: Duration = Duration::from_secs(6);
+const OUTAGE: Duration = Duration::from_secs(2);
+
+/// How often somebody looks for assistants at work to kill, and how long apart: 40 s in all.
+const LOOKS: u32 = 200;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
+
+/// How a sandbox dies, and how long it is away.
+const DEATH: Restart = Restart {
+    down_ms: 500,
+    starting_ms: 300,
+    ..Restart::KILL
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_nats_is_away_meta_hears_503_and_afterwards_nothing_is_missing() {
@@ -48,22 +66,34 @@ async fn sandboxes_killed_in_the_middle_of_their_turns_answer_once() {
     let world = Crowd::world().await;
     let openclaw = world.openclaw.clone().unwrap();
     let deaths = async {
-        for _ in 0..3 {
+        for _ in 0..2 {
             sleep(UNDER_WAY).await;
-            openclaw.restart(
-                None,
-                &Restart {
-                    down_ms: 500,
-                    starting_ms: 300,
-                    ..Restart::KILL
-                },
-            );
+            openclaw.restart(None, &DEATH);
         }
     };
 
-    tokio::join!(Crowd::USUAL.write(&world.meta), deaths);
+    tokio::join!(Crowd::SHORT.write(&world.meta), deaths);
 
-    Crowd::USUAL.verify(&world).await;
+    Crowd::SHORT.verify(&world).await;
+    assert!(openclaw.stats().resumed > 0, "no turn was interrupted");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_and_sandboxes_that_die_under_full_load_lose_and_double_nothing() {
+    let mut world = Crowd::world_of_gateways(3).await;
+    let meta = Arc::clone(&world.meta);
+    let openclaw = world.openclaw.clone().unwrap();
+
+    let ((), (), restarted) = tokio::join!(
+        Crowd::MANY.write(&meta),
+        kill_servers(&mut world),
+        kill_a_third_in_mid_turn(&openclaw)
+    );
+
+    eprintln!("{restarted} sandboxes were killed in the middle of a turn");
+    Crowd::MANY.verify(&world).await;
+    let third = Crowd::MANY.people as usize / 3;
+    assert!(restarted >= third, "only {restarted} sandboxes were killed");
     assert!(openclaw.stats().resumed > 0, "no turn was interrupted");
 }
 
@@ -76,4 +106,35 @@ async fn a_service_told_to_stop_ends_within_its_grace() {
             "{service:?} ended with an error"
         );
     }
+}
+
+/// Kills the bus three times and the database twice, in turn.
+async fn kill_servers(world: &mut World) {
+    for outage in 0..5 {
+        sleep(BETWEEN_OUTAGES).await;
+        if outage % 2 == 0 {
+            world.nats.kill().await.unwrap();
+            sleep(OUTAGE).await;
+            world.nats.start_again().await.unwrap();
+        } else {
+            world.postgres.stop().await.unwrap();
+            sleep(OUTAGE).await;
+            world.postgres.start_again().await.unwrap();
+        }
+    }
+}
+
+/// Kills sandboxes that are at work, each once, until a third of the crowd's were; gives how many.
+async fn kill_a_third_in_mid_turn(openclaw: &SimOpenClaw) -> usize {
+    sleep(UNDER_WAY).await;
+    let (third, mut killed) = (Crowd::MANY.people as usize / 3, HashSet::new());
+    for _ in 0..LOOKS {
+        for sandbox in openclaw.busy() {
+            if killed.len() < third && killed.insert(sandbox.clone()) {
+                openclaw.restart(Some(&sandbox), &DEATH);
+            }
+        }
+        sleep(BETWEEN_LOOKS).await;
+    }
+    killed.len()
 }

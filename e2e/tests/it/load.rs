@@ -32,7 +32,7 @@ async fn the_same_holds_when_every_webhook_comes_five_times_at_once() {
     let world = Crowd::world().await;
     let crowd = Crowd {
         copies: 5,
-        ..Crowd::USUAL
+        ..Crowd::SHORT
     };
 
     crowd.write(&world.meta).await;

@@ -5,4 +5,7 @@ mod containers;
 mod crowd;
 mod failures;
 mod load;
+mod proactive;
+mod reminders;
+mod replicas;
 mod secrets;

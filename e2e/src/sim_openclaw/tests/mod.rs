@@ -1,6 +1,7 @@
 mod client;
 mod handshakes;
 mod overlaps;
+mod proactive;
 mod recorded;
 mod restarts;
 mod turns;

@@ -131,6 +131,64 @@ async fn dispatched_and_interrupted_runs_end_in_the_recorded_shapes() {
 }
 
 #[tokio::test]
+async fn heartbeats_are_told_in_the_recorded_order() {
+    for (name, heartbeat) in [
+        (
+            "heartbeat-alert-target-none",
+            Heartbeat::Alert("x".to_owned()),
+        ),
+        ("heartbeat-ok", Heartbeat::NoReply),
+        ("heartbeat-legacy-ok-token", Heartbeat::HeartbeatOk),
+    ] {
+        let Some(recorded) = recording(name) else {
+            return;
+        };
+        let sim = plain().await;
+        let mut client = Client::of(&sim, "alice").await;
+        sim.heartbeat("alice", &heartbeat);
+        client
+            .frame(|frame| frame["payload"]["action"] == "finished")
+            .await;
+
+        let told = |frames: &[Value]| -> Vec<String> {
+            let of_heartbeat = |kind: &&String| {
+                kind.starts_with("agent lifecycle") || kind.starts_with("chat final")
+            };
+            let order = order(frames);
+            order.iter().filter(of_heartbeat).cloned().collect()
+        };
+        let last = |frames: &[Value]| {
+            let mut told = frames.iter().filter(|frame| frame["event"] == "heartbeat");
+            told.next_back()
+                .map(|frame| shape(&frame["payload"]))
+                .unwrap()
+        };
+        assert_eq!(told(&client.all), told(&recorded), "{name}");
+        assert_eq!(last(&client.all), last(&recorded), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_reminders_row_has_the_recorded_keys() {
+    let Some(recorded) = recording("cron") else {
+        return;
+    };
+    let is_result = |frame: &Value| frame["payload"]["message"]["openclawAutomation"].is_object();
+    let sim = plain().await;
+    let mut client = Client::of(&sim, "alice").await;
+    client.call("sessions.subscribe", json!({})).await;
+    sim.remind("alice", "Call mum");
+
+    let ours = client.frame(is_result).await;
+
+    let theirs = recorded.iter().find(|frame| is_result(frame)).unwrap();
+    assert_eq!(
+        shape(&ours["payload"]["message"]),
+        shape(&theirs["payload"]["message"])
+    );
+}
+
+#[tokio::test]
 async fn hello_has_the_recorded_keys() {
     let Some(recorded) = recording("handshake-ok") else {
         return;

@@ -247,29 +247,6 @@ async fn an_aborted_run_says_what_it_had_said_and_stores_it() {
 }
 
 #[tokio::test]
-async fn what_the_agent_says_by_itself_reaches_everyone_and_the_transcript() {
-    let sim = plain().await;
-    let mut client = Client::of(&sim, "alice").await;
-    client.call("sessions.subscribe", json!({})).await;
-
-    assert!(sim.speak("alice", "Drink water"));
-
-    let row = client.event("session.message").await;
-    let end = client.next_end().await;
-    let heartbeat = client.event("heartbeat").await;
-    assert_eq!(
-        row["payload"]["message"]["content"][0]["text"],
-        "Drink water"
-    );
-    assert_eq!(end["message"]["content"][0]["text"], "Drink water");
-    assert_eq!(heartbeat["payload"]["status"], "skipped");
-    assert_eq!(
-        roles_and_texts(&sim.transcript("alice")),
-        [("assistant", "Drink water")]
-    );
-}
-
-#[tokio::test]
 async fn wrong_requests_are_refused_in_the_gateways_words() {
     let sim = plain().await;
     let mut client = Client::of(&sim, "alice").await;

@@ -1,0 +1,181 @@
+//! What can be done to single processes, and what they say of themselves.
+
+use std::{path::PathBuf, time::Duration};
+
+use anyhow::{Context, Result, bail};
+use claw_runtime::{HttpTimeouts, http};
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, sleep},
+};
+
+use super::{Program, Replica, Service, World, log_path, programs::signal};
+
+/// Longest a service may take to be ready.
+const READY_LIMIT: Duration = Duration::from_secs(30);
+
+/// Between two questions whether it is.
+const READY_PAUSE: Duration = Duration::from_millis(20);
+
+/// Warnings shown of each process when a test fails.
+const TROUBLES_SHOWN: usize = 8;
+
+impl World {
+    /// Ends a process as a crash would: with SIGKILL, nothing is finished.
+    pub async fn kill(&mut self, replica: impl Into<Replica>) -> Result<()> {
+        match self.running.remove(&replica.into()) {
+            Some(program) => program.kill().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Asks a process to end, as an operator would: with SIGTERM. Whether it ended well.
+    pub async fn stop(&mut self, replica: impl Into<Replica>) -> Result<bool> {
+        match self.running.remove(&replica.into()) {
+            Some(program) => program.stop().await,
+            None => Ok(true),
+        }
+    }
+
+    /// Starts a process again after [`World::kill`], and waits until it is ready.
+    pub async fn restart(&mut self, replica: impl Into<Replica>) -> Result<()> {
+        let replica = replica.into();
+        self.begin(replica)?;
+        self.wait_until_ready(replica).await
+    }
+
+    /// Lets a further process of a service join, and waits until it is ready. Further ingresses are
+    /// not put behind Caddy.
+    pub async fn add(&mut self, service: Service) -> Result<Replica> {
+        let replica = self.settings.add_replica(service)?;
+        self.restart(replica).await?;
+        Ok(replica)
+    }
+
+    /// Stands a process still with SIGSTOP, as a stalled machine would: its sockets stay open.
+    pub async fn pause(&self, replica: impl Into<Replica>) -> Result<()> {
+        self.running(replica.into())?.signal("STOP").await
+    }
+
+    /// Lets a paused process go on as if nothing had been.
+    pub async fn resume(&self, replica: impl Into<Replica>) -> Result<()> {
+        self.running(replica.into())?.signal("CONT").await
+    }
+
+    /// Stands a process still for a time, beside everything else. The task ends when it goes on again.
+    pub async fn pause_for(
+        &self,
+        replica: impl Into<Replica>,
+        time: Duration,
+    ) -> Result<JoinHandle<Result<()>>> {
+        let program = self.running(replica.into())?;
+        program.signal("STOP").await?;
+        let id = program.id()?;
+        Ok(tokio::spawn(async move {
+            sleep(time).await;
+            signal(id, "CONT").await
+        }))
+    }
+
+    /// The processes of a service there ever were, also those that do not run.
+    pub fn replicas_of(&self, service: Service) -> Vec<Replica> {
+        self.settings.replicas_of(service).collect()
+    }
+
+    /// Everything a process has printed so far, in all its lives.
+    pub fn log_of(&self, replica: impl Into<Replica>) -> String {
+        std::fs::read_to_string(self.log_path(replica.into())).unwrap_or_default()
+    }
+
+    /// The latest warnings and errors of every process, for a failed test to show.
+    pub fn troubles(&self) -> String {
+        let replicas = Service::ALL.map(|service| self.replicas_of(service));
+        let troubles = replicas.concat().into_iter().map(|replica| {
+            let log = self.log_of(replica);
+            let lines = log
+                .lines()
+                .rev()
+                .filter(|line| line.contains("WARN") || line.contains("ERROR"));
+            let latest: Vec<&str> = lines.take(TROUBLES_SHOWN).collect();
+            format!("--- {replica}\n{}\n", latest.join("\n"))
+        });
+        troubles.collect()
+    }
+
+    /// Resident memory of a process, in bytes.
+    pub fn memory_of(&self, replica: impl Into<Replica>) -> Result<u64> {
+        self.running(replica.into())?.memory()
+    }
+
+    /// Processor time a process has used in its present life.
+    pub fn cpu_of(&self, replica: impl Into<Replica>) -> Result<Duration> {
+        self.running(replica.into())?.cpu_time()
+    }
+
+    /// A counter or gauge as the process tells it at `/metrics`, all its labels together; `None` while it
+    /// does not answer, or has never set it.
+    pub async fn metric_of(&self, replica: impl Into<Replica>, name: &str) -> Option<f64> {
+        let url = format!("{}/metrics", self.settings.url_of(replica.into()));
+        let answer = http::client(HttpTimeouts::default()).get(url).send().await;
+        metric(&answer.ok()?.text().await.ok()?, name)
+    }
+
+    pub(super) fn begin(&mut self, replica: Replica) -> Result<()> {
+        let program = Program::start(
+            replica.service.name(),
+            &self.settings.of_replica(replica),
+            &self.log_path(replica),
+        )?;
+        self.running.insert(replica, program);
+        Ok(())
+    }
+
+    pub(super) async fn wait_until_ready(&self, replica: Replica) -> Result<()> {
+        let url = format!("{}/readyz", self.settings.url_of(replica));
+        let client = http::client(HttpTimeouts::default());
+        let deadline = Instant::now() + READY_LIMIT;
+        loop {
+            let answer = client.get(&url).send().await;
+            if answer.is_ok_and(|answer| answer.status().is_success()) {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                let log = self.log_of(replica);
+                bail!("{replica} is not ready after {READY_LIMIT:?}:\n{log}");
+            }
+            sleep(READY_PAUSE).await;
+        }
+    }
+
+    fn running(&self, replica: Replica) -> Result<&Program> {
+        let program = self.running.get(&replica);
+        program.with_context(|| format!("{replica} does not run"))
+    }
+
+    fn log_path(&self, replica: Replica) -> PathBuf {
+        log_path(self.directory.path(), &replica.to_string())
+    }
+}
+
+/// The sum of a metric over its labels, in Prometheus' text format.
+fn metric(text: &str, name: &str) -> Option<f64> {
+    let samples = text.lines().filter_map(|line| {
+        let (sample, value) = line.rsplit_once(' ')?;
+        let of = sample.split('{').next()?;
+        (of == name).then(|| value.parse::<f64>().ok()).flatten()
+    });
+    samples.reduce(|sum, value| sum + value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_metric_is_the_sum_over_its_labels_and_of_no_other_name() {
+        let text = "# TYPE owned gauge\nowned{of=\"a\"} 3\nowned{of=\"b\"} 4\nowned_ever 9\n";
+
+        assert_eq!(metric(text, "owned"), Some(7.0));
+        assert_eq!(metric(text, "never"), None);
+    }
+}

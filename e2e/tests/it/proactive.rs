@@ -1,0 +1,262 @@
+//! What assistants say without being asked.
+
+use std::{collections::HashMap, time::Duration};
+
+use e2e::{
+    harness::{Service, World},
+    sim_meta::Speaker,
+    sim_openclaw::{Beat, Heartbeat, TranscriptRow},
+};
+use tokio::time::{Instant, sleep};
+
+use crate::crowd::{Crowd, Times, is_answer, number};
+
+/// How long the last text may take to its phone.
+const PATIENCE: Duration = Duration::from_secs(100);
+
+/// How long 95 of 100 texts may take when all are said in the same minute.
+const LAG_LIMIT_MS: i64 = 60_000;
+
+/// What only a newcomer hears, from us.
+const NOTICE: &str = "setting up";
+
+/// Between two looks at every phone.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_heartbeats_due_at_once_are_each_heard_once_within_a_minute() {
+    const CROWD: Crowd = Crowd::once_each(1_000, 200);
+    let world = introduced(&CROWD, &[]).await;
+    let openclaw = world.openclaw.clone().unwrap();
+
+    let beats = openclaw.heartbeat_all(|sandbox| alert(&format!("Alert for {sandbox}")));
+
+    assert!(beats.iter().all(|(_, beat)| *beat == Beat::Began));
+    let phones = everything_heard(&world, CROWD.people).await;
+    let said = openclaw.stats().proactive;
+    assert_eq!(said, u64::from(CROWD.people));
+    let lags: Times = phones.iter().flat_map(Phone::lags).collect();
+    eprintln!("from transcript to phone, {said} alerts at once: {lags}");
+    assert!(lags.percentile(95) <= LAG_LIMIT_MS, "{lags}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_heartbeat_with_nothing_to_say_is_silent() {
+    const CROWD: Crowd = Crowd::once_each(20, 20);
+    let world = introduced(&CROWD, &[]).await;
+    let openclaw = world.openclaw.clone().unwrap();
+
+    for quiet in [Heartbeat::NoReply, Heartbeat::HeartbeatOk] {
+        openclaw.heartbeat_all(|_| quiet.clone());
+        until_idle(&world).await;
+    }
+    // Whatever comes after it was read has been read itself.
+    write_to_all(&world, CROWD.people, "afterwards");
+
+    for phone in everything_heard(&world, CROWD.people).await {
+        assert_eq!(phone.said.len(), 2, "{:?}", phone.said);
+    }
+    assert_eq!(openclaw.stats().heartbeats, 2 * u64::from(CROWD.people));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reminder_is_heard_once_also_when_it_is_due_in_the_middle_of_a_turn() {
+    const CROWD: Crowd = Crowd::once_each(20, 20);
+    let world = introduced(&CROWD, &[]).await;
+    let openclaw = world.openclaw.clone().unwrap();
+
+    write_to_all(&world, CROWD.people, "[[SLOW 1500]] slowly");
+    sleep(Duration::from_millis(700)).await;
+    for sandbox in openclaw.sandboxes() {
+        assert!(openclaw.remind(&sandbox, &format!("Reminder for {sandbox}")));
+    }
+
+    for phone in everything_heard(&world, CROWD.people).await {
+        assert_eq!(phone.said.len(), 3, "{:?}", phone.said);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_while_no_gateway_runs_is_heard_once_and_in_its_place() {
+    const CROWD: Crowd = Crowd::once_each(100, 50);
+    let mut world = introduced(&CROWD, &[]).await;
+    let openclaw = world.openclaw.clone().unwrap();
+
+    world.kill(Service::Gateway).await.unwrap();
+    openclaw.heartbeat_all(|sandbox| alert(&format!("Alert for {sandbox}")));
+    until_idle(&world).await;
+    for sandbox in openclaw.sandboxes() {
+        assert!(openclaw.remind(&sandbox, &format!("Reminder for {sandbox}")));
+    }
+    write_to_all(&world, CROWD.people, "in the meantime");
+    world.restart(Service::Gateway).await.unwrap();
+
+    for phone in everything_heard(&world, CROWD.people).await {
+        assert_eq!(phone.said.len(), 4, "{:?}", phone.said);
+        assert!(is_answer(&phone.said[3].0), "{:?}", phone.said);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn heartbeats_of_a_crowd_that_writes_are_each_heard_once_while_gateways_die() {
+    const CROWD: Crowd = Crowd {
+        people: 200,
+        messages_each: 8,
+        per_second: 100,
+        copies: 1,
+    };
+    let mut world = Crowd::world_of_gateways(2).await;
+    let (meta, openclaw) = (world.meta.clone(), world.openclaw.clone().unwrap());
+    let trouble = async {
+        for round in 0..3 {
+            sleep(Duration::from_secs(4)).await;
+            let gateway = Service::Gateway.replica(round % 2);
+            world.kill(gateway).await.unwrap();
+            openclaw.heartbeat_all(|sandbox| alert(&format!("Alert {round} for {sandbox}")));
+            world.restart(gateway).await.unwrap();
+        }
+    };
+
+    tokio::join!(CROWD.write(&meta), trouble);
+
+    everything_heard(&world, CROWD.people).await;
+    assert!(openclaw.stats().proactive > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_than_the_days_share_is_held_back() {
+    const CROWD: Crowd = Crowd::once_each(5, 5);
+    let world = introduced(&CROWD, &[("PROACTIVE_PER_DAY", "2")]).await;
+    let openclaw = world.openclaw.clone().unwrap();
+
+    for round in 0..4 {
+        openclaw.heartbeat_all(|sandbox| alert(&format!("Alert {round} for {sandbox}")));
+        until_idle(&world).await;
+    }
+    write_to_all(&world, CROWD.people, "afterwards");
+
+    for phone in phones_when(&world, CROWD.people, Phone::is_answered).await {
+        let alerts = phone.heard.iter().filter(|(text, _)| !is_answer(text));
+        assert_eq!(alerts.count(), 2, "{:?}", phone.heard);
+    }
+}
+
+/// A crowd whose assistants all exist and have answered once, in a world with these further variables.
+async fn introduced(crowd: &Crowd, variables: &[(&'static str, &str)]) -> World {
+    let mut options = Crowd::options_of_gateways(1);
+    let further = variables
+        .iter()
+        .map(|(name, value)| (*name, (*value).to_owned()));
+    options.variables.extend(further);
+    let world = World::start(options).await.unwrap();
+    crowd.write(&world.meta).await;
+    crowd.verify(&world).await;
+    world
+}
+
+fn alert(text: &str) -> Heartbeat {
+    Heartbeat::Alert(text.to_owned())
+}
+
+fn write_to_all(world: &World, people: u32, text: &str) {
+    for person in 0..people {
+        world.meta.write(&number(person), text).unwrap();
+    }
+}
+
+/// Waits until no assistant is at work.
+async fn until_idle(world: &World) {
+    let openclaw = world.openclaw.as_ref().unwrap();
+    while !openclaw.busy().is_empty() {
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// One person's phone beside what their assistant said, each with the time in milliseconds since 1970.
+#[derive(Debug)]
+struct Phone {
+    written: Vec<String>,
+    heard: Vec<(String, i64)>,
+    said: Vec<(String, i64)>,
+    unasked: Vec<(String, i64)>,
+}
+
+impl Phone {
+    fn of(world: &World, person: u32) -> Self {
+        let chat = world.meta.chat(&number(person));
+        let written = chat
+            .written_texts()
+            .into_iter()
+            .map(str::to_owned)
+            .collect();
+        let by_us = chat
+            .lines
+            .into_iter()
+            .filter(|line| line.from == Speaker::Business);
+        let heard = by_us.filter(|line| !line.text.contains(NOTICE));
+        let assistant = world.assistant_of(&number(person)).unwrap();
+        let rows = world.openclaw.as_ref().unwrap().transcript(&assistant);
+        let said = rows.into_iter().filter(|row| row.role == "assistant");
+        let said: Vec<TranscriptRow> = said.collect();
+        let timed = |row: &TranscriptRow| (row.text.clone(), row.stored_at_ms);
+        Self {
+            written,
+            heard: heard.map(|line| (line.text, line.at_ms)).collect(),
+            unasked: said
+                .iter()
+                .filter(|row| row.is_proactive)
+                .map(timed)
+                .collect(),
+            said: said.iter().map(timed).collect(),
+        }
+    }
+
+    /// Every message is in an answer.
+    fn is_answered(&self) -> bool {
+        let is_answered = |message: &String| {
+            let mut heard = self.heard.iter();
+            heard.any(|(text, _)| is_answer(text) && text.contains(message))
+        };
+        self.written.iter().all(is_answered)
+    }
+
+    /// And everything the assistant said was heard, nothing else, and in the same order.
+    fn is_complete(&self) -> bool {
+        let heard = self.heard.iter().map(|(text, _)| text);
+        self.is_answered() && heard.eq(self.said.iter().map(|(text, _)| text))
+    }
+
+    /// From the transcript to the phone, of what nobody asked for.
+    fn lags(&self) -> Vec<i64> {
+        let heard: HashMap<&str, i64> = texts(&self.heard).collect();
+        let lags = texts(&self.unasked).filter_map(|(text, at)| Some(heard.get(text)? - at));
+        lags.collect()
+    }
+}
+
+fn texts(of: &[(String, i64)]) -> impl Iterator<Item = (&str, i64)> {
+    of.iter().map(|(text, at)| (text.as_str(), *at))
+}
+
+/// Waits until everyone's phone shows exactly what their assistant said, in its order.
+async fn everything_heard(world: &World, people: u32) -> Vec<Phone> {
+    phones_when(world, people, Phone::is_complete).await
+}
+
+/// Waits until no assistant is at work and all phones are as wished.
+async fn phones_when(world: &World, people: u32, is_as_wished: fn(&Phone) -> bool) -> Vec<Phone> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        until_idle(world).await;
+        let phones: Vec<Phone> = (0..people).map(|of| Phone::of(world, of)).collect();
+        let Some(wrong) = phones.iter().find(|phone| !is_as_wished(phone)) else {
+            return phones;
+        };
+        assert!(
+            Instant::now() < deadline,
+            "after {PATIENCE:?} somebody's phone is {wrong:#?}\n{}",
+            world.troubles()
+        );
+        sleep(LOOK_AGAIN).await;
+    }
+}

@@ -1,0 +1,143 @@
+//! Several gateways: one dies or stands still, another joins.
+
+use std::{sync::Arc, time::Duration};
+
+use e2e::harness::{Replica, Service, World};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+
+use crate::crowd::{Crowd, now_ms};
+
+/// Gateways of which one at a time dies.
+const GATEWAYS: usize = 3;
+
+/// From one outage to the next.
+const BETWEEN_OUTAGES: Duration = Duration::from_secs(5);
+
+/// How long a gateway stands still: longer than its lease.
+const STANDSTILL: Duration = Duration::from_secs(8);
+
+/// Outages in the 50 s that are written.
+const OUTAGES: usize = 9;
+
+/// How long a message may take that came when its gateway had just died.
+const TAKEOVER_LIMIT_MS: i64 = 3_000;
+
+/// How long a gateway that joins may take to its share.
+const JOIN_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long a message may wait for a gateway that joins.
+const WAIT_LIMIT_MS: i64 = 1_000;
+
+/// Partitions there are.
+const PARTITIONS: f64 = 64.0;
+
+/// Partitions the second of two gateways has at least: a fair share is 32, give or take the hash.
+const SHARE: f64 = 20.0;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gateways_that_die_or_stand_still_in_turn_are_noticed_by_nobody() {
+    let mut world = Crowd::world_of_gateways(GATEWAYS).await;
+    let meta = Arc::clone(&world.meta);
+
+    let ((), moments) = tokio::join!(Crowd::MANY.write(&meta), outages(&mut world));
+
+    let outcome = Crowd::MANY.verify(&world).await;
+    let takeover = outcome.takeovers(&moments);
+    eprintln!("after each of {} outages: {takeover}", moments.len());
+    assert!(takeover.percentile(99) <= TAKEOVER_LIMIT_MS, "{takeover}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_joins_takes_its_share_and_nobody_waits_for_it() {
+    const CROWD: Crowd = Crowd {
+        people: 300,
+        messages_each: 8,
+        per_second: 150,
+        copies: 1,
+    };
+    let mut world = Crowd::world_of_gateways(1).await;
+    let meta = Arc::clone(&world.meta);
+    let joining = async {
+        sleep(BETWEEN_OUTAGES).await;
+        let (began, began_ms) = (Instant::now(), now_ms());
+        let second = world.add(Service::Gateway).await.unwrap();
+        let shared = timeout(JOIN_LIMIT, until_shared(&world, second)).await;
+        shared.expect("the second gateway has its share in time");
+        eprintln!(
+            "the second gateway had its share after {:?}",
+            began.elapsed()
+        );
+        assert!(began.elapsed() <= JOIN_LIMIT);
+        began_ms..=now_ms()
+    };
+
+    let ((), while_joining) = tokio::join!(CROWD.write(&meta), joining);
+
+    let outcome = CROWD.verify(&world).await;
+    let waits = outcome.waits(&while_joining);
+    eprintln!("waited to be put to the assistant meanwhile: {waits}");
+    assert!(waits.percentile(100) <= WAIT_LIMIT_MS, "{waits}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_told_to_stop_hands_over_and_nobody_waits_long() {
+    const CROWD: Crowd = Crowd {
+        people: 200,
+        messages_each: 6,
+        per_second: 150,
+        copies: 1,
+    };
+    let mut world = Crowd::world_of_gateways(2).await;
+    let meta = Arc::clone(&world.meta);
+    let leaving = async {
+        sleep(BETWEEN_OUTAGES).await;
+        let began_ms = now_ms();
+        let ended_well = world.stop(Service::Gateway.replica(1)).await.unwrap();
+        (ended_well, began_ms..=now_ms())
+    };
+
+    let ((), (ended_well, while_leaving)) = tokio::join!(CROWD.write(&meta), leaving);
+
+    assert!(ended_well);
+    let outcome = CROWD.verify(&world).await;
+    let waits = outcome.waits(&while_leaving);
+    eprintln!("waited to be put to the assistant meanwhile: {waits}");
+    assert!(waits.percentile(100) <= WAIT_LIMIT_MS, "{waits}");
+}
+
+/// Every 5 s another gateway dies and is started again, or stands still for a while; gives when each
+/// outage began. A standstill lasts into the next outage, so that one gateway carries all.
+async fn outages(world: &mut World) -> Vec<i64> {
+    let (mut moments, mut standing) = (Vec::new(), Vec::new());
+    let mut beat = interval(BETWEEN_OUTAGES);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    beat.tick().await;
+    for outage in 0..OUTAGES {
+        beat.tick().await;
+        let gateway = Service::Gateway.replica(outage % GATEWAYS);
+        moments.push(now_ms());
+        if outage % 2 == 0 {
+            world.kill(gateway).await.unwrap();
+            world.restart(gateway).await.unwrap();
+        } else {
+            standing.push(world.pause_for(gateway, STANDSTILL).await.unwrap());
+        }
+    }
+    for goes_on in standing {
+        goes_on.await.unwrap().unwrap();
+    }
+    moments
+}
+
+/// Waits until the second gateway has its share, and none is without an owner.
+async fn until_shared(world: &World, second: Replica) {
+    loop {
+        let owned = |replica| world.metric_of(replica, "claw_partitions_owned");
+        let (first, second) = tokio::join!(owned(Service::Gateway.into()), owned(second));
+        let (first, second) = (first.unwrap_or_default(), second.unwrap_or_default());
+        if second >= SHARE && first + second >= PARTITIONS {
+            return;
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+}
