@@ -6,12 +6,14 @@ use std::{collections::HashSet, sync::LazyLock};
 
 use chrono::{DateTime, Utc};
 use claw_domain::{Address, MessageId, ReplyId, Sensitive, UserId, Wamid, WhatsAppUserId};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryResult, QuerySelect};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryResult, QuerySelect, sea_query::Expr};
 use uuid::Uuid;
 
 pub use held::HeldReply;
 pub use settle::{Fate, NewReply, Settled, Settlement, TranscriptMove};
 pub use waiting::WaitingMessage;
+
+use waiting::these;
 
 use crate::{
     Sandbox, StoreError,
@@ -60,6 +62,8 @@ pub struct InboundMessage {
     pub sequence: u64,
     /// It is to be answered; otherwise it is only kept.
     pub needs_answer: bool,
+    /// Should it have been given up, it waits again.
+    pub is_replay: bool,
 }
 
 /// What there is to know when a message comes in.
@@ -104,9 +108,23 @@ impl Messages {
             message.sequence.cast_signed().into(),
             i64::from(WAITING_COUNT_LIMIT).into(),
             message.needs_answer.into(),
+            message.is_replay.into(),
         ];
         let row = self.database.row(RECEIVING, &RECEIVE, values).await?;
         Received::try_from(row)
+    }
+
+    /// Marks closed messages as given up: only a replay opens them again.
+    pub async fn give_up(&self, user: UserId, messages: &[MessageId]) -> Result<(), StoreError> {
+        let update = these(user, messages.iter().map(MessageId::as_uuid))
+            .filter(message::Column::Status.eq("complete"))
+            .filter(message::Column::Role.eq("user"))
+            .col_expr(message::Column::Status, Expr::value("given_up"));
+        let update = update.exec(&self.database.pool);
+        self.database
+            .run("giving messages up", update)
+            .await
+            .map(drop)
     }
 
     /// Which of these replies are written down, whatever became of them.

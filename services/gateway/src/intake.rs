@@ -33,7 +33,7 @@ impl Handler for Intake {
     ) -> Result<(), HandlerError> {
         let now = self.desk.clock.now();
         let plan = plan_of(message);
-        let inbound = record(message, &plan, attempt.sequence, now);
+        let inbound = record(message, &plan, attempt, now);
         let received = self.desk.store.messages().receive(&inbound).await?;
         if received.complete || plan == Plan::Keep {
             return Ok(());
@@ -72,7 +72,7 @@ fn plan_of(message: &MessageReceived) -> Plan {
 fn record(
     message: &MessageReceived,
     plan: &Plan,
-    sequence: u64,
+    attempt: &Attempt,
     now: DateTime<Utc>,
 ) -> InboundMessage {
     let content = if let MessageContent::Text(text) = &message.content {
@@ -92,8 +92,9 @@ fn record(
         wamid: message.wamid.clone(),
         content_kind: message.content.kind().to_owned(),
         content,
-        sequence,
+        sequence: attempt.sequence,
         needs_answer: *plan != Plan::Keep,
+        is_replay: attempt.is_replay,
         sent_at: message.sent_at,
         now,
     }

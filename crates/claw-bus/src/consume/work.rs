@@ -97,6 +97,11 @@ impl Item {
             payload: message.payload,
         })
     }
+
+    fn is_replay(&self) -> bool {
+        let replayed = self.headers.as_ref();
+        replayed.is_some_and(|headers| headers.get(headers::REPLAY_OF).is_some())
+    }
 }
 
 /// What became of an item.
@@ -171,6 +176,7 @@ impl<H: Handler> Worker<H> {
         let attempt = Attempt {
             number: 1,
             sequence: item.sequence,
+            is_replay: item.is_replay(),
             stop: self.stop.child_token(),
             tenure,
         };

@@ -42,8 +42,8 @@ The same event is replayed once for a ticket, as long as its stream keeps the re
 nothing, and replaying a second time takes a new ticket.
 
 Consumers know an event also by the id inside it, for ever, in the database. What they have settled is
-not done again: a message that was answered, or whose sender was told that no answer will come, is not put
-to the assistant again, and nothing is said to it again.
+not done again: a message that was answered is not put to the assistant again, nor is anything said to it.
+One that was given up is, though its sender was told that no answer would come.
 ";
 
 /// What is to be done.

@@ -19,13 +19,19 @@ WITH newcomer AS (
             'user', CASE WHEN $13 THEN 'received' ELSE 'complete' END, 'whatsapp', $6, $7, $8, $9, $10, $11)
     ON CONFLICT (id) DO NOTHING
     RETURNING id
+), reopened AS (
+    -- Only a replay tries again what was given up.
+    UPDATE message SET status = 'received', burst = NULL, sequence = $11
+    WHERE id = $5 AND user_id = $1 AND status = 'given_up' AND $14
+    RETURNING id
 ), waiting AS (
     -- The limit keeps a long backlog from making each further message slower.
     SELECT FROM message WHERE user_id = $1 AND status = 'received' LIMIT $12
 )
 SELECT
     EXISTS (SELECT FROM taken) AS fresh,
-    EXISTS (SELECT FROM message WHERE id = $5 AND user_id = $1 AND status = 'complete') AS complete,
+    EXISTS (SELECT FROM message WHERE id = $5 AND user_id = $1 AND status IN ('complete', 'given_up'))
+        AND NOT EXISTS (SELECT FROM reopened) AS complete,
     -- Remembered in the person's row: looking through their messages would take longer with each of them.
     NOT EXISTS (SELECT FROM "user" WHERE id = $1 AND first_answered_at IS NOT NULL) AS first_contact,
     -- The row just taken is not in the snapshot and counts extra.

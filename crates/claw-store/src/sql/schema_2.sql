@@ -34,7 +34,7 @@ ALTER TABLE message
     ADD COLUMN held_until timestamptz,         -- not to be said before
     DROP CONSTRAINT message_status_check,
     ADD CONSTRAINT message_status_suits_role CHECK (
-        (role = 'user' AND status IN ('received', 'complete')) OR
+        (role = 'user' AND status IN ('received', 'complete', 'given_up')) OR
         (role = 'assistant' AND status IN ('complete', 'held', 'withheld'))),
     ADD CONSTRAINT held_has_an_end CHECK (status <> 'held' OR held_until IS NOT NULL);
 

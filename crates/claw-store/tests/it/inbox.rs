@@ -35,6 +35,28 @@ async fn messages_wait_in_the_order_they_came_until_they_are_answered() {
 }
 
 #[tokio::test]
+async fn what_was_given_up_is_closed_until_it_is_replayed() {
+    let world = World::new().await;
+    let [first, second, _third] = took(&world, 1).await;
+    let messages = world.store.messages();
+    world.answer(&first, reply("a")).await;
+    world.answer(&second, reply("b")).await;
+    messages.give_up(first.user, &[second.id]).await.unwrap();
+    let again = |message: &InboundMessage, is_replay| InboundMessage {
+        is_replay,
+        ..message.clone()
+    };
+
+    let repeated = messages.receive(&again(&second, false)).await.unwrap();
+    let answered = messages.receive(&again(&first, true)).await.unwrap();
+    let replayed = messages.receive(&again(&second, true)).await.unwrap();
+
+    assert!(repeated.complete && answered.complete);
+    assert!(!replayed.complete && !replayed.fresh);
+    assert!(ids(&waiting(&world, first.user).await).contains(&second.id));
+}
+
+#[tokio::test]
 async fn a_successor_finds_the_burst_that_was_formed_and_cannot_form_another_of_it() {
     let world = World::new().await;
     let messages = world.store.messages();

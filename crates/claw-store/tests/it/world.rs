@@ -127,6 +127,7 @@ pub fn message(number: u32, n: u32) -> InboundMessage {
         now: at(n.into()),
         sequence: u64::from(n) + 1,
         needs_answer: true,
+        is_replay: false,
     }
 }
 

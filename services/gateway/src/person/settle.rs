@@ -122,8 +122,8 @@ impl Person {
         let Some(trying) = self.trying.take() else {
             return;
         };
-        let given_up = |item: &&Item| trying.messages.contains(&item.id);
-        let items: Vec<Item> = self.queue.iter().filter(given_up).cloned().collect();
+        let is_tried = |item: &&Item| trying.messages.contains(&item.id);
+        let items: Vec<Item> = self.queue.iter().filter(is_tried).cloned().collect();
         for item in &items {
             error!(user.id = %self.user, message.id = %item.id, "a message is set aside: {error}");
             let (sequence, reason) = (item.sequence, DeadReason::Rejected);
@@ -142,11 +142,18 @@ impl Person {
         let notice = items
             .first()
             .map(|first| Notice::LostThread.because_of(first.id));
-        let closed = self
-            .close(trying.messages, notice.into_iter().collect())
-            .await;
-        if closed.is_err() {
+        let messages = trying.messages;
+        let closed = self.close(messages.clone(), notice.into_iter().collect());
+        if closed.await.is_err() {
             warn!(user.id = %self.user, "what was set aside is not closed yet");
+            return;
+        }
+        let store = self.desk.store.messages();
+        if let Err(error) = store.give_up(self.user, &messages).await {
+            warn!(
+                error = &error as &dyn std::error::Error,
+                "a replay will find a message closed"
+            );
         }
     }
 }

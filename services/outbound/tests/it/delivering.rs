@@ -10,6 +10,7 @@ fn first_attempt() -> Attempt {
     Attempt {
         number: 1,
         sequence: 1,
+        is_replay: false,
         stop: never(),
         tenure: Tenure::unshared(),
     }

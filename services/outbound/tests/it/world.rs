@@ -228,6 +228,7 @@ impl World {
             now: now(),
             sequence: 1,
             needs_answer: true,
+            is_replay: false,
         };
         self.store.messages().receive(&hello).await.unwrap();
     }

@@ -117,6 +117,7 @@ impl World {
             now: start_of_time(),
             sequence: 1,
             needs_answer: true,
+            is_replay: false,
         };
         self.store.messages().receive(&message).await.unwrap();
         SandboxRequested {
