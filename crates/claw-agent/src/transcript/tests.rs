@@ -1,7 +1,7 @@
 use serde_json::{Value, json, value::to_raw_value};
 
 use super::*;
-use crate::captures;
+use crate::{MAIN_SESSION, captures};
 
 #[test]
 fn a_plain_answer_is_found_by_its_run_and_equals_the_final() {
@@ -129,6 +129,34 @@ fn what_the_assistant_says_unasked_answers_nobody() {
     let texts: Vec<String> = proactive(&page.rows).into_iter().map(exposed).collect();
     assert_eq!(texts.len(), 2);
     assert!(texts.iter().all(|text| text.starts_with("ALERT")));
+}
+
+#[test]
+fn a_heartbeat_that_has_nothing_to_say_or_nowhere_to_say_it_adds_nothing() {
+    assert_eq!(last_page("heartbeat-ok").rows, []);
+    let before = proactive(&last_page("cron").rows);
+    for quiet in [
+        "heartbeat-legacy-ok-token",
+        "heartbeat-default-target-no-route",
+        "heartbeat-target-last-no-route",
+        "heartbeat-isolated-long",
+    ] {
+        assert_eq!(proactive(&last_page(quiet).rows), before, "{quiet}");
+    }
+}
+
+#[test]
+fn a_reminder_the_agent_makes_itself_ends_in_the_session_we_read() {
+    let added = captures::inbound("agent-cron-tool")
+        .iter()
+        .map(|frame| serde_json::from_str::<Value>(frame).unwrap())
+        .find(|frame| frame["event"] == "cron" && frame["payload"]["action"] == "added")
+        .unwrap();
+
+    let job = &added["payload"]["job"];
+    assert_eq!(job["sessionTarget"], "current");
+    assert_eq!(job["sessionKey"], MAIN_SESSION);
+    assert_eq!(job["delivery"]["mode"], "announce");
 }
 
 #[test]
