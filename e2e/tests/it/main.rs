@@ -5,6 +5,7 @@ mod containers;
 mod crowd;
 mod failures;
 mod load;
+mod manners;
 mod proactive;
 mod reminders;
 mod replicas;

@@ -27,7 +27,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 const PARCEL: &str = "Your parcel is here.";
 const MUM: &str = "Time to call mum.";
 const PLANTS: &str = "Time to water the plants.";
-const PLANTS_PROMISED: &str = "I will remind you in 8 seconds to water the plants.";
+const PLANTS_PROMISED: &str = "I will remind you in 20 seconds to water the plants.";
 const BYE: &str = "Bye.";
 
 /// An alert at a heartbeat, a reminder, and a reminder that comes while no gateway runs: each is on
@@ -39,7 +39,7 @@ pub(crate) async fn what_is_said_unasked_arrives_once(world: &mut World, number:
     let alert = asked(world, |request| says(request, PARCEL)).await;
     tell(world, number, "Remind me in 3 seconds to call mum", MUM).await;
 
-    let wish = "Remind me in 8 seconds to water the plants";
+    let wish = "Remind me in 20 seconds to water the plants";
     tell(world, number, wish, PLANTS_PROMISED).await;
     world.kill(Service::Gateway).await.unwrap();
     let early = requests(world).iter().any(|request| says(request, PLANTS));

@@ -1,0 +1,179 @@
+//! How a person is treated: what waits, what takes long, what disturbs, and what they say about it.
+
+use std::{sync::Arc, time::Duration};
+
+use e2e::{
+    harness::World,
+    sim_meta::SimMeta,
+    sim_openclaw::{Beat, Heartbeat, SimOpenClaw},
+};
+use tokio::time::{Instant, sleep};
+
+use crate::crowd::Crowd;
+
+const ADA: &str = "491515550001";
+
+/// How long one line of an answer may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_written_during_a_turn_becomes_one_turn_and_the_person_hears_that_it_waits() {
+    let ada =
+        Conversation::with(&[("BACKLOG_MESSAGES", "3"), ("STILL_WORKING_SECONDS", "1")]).await;
+
+    ada.write("[[SLOW 2500]] first");
+    ada.hears("still working").await;
+    for later in ["second", "third", "fourth"] {
+        ada.write(later);
+    }
+    ada.hears("got all your messages").await;
+    ada.hears("fourth").await;
+
+    let turns = ada.heard_with("echo: ");
+    assert_eq!(turns.len(), 2, "{turns:?}");
+    assert_eq!(turns[1], "echo: second\n\nthird\n\nfourth");
+    let told = ada.heard_with("still working").len() + ada.heard_with("got all").len();
+    assert_eq!(told, 2, "each is said once: {:?}", ada.heard_with(""));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stop_ends_the_turn_and_what_was_written_before_it() {
+    let ada = Conversation::with(&[]).await;
+
+    ada.write("[[SLOW 60000]] a long story");
+    ada.is_at_work().await;
+    ada.write("and another one");
+    ada.write("Stop!");
+    ada.hears("I've stopped").await;
+    ada.write("hello again");
+    ada.hears("echo: hello again").await;
+
+    assert!(ada.heard_with("story").is_empty());
+    assert!(ada.heard_with("another").is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_fails_is_told_in_one_line_of_our_own() {
+    let ada = Conversation::with(&[]).await;
+
+    ada.write("[[ERROR billing]]");
+    ada.hears("spending limit").await;
+    ada.write("[[ERROR server_error]]");
+    ada.hears("overloaded").await;
+
+    assert_eq!(ada.heard_with("").len(), 2, "{:?}", ada.heard_with(""));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_in_quiet_hours_is_held_and_then_heard_once() {
+    // From a minute ago for a day less two minutes, whatever the time zone: always.
+    let ada = Conversation::with(&[("QUIET_HOURS", "00:00-23:59")]).await;
+
+    ada.is_told_unasked("the plants are thirsty").await;
+    ada.write("hello");
+    ada.hears("echo: hello").await;
+    assert!(ada.heard_with("thirsty").is_empty(), "it is night");
+    ada.write("quiet hours off");
+    ada.hears("no quiet hours").await;
+    ada.hears("thirsty").await;
+    ada.write("good night");
+    ada.hears("good night").await;
+
+    assert_eq!(ada.heard_with("thirsty").len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_stops_updates_hears_answers_only_until_they_resume() {
+    let ada = Conversation::with(&[]).await;
+
+    ada.write("stop updates");
+    ada.hears("only write when you write to me").await;
+    ada.is_told_unasked("not now").await;
+    ada.write("hello");
+    ada.hears("echo: hello").await;
+    ada.write("resume updates");
+    ada.hears("Good to be back").await;
+    ada.is_told_unasked("the milk is out").await;
+    ada.hears("the milk is out").await;
+
+    assert!(ada.heard_with("not now").is_empty());
+    assert!(
+        ada.heard_with("echo: stop").is_empty(),
+        "the assistant sees none of it"
+    );
+}
+
+/// Ada's phone and her assistant.
+struct Conversation {
+    meta: Arc<SimMeta>,
+    openclaw: Arc<SimOpenClaw>,
+    world: World,
+}
+
+impl Conversation {
+    /// A world with these further variables, in which Ada has had her first answer.
+    async fn with(variables: &[(&'static str, &str)]) -> Self {
+        let mut options = Crowd::options_of_gateways(1);
+        for (name, value) in variables {
+            options.variables.push((name, (*value).to_owned()));
+        }
+        let world = World::start(options).await.unwrap();
+        let ada = Self {
+            meta: Arc::clone(&world.meta),
+            openclaw: world.openclaw.clone().unwrap(),
+            world,
+        };
+        ada.write("hi");
+        ada.hears("echo: hi").await;
+        ada
+    }
+
+    fn write(&self, text: &str) {
+        self.meta.write(ADA, text).unwrap();
+    }
+
+    /// What she heard with these words in it, but for the newcomer's line and the first answer.
+    fn heard_with(&self, words: &str) -> Vec<String> {
+        let chat = self.meta.chat(ADA);
+        let heard = chat.received_texts().into_iter().filter(|text| {
+            text.contains(words) && !text.contains("setting up") && *text != "echo: hi"
+        });
+        heard.map(str::to_owned).collect()
+    }
+
+    async fn hears(&self, words: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        let is_heard = || {
+            let chat = self.meta.chat(ADA);
+            chat.received_texts()
+                .iter()
+                .any(|text| text.contains(words))
+        };
+        while !is_heard() {
+            assert!(
+                Instant::now() < deadline,
+                "{words:?} is not heard: {:#?}\n{}",
+                self.meta.chat(ADA).received_texts(),
+                self.world.troubles()
+            );
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    async fn is_at_work(&self) {
+        while self.openclaw.busy().is_empty() {
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Her assistant says something by itself.
+    async fn is_told_unasked(&self, text: &str) {
+        let alert = Heartbeat::Alert(text.to_owned());
+        for sandbox in self.openclaw.sandboxes() {
+            assert_eq!(self.openclaw.heartbeat(&sandbox, &alert), Beat::Began);
+        }
+        while !self.openclaw.busy().is_empty() {
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
