@@ -151,7 +151,12 @@ impl Try<'_> {
         let mut dead = DeadSince::default();
         loop {
             let look_at = Instant::now() + look_every.min(self.turn.limits.idle);
-            let text = match self.next_ending(look_at.min(ends_at)).await? {
+            let ending = self.next_ending(look_at.min(ends_at)).await?;
+            if ending.is_some() {
+                // Its row may be a moment behind; no further event would tell.
+                look_every = LOOK_EVERY;
+            }
+            let text = match ending {
                 Some(Ending::Failed { run, failure }) if run == self.run => {
                     return Ok(Answer::Failed(failure).into());
                 }
