@@ -7,14 +7,9 @@ use claw_domain::Endpoint;
 use claw_store::{Keyring, Sandbox, Store, StoreError};
 use metrics::counter;
 use secrecy::ExposeSecret;
-use tokio::sync::Semaphore;
 use tracing::info;
 
 use crate::session::Session;
-
-/// Handshakes under way at once: each costs the sandbox's gateway a signature check, and after a
-/// restart of ours everyone's come together.
-const HANDSHAKES_AT_ONCE: usize = 64;
 
 /// Why there is no session with a sandbox.
 #[derive(Debug, thiserror::Error)]
@@ -43,12 +38,11 @@ impl SessionError {
     }
 }
 
-/// Connects to sandboxes, a bounded number at a time.
+/// Connects to sandboxes.
 #[derive(Clone)]
 pub(crate) struct Agents {
     store: Store,
     keyring: Arc<Keyring>,
-    handshakes: Arc<Semaphore>,
 }
 
 impl Agents {
@@ -56,7 +50,6 @@ impl Agents {
         Self {
             store,
             keyring: Arc::new(keyring),
-            handshakes: Arc::new(Semaphore::new(HANDSHAKES_AT_ONCE)),
         }
     }
 
@@ -66,8 +59,6 @@ impl Agents {
         sandbox: &Sandbox,
         endpoint: &Endpoint,
     ) -> Result<Session, SessionError> {
-        // Never closed.
-        let _permit = self.handshakes.acquire().await;
         let credentials = self.credentials(sandbox).await?;
         let outcome =
             AgentConnection::connect(endpoint, &credentials, &ConnectOptions::default()).await;

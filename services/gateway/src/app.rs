@@ -5,8 +5,16 @@ use claw_bus::{Bus, Consumer, Ownership, Share};
 use claw_events::{SandboxFailed, SandboxQueued, SandboxReady};
 use claw_runtime::{Health, Lifecycle, SystemClock, health};
 use claw_store::Store;
+use tokio::sync::Semaphore;
 
-use crate::{Config, agents::Agents, desk::Desk, intake::Intake, news::watch, people::People};
+use crate::{
+    Config,
+    agents::Agents,
+    desk::{Desk, STARTS_AT_ONCE},
+    intake::Intake,
+    news::watch,
+    people::People,
+};
 
 /// The name under which our place in `INBOUND` is kept.
 const PURPOSE: &str = "gateway-messages";
@@ -32,6 +40,7 @@ impl App {
             store,
             clock: Arc::new(SystemClock),
             manners: config.manners,
+            starts: Arc::new(Semaphore::new(STARTS_AT_ONCE)),
         };
         Ok(Self {
             desk: Arc::new(desk),

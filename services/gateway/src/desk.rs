@@ -3,8 +3,13 @@ use std::{sync::Arc, time::Duration};
 use claw_bus::{Bus, Publisher};
 use claw_runtime::Clock;
 use claw_store::Store;
+use tokio::sync::Semaphore;
 
 use crate::{agents::Agents, guard::Quiet, turn::TurnLimits};
+
+/// People whose messages are read and whose assistant is connected to at once. After a takeover everyone's
+/// turn comes together: each takes a few statements, a signature check of the sandbox, and memory.
+pub(crate) const STARTS_AT_ONCE: usize = 96;
 
 /// What every person's actor works with.
 pub(crate) struct Desk {
@@ -14,6 +19,8 @@ pub(crate) struct Desk {
     pub(crate) agents: Agents,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) manners: Manners,
+    /// Has [`STARTS_AT_ONCE`] permits.
+    pub(crate) starts: Arc<Semaphore>,
 }
 
 /// How people are treated, as the operator chose.

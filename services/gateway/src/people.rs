@@ -164,7 +164,7 @@ impl People {
         let mailbox = Arc::new(Mailbox::to_load());
         put(&mailbox);
         mailboxes.insert(user, Arc::clone(&mailbox));
-        let person = Person::new(
+        let mut person = Person::new(
             Arc::clone(&self.desk),
             user,
             roster.tenure.clone(),

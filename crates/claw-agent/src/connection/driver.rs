@@ -36,8 +36,8 @@ pub(super) struct Command {
 /// The task that owns the socket.
 pub(super) struct Driver<S> {
     socket: WebSocketStream<S>,
-    commands: mpsc::Receiver<Command>,
-    events: mpsc::Sender<AgentEvent>,
+    commands: mpsc::Receiver<Box<Command>>,
+    events: mpsc::Sender<Box<AgentEvent>>,
     stop: CancellationToken,
     waiting: HashMap<String, oneshot::Sender<Answer>>,
     silence: Duration,
@@ -49,8 +49,8 @@ type Step = ControlFlow<CloseReason>;
 impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     pub(super) fn new(
         socket: WebSocketStream<S>,
-        commands: mpsc::Receiver<Command>,
-        events: mpsc::Sender<AgentEvent>,
+        commands: mpsc::Receiver<Box<Command>>,
+        events: mpsc::Sender<Box<AgentEvent>>,
         stop: CancellationToken,
         silence: Duration,
     ) -> Self {
@@ -83,7 +83,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             () = self.stop.cancelled() => Step::Break(CloseReason::Asked),
             () = sleep_until(self.last_heard + self.silence) => Step::Break(CloseReason::Silent),
             message = self.socket.next() => self.hear(message),
-            Some(command) = self.commands.recv() => self.write(command).await,
+            Some(command) = self.commands.recv() => self.write(*command).await,
         }
     }
 
@@ -127,7 +127,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         if is_noise || (is_piece && self.events.capacity() < PLACES_FOR_WHAT_MATTERS) {
             return Step::Continue(());
         }
-        match self.events.try_send(event) {
+        match self.events.try_send(Box::new(event)) {
             Ok(()) => Step::Continue(()),
             Err(mpsc::error::TrySendError::Full(_)) => Step::Break(CloseReason::Lagged),
             Err(mpsc::error::TrySendError::Closed(_)) => Step::Break(CloseReason::Asked),

@@ -35,7 +35,7 @@ const QUEUE_MODE: &str = "followup";
 /// The way to send requests over a connection. Cheap to clone; safe to use from many tasks.
 #[derive(Clone)]
 pub struct AgentHandle {
-    commands: mpsc::Sender<Command>,
+    commands: mpsc::Sender<Box<Command>>,
     closing: watch::Receiver<Option<CloseReason>>,
     limits: Arc<Limits>,
     next_id: Arc<AtomicU64>,
@@ -44,7 +44,7 @@ pub struct AgentHandle {
 
 impl AgentHandle {
     pub(super) fn new(
-        commands: mpsc::Sender<Command>,
+        commands: mpsc::Sender<Box<Command>>,
         closing: watch::Receiver<Option<CloseReason>>,
         limits: Arc<Limits>,
         options: &ConnectOptions,
@@ -193,7 +193,7 @@ impl AgentHandle {
         let frame = encode(&id, method, params);
         self.check_length(&frame)?;
         let (answer, answered) = oneshot::channel();
-        let command = Command { id, frame, answer };
+        let command = Box::new(Command { id, frame, answer });
         let exchange = async {
             if self.commands.send(command).await.is_err() {
                 return Err(CallError::NotSent(NotSent::Closed));

@@ -35,8 +35,9 @@ pub use handshake::Limits;
 use crate::{AgentEvent, ConnectError, DeviceKey};
 use driver::Driver;
 
-/// tungstenite's own default of 128 KiB is allocated at once for every connection, idle or not.
-const BUFFER_BYTES: usize = 4 * 1024;
+/// tungstenite allocates it at once for every connection, idle or not, and by default 128 KiB of it;
+/// a tick is 100 bytes long, and what is longer finds room as it comes.
+const BUFFER_BYTES: usize = 2 * 1024;
 /// The longest message a gateway may send us. A history page is the longest we ask for, with
 /// 4 MiB; a sandbox that sends more is not to be trusted with our memory.
 const LONGEST_MESSAGE_BYTES: usize = 8 * 1024 * 1024;
@@ -79,7 +80,8 @@ impl Default for ConnectOptions {
 #[derive(Debug)]
 pub struct AgentConnection {
     handle: AgentHandle,
-    events: mpsc::Receiver<AgentEvent>,
+    /// Boxed: a channel keeps room for 32 of its items, and thousands of connections are idle.
+    events: mpsc::Receiver<Box<AgentEvent>>,
     task: JoinHandle<()>,
     stop: DropGuard,
 }
@@ -146,7 +148,7 @@ impl AgentConnection {
     /// [`CloseReason::Lagged`], because a lost final is worse than a new connection. Pieces of
     /// replies are left out before that, ticks and noise are never delivered.
     pub async fn next_event(&mut self) -> Option<AgentEvent> {
-        self.events.recv().await
+        self.events.recv().await.map(|event| *event)
     }
 
     /// Closes the socket politely and waits until it is.

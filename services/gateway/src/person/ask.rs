@@ -89,6 +89,8 @@ impl Person {
                 return Err(error);
             }
         };
+        // A turn may take long, and others want to start.
+        self.starting = None;
         let before = self.link.cursor();
         let turn = Turn {
             session: &session,

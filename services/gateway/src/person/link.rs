@@ -48,6 +48,12 @@ impl Link {
         }
     }
 
+    /// Whether there is a connection, as far as is known.
+    pub(super) fn is_open(&self) -> bool {
+        let open = self.open.as_ref();
+        open.is_some_and(|open| !open.session.handle().is_closed())
+    }
+
     /// Gives up the connection, if there is one.
     pub(super) fn hang_up(&mut self) {
         self.open = None;

@@ -16,7 +16,10 @@ use claw_domain::{MessageId, SandboxStatus, UserId};
 use claw_store::{NewReply, Sandbox};
 use futures_util::FutureExt;
 use rand::random;
-use tokio::time::{Instant, sleep_until};
+use tokio::{
+    sync::OwnedSemaphorePermit,
+    time::{Instant, sleep_until},
+};
 use tracing::{Instrument, info_span, warn};
 
 use crate::{
@@ -50,6 +53,8 @@ pub(crate) struct Person {
     has_more: bool,
     sandbox: Option<Sandbox>,
     link: Link,
+    /// Held while there is no connection and one is made.
+    starting: Option<OwnedSemaphorePermit>,
     /// What was said and is not kept yet.
     settling: Option<Box<Settling>>,
     /// Notices said to the messages that wait.
@@ -108,6 +113,7 @@ impl Person {
             has_more: false,
             sandbox,
             link: Link::default(),
+            starting: None,
             settling: None,
             told: Vec::new(),
             told_about_setup: None,
@@ -120,7 +126,7 @@ impl Person {
 
     /// Runs until there is nothing to look after (then `leave` is asked whether it may go), or until
     /// the person is somebody else's to look after.
-    pub(crate) async fn run(mut self, leave: impl Fn(&Mailbox) -> bool) {
+    pub(crate) async fn run(&mut self, leave: impl Fn(&Mailbox) -> bool) {
         let lost = self.tenure.lost();
         let mailbox = Arc::clone(&self.mailbox);
         let live = async {
@@ -136,12 +142,21 @@ impl Person {
 
     /// Step by step, until there is nothing to look after or somebody else takes over.
     async fn live(&mut self) {
-        // Without a hold somebody else is about to take over: what is not begun is theirs.
-        while let Some(hold) = self.tenure.hold() {
+        loop {
+            if !self.link.is_open() {
+                // Never closed.
+                let starts = Arc::clone(&self.desk.starts);
+                self.starting = starts.acquire_owned().await.ok();
+            }
+            // Without a hold somebody else is about to take over: what is not begun is theirs.
+            let Some(hold) = self.tenure.hold() else {
+                break;
+            };
             // Boxed: an actor that rests, as most do, need not have room for a turn.
             let span = info_span!("person", user.id = %self.user);
             let step = AssertUnwindSafe(Box::pin(self.step()).instrument(span)).catch_unwind();
             let outcome = step.await;
+            self.starting = None;
             drop(hold);
             match outcome {
                 Ok(Ok(Then::Again)) => self.failures = 0,
@@ -159,6 +174,7 @@ impl Person {
                 }
             }
         }
+        self.starting = None;
         self.tenure.lost().cancelled().await;
     }
 
