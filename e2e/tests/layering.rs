@@ -17,6 +17,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("claw-docker", &["claw-domain"]),
     ("claw-openrouter", &["claw-domain"]),
     ("claw-store", &["claw-domain"]),
+    ("claw-twilio", &["claw-domain"]),
     ("claw-whatsapp", &["claw-domain"]),
     // Services: each the adapters of its work, never one another.
     (
@@ -26,6 +27,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "claw-domain",
             "claw-events",
             "claw-runtime",
+            "claw-twilio",
             "claw-whatsapp",
         ],
     ),
@@ -62,6 +64,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "claw-events",
             "claw-runtime",
             "claw-store",
+            "claw-twilio",
             "claw-whatsapp",
         ],
     ),

@@ -1,0 +1,151 @@
+//! What we say ourselves on the phone, in each language: short, friendly, and good to hear.
+
+mod dutch;
+mod english;
+mod french;
+mod german;
+mod hindi;
+mod italian;
+mod portuguese;
+mod spanish;
+
+use crate::voices::Language;
+
+/// Our lines in one language. Having them as fields means that no language can lack one.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Lines {
+    /// The call is taken and the assistant listens.
+    pub greeting: &'static str,
+    /// A first call: the assistant is being made.
+    pub setting_up: &'static str,
+    /// It still is.
+    pub still_setting_up: &'static str,
+    /// It takes too long for a call.
+    pub will_write_when_ready: &'static str,
+    /// While the assistant thinks.
+    pub fillers: [&'static str; 6],
+    /// Nothing was understood: first kindly, then more kindly.
+    pub did_not_hear: [&'static str; 2],
+    /// The end.
+    pub goodbye: &'static str,
+    /// Something is broken on our side.
+    pub apology: &'static str,
+    /// The caller is to prove who they are.
+    pub ask_pin: &'static str,
+    /// They did not.
+    pub wrong_pin: &'static str,
+    /// We cannot tell who calls, and there is no PIN to prove it.
+    pub set_pin_in_chat: &'static str,
+    /// The number is hidden: the caller is to key theirs.
+    pub ask_number: &'static str,
+    /// The answer was cut to what is good to hear.
+    pub rest_on_whatsapp: &'static str,
+    /// The answer takes too long for a call.
+    pub answer_on_whatsapp: &'static str,
+    /// The stream broke and the call goes on.
+    pub line_was_broken: &'static str,
+    /// In place of an address nobody wants read out.
+    pub a_link: &'static str,
+    /// In place of code nobody wants read out.
+    pub code_left_out: &'static str,
+}
+
+impl Lines {
+    /// The filler of this index; any index has one, and neighbours differ.
+    pub const fn filler(&self, index: usize) -> &'static str {
+        self.fillers[index % self.fillers.len()]
+    }
+
+    /// How to ask again, for the first time (0) and after.
+    pub const fn did_not_hear(&self, index: usize) -> &'static str {
+        if index == 0 {
+            self.did_not_hear[0]
+        } else {
+            self.did_not_hear[1]
+        }
+    }
+}
+
+/// Our lines in this language.
+pub const fn lines(language: Language) -> &'static Lines {
+    match language {
+        Language::EnglishUs | Language::EnglishGb => &english::LINES,
+        Language::German => &german::LINES,
+        Language::Spanish => &spanish::LINES,
+        Language::French => &french::LINES,
+        Language::Italian => &italian::LINES,
+        Language::PortugueseBr => &portuguese::LINES,
+        Language::Dutch => &dutch::LINES,
+        Language::Hindi => &hindi::LINES,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    /// About ten seconds of speech; nobody listens to a machine for longer.
+    const LONGEST_CHARS: usize = 180;
+
+    #[test]
+    fn every_line_is_a_whole_short_sentence() {
+        for language in Language::ALL {
+            for line in all(lines(language)) {
+                assert!(line.ends_with(['.', '!', '?', '।']), "{language:?}: {line}");
+                assert!(
+                    line.chars().count() <= LONGEST_CHARS,
+                    "{language:?}: {line}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn no_line_of_a_language_is_another_one() {
+        for language in Language::ALL {
+            let mut seen = HashSet::new();
+            for line in all(lines(language)) {
+                assert!(seen.insert(line), "{language:?}: {line}");
+            }
+        }
+    }
+
+    #[test]
+    fn fillers_go_round_without_a_neighbour_alike() {
+        let lines = lines(Language::German);
+        for index in 0..20 {
+            assert_ne!(lines.filler(index), lines.filler(index + 1));
+        }
+    }
+
+    #[test]
+    fn asking_again_gets_kinder_once_and_stays_so() {
+        let lines = lines(Language::EnglishUs);
+        assert_ne!(lines.did_not_hear(0), lines.did_not_hear(1));
+        assert_eq!(lines.did_not_hear(1), lines.did_not_hear(7));
+    }
+
+    fn all(lines: &Lines) -> Vec<&'static str> {
+        let mut all = vec![
+            lines.greeting,
+            lines.setting_up,
+            lines.still_setting_up,
+            lines.will_write_when_ready,
+            lines.goodbye,
+            lines.apology,
+            lines.ask_pin,
+            lines.wrong_pin,
+            lines.set_pin_in_chat,
+            lines.ask_number,
+            lines.rest_on_whatsapp,
+            lines.answer_on_whatsapp,
+            lines.line_was_broken,
+            lines.code_left_out,
+        ];
+        all.extend(lines.fillers);
+        all.extend(lines.did_not_hear);
+        all
+    }
+}

@@ -1,0 +1,146 @@
+/// What is known of a line while it is read.
+pub(super) enum Line {
+    /// Its first characters, which do not tell yet what it is.
+    Head(String),
+    /// A line that means something only as a whole: a row, a fence, or what is inside one.
+    Whole(String),
+    /// A line whose text is spoken as it comes.
+    Text(LineKind),
+}
+
+/// What kind of line begins here. Markers are counted in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LineKind {
+    /// Nothing on it: a paragraph ends.
+    Blank,
+    /// A heading or an item of a list: a sentence of its own.
+    Block { marker: usize },
+    /// Said by somebody else; what follows is a line again.
+    Quote { marker: usize },
+    /// A row of a table.
+    Row,
+    /// Code begins or ends.
+    Fence,
+    /// A line across the page, or under a heading.
+    Rule,
+    /// Plain text.
+    Paragraph,
+}
+
+/// An open block of code.
+pub(super) struct Fence {
+    mark: char,
+    length: usize,
+}
+
+impl Line {
+    pub(super) const fn begun() -> Self {
+        Self::Head(String::new())
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        matches!(self, Self::Head(head) if head.is_empty())
+    }
+}
+
+impl Fence {
+    pub(super) fn opened_by(line: &str) -> Option<Self> {
+        let line = line.trim_start();
+        let mark = line.chars().next()?;
+        let length = line.chars().take_while(|found| *found == mark).count();
+        Some(Self { mark, length })
+    }
+
+    pub(super) fn is_closed_by(&self, line: &str) -> bool {
+        let line = line.trim();
+        line.chars().all(|found| found == self.mark) && line.chars().count() >= self.length
+    }
+}
+
+/// What a line is that begins with `head`; `None` if more of it is needed to tell. With the line at its
+/// end everything can be told.
+pub(super) fn kind_of(head: &str, is_at_end: bool) -> Option<LineKind> {
+    let text = head.trim_start();
+    let indent = head.len() - text.len();
+    let Some(first) = text.chars().next() else {
+        return is_at_end.then_some(LineKind::Blank);
+    };
+    match first {
+        '>' => Some(LineKind::Quote { marker: indent + 1 }),
+        '|' => Some(LineKind::Row),
+        '#' => heading(text, is_at_end, indent),
+        '`' | '~' => fence(text, first, is_at_end),
+        '-' | '*' | '+' | '_' | '=' => bullet_or_rule(text, first, is_at_end, indent),
+        '•' | '◦' | '▪' | '‣' => Some(LineKind::Block {
+            marker: indent + first.len_utf8(),
+        }),
+        '0'..='9' => numbered(text, is_at_end),
+        _ => Some(LineKind::Paragraph),
+    }
+}
+
+fn heading(text: &str, is_at_end: bool, indent: usize) -> Option<LineKind> {
+    let marks = text.len() - text.trim_start_matches('#').len();
+    match text[marks..].chars().next() {
+        None if is_at_end => Some(LineKind::Blank),
+        None => None,
+        Some(' ' | '\t') if marks <= 6 => Some(LineKind::Block {
+            marker: indent + marks,
+        }),
+        Some(_) => Some(LineKind::Paragraph),
+    }
+}
+
+fn fence(text: &str, mark: char, is_at_end: bool) -> Option<LineKind> {
+    let marks = text.len() - text.trim_start_matches(mark).len();
+    let rest = &text[marks..];
+    if marks < 3 {
+        let is_undecided = rest.is_empty() && !is_at_end;
+        return (!is_undecided).then_some(LineKind::Paragraph);
+    }
+    // Code between such marks on one line is part of a sentence, so the whole line is needed.
+    is_at_end.then(|| {
+        if mark == '`' && rest.contains('`') {
+            LineKind::Paragraph
+        } else {
+            LineKind::Fence
+        }
+    })
+}
+
+fn bullet_or_rule(text: &str, mark: char, is_at_end: bool, indent: usize) -> Option<LineKind> {
+    let is_only_marks = text
+        .chars()
+        .all(|found| found == mark || found.is_whitespace());
+    if is_only_marks {
+        let marks = text.chars().filter(|found| *found == mark).count();
+        return is_at_end.then_some(if marks == 1 && mark == '_' {
+            LineKind::Paragraph
+        } else {
+            LineKind::Rule
+        });
+    }
+    let is_bullet = matches!(mark, '-' | '*' | '+') && text[1..].starts_with([' ', '\t']);
+    Some(if is_bullet {
+        LineKind::Block { marker: indent + 1 }
+    } else {
+        LineKind::Paragraph
+    })
+}
+
+/// The number of an item is spoken: it is how people refer to it.
+fn numbered(text: &str, is_at_end: bool) -> Option<LineKind> {
+    /// A longer number at the beginning of a line is a year or an amount.
+    const MAX_DIGITS: usize = 3;
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    if digits > MAX_DIGITS {
+        return Some(LineKind::Paragraph);
+    }
+    let mut rest = text[digits..].chars();
+    let kind = match (rest.next(), rest.next()) {
+        (None, _) | (Some('.' | ')'), None) if !is_at_end => return None,
+        (Some('.' | ')'), Some(' ' | '\t')) => LineKind::Block { marker: 0 },
+        _ => LineKind::Paragraph,
+    };
+    Some(kind)
+}

@@ -1,0 +1,102 @@
+/// A table that is read row by row, each told as a sentence: `Tea: price 2, stock 3`.
+pub(super) struct Table {
+    header: Vec<String>,
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Nothing was read.
+    New,
+    /// One row, of which it is not known yet whether it is the header.
+    HasFirstRow,
+    /// The header is known.
+    HasHeader,
+    /// There is none: rows are told as they are.
+    HasNone,
+}
+
+impl Table {
+    pub(super) const fn new() -> Self {
+        Self {
+            header: Vec::new(),
+            state: State::New,
+        }
+    }
+
+    /// Takes a line and gives what is to be said of it; of a header and the line under it nothing.
+    pub(super) fn take(&mut self, line: &str) -> String {
+        let cells = cells(line);
+        let is_line_under_header = cells.iter().all(|cell| is_dashes(cell));
+        match self.state {
+            State::New => {
+                self.header = cells;
+                self.state = State::HasFirstRow;
+                String::new()
+            }
+            State::HasFirstRow if is_line_under_header => {
+                self.state = State::HasHeader;
+                String::new()
+            }
+            State::HasFirstRow => {
+                self.state = State::HasNone;
+                format!("{}. {}", listed(&self.header), listed(&cells))
+            }
+            State::HasHeader => self.told(&cells),
+            State::HasNone => listed(&cells),
+        }
+    }
+
+    /// A table of one row: that row.
+    pub(super) fn finish(self) -> Option<String> {
+        (self.state == State::HasFirstRow).then(|| listed(&self.header))
+    }
+
+    fn told(&self, cells: &[String]) -> String {
+        let (Some(subject), details) = (cells.first(), cells.get(1..).unwrap_or_default()) else {
+            return String::new();
+        };
+        let names = self.header.iter().skip(1).map(String::as_str);
+        let details: Vec<String> = details
+            .iter()
+            .zip(names.chain(std::iter::repeat("")))
+            .filter(|(cell, _)| !cell.is_empty())
+            .map(|(cell, name)| match (name, self.header.len()) {
+                ("", _) | (_, ..=2) => cell.clone(),
+                (name, _) => format!("{name} {cell}"),
+            })
+            .collect();
+        match (subject.is_empty(), details.is_empty()) {
+            (true, _) => details.join(", "),
+            (false, true) => subject.clone(),
+            (false, false) => format!("{subject}: {}", details.join(", ")),
+        }
+    }
+}
+
+fn listed(cells: &[String]) -> String {
+    let filled: Vec<&str> = cells
+        .iter()
+        .map(String::as_str)
+        .filter(|cell| !cell.is_empty())
+        .collect();
+    filled.join(", ")
+}
+
+fn is_dashes(cell: &str) -> bool {
+    cell.contains('-')
+        && cell
+            .chars()
+            .all(|character| matches!(character, '-' | ':' | ' '))
+}
+
+fn cells(line: &str) -> Vec<String> {
+    let line = line.trim();
+    let line = line.strip_prefix('|').unwrap_or(line);
+    let line = line.strip_suffix('|').unwrap_or(line);
+    // `\|` is a bar inside a cell.
+    line.replace("\\|", "\u{1F}")
+        .split('|')
+        .map(|cell| cell.trim().replace('\u{1F}', "|"))
+        .collect()
+}

@@ -1,0 +1,190 @@
+use proptest::prelude::*;
+
+use super::{SpeechStream, speakable, speakable_in};
+use crate::voices::Language;
+
+const CASES: [(&str, &str); 49] = [
+    ("", ""),
+    ("  Hello \n\n", "Hello"),
+    (
+        "**bold** and __bold__ and *it* and _it_",
+        "bold and bold and it and it",
+    ),
+    ("***both*** ~~gone~~ `code`", "both gone code"),
+    ("**two words**, then", "two words, then"),
+    ("snake_case_name", "snake case name"),
+    ("2 * 3 and 2*3", "2 × 3 and 2×3"),
+    ("\\*not italic\\* costs \\$5", "not italic costs $5"),
+    ("# Today\nMilk", "Today. Milk"),
+    ("## Plan for **Monday**!\nGo", "Plan for Monday! Go"),
+    ("#hashtag is text", "#hashtag is text"),
+    (
+        "Buy:\n- milk\n- bread\n\nThat is all",
+        "Buy: milk. bread. That is all",
+    ),
+    ("* one\n* two.\n+ three", "one. two. three"),
+    ("• one\n• two", "one. two"),
+    ("1. one\n2. two\n10) ten", "1. one. 2. two. 10) ten"),
+    ("- [ ] open\n- [x] done", "open. done"),
+    ("2026 was good\n3.5 liters", "2026 was good 3.5 liters"),
+    ("one\ntwo", "one two"),
+    ("one\n\ntwo", "one. two"),
+    ("one,\n\ntwo", "one, two"),
+    (
+        "Hi there!\r\n\r\nHow are you?\r\n",
+        "Hi there! How are you?",
+    ),
+    ("> said\n> twice", "said twice"),
+    ("> - a\n> - b", "a. b"),
+    ("a\n---\nb", "a. b"),
+    ("Title\n=====\nText", "Title. Text"),
+    (
+        "see [the page](https://a.example/x) now",
+        "see the page now",
+    ),
+    ("[two words](https://a.example \"A title\").", "two words."),
+    ("[**bold** label](https://a.example)", "bold label"),
+    ("[https://a.example](https://a.example)", "a link"),
+    ("![a cat](https://a.example/cat.png)", "a cat"),
+    ("[![a cat](c.png)](https://a.example)", "a cat"),
+    ("as said[^1] in [the book][1]", "as said in the book"),
+    ("see https://a.example/x?y=1.", "see a link."),
+    ("(see https://a.example/x)", "(see a link)"),
+    (
+        "<https://a.example> and www.b.example, ok",
+        "a link and, ok",
+    ),
+    ("write to <me@a.example>", "write to me@a.example"),
+    ("https://a.example https://b.example! x", "a link! x"),
+    ("a<br>b <b>c</b>", "a b c"),
+    ("if 1 < 2 and a > b", "if 1 < 2 and a > b"),
+    ("Good morning ☀️! 👍🏽 👨‍👩‍👧", "Good morning!"),
+    ("✅ done 🎉", "done"),
+    ("1️⃣ first 🇩🇪 ™", "1 first"),
+    ("Berlin → Munich", "Berlin Munich"),
+    ("yes — or no", "yes, or no"),
+    (
+        "Run:\n```sh\nrm -rf *\n```\nDone",
+        "Run: There is some code here that I am not reading out. Done",
+    ),
+    (
+        "~~~\na\n```\nb\n~~~\nx\n```\nopen",
+        "There is some code here that I am not reading out. x",
+    ),
+    ("```one``` line", "one line"),
+    (
+        "| Item | Price | Stock |\n|---|:-:|--:|\n| Tea | 2 € | 5 |\n| | 3 € | |\nEnd",
+        "Tea: Price 2 €, Stock 5. Price 3 €. End",
+    ),
+    ("| Tea | 2 |\n| Milk | **3** |", "Tea, 2. Milk, 3"),
+];
+
+#[test]
+fn markdown_becomes_what_is_good_to_hear() {
+    for (written, expected) in CASES {
+        assert_eq!(speakable(written), expected, "{written:?}");
+    }
+}
+
+#[test]
+fn a_text_in_two_pieces_anywhere_is_the_same_text() {
+    for (written, expected) in CASES {
+        let borders = written.char_indices().map(|(at, _)| at);
+        for border in borders {
+            let (first, second) = written.split_at(border);
+            assert_eq!(
+                streamed([first, second]),
+                expected,
+                "{first:?} + {second:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_text_letter_by_letter_is_the_same_text() {
+    for (written, expected) in CASES {
+        let letters = written
+            .char_indices()
+            .map(|(at, c)| &written[at..at + c.len_utf8()]);
+        assert_eq!(streamed(letters), expected, "{written:?}");
+    }
+}
+
+#[test]
+fn words_come_out_as_soon_as_they_are_whole() {
+    let mut stream = SpeechStream::new();
+
+    assert_eq!(stream.push("Good mor"), "Good");
+    assert_eq!(stream.push("ning, see [the"), " morning, see");
+    assert_eq!(stream.push(" page](https://a.example/"), "");
+    assert_eq!(stream.push("x) now"), " the page");
+    assert_eq!(stream.finish(), " now");
+}
+
+#[test]
+fn an_open_bracket_does_not_silence_the_rest() {
+    let written = format!("[{}", "word ".repeat(300));
+    let mut stream = SpeechStream::new();
+
+    assert!(!stream.push(&written).is_empty());
+}
+
+#[test]
+fn a_long_run_of_brackets_is_read_in_no_time() {
+    let spoken = speakable(&format!("{} end", "[<a".repeat(40_000)));
+
+    assert!(spoken.ends_with(" end"));
+}
+
+#[test]
+fn our_own_words_are_in_the_language_of_the_call() {
+    assert_eq!(
+        speakable_in("Schau auf https://a.example", Language::German),
+        "Schau auf ein Link"
+    );
+}
+
+#[test]
+fn joiners_of_hindi_stay_and_its_sentences_end() {
+    assert_eq!(speakable("क्\u{200D}ष है।\n\nठीक है"), "क्\u{200D}ष है। ठीक है");
+    assert_eq!(speakable("- दूध\n- रोटी की\n- चाय"), "दूध. रोटी की. चाय");
+}
+
+#[test]
+fn a_stream_does_not_print() {
+    let mut stream = SpeechStream::new();
+    stream.push("secret");
+    assert!(!format!("{stream:?}").contains("secret"));
+}
+
+proptest! {
+    #[test]
+    fn what_is_spoken_does_not_depend_on_the_pieces(
+        tokens in proptest::collection::vec(
+            "([a-z]{1,4}|\\*|\\*\\*|_|~~|`|```|\n|\n\n|- |> |# |1\\. | |\\||\\|---\\||\\[|\\]\\(|\\]|\\)|!|<|>|br|https://a\\.b|☀|👍|\\.|,|\\\\|é|\r)",
+            0..40,
+        ),
+    ) {
+        let written = tokens.concat();
+        let whole = speakable(&written);
+        prop_assert_eq!(&streamed(tokens.iter().map(String::as_str)), &whole);
+        let letters = written.char_indices().map(|(at, c)| &written[at..at + c.len_utf8()]);
+        prop_assert_eq!(&streamed(letters), &whole);
+    }
+
+    #[test]
+    fn what_is_spoken_has_single_blanks_and_no_marks(written in "\\PC{0,60}") {
+        let spoken = speakable(&written);
+        prop_assert_eq!(spoken.trim(), spoken.as_str());
+        prop_assert!(!spoken.contains("  "), "{:?}", spoken);
+        prop_assert!(!spoken.contains(['*', '`', '~']), "{:?}", spoken);
+    }
+}
+
+fn streamed<'a>(pieces: impl IntoIterator<Item = &'a str>) -> String {
+    let mut stream = SpeechStream::new();
+    let mut spoken: String = pieces.into_iter().map(|piece| stream.push(piece)).collect();
+    spoken.push_str(&stream.finish());
+    spoken
+}
