@@ -104,6 +104,19 @@ id!(
     CallId, "cal"
 );
 
+impl MessageId {
+    /// The id of a turn of a phone call: what the person said for the `turn`th time, from 1. Turn 0 is the
+    /// ringing.
+    pub fn of_turn(call: CallId, turn: u32) -> Self {
+        Self::derived_from(&format!("call:{call}:{turn}"))
+    }
+
+    /// The id of the end of a phone call.
+    pub fn of_call_end(call: CallId) -> Self {
+        Self::derived_from(&format!("call:{call}:end"))
+    }
+}
+
 /// WhatsApp's id of a message, theirs or ours. Opaque.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -145,6 +158,25 @@ mod tests {
             MessageId::derived_from("x").as_uuid(),
             ReplyId::derived_from("x").as_uuid()
         );
+    }
+
+    #[test]
+    fn each_turn_of_a_call_and_its_end_have_an_id_for_ever() {
+        let call = CallId::derived_from("CA00000000000000000000000000000001");
+
+        let ids = [
+            MessageId::of_turn(call, 0),
+            MessageId::of_turn(call, 1),
+            MessageId::of_call_end(call),
+        ];
+
+        insta::assert_debug_snapshot!(ids, @"
+        [
+            msg_09cd899c25cc5bac957cdd6439987b71,
+            msg_4366de5d60455fcc96c317de5a0872a2,
+            msg_5fec10ac8605541581625dc043b67adc,
+        ]
+        ");
     }
 
     #[test]

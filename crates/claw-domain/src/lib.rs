@@ -2,20 +2,24 @@
 //! rules between them. Knows no I/O, no async, no wire format of anyone else.
 
 mod address;
+mod call;
 mod delivery;
 mod id;
 mod message;
+mod pin;
 mod reply;
 mod sandbox;
 mod sensitive;
 
 pub use address::{Address, AddressError, PhoneNumber, WhatsAppUserId};
+pub use call::{CallOutcome, Trust};
 pub use delivery::DeliveryState;
 pub use id::{CallId, DeliveryId, IdError, MessageId, ReplyId, SandboxId, UserId, Wamid};
 pub use message::{
     ContactCard, Flow, Interactive, Location, Media, MediaKind, MessageContent, MessageContext,
     Reaction, Referral, SystemNotice, Unsupported,
 };
+pub use pin::{Pin, PinError};
 pub use reply::{Channel, ReplySource};
 pub use sandbox::{Endpoint, FailureReason, SandboxStatus};
 pub use sensitive::Sensitive;

@@ -1,3 +1,4 @@
+use crate::CallId;
 use serde::{
     Deserialize, Serialize,
     de::{
@@ -18,6 +19,8 @@ pub enum ReplySource {
     Heartbeat,
     /// The assistant speaks first: something it was to do at this time, a reminder for example.
     Cron,
+    /// The assistant says in the chat what a phone call left open, once it is over.
+    VoiceFollowup,
 }
 
 impl ReplySource {
@@ -28,6 +31,7 @@ impl ReplySource {
             Self::Notice => "notice",
             Self::Heartbeat => "heartbeat",
             Self::Cron => "cron",
+            Self::VoiceFollowup => "voice_followup",
         }
     }
 
@@ -42,7 +46,7 @@ impl ReplySource {
     pub const fn is_proactive(self) -> bool {
         match self {
             Self::Heartbeat | Self::Cron => true,
-            Self::Chat | Self::Notice => false,
+            Self::Chat | Self::Notice | Self::VoiceFollowup => false,
         }
     }
 }
@@ -54,6 +58,13 @@ pub enum Channel {
     /// In the person's WhatsApp chat.
     #[serde(rename = "whatsapp")]
     WhatsApp,
+    /// In a phone call, as the answer to one turn of the caller.
+    Voice {
+        /// Which call.
+        call: CallId,
+        /// Which turn.
+        turn: u32,
+    },
 }
 
 #[cfg(test)]
@@ -62,8 +73,8 @@ mod tests {
 
     #[test]
     fn every_source_is_found_again_by_its_name() {
-        use ReplySource::{Chat, Cron, Heartbeat, Notice};
-        for source in [Chat, Notice, Heartbeat, Cron] {
+        use ReplySource::{Chat, Cron, Heartbeat, Notice, VoiceFollowup};
+        for source in [Chat, Notice, Heartbeat, Cron, VoiceFollowup] {
             assert_eq!(ReplySource::from_name(source.as_str()), Some(source));
         }
         assert_eq!(ReplySource::from_name("whatsapp"), None);
@@ -71,7 +82,7 @@ mod tests {
 
     #[test]
     fn only_what_nobody_asked_for_is_proactive() {
-        let proactive = ["chat", "notice", "heartbeat", "cron"]
+        let proactive = ["chat", "notice", "heartbeat", "cron", "voice_followup"]
             .into_iter()
             .filter_map(ReplySource::from_name)
             .filter(|source| source.is_proactive());

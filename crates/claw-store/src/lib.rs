@@ -1,10 +1,11 @@
-//! What Clawkaka remembers, in Postgres: people, their sandboxes, what was said and how far it got.
+//! What Clawkaka remembers, in Postgres: people, their sandboxes and phone calls, what was said and how far it got.
 //!
 //! Repositories take domain types and give domain types; tables and SQL stay inside. Every call may be
 //! repeated: what was done stays done, and states only move forward. What happens for every message is
 //! one statement, one round trip. This crate decides nothing about conversations, containers or
 //! channels, and reads no configuration.
 
+mod calls;
 mod database;
 mod deliveries;
 mod entity;
@@ -18,12 +19,13 @@ mod store;
 mod text;
 mod users;
 
+pub use calls::{Call, CallBegin, CallEnd, Calls};
 pub use deliveries::{Deliveries, Delivery, Outgoing, Reported};
 pub use error::StoreError;
 pub use keyring::{Keyring, KeyringError};
 pub use messages::{
-    Fate, HeldReply, InboundMessage, Messages, NewReply, Received, Settled, Settlement,
-    TranscriptMove, WaitingMessage,
+    Caller, Fate, HeldReply, InboundMessage, Messages, NewReply, Origin, Received, Settled,
+    Settlement, TranscriptMove, VoiceKind, VoiceMessage, WaitingMessage,
 };
 pub use migration::migrate;
 pub use sandboxes::{
@@ -31,4 +33,4 @@ pub use sandboxes::{
     TranscriptCursor,
 };
 pub use store::Store;
-pub use users::{Profile, Users};
+pub use users::{PinOutcome, Profile, Users};

@@ -1,5 +1,6 @@
 mod held;
 mod settle;
+mod voice;
 mod waiting;
 
 use std::{collections::HashSet, sync::LazyLock};
@@ -11,7 +12,8 @@ use uuid::Uuid;
 
 pub use held::HeldReply;
 pub use settle::{Fate, NewReply, Settled, Settlement, TranscriptMove};
-pub use waiting::WaitingMessage;
+pub use voice::{Caller, VoiceKind, VoiceMessage};
+pub use waiting::{Origin, WaitingMessage};
 
 use waiting::these;
 
@@ -22,9 +24,7 @@ use crate::{
     text::storable,
 };
 
-static RECEIVE: LazyLock<String> = LazyLock::new(|| {
-    include_str!("sql/receive.sql").replace("{sandbox}", &columns::<sandbox::Entity>("s"))
-});
+static RECEIVE: LazyLock<String> = LazyLock::new(|| receiving(include_str!("sql/receive.sql")));
 
 /// Beyond this a backlog is just long: nobody needs to know by how much.
 const WAITING_COUNT_LIMIT: u32 = 1_000;
@@ -162,6 +162,13 @@ impl Messages {
 }
 
 const RECEIVING: &str = "writing down an inbound message";
+
+/// A statement that takes a message: how it is written down, and what is the same for all of them.
+fn receiving(written_down: &str) -> String {
+    let told =
+        include_str!("sql/received.sql").replace("{sandbox}", &columns::<sandbox::Entity>("s"));
+    format!("{written_down}{told}")
+}
 
 impl TryFrom<QueryResult> for Received {
     type Error = StoreError;

@@ -86,6 +86,10 @@ impl MigratorTrait for Migrator {
                 name: "m000002_the_inbox",
                 sql: include_str!("sql/schema_2.sql"),
             }),
+            Box::new(Step {
+                name: "m000003_the_voice",
+                sql: include_str!("sql/schema_3.sql"),
+            }),
         ]
     }
 }

@@ -3,7 +3,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use tokio::time::timeout;
 
-use crate::{Deliveries, Messages, Sandboxes, StoreError, Users, database::Database};
+use crate::{Calls, Deliveries, Messages, Sandboxes, StoreError, Users, database::Database};
 
 /// Longest a reachable database takes to say so.
 const PING_LIMIT: Duration = Duration::from_secs(2);
@@ -48,6 +48,13 @@ impl Store {
     /// What was said.
     pub fn messages(&self) -> Messages {
         Messages {
+            database: self.database.clone(),
+        }
+    }
+
+    /// Phone calls.
+    pub fn calls(&self) -> Calls {
+        Calls {
             database: self.database.clone(),
         }
     }

@@ -1,3 +1,5 @@
+mod pin;
+
 use std::sync::LazyLock;
 
 use chrono::{DateTime, Utc};
@@ -6,6 +8,8 @@ use sea_orm::{
     ColumnTrait, EntityTrait, QueryFilter, UpdateMany,
     sea_query::{Expr, Func},
 };
+
+pub use pin::PinOutcome;
 
 use crate::{
     Sandbox, StoreError,
@@ -38,6 +42,8 @@ pub struct Profile {
     pub quiet: Option<String>,
     /// They want no proactive texts at all.
     pub updates_stopped: bool,
+    /// BCP 47's name of the language they want to speak in; without it their number has to tell.
+    pub language: Option<String>,
 }
 
 impl Users {
@@ -86,6 +92,17 @@ impl Users {
     pub async fn set_quiet(&self, user: UserId, quiet: Option<&str>) -> Result<(), StoreError> {
         let update = update(user).col_expr(Column::Quiet, Expr::value(quiet));
         self.exec("keeping quiet hours", update).await
+    }
+
+    /// Which language a person wants to speak in, by BCP 47's name (`de`, `pt-BR`); `None`: as their number
+    /// says. What has not this form is refused by the database.
+    pub async fn set_language(
+        &self,
+        user: UserId,
+        language: Option<&str>,
+    ) -> Result<(), StoreError> {
+        let update = update(user).col_expr(Column::Language, Expr::value(language));
+        self.exec("keeping a language", update).await
     }
 
     /// A person wants no proactive texts. The first time counts.
@@ -139,6 +156,7 @@ impl TryFrom<Model> for Profile {
             zone: row.zone,
             quiet: row.quiet,
             updates_stopped: row.updates_stopped_at.is_some(),
+            language: row.language,
         })
     }
 }

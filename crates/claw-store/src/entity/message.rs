@@ -22,6 +22,8 @@ pub(crate) struct Model {
     pub(crate) sequence: Option<i64>,
     pub(crate) burst: Option<Uuid>,
     pub(crate) held_until: Option<DateTimeUtc>,
+    pub(crate) call_id: Option<Uuid>,
+    pub(crate) turn: Option<i32>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -1,3 +1,5 @@
+//! A person without their PIN: that is read by the one query that tries it.
+
 use std::fmt;
 
 use sea_orm::entity::prelude::*;
@@ -11,6 +13,7 @@ pub(crate) struct Model {
     pub(crate) wa_user_id: Option<String>,
     pub(crate) zone: Option<String>,
     pub(crate) quiet: Option<String>,
+    pub(crate) language: Option<String>,
     pub(crate) updates_stopped_at: Option<DateTimeUtc>,
 }
 

@@ -1,11 +1,11 @@
 use chrono::{DateTime, Utc};
-use claw_domain::{MessageId, Sensitive, UserId, Wamid};
+use claw_domain::{CallId, MessageId, Sensitive, UserId, Wamid};
 use sea_orm::{
     ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, UpdateMany, sea_query::Expr,
 };
 use uuid::Uuid;
 
-use super::Messages;
+use super::{Messages, VoiceKind};
 use crate::{
     StoreError,
     entity::message::{Column, Entity, Model},
@@ -18,11 +18,11 @@ const IS_WAITING: &str = "status = 'received'";
 /// A message nobody answered yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WaitingMessage {
-    /// Ours, derived from WhatsApp's.
+    /// Ours, derived from the channel's.
     pub id: MessageId,
-    /// WhatsApp's id of it.
-    pub wamid: Wamid,
-    /// `MessageContent::kind`.
+    /// By which way it came.
+    pub origin: Origin,
+    /// `MessageContent::kind`, or [`VoiceKind`]'s name.
     pub content_kind: String,
     /// The words, or JSON for what is more than words.
     pub content: Sensitive<String>,
@@ -34,6 +34,25 @@ pub struct WaitingMessage {
     pub sequence: u64,
     /// The first message of the turn it was, or may have been, put to the assistant in.
     pub burst: Option<MessageId>,
+}
+
+/// By which way a message came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// Written in the chat.
+    WhatsApp {
+        /// WhatsApp's id of it.
+        wamid: Wamid,
+    },
+    /// A moment of a phone call.
+    Voice {
+        /// Which call.
+        call: CallId,
+        /// Which turn of it; 0 for the ringing.
+        turn: u32,
+        /// What happened.
+        kind: VoiceKind,
+    },
 }
 
 impl Messages {
@@ -89,7 +108,7 @@ impl TryFrom<Model> for WaitingMessage {
         let sequence = row.sequence.map(u64::try_from);
         Ok(Self {
             id: MessageId::from_uuid(row.id),
-            wamid: row.wamid.map(Wamid::new).ok_or(corrupt("message.wamid"))?,
+            origin: origin(&row)?,
             content_kind: row.kind,
             content: row.content.into(),
             sent_at: row.sent_at.ok_or(corrupt("message.sent_at"))?,
@@ -100,4 +119,19 @@ impl TryFrom<Model> for WaitingMessage {
             burst: row.burst.map(MessageId::from_uuid),
         })
     }
+}
+
+fn origin(row: &Model) -> Result<Origin, StoreError> {
+    let corrupt = |column| StoreError::Corrupt { column };
+    let Some(call) = row.call_id else {
+        let wamid = row.wamid.as_deref().map(Wamid::new);
+        let wamid = wamid.ok_or(corrupt("message.wamid"))?;
+        return Ok(Origin::WhatsApp { wamid });
+    };
+    let turn = row.turn.and_then(|turn| u32::try_from(turn).ok());
+    Ok(Origin::Voice {
+        call: CallId::from_uuid(call),
+        turn: turn.ok_or(corrupt("message.turn"))?,
+        kind: VoiceKind::from_name(&row.kind).ok_or(corrupt("message.kind"))?,
+    })
 }

@@ -65,7 +65,7 @@ impl Sandboxes {
     }
 
     /// Seals everything again that is not sealed with the keyring's first key; gives how many rows. After
-    /// that the other keys are not needed any more.
+    /// that and [`crate::Users::rewrap_pins`] the other keys are not needed any more.
     pub async fn rewrap(&self, keyring: &Keyring) -> Result<u64, StoreError> {
         let query = Entity::find().all(&self.database.pool);
         let mut rewrapped = 0;

@@ -1,7 +1,7 @@
 use claw_domain::{MessageId, UserId};
 use claw_store::{
-    InboundMessage, NewReply, Sandbox, Settlement, StoreError, TranscriptCursor, TranscriptMove,
-    WaitingMessage,
+    InboundMessage, NewReply, Origin, Sandbox, Settlement, StoreError, TranscriptCursor,
+    TranscriptMove, WaitingMessage,
 };
 use tokio::task::JoinSet;
 
@@ -21,7 +21,7 @@ async fn messages_wait_in_the_order_they_came_until_they_are_answered() {
         waiting[1],
         WaitingMessage {
             id: third.id,
-            wamid: third.wamid,
+            origin: Origin::WhatsApp { wamid: third.wamid },
             content_kind: third.content_kind,
             content: third.content,
             sent_at: third.sent_at,

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests may unwrap, in their helpers too")]
 
+mod calls;
 mod deliveries;
 mod held;
 mod inbox;
@@ -9,7 +10,9 @@ mod messages;
 mod migrations;
 mod outage;
 mod people;
+mod pins;
 mod sandboxes;
 mod secrets;
 mod throughput;
+mod voice;
 mod world;

@@ -1,11 +1,12 @@
 use std::{process::Command, time::Duration};
 
-use claw_store::{Store, migrate};
+use claw_domain::{Trust, Wamid};
+use claw_store::{Origin, Store, migrate};
 use claw_testkit::TestPostgres;
 use sea_orm::ConnectionTrait;
 use tokio::task::JoinSet;
 
-use crate::world::{World, message, url};
+use crate::world::{World, call, message, speech, url};
 
 #[tokio::test]
 async fn migrating_again_keeps_what_is_there() {
@@ -128,4 +129,54 @@ async fn a_database_in_use_gets_its_inbox_and_keeps_what_waits() {
     let waiting = store.messages().waiting(asked.user, 10).await.unwrap();
     assert_eq!((again.fresh, again.waiting), (false, 1));
     assert_eq!((waiting[0].id, waiting[0].sequence), (asked.id, 0));
+}
+
+/// What made the inbox out of it.
+const INBOX: &str = include_str!("../../src/sql/schema_2.sql");
+
+#[tokio::test]
+async fn a_database_in_use_gets_its_voice_and_keeps_who_and_what_is_in_it() {
+    let server = TestPostgres::start().await.unwrap();
+    let database = sea_orm::Database::connect(server.url()).await.unwrap();
+    let asked = message(1, 0);
+    let (user, id) = (asked.user.as_uuid(), asked.id.as_uuid());
+    let (said, known_call) = (speech(1, 1), call(2));
+    for sql in [
+        FIRST_SCHEMA,
+        INBOX,
+        "CREATE TABLE seaql_migrations (version varchar PRIMARY KEY, applied_at bigint NOT NULL)",
+        "INSERT INTO seaql_migrations VALUES ('m000001_the_first_schema', 0), ('m000002_the_inbox', 0)",
+        &format!(
+            "INSERT INTO \"user\" (id, phone, created_at, last_inbound_at) \
+             VALUES ('{user}', '+15550000001', now(), now())"
+        ),
+        &format!(
+            "INSERT INTO message (id, user_id, role, status, source, kind, content, wamid, sent_at, created_at, \
+             sequence) VALUES ('{id}', '{user}', 'user', 'received', 'whatsapp', 'voice', 'hi', 'w', now(), now(), 4)"
+        ),
+        &format!(
+            "INSERT INTO message (id, user_id, role, status, source, kind, content, created_at, completed_at) \
+             VALUES (gen_random_uuid(), '{user}', 'assistant', 'complete', 'chat', 'text', 'hello', now(), now())"
+        ),
+        &format!(
+            "INSERT INTO \"call\" (id, user_id, started_at) VALUES ('{}', '{user}', now())",
+            known_call.as_uuid()
+        ),
+    ] {
+        database.execute_unprepared(sql).await.unwrap();
+    }
+
+    migrate(&url(&server), Duration::ZERO).await.unwrap();
+
+    let store = Store::connect(&url(&server), 2).await.unwrap();
+    let messages = store.messages();
+    messages.receive_voice(&said).await.unwrap().unwrap();
+    let waiting = messages.waiting(asked.user, 10).await.unwrap();
+    let wamid = Wamid::new("w");
+    assert_eq!((waiting[0].id, waiting[0].sequence), (asked.id, 4));
+    assert_eq!(waiting[0].origin, Origin::WhatsApp { wamid });
+    assert_eq!(waiting[1].id, said.id);
+    let kept = store.calls().of(known_call).await.unwrap().unwrap();
+    assert_eq!((kept.user, kept.trust), (asked.user, Trust::Unverified));
+    assert!(!store.users().has_pin(asked.user).await.unwrap());
 }

@@ -56,23 +56,27 @@ async fn what_people_told_about_themselves_is_kept_until_they_say_otherwise() {
         zone: None,
         quiet: None,
         updates_stopped: false,
+        language: None,
     };
     assert_eq!(users.profile(user).await.unwrap(), Some(unsaid.clone()));
 
     users.set_zone(user, Some("Asia/Kathmandu")).await.unwrap();
     users.set_quiet(user, Some("22:00-07:00")).await.unwrap();
+    users.set_language(user, Some("pt-BR")).await.unwrap();
     users.stop_updates(user, at(1)).await.unwrap();
     users.stop_updates(user, at(2)).await.unwrap();
 
     let told = users.profile(user).await.unwrap().unwrap();
     assert_eq!(told.zone.as_deref(), Some("Asia/Kathmandu"));
     assert_eq!(told.quiet.as_deref(), Some("22:00-07:00"));
+    assert_eq!(told.language.as_deref(), Some("pt-BR"));
     assert!(told.updates_stopped);
     let stopped = format!("\"user\" WHERE updates_stopped_at = '{}'", at(1));
     assert_eq!(world.count(&stopped).await, 1);
 
     users.set_zone(user, None).await.unwrap();
     users.set_quiet(user, None).await.unwrap();
+    users.set_language(user, None).await.unwrap();
     users.resume_updates(user).await.unwrap();
 
     assert_eq!(users.profile(user).await.unwrap(), Some(unsaid));
@@ -90,6 +94,23 @@ async fn quiet_hours_are_off_or_hours() {
     assert!(!refused.is_transient());
     let profile = users.profile(user).await.unwrap().unwrap();
     assert_eq!(profile.quiet.as_deref(), Some("off"));
+}
+
+#[tokio::test]
+async fn a_language_is_a_name_of_one() {
+    let world = World::new().await;
+    let user = world.person(1).await;
+    let users = world.store.users();
+
+    for language in ["de", "pt-BR", "zh-Hant-TW"] {
+        users.set_language(user, Some(language)).await.unwrap();
+    }
+    for language in ["", "German language", "de_DE"] {
+        assert!(users.set_language(user, Some(language)).await.is_err());
+    }
+
+    let profile = users.profile(user).await.unwrap().unwrap();
+    assert_eq!(profile.language.as_deref(), Some("zh-Hant-TW"));
 }
 
 #[tokio::test]

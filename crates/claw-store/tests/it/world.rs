@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use claw_domain::{
-    Address, MessageId, PhoneNumber, ReplyId, ReplySource, SandboxId, UserId, Wamid,
+    Address, CallId, MessageId, PhoneNumber, ReplyId, ReplySource, SandboxId, UserId, Wamid,
 };
 use claw_store::{
-    Fate, InboundMessage, Keyring, NewReply, NewSandbox, Requested, Sandbox, SandboxWish, Settled,
-    Settlement, Store,
+    Caller, Fate, InboundMessage, Keyring, NewReply, NewSandbox, Requested, Sandbox, SandboxWish,
+    Settled, Settlement, Store, VoiceKind, VoiceMessage,
 };
 use claw_testkit::TestPostgres;
 use sea_orm::{ConnectionTrait, DatabaseConnection, QueryResult};
@@ -107,8 +107,11 @@ pub fn url(server: &TestPostgres) -> SecretString {
 }
 
 pub fn address(number: u32) -> Address {
-    let digits = format!("1555{number:07}");
-    Address::Phone(PhoneNumber::try_from(digits).unwrap())
+    Address::Phone(phone(number))
+}
+
+pub fn phone(number: u32) -> PhoneNumber {
+    PhoneNumber::try_from(format!("1555{number:07}")).unwrap()
 }
 
 /// The `n`th message of a person.
@@ -129,6 +132,30 @@ pub fn message(number: u32, n: u32) -> InboundMessage {
         needs_answer: true,
         is_replay: false,
     }
+}
+
+/// What a trusted caller said for the `n`th time in the one call of theirs.
+pub fn speech(number: u32, n: u32) -> VoiceMessage {
+    let call = call(number);
+    VoiceMessage {
+        id: MessageId::of_turn(call, n),
+        user: address(number).user(),
+        caller: Caller::Trusted(phone(number)),
+        call,
+        turn: n,
+        kind: VoiceKind::Speech,
+        content: format!("word {n} of {number}").into(),
+        sent_at: at(n.into()),
+        now: at(n.into()),
+        sequence: u64::from(n) + 1,
+        needs_answer: true,
+        is_replay: false,
+    }
+}
+
+/// The one call of a person.
+pub fn call(number: u32) -> CallId {
+    CallId::derived_from(&format!("CA{number}"))
 }
 
 /// That these messages are answered so.

@@ -1,0 +1,24 @@
+use sea_orm::entity::prelude::*;
+
+#[derive(Clone, Debug, DeriveEntityModel)]
+#[sea_orm(table_name = "call")]
+pub(crate) struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub(crate) id: Uuid,
+    pub(crate) user_id: Uuid,
+    pub(crate) trust: String,
+    pub(crate) sequence: Option<i64>,
+    pub(crate) started_at: DateTimeUtc,
+    pub(crate) turns: i32,
+    pub(crate) setup_awaited: bool,
+    pub(crate) pin_failures: i32,
+    pub(crate) unlocked_at: Option<DateTimeUtc>,
+    pub(crate) ended_at: Option<DateTimeUtc>,
+    pub(crate) duration_seconds: Option<i32>,
+    pub(crate) outcome: Option<String>,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub(crate) enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,244 @@
+use chrono::{DateTime, TimeDelta, Utc};
+use claw_domain::{Pin, UserId};
+use sea_orm::{
+    ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QuerySelect,
+    TransactionTrait, UpdateMany,
+    sea_query::{Expr, LockType},
+};
+use secrecy::{ExposeSecret, SecretBox};
+use uuid::Uuid;
+
+use super::{Users, update};
+use crate::{
+    Keyring, KeyringError, StoreError,
+    entity::{
+        user::Entity as User,
+        user_pin::{Column, Entity, Model},
+    },
+    keyring::Place,
+};
+
+/// Wrong tries in a row after which no more are taken.
+const TRIES: u32 = 5;
+/// For how long then. Of the shortest PINs somebody who tries all the time finds one in some forty days.
+const LOCKED_FOR: TimeDelta = TimeDelta::hours(1);
+/// A PIN is sealed with as many bytes as the longest has: its length does not show.
+type Padded = [u8; Pin::MAX_DIGITS];
+
+/// What came of trying a PIN.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PinOutcome {
+    /// It is the one.
+    Right,
+    /// It is not.
+    Wrong {
+        /// How many tries are left.
+        left: u32,
+    },
+    /// Too many were wrong: until then even the right one is refused.
+    Locked {
+        /// Until when.
+        until: DateTime<Utc>,
+    },
+    /// There is none, perhaps because we never heard from this person.
+    NotSet,
+}
+
+impl Users {
+    /// By what a person wants to be known on the phone. Takes the place of the one before, its wrong tries
+    /// and its lock. [`StoreError::Missing`] for somebody we never heard from.
+    pub async fn set_pin(
+        &self,
+        user: UserId,
+        pin: &Pin,
+        keyring: &Keyring,
+    ) -> Result<(), StoreError> {
+        let sealed = seal(keyring, user.as_uuid(), &padded(pin))?;
+        let update = replace(user, Some(sealed));
+        self.exec("keeping a PIN", update).await
+    }
+
+    /// A person has no PIN any more.
+    pub async fn remove_pin(&self, user: UserId) -> Result<(), StoreError> {
+        self.exec("removing a PIN", replace(user, None)).await
+    }
+
+    /// Whether a person has a PIN.
+    pub async fn has_pin(&self, user: UserId) -> Result<bool, StoreError> {
+        let query = Entity::find_by_id(user.as_uuid())
+            .filter(Column::PinSealed.is_not_null())
+            .select_only()
+            .column(Column::Id)
+            .into_tuple::<Uuid>()
+            .one(&self.database.pool);
+        let found = self.database.run("looking for a PIN", query).await?;
+        Ok(found.is_some())
+    }
+
+    /// Tries a PIN. The fifth wrong one in a row locks for an hour. Each call counts as a try; of several
+    /// at the same moment one after the other does.
+    pub async fn try_pin(
+        &self,
+        user: UserId,
+        pin: &Pin,
+        now: DateTime<Utc>,
+        keyring: &Keyring,
+    ) -> Result<PinOutcome, StoreError> {
+        let tried = padded(pin);
+        let work = async {
+            let transaction = self.database.pool.begin().await?;
+            // The weakest lock that another try waits for: messages of this person come through.
+            let row = Entity::find_by_id(user.as_uuid())
+                .lock(LockType::NoKeyUpdate)
+                .one(&transaction)
+                .await?;
+            let outcome = match row {
+                Some(row) => try_row(&transaction, &row, &tried, now, keyring).await?,
+                None => Ok(PinOutcome::NotSet),
+            };
+            transaction.commit().await?;
+            Ok(outcome)
+        };
+        let outcome = self.database.run("trying a PIN", work).await?;
+        Ok(outcome?)
+    }
+
+    /// Seals every PIN again that is not sealed with the keyring's first key; gives how many. To be done
+    /// with [`crate::Sandboxes::rewrap`] before the other keys are taken away.
+    pub async fn rewrap_pins(&self, keyring: &Keyring) -> Result<u64, StoreError> {
+        let query = Entity::find()
+            .filter(Column::PinSealed.is_not_null())
+            .all(&self.database.pool);
+        let mut rewrapped = 0;
+        for row in self.database.run("reading sealed PINs", query).await? {
+            let old = |sealed: &&String| !sealed.starts_with(&keyring.prefix());
+            let Some(sealed) = row.pin_sealed.as_ref().filter(old) else {
+                continue;
+            };
+            let again = seal(keyring, row.id, &open(keyring, row.id, sealed)?)?;
+            let update = User::update_many()
+                .col_expr(Column::PinSealed, Expr::value(again))
+                .filter(Column::Id.eq(row.id))
+                // One set since the row was read must not be overwritten with the one before.
+                .filter(Column::PinSealed.eq(sealed.as_str()));
+            let result = update.exec(&self.database.pool);
+            let result = self.database.run("sealing a PIN again", result).await?;
+            rewrapped += result.rows_affected;
+        }
+        Ok(rewrapped)
+    }
+}
+
+/// Tries and counts. A secret that does not open is no failure of the database, and counts as nothing.
+async fn try_row(
+    transaction: &DatabaseTransaction,
+    row: &Model,
+    tried: &SecretBox<Padded>,
+    now: DateTime<Utc>,
+    keyring: &Keyring,
+) -> Result<Result<PinOutcome, KeyringError>, DbErr> {
+    let Some(sealed) = &row.pin_sealed else {
+        return Ok(Ok(PinOutcome::NotSet));
+    };
+    if let Some(until) = row.pin_locked_until.filter(|until| now < *until) {
+        return Ok(Ok(PinOutcome::Locked { until }));
+    }
+    let kept = match open(keyring, row.id, sealed) {
+        Ok(kept) => kept,
+        Err(error) => return Ok(Err(error)),
+    };
+    let outcome = judge(is_same(&kept, tried), row.pin_failures, now);
+    let (failures, locked_until) = match outcome {
+        PinOutcome::Wrong { left } => (TRIES.saturating_sub(left).cast_signed(), None),
+        PinOutcome::Locked { until } => (0, Some(until)),
+        PinOutcome::Right | PinOutcome::NotSet => (0, None),
+    };
+    User::update_many()
+        .col_expr(Column::PinFailures, Expr::value(failures))
+        .col_expr(Column::PinLockedUntil, Expr::value(locked_until))
+        .filter(Column::Id.eq(row.id))
+        .exec(transaction)
+        .await?;
+    Ok(Ok(outcome))
+}
+
+/// The rule. What was wrong before a lock is paid for with it.
+fn judge(is_right: bool, failures: i32, now: DateTime<Utc>) -> PinOutcome {
+    let failures = u32::try_from(failures).unwrap_or(0) + 1;
+    match TRIES.saturating_sub(failures) {
+        _ if is_right => PinOutcome::Right,
+        0 => PinOutcome::Locked {
+            until: now + LOCKED_FOR,
+        },
+        left => PinOutcome::Wrong { left },
+    }
+}
+
+fn replace(user: UserId, sealed: Option<String>) -> UpdateMany<User> {
+    update(user)
+        .col_expr(Column::PinSealed, Expr::value(sealed))
+        .col_expr(Column::PinFailures, Expr::value(0))
+        .col_expr(Column::PinLockedUntil, Expr::value(None::<DateTime<Utc>>))
+}
+
+/// Looks at every byte, whatever the first ones say.
+fn is_same(one: &SecretBox<Padded>, other: &SecretBox<Padded>) -> bool {
+    let pairs = one.expose_secret().iter().zip(other.expose_secret());
+    pairs.fold(0, |difference, (one, other)| difference | (one ^ other)) == 0
+}
+
+fn padded(pin: &Pin) -> SecretBox<Padded> {
+    SecretBox::init_with_mut(|padded: &mut Padded| {
+        for (place, digit) in padded.iter_mut().zip(pin.expose().bytes()) {
+            *place = digit;
+        }
+    })
+}
+
+fn seal(keyring: &Keyring, row: Uuid, pin: &SecretBox<Padded>) -> Result<String, KeyringError> {
+    keyring.seal(place(row), pin.expose_secret())
+}
+
+fn open(keyring: &Keyring, row: Uuid, sealed: &str) -> Result<SecretBox<Padded>, KeyringError> {
+    let opened = keyring.open(place(row), sealed)?;
+    let pin = Padded::try_from(opened.expose_secret()).map_err(|_| KeyringError::NotSealed)?;
+    Ok(SecretBox::new(Box::new(pin)))
+}
+
+fn place(row: Uuid) -> Place {
+    Place {
+        table: "user",
+        row,
+        column: "pin",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fifth_wrong_try_locks_and_a_right_one_never_does() {
+        let now = DateTime::UNIX_EPOCH;
+        let until = now + LOCKED_FOR;
+
+        let wrong = [0, 1, 2, 3, 4].map(|failures| judge(false, failures, now));
+
+        assert_eq!(
+            wrong[..4],
+            [4, 3, 2, 1].map(|left| PinOutcome::Wrong { left })
+        );
+        assert_eq!(wrong[4], PinOutcome::Locked { until });
+        assert_eq!(judge(true, 4, now), PinOutcome::Right);
+    }
+
+    #[test]
+    fn a_pin_is_the_same_only_as_itself() {
+        let of = |pin| padded(&Pin::try_from(pin).unwrap());
+
+        assert!(is_same(&of("4711"), &of("4711")));
+        for other in ["4712", "47110", "47110000", "0471"] {
+            assert!(!is_same(&of("4711"), &of(other)), "{other}");
+        }
+    }
+}
