@@ -2,6 +2,7 @@
 //! consuming in lanes, one event of a person at a time and many people at once, each partition by one
 //! replica of a service. Owns the definitions of streams and buckets. Knows no event's meaning, and lets no handler see a NATS message.
 
+mod calls;
 mod connect;
 mod consume;
 mod dead;
@@ -17,6 +18,7 @@ mod streams;
 mod takeover;
 mod watch;
 
+pub use calls::{CallNews, Calls};
 pub use connect::{Bus, BusConfig, BusError};
 pub use consume::Consumer;
 pub use handler::{Attempt, Handler, HandlerError};

@@ -7,7 +7,7 @@ use async_nats::{
 };
 use bytes::Bytes;
 use claw_domain::UserId;
-use claw_events::{DeadLetter, Event, Stream, TypingStarted, subject_of};
+use claw_events::{DeadLetter, Event, Signal, Stream, signal_subject, subject_of};
 use futures_util::{TryStreamExt, stream};
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::warn;
@@ -153,14 +153,16 @@ impl Publisher {
     }
 
     /// Sends a signal that is worthless a second later: not stored, not waited for.
-    pub async fn signal(&self, signal: &TypingStarted) {
+    pub async fn signal<S: Signal>(&self, signal: &S) {
         let Ok(payload) = serde_json::to_vec(signal) else {
             return;
         };
-        if let Err(error) = self.client.publish(signal.subject(), payload.into()).await {
+        let subject = signal_subject(signal);
+        if let Err(error) = self.client.publish(subject, payload.into()).await {
             warn!(
+                signal.name = S::NAME,
                 error = &error as &dyn std::error::Error,
-                "a typing signal was not sent"
+                "a signal was not sent"
             );
         }
     }

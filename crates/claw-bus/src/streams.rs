@@ -33,6 +33,12 @@ pub(crate) const FLOORS: &str = "FLOORS";
 /// The bucket of people who changed their address.
 const ALIASES: &str = "ALIASES";
 
+/// The bucket of what live calls have come to.
+pub(crate) const CALLS: &str = "CALLS";
+
+/// How long what is known of a call is kept: Twilio ends a call after four hours by default.
+const CALLS_KEPT: Duration = Duration::from_hours(6);
+
 /// Creates the streams and buckets, or brings existing ones to this definition. Safe to repeat.
 pub async fn ensure(bus: &Bus) -> Result<(), BusError> {
     for stream in Stream::ALL {
@@ -44,7 +50,7 @@ pub async fn ensure(bus: &Bus) -> Result<(), BusError> {
             })?;
         info!("stream {} is as it should be", stream.name());
     }
-    for bucket in [OWNERS, FLOORS, ALIASES] {
+    for bucket in [OWNERS, FLOORS, ALIASES, CALLS] {
         bus.jetstream
             .create_or_update_key_value(bucket_definition(bucket))
             .await
@@ -113,6 +119,11 @@ fn bucket_definition(bucket: &str) -> kv::Config {
         bucket: bucket.to_owned(),
         history: 1,
         storage: jetstream::stream::StorageType::File,
+        max_age: if bucket == CALLS {
+            CALLS_KEPT
+        } else {
+            Duration::ZERO
+        },
         // Lets keys lapse one by one, and tells those who watch.
         limit_markers: (bucket == OWNERS).then_some(MARKERS_KEPT),
         ..kv::Config::default()

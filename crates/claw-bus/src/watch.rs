@@ -1,5 +1,8 @@
-use async_nats::jetstream::consumer::{DeliverPolicy, pull};
-use claw_events::{Event, TypingStarted, stored_filter};
+use async_nats::{
+    SubscribeError, Subscriber,
+    jetstream::consumer::{DeliverPolicy, pull},
+};
+use claw_events::{Event, Signal, signal_filter, stored_filter};
 use futures_util::{Stream, StreamExt};
 
 use crate::{Bus, BusError};
@@ -36,17 +39,33 @@ impl Bus {
             }))
     }
 
-    /// Typing signals from now on. Several listeners of one service share them.
-    pub async fn typing_signals(
+    /// Signals of this kind from now on, each to one of the service's listeners.
+    pub async fn share_signals<S: Signal>(
         &self,
-    ) -> Result<impl Stream<Item = TypingStarted> + use<>, BusError> {
+    ) -> Result<impl Stream<Item = S> + use<S>, BusError> {
+        let group = self.service.to_owned();
         let subscriber = self
             .client
-            .queue_subscribe(TypingStarted::FILTER, self.service.to_owned())
-            .await
-            .map_err(|error| BusError::jetstream("subscribing to typing signals", error))?;
-        Ok(subscriber.filter_map(|message| {
-            std::future::ready(serde_json::from_slice(&message.payload).ok())
-        }))
+            .queue_subscribe(signal_filter::<S>(None), group)
+            .await;
+        subscriber.map(read_signals).map_err(deaf::<S>)
     }
+
+    /// Signals of this kind from now on, about one thing or all, each to every listener.
+    pub async fn hear_signals<S: Signal>(
+        &self,
+        about: Option<&str>,
+    ) -> Result<impl Stream<Item = S> + use<S>, BusError> {
+        let subscriber = self.client.subscribe(signal_filter::<S>(about)).await;
+        subscriber.map(read_signals).map_err(deaf::<S>)
+    }
+}
+
+fn read_signals<S: Signal>(subscriber: Subscriber) -> impl Stream<Item = S> + use<S> {
+    subscriber
+        .filter_map(|message| std::future::ready(serde_json::from_slice(&message.payload).ok()))
+}
+
+fn deaf<S: Signal>(error: SubscribeError) -> BusError {
+    BusError::jetstream(format!("subscribing to {} signals", S::NAME), error)
 }

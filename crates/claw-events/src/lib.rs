@@ -3,6 +3,7 @@
 //!
 //! A new field is optional; a new meaning is a new name. Shapes are pinned by the tests in each file.
 
+mod call;
 mod dead;
 mod inbound;
 mod outbound;
@@ -13,13 +14,16 @@ mod stream;
 use claw_domain::UserId;
 use serde::{Serialize, de::DeserializeOwned};
 
+pub use call::{CallProgressed, CallStanding, CallStep, Speech, Spoken, Turn, TurnStanding};
 pub use dead::{DeadLetter, DeadReason};
 pub use inbound::{DeliveryReported, MessageReceived, ReportedError};
 pub use outbound::{ReplyDelivered, ReplyFailed, ReplyProduced};
 pub use sandbox::{
     SandboxFailed, SandboxQueued, SandboxReady, SandboxRemoved, SandboxRequested, TurnFailed,
 };
-pub use signal::TypingStarted;
+pub use signal::{
+    CallInterrupted, Signal, SpeechHeard, TypingStarted, signal_filter, signal_subject,
+};
 pub use stream::{PARTITIONS, Stream, partition_of, partition_of_subject};
 
 /// A fact in the past tense, about one person.
