@@ -132,6 +132,11 @@ impl World {
         format!("{}/whatsapp/webhook", self.settings.public_url())
     }
 
+    /// Where Twilio posts, without the path, and what it signs with.
+    pub fn twilio(&self) -> (String, &'static str) {
+        (self.settings.public_url(), settings::TWILIO_AUTH_TOKEN)
+    }
+
     /// The name a person's simulated assistant has, by the person's number.
     pub fn assistant_of(&self, number: &str) -> Result<String> {
         let phone = PhoneNumber::try_from(number).context("no phone number")?;

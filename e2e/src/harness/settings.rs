@@ -22,6 +22,9 @@ pub(super) const OWNER: &str = "e2e-test";
 /// What simulated assistants ask of us.
 pub(super) const GATEWAY_TOKEN: &str = "gateway-token-of-the-simulator";
 
+/// What Twilio signs with.
+pub(super) const TWILIO_AUTH_TOKEN: &str = "twilio-auth-token-of-the-simulator";
+
 /// The variables of every program, as an operator would set them.
 pub(super) struct Settings {
     common: Variables,
@@ -34,6 +37,7 @@ impl Settings {
     pub(super) fn new(nats: &TestNats, postgres: &TestPostgres, meta: &SimMeta) -> Result<Self> {
         use secrecy::ExposeSecret;
         let defaults = SimMetaConfig::default();
+        let caddy_port = free_port()?;
         let common = [
             ("DATABASE_URL", postgres.url()),
             ("CLAWKAKA_MASTER_KEY", MASTER_KEY.to_owned()),
@@ -52,6 +56,8 @@ impl Settings {
                 "OPENCLAW_MODEL",
                 "openrouter/simulated/assistant".to_owned(),
             ),
+            ("TWILIO_AUTH_TOKEN", TWILIO_AUTH_TOKEN.to_owned()),
+            ("BASE_URL", format!("http://127.0.0.1:{caddy_port}")),
             ("LOG_FORMAT", "json".to_owned()),
             ("RUST_LOG", "info".to_owned()),
         ];
@@ -60,7 +66,7 @@ impl Settings {
             common: common.map(|(name, value)| (name.to_owned(), value)).into(),
             nats: users.map(|user| (user, nats.url(user))).into(),
             ports: HashMap::new(),
-            caddy_port: free_port()?,
+            caddy_port,
         })
     }
 
@@ -154,6 +160,7 @@ impl Settings {
             "WHATSAPP_VERIFICATION_TOKEN",
             "WHATSAPP_APP_SECRET",
             "WHATSAPP_ACCESS_TOKEN",
+            "TWILIO_AUTH_TOKEN",
             "SANDBOX_EXTERNAL_TOKEN",
             "OPENROUTER_PROVISIONING_KEY",
         ]

@@ -73,6 +73,11 @@ impl Agents {
         Ok(session)
     }
 
+    /// What opens the secrets in the database.
+    pub(crate) fn keyring(&self) -> &Keyring {
+        &self.keyring
+    }
+
     async fn credentials(&self, sandbox: &Sandbox) -> Result<Credentials, SessionError> {
         let secrets = self
             .store

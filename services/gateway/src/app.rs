@@ -1,7 +1,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
-use claw_bus::{Bus, Consumer, Ownership, Share};
+use claw_bus::{Bus, Calls, Consumer, Ownership, Share};
 use claw_events::{SandboxFailed, SandboxQueued, SandboxReady};
 use claw_runtime::{Health, Lifecycle, SystemClock, health};
 use claw_store::Store;
@@ -14,10 +14,12 @@ use crate::{
     intake::Intake,
     news::watch,
     people::People,
+    take_call::TakeCall,
 };
 
-/// The name under which our place in `INBOUND` is kept.
-const PURPOSE: &str = "gateway-messages";
+/// The names under which our places in `INBOUND` are kept.
+const MESSAGES: &str = "gateway-messages";
+const CALLS: &str = "gateway-calls";
 
 /// The service, wired and not yet running.
 pub struct App {
@@ -35,6 +37,7 @@ impl App {
             .context("connecting to Postgres (is DATABASE_URL right, and the server up?)")?;
         let desk = Desk {
             publisher: bus.publisher(),
+            calls: Calls::open(&bus).await?,
             agents: Agents::new(store.clone(), config.keyring),
             bus,
             store,
@@ -63,9 +66,18 @@ impl App {
             desk: Arc::clone(&self.desk),
             people: people.clone(),
         };
-        let consumer = Consumer::new(bus.clone(), PURPOSE, intake);
+        let consumer = Consumer::new(bus.clone(), MESSAGES, intake);
         let shared = ownership.clone();
         lifecycle.spawn("messages", move |stop| async move {
+            consumer.run(&shared, stop).await;
+        });
+        let take_call = TakeCall {
+            desk: Arc::clone(&self.desk),
+            people: people.clone(),
+        };
+        let consumer = Consumer::new(bus.clone(), CALLS, take_call);
+        let shared = ownership.clone();
+        lifecycle.spawn("calls", move |stop| async move {
             consumer.run(&shared, stop).await;
         });
         watch::<SandboxReady>(&mut lifecycle, "sandbox-ready", &bus, &people);

@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
-use claw_bus::{Bus, Publisher};
+use claw_bus::{Bus, Calls, Publisher};
 use claw_runtime::Clock;
 use claw_store::Store;
 use tokio::sync::Semaphore;
@@ -15,6 +15,7 @@ pub(crate) const STARTS_AT_ONCE: usize = 96;
 pub(crate) struct Desk {
     pub(crate) bus: Bus,
     pub(crate) publisher: Publisher,
+    pub(crate) calls: Calls,
     pub(crate) store: Store,
     pub(crate) agents: Agents,
     pub(crate) clock: Arc<dyn Clock>,

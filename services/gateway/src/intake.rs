@@ -9,10 +9,11 @@ use claw_events::MessageReceived;
 use claw_store::InboundMessage;
 
 use crate::{
+    commands::{Command, PIN_IS_KEPT, pin_of},
     desk::Desk,
     people::People,
     plan::{Plan, plan},
-    queue::Item,
+    queue::{Item, Way},
 };
 
 /// Writes every message down and wakes its person's actor. From then on the database is the queue: who
@@ -38,6 +39,12 @@ impl Handler for Intake {
         if received.complete || plan == Plan::Keep {
             return Ok(());
         }
+        if let Plan::Obey(Command::SetPin, text) = &plan
+            && let Some(pin) = pin_of(text.expose())
+        {
+            let (users, keyring) = (self.desk.store.users(), self.desk.agents.keyring());
+            users.set_pin(message.user, &pin, keyring).await?;
+        }
         // Whoever has this person by now may have looked before the row was there. What is not
         // acknowledged comes to them.
         if !attempt.tenure.may_act() {
@@ -47,7 +54,7 @@ impl Handler for Intake {
         }
         let item = received.fresh.then(|| Item {
             id: message.id,
-            wamid: message.wamid.clone(),
+            way: Way::Chat(message.wamid.clone()),
             sequence: attempt.sequence,
             taken_at: now,
             plan,
@@ -75,7 +82,10 @@ fn record(
     attempt: &Attempt,
     now: DateTime<Utc>,
 ) -> InboundMessage {
-    let content = if let MessageContent::Text(text) = &message.content {
+    let content = if let Plan::Obey(Command::SetPin, _) = plan {
+        // It is kept sealed, and nowhere else.
+        PIN_IS_KEPT.into()
+    } else if let MessageContent::Text(text) = &message.content {
         text.clone()
     } else {
         // Contents hold strings and numbers only, which cannot fail to be written.

@@ -18,6 +18,7 @@ mod plan;
 mod queue;
 mod session;
 mod setup;
+mod take_call;
 mod tell;
 mod turn;
 mod unasked;

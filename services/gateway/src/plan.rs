@@ -1,9 +1,10 @@
-use claw_domain::{Interactive, Location, MediaKind, MessageContent, Sensitive};
-use claw_store::WaitingMessage;
+use claw_domain::{CallId, Interactive, Location, MediaKind, MessageContent, Sensitive};
+use claw_events::{Spoken, Turn};
+use claw_store::{Call, Origin, VoiceKind, WaitingMessage};
 
 use crate::{
     commands::{Command, command_of},
-    queue::Item,
+    queue::{Item, Way},
     words::Notice,
 };
 
@@ -16,6 +17,8 @@ pub(crate) enum Plan {
     Obey(Command, Sensitive<String>),
     /// Answer with a line of our own.
     Say(Notice),
+    /// Put this caller through to their assistant.
+    PutThrough(CallId),
     /// Write it down; it wants no answer.
     Keep,
     /// The real message may follow under the same id: answer only if it does not.
@@ -48,24 +51,69 @@ pub(crate) fn plan(content: &MessageContent) -> Plan {
     }
 }
 
+/// What a caller said goes to their assistant.
+pub(crate) fn plan_spoken(turn: &Turn) -> Plan {
+    match &turn.words {
+        Spoken::Words(text) => ask(text.expose()),
+        Spoken::Keys(keys) => {
+            Plan::Ask(format!("(I pressed {} on the phone.)", keys.expose()).into())
+        }
+    }
+}
+
+/// The end of a call: the assistant may have something to write; who could not be put through hears in the
+/// chat that they can be now, for this waits behind their [`Plan::PutThrough`].
+pub(crate) fn plan_after(call: &Call) -> Plan {
+    if call.is_open_to_its_user() && call.turns > 0 {
+        Plan::Ask(CALL_IS_OVER.into())
+    } else if call.setup_awaited {
+        Plan::Say(Notice::AssistantReady)
+    } else {
+        Plan::Keep
+    }
+}
+
+/// What the transcript says where a call ended.
+const CALL_IS_OVER: &str = "(The phone call is over.)";
+
 /// A message as the database has it, which may have been put to the assistant before.
-pub(crate) fn item_of(message: WaitingMessage) -> Item {
+pub(crate) fn item_of(message: &WaitingMessage) -> Item {
+    let (way, plan) = match &message.origin {
+        Origin::WhatsApp { wamid } => (Way::Chat(wamid.clone()), plan(&content_of(message))),
+        Origin::Voice { call, turn, kind } => of_call(*call, *turn, *kind, message),
+    };
     Item {
-        plan: match plan(&content_of(&message)) {
+        plan: match plan {
             // It was put to the assistant, so it was no order.
             Plan::Obey(_, text) if message.burst.is_some() => Plan::Ask(text),
             plan @ (Plan::Ask(_)
             | Plan::Obey(..)
             | Plan::Say(_)
+            | Plan::PutThrough(_)
             | Plan::Keep
             | Plan::AwaitTheReal) => plan,
         },
         id: message.id,
-        wamid: message.wamid,
+        way,
         sequence: message.sequence,
         taken_at: message.taken_at,
         burst: message.burst,
         may_have_been_sent: true,
+    }
+}
+
+fn of_call(call: CallId, turn: u32, kind: VoiceKind, message: &WaitingMessage) -> (Way, Plan) {
+    match kind {
+        VoiceKind::CallStarted => (Way::AfterCall, Plan::PutThrough(call)),
+        VoiceKind::Speech => {
+            let spoken = serde_json::from_str::<Turn>(message.content.expose()).ok();
+            let plan = spoken.as_ref().map_or(Plan::Keep, plan_spoken);
+            let heard = spoken.and_then(|spoken| spoken.heard);
+            (Way::Call { call, turn, heard }, plan)
+        }
+        // Turns were counted: somebody was heard.
+        VoiceKind::CallEnded if turn > 0 => (Way::AfterCall, Plan::Ask(CALL_IS_OVER.into())),
+        VoiceKind::CallEnded => (Way::AfterCall, Plan::Say(Notice::AssistantReady)),
     }
 }
 

@@ -1,7 +1,7 @@
 use std::{collections::VecDeque, time::Duration};
 
 use chrono::{DateTime, Utc};
-use claw_domain::{MessageId, Sensitive, Wamid};
+use claw_domain::{CallId, MessageId, Sensitive, Wamid};
 
 use crate::{commands::Command, plan::Plan, words::Notice};
 
@@ -20,8 +20,8 @@ const BURST_CHARACTERS: usize = 32_000;
 pub(crate) struct Item {
     /// Ours.
     pub(crate) id: MessageId,
-    /// WhatsApp's, to mark it read.
-    pub(crate) wamid: Wamid,
+    /// By which way it came, and its answer goes.
+    pub(crate) way: Way,
     /// Where its event is in `INBOUND`.
     pub(crate) sequence: u64,
     /// When we took it.
@@ -35,6 +35,22 @@ pub(crate) struct Item {
     pub(crate) may_have_been_sent: bool,
 }
 
+/// By which way something came, and its answer goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// The chat. WhatsApp's id, to mark it read.
+    Chat(Wamid),
+    /// A phone call.
+    Call {
+        call: CallId,
+        turn: u32,
+        /// When the caller cut the answer before short: what of it they had heard.
+        heard: Option<Sensitive<String>>,
+    },
+    /// A call that is over: what is said to it goes into the chat.
+    AfterCall,
+}
+
 /// What to do next with the messages that wait.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Next {
@@ -44,6 +60,8 @@ pub(crate) enum Next {
     Say(MessageId, Notice),
     /// Do what the person asks of us.
     Obey(MessageId, Command),
+    /// The caller is put through, once their assistant is there.
+    PutThrough(MessageId, CallId),
     /// It wants no answer.
     Close(MessageId),
     /// The person is to send it again, unless the real message came meanwhile.
@@ -61,8 +79,8 @@ pub(crate) struct Burst {
     pub(crate) first: MessageId,
     /// All of them, in order.
     pub(crate) members: Vec<MessageId>,
-    /// The newest, to be marked read.
-    pub(crate) latest: Wamid,
+    /// By which way they came; of the newest.
+    pub(crate) way: Way,
     /// When the first was taken.
     pub(crate) since: DateTime<Utc>,
     /// Where the first's event is in `INBOUND`.
@@ -86,11 +104,15 @@ pub(crate) fn next(queue: &VecDeque<Item>, now: DateTime<Utc>) -> Next {
                     wait = Some(wait.map_or(due, |wait| wait.min(due)));
                     continue;
                 }
-                Next::AskAgain(item.id, item.wamid.clone())
+                match &item.way {
+                    Way::Chat(wamid) => Next::AskAgain(item.id, wamid.clone()),
+                    Way::Call { .. } | Way::AfterCall => Next::Close(item.id),
+                }
             }
             Plan::Ask(text) => Next::Turn(burst(item, text, queue.iter().skip(place + 1))),
             Plan::Say(notice) => Next::Say(item.id, *notice),
             Plan::Obey(command, _) => Next::Obey(item.id, *command),
+            Plan::PutThrough(call) => Next::PutThrough(item.id, *call),
             Plan::Keep => Next::Close(item.id),
         };
     }
@@ -122,7 +144,7 @@ fn burst<'a>(
     let mut burst = Burst {
         first: first.burst.unwrap_or(first.id),
         members: vec![first.id],
-        latest: first.wamid.clone(),
+        way: first.way.clone(),
         since: first.taken_at,
         sequence: first.sequence,
         text: text.clone(),
@@ -136,7 +158,7 @@ fn burst<'a>(
             Plan::Ask(text) => text.expose(),
             // A placeholder lets others pass; anything else has its own place in the order.
             Plan::AwaitTheReal => continue,
-            Plan::Say(_) | Plan::Obey(..) | Plan::Keep => break,
+            Plan::Say(_) | Plan::Obey(..) | Plan::PutThrough(_) | Plan::Keep => break,
         };
         characters += text.chars().count();
         let fits = burst.members.len() < BURST_MESSAGES && characters <= BURST_CHARACTERS;
@@ -145,11 +167,13 @@ fn burst<'a>(
             Some(_) => item.burst == first.burst,
             None => fits && !first.may_have_been_sent && item.is_untouched(),
         };
-        if !belongs {
+        // What is spoken is answered in the call, turn by turn.
+        let is_written = matches!((&first.way, &item.way), (Way::Chat(_), Way::Chat(_)));
+        if !belongs || !is_written {
             break;
         }
         burst.members.push(item.id);
-        burst.latest = item.wamid.clone();
+        burst.way = item.way.clone();
         texts.push(text);
     }
     burst.text = texts.join("\n\n").into();
@@ -168,6 +192,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_spoken_is_a_turn_of_its_own_before_and_behind_what_is_written() {
+        let spoken = |text: &str| Item {
+            way: Way::Call {
+                call: CallId::derived_from("CA1"),
+                turn: 1,
+                heard: None,
+            },
+            ..ask(text)
+        };
+        let mut queue = VecDeque::from([ask("a"), spoken("b"), spoken("c"), ask("d")]);
+        let mut turns = Vec::new();
+        while !queue.is_empty() {
+            let burst = turn(&queue);
+            queue.retain(|item| !burst.members.contains(&item.id));
+            turns.push(burst.text.expose().clone());
+        }
+
+        assert_eq!(turns, ["a", "b", "c", "d"]);
+    }
+
+    #[test]
     fn questions_that_piled_up_become_one_turn_in_their_order() {
         let queue = VecDeque::from([ask("a"), ask("b"), ask("c")]);
 
@@ -176,7 +221,7 @@ mod tests {
         assert_eq!(burst.text.expose(), "a\n\nb\n\nc");
         assert_eq!(burst.first, id("a"));
         assert_eq!(burst.members, [id("a"), id("b"), id("c")]);
-        assert_eq!(burst.latest, Wamid::new("wamid.c"));
+        assert_eq!(burst.way, Way::Chat(Wamid::new("wamid.c")));
     }
 
     #[test]
@@ -274,7 +319,7 @@ mod tests {
     fn ask(text: &str) -> Item {
         Item {
             id: id(text),
-            wamid: Wamid::new(format!("wamid.{text}")),
+            way: Way::Chat(Wamid::new(format!("wamid.{text}"))),
             sequence: 1,
             taken_at: DateTime::UNIX_EPOCH,
             plan: Plan::Ask(text.into()),

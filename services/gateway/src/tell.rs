@@ -8,13 +8,14 @@ pub(crate) async fn say(
     publisher: &Publisher,
     user: UserId,
     reply: &NewReply,
+    channel: Channel,
 ) -> Result<(), HandlerError> {
     let reply = ReplyProduced {
         id: reply.id,
         user,
         cause: reply.cause,
         source: reply.source,
-        channel: Channel::WhatsApp,
+        channel,
         text: reply.text.clone(),
     };
     publisher.publish(&reply).await?;

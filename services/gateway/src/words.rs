@@ -40,6 +40,14 @@ pub(crate) enum Notice {
     Backlog,
     /// The person stopped the turn.
     Stopped,
+    /// Who called and could not be put through can be now.
+    AssistantReady,
+    /// The PIN is kept.
+    PinSet,
+    /// There is no PIN any more.
+    PinRemoved,
+    /// A PIN was meant, but it makes none.
+    UnknownPin,
     /// Nothing unasked from now on.
     UpdatesStopped,
     /// Texts nobody asked for are welcome again.
@@ -55,6 +63,12 @@ pub(crate) enum Notice {
     /// Times that make no sense.
     UnknownQuiet,
 }
+
+const ASSISTANT_READY: &str = "You called while I was still being set up. I'm ready now: call again, \
+    or just write to me here.";
+const PIN_SET: &str = "Noted: on the phone I know you by this PIN when your number doesn't prove it's you. \
+    You can delete your message with it. Say \"remove pin\" to end that.";
+const UNKNOWN_PIN: &str = "A PIN has 4 to 8 digits. Write it like \"pin 4711\", or \"remove pin\".";
 
 impl Notice {
     /// The name in metrics.
@@ -75,6 +89,10 @@ impl Notice {
             Self::StillWorking => "still_working",
             Self::Backlog => "backlog",
             Self::Stopped => "stopped",
+            Self::AssistantReady => "assistant_ready",
+            Self::PinSet => "pin_set",
+            Self::PinRemoved => "pin_removed",
+            Self::UnknownPin => "unknown_pin",
             Self::UpdatesStopped => "updates_stopped",
             Self::UpdatesResumed => "updates_resumed",
             Self::ZoneSet(..) => "zone_set",
@@ -148,6 +166,10 @@ impl Notice {
                     .into()
             }
             Self::Stopped => "Okay, I've stopped.".into(),
+            Self::AssistantReady => ASSISTANT_READY.into(),
+            Self::PinSet => PIN_SET.into(),
+            Self::PinRemoved => "Noted: you have no PIN any more.".into(),
+            Self::UnknownPin => UNKNOWN_PIN.into(),
             Self::UpdatesStopped => {
                 "Okay, I'll only write when you write to me. Say \"resume updates\" to hear from me \
                  again."

@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use crate::{
     Config,
     publish::Door,
+    voice::{self, Board},
     webhook::{self, Webhook},
 };
 
@@ -17,6 +18,8 @@ pub struct App {
     listener: TcpListener,
     routes: Router,
     lifecycle: Lifecycle,
+    /// What others lay ready for callers, if there is a phone.
+    board: Option<Board>,
 }
 
 impl App {
@@ -37,15 +40,23 @@ impl App {
             Door::new(bus.publisher()),
             Arc::new(SystemClock),
         );
+        let mut routes = webhook::routes(webhook);
+        let mut board = None;
+        if let Some(voice) = config.voice {
+            let opened = Board::open(&bus).await?;
+            routes = routes.merge(voice::routes(voice, &bus, opened.clone()));
+            board = Some(opened);
+        }
         let ready = Health::new().check("bus", move || {
             let bus = bus.clone();
             async move { bus.is_ready().await }
         });
-        let routes = webhook::routes(webhook).merge(ready.routes(lifecycle.stop_token()));
+        let routes = routes.merge(ready.routes(lifecycle.stop_token()));
         Ok(Self {
             listener,
             routes,
             lifecycle,
+            board,
         })
     }
 
@@ -61,6 +72,11 @@ impl App {
         let (listener, routes) = (self.listener, self.routes);
         self.lifecycle
             .spawn("http", |stop| health::serve(listener, routes, stop));
+        if let Some(board) = self.board {
+            self.lifecycle.spawn("board", |stop| async move {
+                board.run(stop).await;
+            });
+        }
         self.lifecycle.run_until(stop).await
     }
 }

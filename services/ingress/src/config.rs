@@ -1,6 +1,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use claw_runtime::{Env, EnvError, health, lifecycle};
+use claw_twilio::signature::{AuthTokens, PublicUrl};
 use claw_whatsapp::signature::AppSecrets;
 use secrecy::SecretString;
 
@@ -17,8 +18,36 @@ pub struct Config {
     pub verification_token: SecretString,
     /// Meta's id of our number: `WHATSAPP_SENDER_PHONE_NUMBER_ID`. What came to others is not ours.
     pub phone_number_id: String,
+    /// The phone; without `TWILIO_AUTH_TOKEN` there is none.
+    pub voice: Option<VoiceConfig>,
     /// How long requests under way may take once we are told to stop: `SHUTDOWN_GRACE_SECONDS`.
     pub grace: Duration,
+}
+
+/// What ingress is told of the phone.
+#[derive(Debug, Clone)]
+pub struct VoiceConfig {
+    /// What proves that a webhook is Twilio's: `TWILIO_AUTH_TOKEN`, several during a rotation.
+    pub auth_tokens: AuthTokens,
+    /// Where Twilio reaches us, exactly as set there, without the path: `BASE_URL`.
+    pub base_url: PublicUrl,
+}
+
+impl VoiceConfig {
+    fn read(env: &Env) -> Result<Option<Self>, EnvError> {
+        let Some(tokens) = env.optional_secret("TWILIO_AUTH_TOKEN")? else {
+            return Ok(None);
+        };
+        let auth_tokens =
+            AuthTokens::parse(&tokens).map_err(|error| env.invalid("TWILIO_AUTH_TOKEN", error));
+        let base_url = env
+            .required("BASE_URL")
+            .and_then(|url| PublicUrl::parse(&url).map_err(|error| env.invalid("BASE_URL", error)));
+        Ok(Some(Self {
+            auth_tokens: auth_tokens?,
+            base_url: base_url?,
+        }))
+    }
 }
 
 impl Config {
@@ -31,6 +60,7 @@ impl Config {
         });
         let verification_token = env.secret("WHATSAPP_VERIFICATION_TOKEN");
         let phone_number_id = env.required("WHATSAPP_SENDER_PHONE_NUMBER_ID");
+        let voice = VoiceConfig::read(env);
         let grace = lifecycle::grace(env);
         Ok(Self {
             listen: listen?,
@@ -38,6 +68,7 @@ impl Config {
             app_secrets: app_secrets?,
             verification_token: verification_token?,
             phone_number_id: phone_number_id?,
+            voice: voice?,
             grace: grace?,
         })
     }

@@ -9,7 +9,8 @@ mod news;
 mod publish;
 mod refusal;
 mod room;
+mod voice;
 mod webhook;
 
 pub use app::App;
-pub use config::Config;
+pub use config::{Config, VoiceConfig};

@@ -1,7 +1,7 @@
 use std::{future::ready, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use claw_bus::{Bus, BusConfig, Consumer, Ownership, Share};
+use claw_bus::{Bus, BusConfig, Calls, Consumer, Ownership, Share};
 use claw_runtime::{Health, HttpTimeouts, Lifecycle, SystemClock, health, http};
 use claw_store::Store;
 use claw_whatsapp::send::{CloudApi, WhatsApp};
@@ -70,7 +70,7 @@ impl App {
             Arc::new(SystemClock),
             patience,
         );
-        let deliver_reply = DeliverReply::new(sender, bus.publisher());
+        let deliver_reply = DeliverReply::new(sender, bus.publisher(), Calls::open(&bus).await?);
         let record_report = RecordReport {
             deliveries: store.deliveries(),
             reports,

@@ -1,19 +1,22 @@
 use anyhow::anyhow;
 use async_trait::async_trait;
-use claw_bus::{Attempt, Handler, HandlerError, Publisher};
-use claw_events::{ReplyDelivered, ReplyFailed, ReplyProduced};
+use claw_bus::{Attempt, Calls, Handler, HandlerError, Publisher};
+use claw_domain::{CallId, Channel};
+use claw_events::{ReplyDelivered, ReplyFailed, ReplyProduced, TurnStanding};
 use metrics::counter;
 use tracing::info;
 
 use crate::{
     pieces::pieces_of,
     send_piece::{Fate, Piece, PieceSender, of_store},
+    speech::speech_of,
 };
 
 /// Says each reply to its person.
 pub struct DeliverReply {
     sender: PieceSender,
     publisher: Publisher,
+    calls: Calls,
 }
 
 #[async_trait]
@@ -21,18 +24,52 @@ impl Handler for DeliverReply {
     type Event = ReplyProduced;
 
     async fn handle(&self, reply: &ReplyProduced, attempt: &Attempt) -> Result<(), HandlerError> {
-        let texts = pieces_of(reply.text.expose());
-        match self.say(reply, &texts, attempt).await? {
-            Fate::Taken => self.announce_delivery(reply, texts.len()).await,
-            Fate::Failed { code } => self.announce_failure(reply, code).await,
+        if let Channel::Voice { call, turn } = reply.channel
+            && self.speak(reply, call, turn).await?
+        {
+            return self.announce_delivery(reply, 1).await;
         }
+        // Also what was said to a caller only in part, or too late.
+        self.write(reply, attempt).await
     }
 }
 
 impl DeliverReply {
     /// A handler that sends through `sender` and tells what became of it.
-    pub const fn new(sender: PieceSender, publisher: Publisher) -> Self {
-        Self { sender, publisher }
+    pub const fn new(sender: PieceSender, publisher: Publisher, calls: Calls) -> Self {
+        Self {
+            sender,
+            publisher,
+            calls,
+        }
+    }
+
+    /// Lays what is good to hear of the reply ready for the caller. Whether that is all of it, and in time.
+    async fn speak(
+        &self,
+        reply: &ReplyProduced,
+        call: CallId,
+        turn: u32,
+    ) -> Result<bool, HandlerError> {
+        let speech = speech_of(reply.text.expose());
+        let standing = self.calls.answer(call, turn, speech).await;
+        let standing = standing.map_err(HandlerError::retry)?;
+        let (label, is_all) = match standing {
+            TurnStanding::Speech(speech) if speech.is_cut => ("cut", false),
+            TurnStanding::Speech(_) => ("whole", true),
+            TurnStanding::GivenUp | TurnStanding::SeeCall => ("late", false),
+        };
+        counter!("claw_speech_total", "outcome" => label).increment(1);
+        Ok(is_all)
+    }
+
+    /// Writes the reply into the person's chat.
+    async fn write(&self, reply: &ReplyProduced, attempt: &Attempt) -> Result<(), HandlerError> {
+        let texts = pieces_of(reply.text.expose());
+        match self.say(reply, &texts, attempt).await? {
+            Fate::Taken => self.announce_delivery(reply, texts.len()).await,
+            Fate::Failed { code } => self.announce_failure(reply, code).await,
+        }
     }
 
     /// Sends the pieces strictly in order. One that fails ends the reply: the rest alone would mislead.

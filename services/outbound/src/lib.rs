@@ -1,5 +1,5 @@
 //! Says things to people: brings each reply into WhatsApp's form, sends its pieces in order, each once
-//! as far as that can be known, and keeps count of what arrived. It decides nothing about what is said,
+//! as far as that can be known, and keeps count of what arrived; in a phone call, lays ready what is said. It decides nothing about what is said,
 //! and a reply goes only to the address in the person's own row.
 
 mod app;
@@ -13,6 +13,7 @@ mod record_report;
 mod reports;
 mod send_piece;
 mod show_typing;
+mod speech;
 
 pub use app::App;
 pub use config::Config;

@@ -42,7 +42,7 @@ impl ShowTyping {
 
     async fn listen(&self) {
         let free = Semaphore::new(MARKS_AT_ONCE);
-        match self.bus.typing_signals().await {
+        match self.bus.share_signals::<TypingStarted>().await {
             Ok(signals) => {
                 signals
                     .for_each_concurrent(None, |signal| self.show(signal, &free))

@@ -7,6 +7,7 @@ mod places;
 mod tests;
 
 use chrono_tz::Tz;
+use claw_domain::Pin;
 
 use crate::guard::Quiet;
 use hours::quiet_of;
@@ -50,6 +51,19 @@ pub(crate) enum Command {
     /// Answered by: "I didn't get those times. Write it like 'quiet hours 22:00 to 07:00', or
     /// 'quiet hours off'."
     UnknownQuiet,
+    /// "pin 4711": by what they want to be known on the phone. Which one, [`pin_of`] tells: a command is
+    /// copied and printed.
+    ///
+    /// Confirmed by: "Noted: on the phone I know you by this PIN …"
+    SetPin,
+    /// "remove pin".
+    ///
+    /// Confirmed by: "Noted: you have no PIN any more."
+    RemovePin,
+    /// A PIN was meant, but it is too short or too long.
+    ///
+    /// Answered by: "A PIN has 4 to 8 digits. …"
+    UnknownPin,
 }
 
 /// Longest text that can be a command, in bytes: the longest zone with all the words around it
@@ -72,8 +86,40 @@ pub(crate) fn command_of(text: &str) -> Option<Command> {
         "stop" => Some(Command::Stop),
         "stop updates" | "pause updates" | "no more updates" => Some(Command::StopUpdates),
         "resume" | "resume updates" | "start updates" => Some(Command::ResumeUpdates),
-        words => zone_command(words).or_else(|| quiet_command(words)),
+        PIN_IS_KEPT => Some(Command::SetPin),
+        "remove pin" | "remove my pin" | "delete pin" | "delete my pin" => Some(Command::RemovePin),
+        words => zone_command(words)
+            .or_else(|| quiet_command(words))
+            .or_else(|| pin_command(words)),
     }
+}
+
+/// What is written down of a message that sets a PIN. Read again, it is confirmed.
+pub(crate) const PIN_IS_KEPT: &str = "pin ••••";
+
+/// The PIN in a text that is [`Command::SetPin`].
+pub(crate) fn pin_of(text: &str) -> Option<Pin> {
+    Pin::try_from(pin_digits(&plain_words(text))?).ok()
+}
+
+fn pin_command(words: &str) -> Option<Command> {
+    let is_pin = Pin::try_from(pin_digits(words)?).is_ok();
+    Some(if is_pin {
+        Command::SetPin
+    } else {
+        Command::UnknownPin
+    })
+}
+
+/// "pin 4711", "set pin 4711", "set my pin to 4711", "my pin is 4711": the digits.
+fn pin_digits(words: &str) -> Option<&str> {
+    let words = words.strip_prefix("set ").unwrap_or(words);
+    let words = words.strip_prefix("my ").unwrap_or(words);
+    let rest = words.strip_prefix("pin ")?;
+    let rest = rest.strip_prefix("is ").unwrap_or(rest);
+    let rest = rest.strip_prefix("to ").unwrap_or(rest);
+    let is_number = !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then_some(rest)
 }
 
 /// Lower case, single blanks, and without the courtesies around.

@@ -141,3 +141,35 @@ fn every_zone_can_be_set_by_its_name() {
 fn time(text: &str) -> NaiveTime {
     NaiveTime::parse_from_str(text, "%H:%M").unwrap()
 }
+
+#[test]
+fn a_pin_is_set_in_few_words_and_nothing_like_it_is_taken_for_one() {
+    for text in [
+        "pin 4711",
+        "PIN 4711.",
+        "Set my pin to 4711",
+        "my pin is 4711",
+        "set pin 4711 please",
+    ] {
+        assert_eq!(command_of(text), Some(Command::SetPin), "{text}");
+        assert_eq!(pin_of(text).unwrap().expose(), "4711", "{text}");
+    }
+    for text in ["pin 123", "pin 123456789"] {
+        assert_eq!(command_of(text), Some(Command::UnknownPin), "{text}");
+    }
+    for text in [
+        "pin",
+        "pin it to the wall",
+        "pin 47 11",
+        "what is my pin 4711?",
+    ] {
+        assert_eq!(command_of(text), None, "{text}");
+    }
+    assert_eq!(command_of("Remove my PIN"), Some(Command::RemovePin));
+}
+
+#[test]
+fn what_is_written_down_of_a_pin_is_confirmed_and_sets_none() {
+    assert_eq!(command_of(PIN_IS_KEPT), Some(Command::SetPin));
+    assert!(pin_of(PIN_IS_KEPT).is_none());
+}

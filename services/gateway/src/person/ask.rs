@@ -2,17 +2,20 @@ use std::{collections::HashSet, time::Duration};
 
 use claw_agent::History;
 use claw_bus::HandlerError;
-use claw_domain::{MessageId, ReplyId, SandboxId, SandboxStatus};
+use claw_domain::{Channel, MessageId, ReplyId, SandboxId, SandboxStatus};
 use claw_events::{SandboxRequested, TurnFailed, TypingStarted};
 use claw_store::NewReply;
 use metrics::counter;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
-use super::{Person, Then, Trying};
+use super::{
+    Person, Then, Trying,
+    call::{as_follow_up, note_of},
+};
 use crate::{
     commands::Command,
     plan::Plan,
-    queue::{Burst, Item, keep_before_stop},
+    queue::{Burst, Item, Way, keep_before_stop},
     session::Session,
     setup::{Ask, Told, need},
     tell::say,
@@ -83,7 +86,8 @@ impl Person {
             Ok(session) => session,
             Err(error) => {
                 let since = self.trying.as_ref().and_then(|trying| trying.failing_since);
-                if since.is_some_and(|since| since.elapsed() > UNANSWERED_AFTER) {
+                let is_written = matches!(burst.way, Way::Chat(_));
+                if is_written && since.is_some_and(|since| since.elapsed() > UNANSWERED_AFTER) {
                     self.tell(Notice::WakingUp, burst.first).await?;
                 }
                 return Err(error);
@@ -98,6 +102,7 @@ impl Person {
             sandbox,
             message: burst.first,
             text: &burst.text,
+            note: note_of(&burst.way),
             before: before.as_ref(),
             limits: self.desk.manners.limits,
         };
@@ -158,7 +163,11 @@ impl Person {
         let is_over = matches!(answer, Answer::Stopped | Answer::Lost | Answer::Silent);
         self.was_stopped = is_over && self.is_to_stop();
         let row = answer.row().map(str::to_owned);
-        let answer = self.replies_of(sandbox, burst.first, answer).await?;
+        let mut answer = self.replies_of(sandbox, burst.first, answer).await?;
+        if burst.way == Way::AfterCall {
+            as_follow_up(&mut answer);
+        }
+        self.answers_go = self.channel_of(&burst.way).await?;
         counter!("claw_messages_total", "outcome" => "turn").increment(burst.members.len() as u64);
         let Some(history) = history else {
             return self.close(burst.members.clone(), answer).await;
@@ -227,6 +236,12 @@ impl Person {
         Ok(replies)
     }
 
+    /// Whether this message came by the chat.
+    fn is_written(&self, message: MessageId) -> bool {
+        let mut items = self.queue.iter().filter(|item| item.id == message);
+        items.any(|item| matches!(item.way, Way::Chat(_)))
+    }
+
     /// Whether the person has said "stop" since the running turn began.
     fn is_to_stop(&self) -> bool {
         let is_stop = |item: &Item| matches!(item.plan, Plan::Obey(Command::Stop, _));
@@ -234,7 +249,10 @@ impl Person {
     }
 
     /// The sandbox, when it is ready; else sees to it that it will be, and tells the person.
-    async fn ready_sandbox(&mut self, cause: MessageId) -> Result<Option<SandboxId>, HandlerError> {
+    pub(super) async fn ready_sandbox(
+        &mut self,
+        cause: MessageId,
+    ) -> Result<Option<SandboxId>, HandlerError> {
         let is_new_here = self
             .sandbox
             .as_ref()
@@ -246,7 +264,8 @@ impl Person {
         let told = self
             .told_about_setup
             .filter(|told| told.notice == need.tell);
-        if told.is_none() {
+        // A caller hears it in the call.
+        if told.is_none() && self.is_written(cause) {
             self.tell(need.tell, cause).await?;
         }
         let since = told.map_or(now, |told| told.since);
@@ -266,7 +285,7 @@ impl Person {
     }
 
     /// Who waits for room waits in the database alone: news of a ready sandbox brings them back.
-    fn wait_for_sandbox(&self) -> Then {
+    pub(super) fn wait_for_sandbox(&self) -> Then {
         let status = self.sandbox.as_ref().map(|sandbox| sandbox.status);
         if status == Some(SandboxStatus::Queued) {
             return Then::Leave;
@@ -281,7 +300,8 @@ impl Person {
         let reply = notice.because_of(cause);
         if self.told.iter().all(|told| told.id != reply.id) {
             counter!("claw_notices_total", "notice" => notice.name()).increment(1);
-            say(&self.desk.publisher, self.user, &reply).await?;
+            let publisher = &self.desk.publisher;
+            say(publisher, self.user, &reply, Channel::WhatsApp).await?;
             self.told.push(reply);
         }
         Ok(())
@@ -303,9 +323,12 @@ impl Person {
 
     /// Marks the messages read and shows typing, again and again, until dropped.
     async fn show_typing(&self, burst: &Burst) {
+        let Way::Chat(latest) = &burst.way else {
+            return std::future::pending().await;
+        };
         let signal = TypingStarted {
             user: self.user,
-            wamid: burst.latest.clone(),
+            wamid: latest.clone(),
         };
         let mut ticks = interval(TYPING_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -326,6 +349,7 @@ impl Person {
         let manners = &self.desk.manners;
         let mut slow = std::pin::pin!(sleep(manners.still_working_after));
         let (mut is_late, mut is_full, mut is_stopped) = (false, false, false);
+        let is_written = matches!(burst.way, Way::Chat(_));
         let mut stops = interval(STOP_EVERY);
         stops.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -335,12 +359,12 @@ impl Person {
                 continue;
             }
             let notice = tokio::select! {
-                () = &mut slow, if !is_late => {
+                () = &mut slow, if !is_late && is_written => {
                     is_late = true;
                     Notice::StillWorking
                 }
                 () = self.mailbox.news() => {
-                    if is_full || self.mailbox.waiting() < manners.backlog {
+                    if is_full || !is_written || self.mailbox.waiting() < manners.backlog {
                         continue;
                     }
                     is_full = true;
@@ -349,7 +373,8 @@ impl Person {
             };
             let reply = notice.because_of(burst.first);
             counter!("claw_notices_total", "notice" => notice.name()).increment(1);
-            if let Err(error) = say(&self.desk.publisher, self.user, &reply).await {
+            let publisher = &self.desk.publisher;
+            if let Err(error) = say(publisher, self.user, &reply, Channel::WhatsApp).await {
                 return error;
             }
             told.push(reply);

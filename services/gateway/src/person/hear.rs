@@ -2,7 +2,7 @@ use std::{collections::HashSet, time::Duration};
 
 use chrono::{DateTime, Utc};
 use claw_bus::HandlerError;
-use claw_domain::SandboxId;
+use claw_domain::{Channel, SandboxId};
 use claw_store::{Fate, NewReply};
 use metrics::counter;
 use rand::random;
@@ -143,7 +143,8 @@ impl Person {
                         cause: None,
                         fate: Fate::Said,
                     };
-                    crate::tell::say(&self.desk.publisher, self.user, &reply).await?;
+                    let publisher = &self.desk.publisher;
+                    crate::tell::say(publisher, self.user, &reply, Channel::WhatsApp).await?;
                     messages.release(self.user, &[text.id], now).await?;
                     counter!("claw_proactive_total", "source" => text.source.as_str(), "outcome" => "released")
                         .increment(1);

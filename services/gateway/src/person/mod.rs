@@ -3,6 +3,7 @@
 //! from the database, everything that was said from the sandbox's transcript.
 
 mod ask;
+mod call;
 mod hear;
 mod link;
 mod obey;
@@ -12,7 +13,7 @@ use std::{collections::VecDeque, panic::AssertUnwindSafe, sync::Arc, time::Durat
 
 use chrono::{DateTime, Utc};
 use claw_bus::{HandlerError, Tenure};
-use claw_domain::{MessageId, SandboxStatus, UserId};
+use claw_domain::{Channel, MessageId, SandboxStatus, UserId};
 use claw_store::{NewReply, Sandbox};
 use futures_util::FutureExt;
 use rand::random;
@@ -62,6 +63,8 @@ pub(crate) struct Person {
     told_about_setup: Option<Told>,
     /// When texts held back are due.
     held: Held,
+    /// Where the answers that are settled next go.
+    answers_go: Channel,
     /// The person stopped a turn, and has not been told yet that it was.
     was_stopped: bool,
     failures: u32,
@@ -118,6 +121,7 @@ impl Person {
             told: Vec::new(),
             told_about_setup: None,
             held: Held::Unknown,
+            answers_go: Channel::WhatsApp,
             was_stopped: false,
             failures: 0,
             trying: None,
@@ -186,6 +190,7 @@ impl Person {
             Next::Turn(burst) => self.ask(burst).await,
             Next::Say(message, notice) => self.say(message, notice).await,
             Next::Obey(message, command) => self.obey(message, command).await,
+            Next::PutThrough(message, call) => self.put_through(message, call).await,
             Next::Close(message) => self.close(vec![message], Vec::new()).await,
             Next::AskAgain(message, wamid) => self.ask_again(message, &wamid).await,
             Next::Wait(until) => self.attend(Some(self.instant_of(until))).await,
@@ -231,7 +236,7 @@ impl Person {
             let waiting = messages.waiting(self.user, WAITING_READ).await?;
             self.has_more = waiting.len() >= WAITING_READ as usize;
             let mut queue: VecDeque<Item> = VecDeque::new();
-            for message in waiting {
+            for message in &waiting {
                 let known = self.queue.iter().find(|item| item.id == message.id);
                 queue.push_back(match known {
                     Some(item) => item.clone(),

@@ -48,6 +48,13 @@ impl Person {
                     None => Notice::QuietOff,
                 }
             }
+            // Intake has kept it, before the words were written down without it.
+            Command::SetPin => Notice::PinSet,
+            Command::RemovePin => {
+                users.remove_pin(self.user).await?;
+                Notice::PinRemoved
+            }
+            Command::UnknownPin => Notice::UnknownPin,
             Command::UnknownZone => Notice::UnknownZone,
             Command::UnknownQuiet => Notice::UnknownQuiet,
         };

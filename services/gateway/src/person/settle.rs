@@ -1,6 +1,6 @@
 use claw_agent::History;
 use claw_bus::HandlerError;
-use claw_domain::{MessageId, SandboxId};
+use claw_domain::{Channel, MessageId, SandboxId};
 use claw_events::DeadReason;
 use claw_store::{Fate, NewReply, Settlement, TranscriptCursor, TranscriptMove};
 use metrics::counter;
@@ -17,6 +17,18 @@ pub(super) struct Settling {
     settlement: Settlement,
     /// Replies before this one are on the bus.
     published: usize,
+    /// Where the answers to these messages go; whatever else was said goes into the chat.
+    channel: Channel,
+}
+
+impl Settling {
+    fn channel_of(&self, reply: &NewReply) -> Channel {
+        let answered = &self.settlement.answered;
+        match reply.cause {
+            Some(cause) if answered.contains(&cause) => self.channel,
+            Some(_) | None => Channel::WhatsApp,
+        }
+    }
 }
 
 impl Person {
@@ -54,6 +66,7 @@ impl Person {
                 now: self.desk.clock.now(),
             },
             published,
+            channel: std::mem::replace(&mut self.answers_go, Channel::WhatsApp),
         }));
         self.conclude().await
     }
@@ -63,13 +76,14 @@ impl Person {
         let Some(settling) = &mut self.settling else {
             return Ok(());
         };
-        let settlement = &settling.settlement;
-        for reply in settlement.replies.iter().skip(settling.published) {
+        while let Some(reply) = settling.settlement.replies.get(settling.published) {
             if reply.fate == Fate::Said {
-                say(&self.desk.publisher, self.user, reply).await?;
+                let channel = settling.channel_of(reply);
+                say(&self.desk.publisher, self.user, reply, channel).await?;
             }
             settling.published += 1;
         }
+        let settlement = &settling.settlement;
         let settled = self.desk.store.messages().settle(settlement).await?;
         if settlement.transcript.is_some() {
             self.link.read_to = settled.transcript;

@@ -122,7 +122,7 @@ impl Try<'_> {
             run: self.run.clone(),
             text: self.turn.text.clone(),
             timeout: self.turn.limits.total,
-            note: None,
+            note: self.turn.note.clone(),
         };
         match self.session().handle().send_chat(&send).await {
             Ok(status) => Ok(Sent::Taken(status)),

@@ -58,6 +58,8 @@ pub(crate) struct Turn<'a> {
     pub(crate) sandbox: SandboxId,
     pub(crate) message: MessageId,
     pub(crate) text: &'a Sensitive<String>,
+    /// For the assistant alone: how the messages came.
+    pub(crate) note: Option<Sensitive<String>>,
     /// Where the transcript had been read to before the turn began.
     pub(crate) before: Option<&'a Cursor>,
     pub(crate) limits: TurnLimits,

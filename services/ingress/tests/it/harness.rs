@@ -56,6 +56,7 @@ impl Door {
             app_secrets: AppSecrets::parse(&format!("being-retired,{APP_SECRET}").into()).unwrap(),
             verification_token: token.into(),
             phone_number_id: phone_number_id.to_owned(),
+            voice: None,
             grace: Duration::from_secs(10),
         };
         let app = App::build(config).await.unwrap();

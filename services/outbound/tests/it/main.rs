@@ -4,6 +4,7 @@
     reason = "helpers of tests may panic as tests may"
 )]
 
+mod calling;
 mod delivering;
 mod doubt;
 mod refusals;

@@ -1,7 +1,7 @@
 use std::{net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
-use claw_bus::{Bus, BusConfig, Publisher};
+use claw_bus::{Bus, BusConfig, Calls, Publisher};
 use claw_domain::{
     Address, Channel, DeliveryId, DeliveryState, MessageId, PhoneNumber, ReplyId, ReplySource,
     UserId, Wamid,
@@ -47,7 +47,7 @@ pub struct World {
     pub phone: Arc<FakeWhatsApp>,
     pub ada: Address,
     admin: Bus,
-    gateway: Publisher,
+    pub gateway: Publisher,
     ingress: Publisher,
 }
 
@@ -110,7 +110,9 @@ impl World {
             Arc::new(claw_runtime::SystemClock),
             HASTY,
         );
-        DeliverReply::new(sender, connect(&self.nats, "outbound").await.publisher())
+        let bus = connect(&self.nats, "outbound").await;
+        let calls = Calls::open(&bus).await.unwrap();
+        DeliverReply::new(sender, bus.publisher(), calls)
     }
 
     /// A reply to Ada, not yet published.
@@ -270,7 +272,7 @@ pub fn unknown_user() -> UserId {
     UserId::derived_from("nobody")
 }
 
-async fn connect(nats: &TestNats, service: &'static str) -> Bus {
+pub async fn connect(nats: &TestNats, service: &'static str) -> Bus {
     Bus::connect(&BusConfig {
         url: nats.url(service).into(),
         service,

@@ -1,0 +1,283 @@
+use std::sync::Arc;
+
+use anyhow::anyhow;
+use async_trait::async_trait;
+use claw_bus::{Attempt, Handler, HandlerError};
+use claw_domain::{Address, Pin, SandboxStatus, Trust};
+use claw_events::{CallProgressed, CallStanding, CallStep, Spoken, Turn};
+use claw_store::{CallBegin, CallEnd, Caller, PinOutcome, Received, VoiceKind, VoiceMessage};
+use metrics::counter;
+
+use crate::{
+    desk::Desk,
+    people::People,
+    plan::{Plan, plan_after, plan_spoken},
+    queue::{Item, Way},
+};
+
+/// Takes the steps of calls: whoever may speak as a person gets their words into that person's line, behind
+/// what they wrote; whoever may not gets to prove it.
+pub(crate) struct TakeCall {
+    pub(crate) desk: Arc<Desk>,
+    pub(crate) people: People,
+}
+
+#[async_trait]
+impl Handler for TakeCall {
+    type Event = CallProgressed;
+
+    async fn handle(&self, call: &CallProgressed, attempt: &Attempt) -> Result<(), HandlerError> {
+        counter!("claw_call_steps_total", "step" => name_of(&call.step)).increment(1);
+        match &call.step {
+            CallStep::Started => self.start(call, attempt).await,
+            CallStep::Spoke(turn) => self.spoke(call, turn, attempt).await,
+            CallStep::Ended { .. } => self.end(call, attempt).await,
+        }
+    }
+}
+
+impl TakeCall {
+    async fn start(&self, call: &CallProgressed, attempt: &Attempt) -> Result<(), HandlerError> {
+        self.begin(call, attempt).await?;
+        if call.trust == Trust::Unverified {
+            let has_pin = self.desk.store.users().has_pin(call.user).await?;
+            let standing = if has_pin {
+                CallStanding::NeedsPin { was_wrong: false }
+            } else {
+                CallStanding::Refused
+            };
+            return self.stand(call, standing).await;
+        }
+        self.greet(call, attempt).await
+    }
+
+    /// The caller may speak as this person: they are listened to, once their assistant is there.
+    async fn greet(&self, call: &CallProgressed, attempt: &Attempt) -> Result<(), HandlerError> {
+        let sandbox = self.desk.store.sandboxes().of_user(call.user).await?;
+        let is_ready = sandbox.is_some_and(|sandbox| sandbox.status == SandboxStatus::Ready);
+        if !is_ready {
+            self.desk.store.calls().await_setup(call.call).await?;
+            self.stand(call, CallStanding::SettingUp).await?;
+        }
+        let message = self.message(
+            call,
+            (VoiceKind::CallStarted, 0),
+            String::new(),
+            attempt,
+            !is_ready,
+        );
+        let Some(received) = self.receive(&message).await? else {
+            return Ok(());
+        };
+        if is_ready {
+            return self.stand(call, CallStanding::Ready).await;
+        }
+        self.deliver(call, received, Plan::PutThrough(call.call), attempt)
+    }
+
+    async fn spoke(
+        &self,
+        call: &CallProgressed,
+        turn: &Turn,
+        attempt: &Attempt,
+    ) -> Result<(), HandlerError> {
+        self.begin(call, attempt).await?;
+        let calls = self.desk.store.calls();
+        let known = calls.of(call.call).await?;
+        if !known.is_some_and(|known| known.is_open_to_its_user()) {
+            return self.try_pin(call, turn, attempt).await;
+        }
+        calls.count_turn(call.call, turn.number).await?;
+        let content = serde_json::to_string(turn).unwrap_or_default();
+        let message = self.message(
+            call,
+            (VoiceKind::Speech, turn.number),
+            content,
+            attempt,
+            true,
+        );
+        let Some(received) = self.receive(&message).await? else {
+            return Ok(());
+        };
+        self.deliver(call, received, plan_spoken(turn), attempt)
+    }
+
+    /// What an unproven caller says is a PIN, or nothing. It is not written down.
+    async fn try_pin(
+        &self,
+        call: &CallProgressed,
+        turn: &Turn,
+        attempt: &Attempt,
+    ) -> Result<(), HandlerError> {
+        // Each look at a PIN counts as a try, and this one may have been taken before.
+        let came = self.desk.calls.of_turn(call.call, turn.number).await;
+        if came.map_err(HandlerError::retry)?.is_some() {
+            return Ok(());
+        }
+        let (Spoken::Words(text) | Spoken::Keys(text)) = &turn.words;
+        let digits: String = text.expose().chars().filter(char::is_ascii_digit).collect();
+        let calls = self.desk.store.calls();
+        let outcome = match Pin::try_from(digits.as_str()) {
+            Ok(pin) => {
+                let (users, now) = (self.desk.store.users(), self.desk.clock.now());
+                let keyring = self.desk.agents.keyring();
+                Some(users.try_pin(call.user, &pin, now, keyring).await?)
+            }
+            Err(_) => None,
+        };
+        let label = match outcome {
+            Some(PinOutcome::Right) => {
+                calls.unlock(call.call, self.desk.clock.now()).await?;
+                self.greet(call, attempt).await?;
+                "right"
+            }
+            Some(PinOutcome::Wrong { .. }) | None => {
+                self.stand(call, CallStanding::NeedsPin { was_wrong: true })
+                    .await?;
+                "wrong"
+            }
+            Some(PinOutcome::Locked { .. } | PinOutcome::NotSet) => {
+                self.stand(call, CallStanding::Refused).await?;
+                "refused"
+            }
+        };
+        counter!("claw_pins_total", "outcome" => label).increment(1);
+        let referred = self.desk.calls.refer(call.call, turn.number).await;
+        referred.map_err(HandlerError::retry)?;
+        Ok(())
+    }
+
+    async fn end(&self, call: &CallProgressed, attempt: &Attempt) -> Result<(), HandlerError> {
+        let CallStep::Ended { seconds, outcome } = call.step else {
+            return Ok(());
+        };
+        let end = CallEnd {
+            at: call.at,
+            duration_seconds: seconds,
+            outcome,
+        };
+        let calls = self.desk.store.calls();
+        calls.end(call.call, call.user, &end).await?;
+        let Some(known) = calls.of(call.call).await? else {
+            return Ok(());
+        };
+        let plan = plan_after(&known);
+        if plan == Plan::Keep {
+            return Ok(());
+        }
+        let message = self.message(
+            call,
+            (VoiceKind::CallEnded, known.turns),
+            String::new(),
+            attempt,
+            true,
+        );
+        let Some(received) = self.receive(&message).await? else {
+            return Ok(());
+        };
+        self.deliver(call, received, plan, attempt)
+    }
+
+    async fn begin(&self, call: &CallProgressed, attempt: &Attempt) -> Result<(), HandlerError> {
+        let begin = CallBegin {
+            call: call.call,
+            user: call.user,
+            trust: call.trust,
+            at: call.at,
+            sequence: attempt.sequence,
+        };
+        Ok(self.desk.store.calls().begin(&begin).await?)
+    }
+
+    async fn stand(
+        &self,
+        call: &CallProgressed,
+        standing: CallStanding,
+    ) -> Result<(), HandlerError> {
+        let written = self.desk.calls.put(call.call, standing).await;
+        written.map_err(HandlerError::retry)
+    }
+}
+
+impl TakeCall {
+    /// Writes a moment of a call down; `None` when it wants nothing more.
+    async fn receive(&self, message: &VoiceMessage) -> Result<Option<Received>, HandlerError> {
+        let received = self.desk.store.messages().receive_voice(message).await?;
+        Ok(received.filter(|received| !received.complete))
+    }
+
+    /// Hands it to the person's actor.
+    fn deliver(
+        &self,
+        call: &CallProgressed,
+        received: Received,
+        plan: Plan,
+        attempt: &Attempt,
+    ) -> Result<(), HandlerError> {
+        // Whoever has this person by now may have looked before the row was there.
+        if !attempt.tenure.may_act() {
+            return Err(HandlerError::retry(anyhow!(
+                "this person is another replica's now"
+            )));
+        }
+        let item = received.fresh.then(|| Item {
+            id: call.id(),
+            way: way_of(call),
+            sequence: attempt.sequence,
+            taken_at: self.desk.clock.now(),
+            plan,
+            burst: None,
+            may_have_been_sent: false,
+        });
+        self.people
+            .deliver(&attempt.tenure, call.user, item, received.sandbox);
+        Ok(())
+    }
+
+    fn message(
+        &self,
+        call: &CallProgressed,
+        (kind, turn): (VoiceKind, u32),
+        content: String,
+        attempt: &Attempt,
+        needs_answer: bool,
+    ) -> VoiceMessage {
+        let caller = match (&call.address, call.trust) {
+            (Address::Phone(phone), Trust::Trusted) => Caller::Trusted(phone.clone()),
+            (Address::Phone(_) | Address::WhatsApp(_), _) => Caller::Unverified,
+        };
+        VoiceMessage {
+            id: call.id(),
+            user: call.user,
+            caller,
+            call: call.call,
+            turn,
+            kind,
+            content: content.into(),
+            sent_at: call.at,
+            now: self.desk.clock.now(),
+            sequence: attempt.sequence,
+            needs_answer,
+            is_replay: attempt.is_replay,
+        }
+    }
+}
+
+fn way_of(call: &CallProgressed) -> Way {
+    match &call.step {
+        CallStep::Spoke(turn) => Way::Call {
+            call: call.call,
+            turn: turn.number,
+            heard: turn.heard.clone(),
+        },
+        CallStep::Started | CallStep::Ended { .. } => Way::AfterCall,
+    }
+}
+
+const fn name_of(step: &CallStep) -> &'static str {
+    match step {
+        CallStep::Started => "started",
+        CallStep::Spoke(_) => "spoke",
+        CallStep::Ended { .. } => "ended",
+    }
+}

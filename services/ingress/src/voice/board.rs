@@ -1,0 +1,189 @@
+use std::{
+    collections::HashMap,
+    pin::pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use claw_bus::{Bus, BusError, CallNews, Calls};
+use claw_domain::{Address, CallId};
+use claw_events::{CallStanding, TurnStanding};
+use futures_util::StreamExt;
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep, timeout_at},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+/// Pause before a watch that ended is begun again.
+const WATCH_PAUSE: Duration = Duration::from_millis(200);
+
+/// What others lay ready for our callers. One watch for all of them; whoever waits looks once before and
+/// once after, so a watch that is down costs time and no answer.
+#[derive(Clone)]
+pub(crate) struct Board {
+    calls: Calls,
+    waiting: Arc<Mutex<HashMap<Place, Waiters>>>,
+}
+
+/// A call as a whole, or one of its turns.
+type Place = (CallId, Option<u32>);
+
+/// Those who wait for one place.
+#[derive(Default)]
+struct Waiters {
+    news: Arc<Notify>,
+    count: usize,
+}
+
+/// Somebody who waits, until dropped.
+struct Waiting<'a> {
+    board: &'a Board,
+    place: Place,
+    news: Arc<Notify>,
+}
+
+impl Board {
+    pub(crate) async fn open(bus: &Bus) -> Result<Self, BusError> {
+        Ok(Self {
+            calls: Calls::open(bus).await?,
+            waiting: Arc::default(),
+        })
+    }
+
+    /// Wakes those who wait, until `stop`.
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        stop.run_until_cancelled(async {
+            loop {
+                match self.calls.watch().await {
+                    Ok(news) => {
+                        // What was written while nobody watched has to be looked for.
+                        self.wake_all();
+                        let mut news = pin!(news);
+                        while let Some(news) = news.next().await {
+                            self.wake(&news);
+                        }
+                    }
+                    Err(error) => warn!(
+                        error = &error as &dyn std::error::Error,
+                        "what is laid ready for callers is not heard at once"
+                    ),
+                }
+                sleep(WATCH_PAUSE).await;
+            }
+        })
+        .await;
+    }
+
+    /// What came of a turn, as soon as it is there; `None` at `until`.
+    pub(crate) async fn turn(
+        &self,
+        call: CallId,
+        turn: u32,
+        until: Instant,
+    ) -> Result<Option<TurnStanding>, BusError> {
+        let look = || self.calls.of_turn(call, turn);
+        self.wait((call, Some(turn)), until, look, |_| true).await
+    }
+
+    /// What a call has come to, as soon as it is what `wanted` says; otherwise what it is at `until`, if
+    /// anything is known of it.
+    pub(crate) async fn standing(
+        &self,
+        call: CallId,
+        until: Instant,
+        wanted: impl Fn(&CallStanding) -> bool,
+    ) -> Result<Option<CallStanding>, BusError> {
+        let look = || self.calls.of(call);
+        self.wait((call, None), until, look, wanted).await
+    }
+
+    /// Notes that the caller is not kept waiting any longer; the answer, if it is there already.
+    pub(crate) async fn give_up(&self, call: CallId, turn: u32) -> Result<TurnStanding, BusError> {
+        self.calls.give_up(call, turn).await
+    }
+
+    /// Keeps the number that a caller keyed who hides theirs.
+    pub(crate) async fn keep_caller(
+        &self,
+        call: CallId,
+        address: &Address,
+    ) -> Result<(), BusError> {
+        self.calls.keep_caller(call, address).await
+    }
+
+    /// The number they keyed.
+    pub(crate) async fn caller(&self, call: CallId) -> Result<Option<Address>, BusError> {
+        self.calls.caller(call).await
+    }
+
+    async fn wait<T, F>(
+        &self,
+        place: Place,
+        until: Instant,
+        look: impl Fn() -> F,
+        wanted: impl Fn(&T) -> bool,
+    ) -> Result<Option<T>, BusError>
+    where
+        F: Future<Output = Result<Option<T>, BusError>>,
+    {
+        let waiting = self.join(place);
+        loop {
+            let news = waiting.news.notified();
+            let mut news = pin!(news);
+            // Whatever is written from here on is heard.
+            news.as_mut().enable();
+            let seen = look().await?;
+            if seen.as_ref().is_some_and(&wanted) {
+                return Ok(seen);
+            }
+            if timeout_at(until, news).await.is_err() {
+                return look().await;
+            }
+        }
+    }
+
+    fn join(&self, place: Place) -> Waiting<'_> {
+        let mut waiting = self.waiting();
+        let waiters = waiting.entry(place).or_default();
+        waiters.count += 1;
+        Waiting {
+            board: self,
+            place,
+            news: Arc::clone(&waiters.news),
+        }
+    }
+
+    fn wake(&self, news: &CallNews) {
+        let place = match news {
+            CallNews::Call(call, _) => (*call, None),
+            CallNews::Turn(call, turn, _) => (*call, Some(*turn)),
+        };
+        if let Some(waiters) = self.waiting().get(&place) {
+            waiters.news.notify_waiters();
+        }
+    }
+
+    fn wake_all(&self) {
+        for waiters in self.waiting().values() {
+            waiters.news.notify_waiters();
+        }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, HashMap<Place, Waiters>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let mut waiting = self.board.waiting();
+        if let Some(waiters) = waiting.get_mut(&self.place) {
+            waiters.count -= 1;
+            if waiters.count == 0 {
+                waiting.remove(&self.place);
+            }
+        }
+    }
+}

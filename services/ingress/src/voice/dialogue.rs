@@ -1,0 +1,361 @@
+//! What a call does next. Pure: the door asks, waits, and says what is decided here.
+
+use std::time::Duration;
+
+use claw_domain::Sensitive;
+use claw_events::{CallStanding, Speech, TurnStanding};
+
+/// How long a webhook waits for an answer before the caller hears that it is being worked on.
+pub(crate) const FIRST_WAIT: Duration = Duration::from_millis(1_500);
+
+/// How long it waits between two such lines: the longest silence of ours. Twilio gives up after 15 s.
+pub(crate) const WAIT: Duration = Duration::from_secs(8);
+
+/// Lines a caller hears while one answer is waited for; then it goes to their chat.
+const FILLERS: u32 = 8;
+
+/// Lines a caller hears while their assistant is made; then they hear of it in their chat.
+const SETUP_FILLERS: u32 = 10;
+
+/// Times a silent caller is asked again.
+const REPEATS: u32 = 2;
+
+/// How far a call has come, as the URLs say that we hand to Twilio.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Progress {
+    /// The turn that is listened or waited for; 0 is the assistant itself.
+    pub(crate) turn: u32,
+    /// How often the caller was asked and said nothing.
+    pub(crate) silences: u32,
+    /// How often the caller was told that it takes a moment longer.
+    pub(crate) fillers: u32,
+}
+
+/// A line of our own. The caller hears it in their language.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Line {
+    /// The assistant is there.
+    Greeting,
+    /// The assistant is being made for the first time, or woken up.
+    SettingUp,
+    /// It still is; the number tells the lines apart.
+    StillSettingUp(u32),
+    /// It takes too long: they hear of it in their chat.
+    WillWriteWhenReady,
+    /// The answer takes a moment; the number tells the lines apart.
+    Filler(u32),
+    /// Nothing was heard; the number tells the lines apart.
+    Pardon(u32),
+    /// The caller says nothing.
+    Goodbye,
+    /// Nothing works, and it is our fault.
+    Apology,
+    /// They are to prove who they are.
+    AskPin,
+    /// That was another PIN.
+    WrongPin,
+    /// Nothing proves who they are.
+    CannotTellWhoCalls,
+    /// They hide their number, and are to key it.
+    AskNumber,
+    /// The answer comes in the chat; anything else?
+    AnswerInChat,
+    /// The rest of the answer is in the chat.
+    RestInChat,
+}
+
+/// What the caller hears, and what comes after it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Beat {
+    /// In this order.
+    pub(crate) say: Vec<Words>,
+    pub(crate) then: Then,
+}
+
+/// Words of ours or of the assistant's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Words {
+    Ours(Line),
+    Theirs(Sensitive<String>),
+}
+
+/// What follows the words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// The caller speaks; they may do so over our words.
+    Listen(Progress),
+    /// Keys, or digits spoken.
+    ListenForDigits(Progress),
+    /// We are asked again, at once.
+    Wait(Progress),
+    /// The call ends.
+    HangUp,
+}
+
+/// The phone rings. `standing` is `None` when nobody has said anything of the call in time: whoever calls
+/// with their own number is listened to, what they say is kept, and the rest shows.
+pub(crate) fn answer(standing: Option<CallStanding>, is_trusted: bool) -> Beat {
+    match standing {
+        Some(standing) => go_on(standing, 1),
+        None if is_trusted => listen(vec![ours(Line::Greeting)], 1),
+        None => Beat {
+            say: vec![ours(Line::Filler(0))],
+            then: Then::Wait(Progress {
+                fillers: 1,
+                ..Progress::default()
+            }),
+        },
+    }
+}
+
+/// The call was waited for (turn 0): the assistant is made, or the caller is not known yet.
+pub(crate) fn after_call(standing: Option<CallStanding>, progress: Progress) -> Beat {
+    match standing {
+        Some(CallStanding::SettingUp) | None if progress.fillers < SETUP_FILLERS => Beat {
+            say: vec![ours(match standing {
+                Some(_) => Line::StillSettingUp(progress.fillers),
+                None => Line::Filler(progress.fillers),
+            })],
+            then: Then::Wait(Progress {
+                fillers: progress.fillers + 1,
+                ..progress
+            }),
+        },
+        Some(CallStanding::SettingUp) => hang_up(Line::WillWriteWhenReady),
+        None => hang_up(Line::Apology),
+        Some(standing) => go_on(standing, 1),
+    }
+}
+
+/// An answer was waited for.
+pub(crate) fn after_turn(came: Option<TurnStanding>, progress: Progress) -> Outcome {
+    match came {
+        Some(TurnStanding::Speech(speech)) => Outcome::Say(after_speech(speech, progress)),
+        Some(TurnStanding::GivenUp) => {
+            Outcome::Say(listen(vec![ours(Line::AnswerInChat)], progress.turn + 1))
+        }
+        Some(TurnStanding::SeeCall) => Outcome::SeeCall,
+        None if progress.fillers < FILLERS => Outcome::Say(Beat {
+            say: vec![ours(Line::Filler(progress.fillers))],
+            then: Then::Wait(Progress {
+                fillers: progress.fillers + 1,
+                ..progress
+            }),
+        }),
+        None => Outcome::GiveUp,
+    }
+}
+
+/// What is to be done when an answer was waited for.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Outcome {
+    Say(Beat),
+    /// Note that nobody waits any longer, and say what that gives.
+    GiveUp,
+    /// See what the call has come to: [`go_on`].
+    SeeCall,
+}
+
+/// The caller said nothing.
+pub(crate) fn after_silence(progress: Progress) -> Beat {
+    if progress.silences >= REPEATS {
+        return hang_up(Line::Goodbye);
+    }
+    Beat {
+        say: vec![ours(Line::Pardon(progress.silences))],
+        then: Then::Listen(Progress {
+            silences: progress.silences + 1,
+            ..progress
+        }),
+    }
+}
+
+/// What the call has come to decides; `turn` is the next.
+pub(crate) fn go_on(standing: CallStanding, turn: u32) -> Beat {
+    match standing {
+        CallStanding::Ready => listen(vec![ours(Line::Greeting)], turn),
+        CallStanding::SettingUp => Beat {
+            say: vec![ours(Line::SettingUp)],
+            then: Then::Wait(Progress::default()),
+        },
+        CallStanding::NeedsPin { was_wrong } => Beat {
+            say: vec![ours(if was_wrong {
+                Line::WrongPin
+            } else {
+                Line::AskPin
+            })],
+            then: Then::ListenForDigits(Progress {
+                turn,
+                ..Progress::default()
+            }),
+        },
+        CallStanding::Refused => hang_up(Line::CannotTellWhoCalls),
+    }
+}
+
+/// The caller hides their number: they are to key it, and then to prove that it is theirs.
+pub(crate) fn ask_number() -> Beat {
+    Beat {
+        say: vec![ours(Line::AskNumber)],
+        then: Then::ListenForDigits(Progress::default()),
+    }
+}
+
+/// What they keyed is no number.
+pub(crate) fn hidden(progress: Progress) -> Beat {
+    if progress.silences >= REPEATS {
+        return hang_up(Line::CannotTellWhoCalls);
+    }
+    Beat {
+        then: Then::ListenForDigits(Progress {
+            silences: progress.silences + 1,
+            ..progress
+        }),
+        ..ask_number()
+    }
+}
+
+/// Nothing works.
+pub(crate) fn sorry() -> Beat {
+    hang_up(Line::Apology)
+}
+
+fn after_speech(speech: Speech, progress: Progress) -> Beat {
+    let mut say = vec![Words::Theirs(speech.text)];
+    if speech.is_cut {
+        say.push(ours(Line::RestInChat));
+    }
+    listen(say, progress.turn + 1)
+}
+
+fn listen(say: Vec<Words>, turn: u32) -> Beat {
+    Beat {
+        say,
+        then: Then::Listen(Progress {
+            turn,
+            ..Progress::default()
+        }),
+    }
+}
+
+fn hang_up(line: Line) -> Beat {
+    Beat {
+        say: vec![ours(line)],
+        then: Then::HangUp,
+    }
+}
+
+const fn ours(line: Line) -> Words {
+    Words::Ours(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_calls_with_their_own_number_is_listened_to_even_if_nobody_is_there_to_say_so() {
+        let beat = answer(None, true);
+
+        assert_eq!(beat.say, [ours(Line::Greeting)]);
+        assert_eq!(beat.then, Then::Listen(turn(1)));
+    }
+
+    #[test]
+    fn whom_nothing_proves_hears_no_greeting_before_somebody_has_looked() {
+        let mut beat = answer(None, false);
+        let mut lines = 0;
+        while let Then::Wait(progress) = beat.then {
+            beat = after_call(None, progress);
+            lines += 1;
+        }
+
+        assert_eq!(beat, hang_up(Line::Apology));
+        assert!(lines < 12, "{lines}");
+    }
+
+    #[test]
+    fn a_newcomer_is_put_through_the_moment_the_assistant_is_ready() {
+        let setting_up = answer(Some(CallStanding::SettingUp), true);
+        let Then::Wait(progress) = setting_up.then else {
+            panic!("{setting_up:?}");
+        };
+
+        let ready = after_call(Some(CallStanding::Ready), progress);
+
+        assert_eq!(ready.then, Then::Listen(turn(1)));
+    }
+
+    #[test]
+    fn a_newcomer_who_waits_too_long_is_told_where_to_expect_word() {
+        let mut beat = answer(Some(CallStanding::SettingUp), true);
+        let mut said = Vec::new();
+        while let Then::Wait(progress) = beat.then {
+            said.extend(beat.say.clone());
+            beat = after_call(Some(CallStanding::SettingUp), progress);
+        }
+
+        assert_eq!(beat, hang_up(Line::WillWriteWhenReady));
+        said.dedup();
+        assert_eq!(said.len(), 11, "no line follows itself: {said:?}");
+    }
+
+    #[test]
+    fn nobody_is_kept_waiting_for_ever_and_no_filler_follows_itself() {
+        let mut progress = turn(3);
+        let mut lines = Vec::new();
+        while let Outcome::Say(beat) = after_turn(None, progress) {
+            lines.extend(beat.say);
+            let Then::Wait(next) = beat.then else {
+                panic!("{next:?}", next = beat.then);
+            };
+            progress = next;
+        }
+
+        assert_eq!(after_turn(None, progress), Outcome::GiveUp);
+        let all = lines.len();
+        lines.dedup();
+        assert_eq!((lines.len(), all), (8, 8));
+    }
+
+    #[test]
+    fn a_cut_answer_says_where_the_rest_is() {
+        let speech = Speech {
+            text: "One, two.".into(),
+            is_cut: true,
+        };
+
+        let Outcome::Say(beat) = after_turn(Some(TurnStanding::Speech(speech)), turn(1)) else {
+            panic!("an answer is said");
+        };
+
+        assert_eq!(
+            beat.say,
+            [Words::Theirs("One, two.".into()), ours(Line::RestInChat)]
+        );
+        assert_eq!(beat.then, Then::Listen(turn(2)));
+    }
+
+    #[test]
+    fn the_silent_are_asked_twice_in_other_words_and_then_let_go() {
+        let first = after_silence(turn(2));
+        let Then::Listen(progress) = first.then else {
+            panic!("{first:?}");
+        };
+        let second = after_silence(progress);
+        let Then::Listen(progress) = second.then else {
+            panic!("{second:?}");
+        };
+
+        assert_ne!(first.say, second.say);
+        assert_eq!(progress.turn, 2);
+        assert_eq!(after_silence(progress), hang_up(Line::Goodbye));
+    }
+
+    fn turn(turn: u32) -> Progress {
+        Progress {
+            turn,
+            ..Progress::default()
+        }
+    }
+}

@@ -1,0 +1,100 @@
+use claw_twilio::{
+    phrases::{Lines, lines},
+    signature::PublicUrl,
+    twiml::{Gather, GatherInput, Script, Twiml},
+};
+
+use super::{
+    dialogue::{Beat, Line, Progress, Then, Words},
+    thread::Thread,
+};
+
+/// Where what the caller says goes, and where Twilio asks again.
+const TRANSCRIPTION: &str = "/voice/webhook/transcription";
+const REPLY: &str = "/voice/webhook/reply";
+
+/// The document that says and does this, in the caller's language.
+pub(crate) fn write(base: &PublicUrl, thread: Thread, beat: &Beat) -> Twiml {
+    let lines = lines(thread.language);
+    let words = beat.say.iter().map(|words| match words {
+        Words::Ours(line) => text_of(lines, *line),
+        Words::Theirs(text) => text.expose().as_str(),
+    });
+    let url = |path: &str, progress: Progress| {
+        let thread = Thread { progress, ..thread };
+        base.of(&format!("{path}?{}", thread.query()))
+    };
+    let before = |words: &mut dyn Iterator<Item = &str>| {
+        words.fold(Script::new(), |script, text| {
+            script.say(thread.language, text)
+        })
+    };
+    let listen =
+        |input, progress| Gather::new(input, url(TRANSCRIPTION, progress), thread.language);
+    let mut words = words;
+    match beat.then {
+        Then::Listen(progress) => {
+            let gather = listen(GatherInput::Both, progress).timeout_seconds(6);
+            Script::new().listen(&words.fold(gather, Gather::say))
+        }
+        Then::ListenForDigits(progress) => {
+            let gather = listen(GatherInput::Both, progress).timeout_seconds(10);
+            Script::new().listen(&words.fold(gather, Gather::say))
+        }
+        Then::Wait(progress) => before(&mut words).redirect(&url(REPLY, progress)),
+        Then::HangUp => before(&mut words).hang_up(),
+    }
+}
+
+fn text_of(lines: &'static Lines, line: Line) -> &'static str {
+    let index = |number: u32| usize::try_from(number).unwrap_or_default();
+    match line {
+        Line::Greeting => lines.greeting,
+        Line::SettingUp => lines.setting_up,
+        // Every other time the usual words for a moment's patience.
+        Line::StillSettingUp(number) if number % 2 == 0 => lines.still_setting_up,
+        Line::StillSettingUp(number) | Line::Filler(number) => lines.filler(index(number)),
+        Line::WillWriteWhenReady => lines.will_write_when_ready,
+        Line::Pardon(number) => lines.did_not_hear(index(number)),
+        Line::Goodbye => lines.goodbye,
+        Line::Apology => lines.apology,
+        Line::AskPin => lines.ask_pin,
+        Line::WrongPin => lines.wrong_pin,
+        Line::CannotTellWhoCalls => lines.set_pin_in_chat,
+        Line::AskNumber => lines.ask_number,
+        Line::AnswerInChat => lines.answer_on_whatsapp,
+        Line::RestInChat => lines.rest_on_whatsapp,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use claw_twilio::voices::Language;
+
+    use super::*;
+    use crate::voice::dialogue::{answer, sorry};
+
+    #[test]
+    fn what_comes_next_is_in_the_url_and_the_words_in_the_callers_language() {
+        let base = PublicUrl::parse("https://voice.example.com").unwrap();
+        let thread = Thread {
+            language: Language::German,
+            ..Thread::read("")
+        };
+
+        let document = write(&base, thread, &answer(None, true));
+
+        insta::assert_snapshot!(document.expose());
+    }
+
+    #[test]
+    fn the_last_resort_is_said_and_then_the_call_ends() {
+        let base = PublicUrl::parse("https://voice.example.com").unwrap();
+
+        let document = write(&base, Thread::read(""), &sorry());
+
+        let lines = lines(Language::EnglishUs);
+        assert!(document.expose().contains(lines.apology));
+        assert!(document.expose().ends_with("<Hangup/></Response>"));
+    }
+}

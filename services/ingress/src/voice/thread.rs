@@ -1,0 +1,79 @@
+use claw_twilio::voices::Language;
+
+use super::dialogue::Progress;
+
+/// The thread of a call: what is known of it when Twilio asks next. It travels in the query of the URLs we
+/// hand to Twilio, which its signature covers; so any replica can go on, and none remembers anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Thread {
+    pub(crate) progress: Progress,
+    /// What the caller hears, and is understood in.
+    pub(crate) language: Language,
+    /// The caller hides their number and keyed one: it is kept beside the call.
+    pub(crate) has_keyed: bool,
+}
+
+impl Thread {
+    /// Reads the query of a request. What is missing or makes no sense counts as at the beginning.
+    pub(crate) fn read(query: &str) -> Self {
+        let mut thread = Self {
+            progress: Progress::default(),
+            language: Language::EnglishUs,
+            has_keyed: false,
+        };
+        for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
+            let number = || value.parse().unwrap_or_default();
+            match name {
+                "turn" => thread.progress.turn = number(),
+                "silences" => thread.progress.silences = number(),
+                "fillers" => thread.progress.fillers = number(),
+                "language" => {
+                    thread.language = Language::parse(value).unwrap_or(thread.language);
+                }
+                "keyed" => thread.has_keyed = value == "1",
+                _ => {}
+            }
+        }
+        thread
+    }
+
+    /// The query that reads as this.
+    pub(crate) fn query(&self) -> String {
+        let Progress {
+            turn,
+            silences,
+            fillers,
+        } = self.progress;
+        let keyed = if self.has_keyed { "&keyed=1" } else { "" };
+        let language = self.language.tag();
+        format!("turn={turn}&silences={silences}&fillers={fillers}&language={language}{keyed}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_is_taken_up_where_it_was_left() {
+        let thread = Thread {
+            progress: Progress {
+                turn: 3,
+                silences: 1,
+                fillers: 2,
+            },
+            language: Language::German,
+            has_keyed: true,
+        };
+
+        assert_eq!(Thread::read(&thread.query()), thread);
+    }
+
+    #[test]
+    fn nonsense_is_a_beginning() {
+        let thread = Thread::read("turn=many&language=klingon&&x&keyed=yes");
+
+        assert_eq!(thread, Thread::read(""));
+        assert_eq!(thread.progress, Progress::default());
+    }
+}
