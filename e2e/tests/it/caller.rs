@@ -94,6 +94,19 @@ impl Call {
         self.send(&url, form).await;
     }
 
+    /// Says something in a webhook whose answer Twilio cannot use: it asks the fallback.
+    pub async fn fall_back(&mut self, words: &str) {
+        let failed = self.next_url();
+        let url = format!("{}/voice/webhook/fallback", self.base);
+        let fields = [
+            ("SpeechResult", words),
+            ("ErrorCode", "11200"),
+            ("ErrorUrl", &failed),
+        ];
+        self.post_to(&url, &fields).await;
+        self.wait_while_redirected().await;
+    }
+
     /// Tells the end of the call.
     pub async fn end(&mut self, status: &str) {
         let url = format!("{}/voice/webhook/call-status", self.base);

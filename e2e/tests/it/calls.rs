@@ -88,6 +88,25 @@ async fn an_answer_that_takes_long_is_waited_for_with_words_and_comes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_assistant_with_nothing_to_say_listens_again_and_a_failed_webhook_is_taken_up_at_its_turn()
+ {
+    let world = world().await;
+    write(&world, "hi", "echo: hi").await;
+    let mut call = Call::begin(&world, ADA, &[]).await;
+
+    call.say("[[SILENT]]").await;
+    assert!(call.document.contains("turn=2"), "{}", call.document);
+    call.fall_back("hello again").await;
+
+    assert!(
+        call.heard().contains("echo: hello again"),
+        "{}",
+        call.heard()
+    );
+    assert!(call.document.contains("turn=3"), "{}", call.document);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn with_nothing_behind_the_door_a_caller_hears_so() {
     let mut world = world().await;
     world.nats.kill().await.unwrap();

@@ -90,7 +90,7 @@ impl Conversation {
     ) -> anyhow::Result<(Thread, Beat)> {
         let call = request.sid.call();
         let until = Instant::now() + WAIT;
-        if thread.progress.turn == 0 {
+        if thread.awaits_call {
             let is_news = |standing: &CallStanding| *standing != CallStanding::SettingUp;
             let standing = self.board.standing(call, until, is_news).await?;
             return Ok((thread, after_call(standing, thread.progress)));
@@ -100,20 +100,21 @@ impl Conversation {
     }
 
     /// Something of ours failed, and Twilio asks what to do instead: the call goes on if it can.
-    pub(crate) async fn fallback(
-        &self,
-        request: &VoiceRequest,
-        thread: Thread,
-    ) -> anyhow::Result<(Thread, Beat)> {
+    pub(crate) async fn fallback(&self, request: &VoiceRequest) -> anyhow::Result<(Thread, Beat)> {
         let code = request.error_code.unwrap_or_default();
         info!(
             error.code = code,
             "Twilio could not use an answer of ours: {code}"
         );
-        self.ring(request).await.map(|(begun, beat)| {
-            let language = begun.language;
-            (Thread { language, ..thread }, beat)
-        })
+        // The parameters are those of the request that failed: what was said is among them.
+        let failed = request.error_url.as_deref().unwrap_or_default();
+        let (path, query) = failed.split_once('?').unwrap_or((failed, ""));
+        let thread = Thread::read(query);
+        match path.rsplit('/').next() {
+            Some("transcription") => self.spoken(request, thread).await,
+            Some("reply") => self.wait(request, thread).await,
+            Some(_) | None => self.ring(request).await,
+        }
     }
 
     /// Twilio tells how a call stands; only its end is of interest.
@@ -196,6 +197,7 @@ impl Conversation {
         let thread = Thread {
             progress: Progress::default(),
             language: Language::of_phone(&phone),
+            awaits_call: false,
             has_keyed: true,
         };
         let address = Address::Phone(phone);

@@ -23,7 +23,7 @@ const REPEATS: u32 = 2;
 /// How far a call has come, as the URLs say that we hand to Twilio.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Progress {
-    /// The turn that is listened or waited for; 0 is the assistant itself.
+    /// The turn that is listened or waited for; while the assistant is, the one that comes then.
     pub(crate) turn: u32,
     /// How often the caller was asked and said nothing.
     pub(crate) silences: u32,
@@ -86,8 +86,10 @@ pub(crate) enum Then {
     Listen(Progress),
     /// Keys, or digits spoken.
     ListenForDigits(Progress),
-    /// We are asked again, at once.
+    /// We are asked again, at once, for the answer to the turn.
     Wait(Progress),
+    /// The same, for the assistant.
+    WaitForCall(Progress),
     /// The call ends.
     HangUp,
 }
@@ -100,7 +102,8 @@ pub(crate) fn answer(standing: Option<CallStanding>, is_trusted: bool) -> Beat {
         None if is_trusted => listen(vec![ours(Line::Greeting)], 1),
         None => Beat {
             say: vec![ours(Line::Filler(0))],
-            then: Then::Wait(Progress {
+            then: Then::WaitForCall(Progress {
+                turn: 1,
                 fillers: 1,
                 ..Progress::default()
             }),
@@ -108,7 +111,7 @@ pub(crate) fn answer(standing: Option<CallStanding>, is_trusted: bool) -> Beat {
     }
 }
 
-/// The call was waited for (turn 0): the assistant is made, or the caller is not known yet.
+/// The call was waited for: the assistant is made, or the caller is not known yet.
 pub(crate) fn after_call(standing: Option<CallStanding>, progress: Progress) -> Beat {
     match standing {
         Some(CallStanding::SettingUp) | None if progress.fillers < SETUP_FILLERS => Beat {
@@ -116,14 +119,14 @@ pub(crate) fn after_call(standing: Option<CallStanding>, progress: Progress) -> 
                 Some(_) => Line::StillSettingUp(progress.fillers),
                 None => Line::Filler(progress.fillers),
             })],
-            then: Then::Wait(Progress {
+            then: Then::WaitForCall(Progress {
                 fillers: progress.fillers + 1,
                 ..progress
             }),
         },
         Some(CallStanding::SettingUp) => hang_up(Line::WillWriteWhenReady),
         None => hang_up(Line::Apology),
-        Some(standing) => go_on(standing, 1),
+        Some(standing) => go_on(standing, progress.turn),
     }
 }
 
@@ -176,7 +179,10 @@ pub(crate) fn go_on(standing: CallStanding, turn: u32) -> Beat {
         CallStanding::Ready => listen(vec![ours(Line::Greeting)], turn),
         CallStanding::SettingUp => Beat {
             say: vec![ours(Line::SettingUp)],
-            then: Then::Wait(Progress::default()),
+            then: Then::WaitForCall(Progress {
+                turn,
+                ..Progress::default()
+            }),
         },
         CallStanding::NeedsPin { was_wrong } => Beat {
             say: vec![ours(if was_wrong {
@@ -265,7 +271,7 @@ mod tests {
     fn whom_nothing_proves_hears_no_greeting_before_somebody_has_looked() {
         let mut beat = answer(None, false);
         let mut lines = 0;
-        while let Then::Wait(progress) = beat.then {
+        while let Then::WaitForCall(progress) = beat.then {
             beat = after_call(None, progress);
             lines += 1;
         }
@@ -277,7 +283,7 @@ mod tests {
     #[test]
     fn a_newcomer_is_put_through_the_moment_the_assistant_is_ready() {
         let setting_up = answer(Some(CallStanding::SettingUp), true);
-        let Then::Wait(progress) = setting_up.then else {
+        let Then::WaitForCall(progress) = setting_up.then else {
             panic!("{setting_up:?}");
         };
 
@@ -287,10 +293,22 @@ mod tests {
     }
 
     #[test]
+    fn who_waited_after_proving_themselves_is_heard_as_a_turn_of_its_own() {
+        let setting_up = go_on(CallStanding::SettingUp, 2);
+        let Then::WaitForCall(progress) = setting_up.then else {
+            panic!("{setting_up:?}");
+        };
+
+        let ready = after_call(Some(CallStanding::Ready), progress);
+
+        assert_eq!(ready.then, Then::Listen(turn(2)));
+    }
+
+    #[test]
     fn a_newcomer_who_waits_too_long_is_told_where_to_expect_word() {
         let mut beat = answer(Some(CallStanding::SettingUp), true);
         let mut said = Vec::new();
-        while let Then::Wait(progress) = beat.then {
+        while let Then::WaitForCall(progress) = beat.then {
             said.extend(beat.say.clone());
             beat = after_call(Some(CallStanding::SettingUp), progress);
         }

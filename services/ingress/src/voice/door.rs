@@ -174,9 +174,7 @@ impl Door {
             Asked::Voice => self.conversation.ring(request).await,
             Asked::Transcription => self.conversation.spoken(request, thread).await,
             Asked::Reply => self.conversation.wait(request, thread).await,
-            Asked::Fallback | Asked::CallStatus => {
-                self.conversation.fallback(request, thread).await
-            }
+            Asked::Fallback | Asked::CallStatus => self.conversation.fallback(request).await,
         }
     }
 

@@ -21,7 +21,12 @@ pub(crate) fn write(base: &PublicUrl, thread: Thread, beat: &Beat) -> Twiml {
         Words::Theirs(text) => text.expose().as_str(),
     });
     let url = |path: &str, progress: Progress| {
-        let thread = Thread { progress, ..thread };
+        let awaits_call = matches!(beat.then, Then::WaitForCall(_));
+        let thread = Thread {
+            progress,
+            awaits_call,
+            ..thread
+        };
         base.of(&format!("{path}?{}", thread.query()))
     };
     let before = |words: &mut dyn Iterator<Item = &str>| {
@@ -41,7 +46,9 @@ pub(crate) fn write(base: &PublicUrl, thread: Thread, beat: &Beat) -> Twiml {
             let gather = listen(GatherInput::Both, progress).timeout_seconds(10);
             Script::new().listen(&words.fold(gather, Gather::say))
         }
-        Then::Wait(progress) => before(&mut words).redirect(&url(REPLY, progress)),
+        Then::Wait(progress) | Then::WaitForCall(progress) => {
+            before(&mut words).redirect(&url(REPLY, progress))
+        }
         Then::HangUp => before(&mut words).hang_up(),
     }
 }

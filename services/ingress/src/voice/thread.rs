@@ -9,6 +9,8 @@ pub(crate) struct Thread {
     pub(crate) progress: Progress,
     /// What the caller hears, and is understood in.
     pub(crate) language: Language,
+    /// It is the assistant that is waited for, not an answer.
+    pub(crate) awaits_call: bool,
     /// The caller hides their number and keyed one: it is kept beside the call.
     pub(crate) has_keyed: bool,
 }
@@ -19,6 +21,7 @@ impl Thread {
         let mut thread = Self {
             progress: Progress::default(),
             language: Language::EnglishUs,
+            awaits_call: false,
             has_keyed: false,
         };
         for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
@@ -30,6 +33,7 @@ impl Thread {
                 "language" => {
                     thread.language = Language::parse(value).unwrap_or(thread.language);
                 }
+                "call" => thread.awaits_call = value == "1",
                 "keyed" => thread.has_keyed = value == "1",
                 _ => {}
             }
@@ -44,9 +48,12 @@ impl Thread {
             silences,
             fillers,
         } = self.progress;
+        let call = if self.awaits_call { "&call=1" } else { "" };
         let keyed = if self.has_keyed { "&keyed=1" } else { "" };
         let language = self.language.tag();
-        format!("turn={turn}&silences={silences}&fillers={fillers}&language={language}{keyed}")
+        format!(
+            "turn={turn}&silences={silences}&fillers={fillers}&language={language}{call}{keyed}"
+        )
     }
 }
 
@@ -63,6 +70,7 @@ mod tests {
                 fillers: 2,
             },
             language: Language::German,
+            awaits_call: true,
             has_keyed: true,
         };
 
