@@ -1,13 +1,4 @@
-use claw_domain::PhoneNumber;
-
-/// How far a caller's number may be believed. Anyone can claim a number; a carrier may vouch for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum CallerTrust {
-    /// Nothing speaks against it. Most countries' carriers vouch for nobody.
-    Trusted,
-    /// The check of who owns the number failed: it may be forged.
-    Unverified,
-}
+use claw_domain::{PhoneNumber, Trust};
 
 /// Who calls, as far as `From` and `StirVerstat` tell. Twilio describes both on its page on the requests
 /// it makes for TwiML and on the one on trusted calling.
@@ -18,7 +9,7 @@ pub enum Caller {
         /// The number they show.
         phone: PhoneNumber,
         /// How far it may be believed.
-        trust: CallerTrust,
+        trust: Trust,
     },
     /// Without one: withheld, from a SIP address, or nothing we can call back.
     Hidden,
@@ -48,9 +39,9 @@ impl Caller {
         };
         let has_failed = stir_verstat.is_some_and(|verdict| verdict.trim().starts_with(FAILED));
         let trust = if has_failed {
-            CallerTrust::Unverified
+            Trust::Unverified
         } else {
-            CallerTrust::Trusted
+            Trust::Trusted
         };
         Self::Known { phone, trust }
     }
@@ -60,10 +51,10 @@ impl Caller {
         match self {
             Self::Known {
                 phone,
-                trust: CallerTrust::Trusted,
+                trust: Trust::Trusted,
             } => Some(phone),
             Self::Known {
-                trust: CallerTrust::Unverified,
+                trust: Trust::Unverified,
                 ..
             }
             | Self::Hidden => None,
@@ -84,7 +75,7 @@ fn shown_number(from: &str) -> Option<PhoneNumber> {
 mod tests {
     use super::*;
 
-    fn known(phone: &str, trust: CallerTrust) -> Caller {
+    fn known(phone: &str, trust: Trust) -> Caller {
         let phone = PhoneNumber::try_from(phone).unwrap();
         Caller::Known { phone, trust }
     }
@@ -137,7 +128,7 @@ mod tests {
         ] {
             assert_eq!(
                 Caller::read(Some(phone), verdict),
-                known(phone, CallerTrust::Trusted),
+                known(phone, Trust::Trusted),
                 "{verdict:?}"
             );
         }
@@ -147,14 +138,14 @@ mod tests {
             "TN-Validation-Failed",
         ] {
             let caller = Caller::read(Some(phone), Some(verdict));
-            assert_eq!(caller, known(phone, CallerTrust::Unverified));
+            assert_eq!(caller, known(phone, Trust::Unverified));
             assert_eq!(caller.trusted_phone(), None);
         }
     }
 
     #[test]
     fn a_caller_does_not_print() {
-        let caller = known("+14155550101", CallerTrust::Trusted);
+        let caller = known("+14155550101", Trust::Trusted);
         assert!(!format!("{caller:?}").contains("4155"));
     }
 

@@ -6,7 +6,7 @@ mod decode;
 mod request;
 
 pub use call::{CallSid, CallSidError, CallStatus, Direction};
-pub use caller::{Caller, CallerTrust};
+pub use caller::Caller;
 pub use decode::Form;
 pub(crate) use decode::push_escape;
 pub use request::{RelayEnd, SessionStatus, VoiceRequest};

@@ -3,7 +3,7 @@
 use std::{fs, path::PathBuf};
 
 use claw_twilio::{
-    form::{CallStatus, Caller, CallerTrust, Form, SessionStatus, VoiceRequest},
+    form::{CallStatus, Caller, Form, SessionStatus, VoiceRequest},
     relay::FromTwilio,
     signature::{AuthTokens, HEADER, sign},
 };
@@ -105,7 +105,7 @@ fn recorded_calls_say_who_rings_what_was_heard_and_how_it_ended() {
     assert!(matches!(
         forged,
         Caller::Known {
-            trust: CallerTrust::Unverified,
+            trust: claw_domain::Trust::Unverified,
             ..
         }
     ));

@@ -7,7 +7,7 @@ use claw_domain::{Address, CallId, CallOutcome, PhoneNumber, Trust};
 use claw_events::{CallProgressed, CallStanding, CallStep, Spoken, Turn, TurnStanding};
 use claw_runtime::Clock;
 use claw_twilio::{
-    form::{CallStatus, Caller, CallerTrust, VoiceRequest},
+    form::{CallStatus, Caller, VoiceRequest},
     voices::Language,
 };
 use tokio::time::Instant;
@@ -251,10 +251,7 @@ fn known(caller: &Caller) -> Option<CallerId> {
     match caller {
         Caller::Known { phone, trust } => Some(CallerId {
             address: Address::Phone(phone.clone()),
-            trust: match trust {
-                CallerTrust::Trusted => Trust::Trusted,
-                CallerTrust::Unverified => Trust::Unverified,
-            },
+            trust: *trust,
         }),
         Caller::Hidden => None,
     }
