@@ -1,4 +1,4 @@
-//! The whole system seen from outside: simulators of Meta, `OpenRouter` and `OpenClaw`, which count
+//! The whole system seen from outside: simulators of Meta, Twilio, `OpenRouter` and `OpenClaw`, which count
 //! exactly what reached them, and what the system tests, the demo and the load generator share.
 //!
 //! Each simulator is a struct with a handle (`start`, ask, `stop`) and a thin binary of the same
@@ -10,4 +10,5 @@ pub mod serve;
 pub mod sim_meta;
 pub mod sim_openclaw;
 pub mod sim_openrouter;
+pub mod sim_twilio;
 mod world_clock;

@@ -1,0 +1,310 @@
+use serde::Serialize;
+
+use super::xml::{self, Element};
+
+/// Largest document Twilio takes.
+const DOCUMENT_LIMIT_BYTES: usize = 64 * 1024;
+
+/// A document as it is executed, and what its author should know.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Document {
+    pub(super) verbs: Vec<Verb>,
+    pub(super) warnings: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Verb {
+    Spoken(Spoken),
+    Redirect {
+        url: String,
+    },
+    Hangup,
+    Reject,
+    Gather(Box<Gather>),
+    Connect {
+        action: Option<String>,
+        relay: Element,
+    },
+}
+
+/// What the caller hears, alone or inside a Gather.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Spoken {
+    Say { text: String, times: u32 },
+    Play { url: String, times: u32 },
+    Pause { seconds: f64 },
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Gather {
+    pub(super) speech: bool,
+    pub(super) keys: bool,
+    pub(super) action: String,
+    pub(super) timeout_seconds: f64,
+    /// `None` is `auto`: the first pause ends it.
+    pub(super) speech_timeout_seconds: Option<f64>,
+    pub(super) finish_on_key: Option<char>,
+    pub(super) digits: Option<usize>,
+    pub(super) language: String,
+    pub(super) action_on_empty_result: bool,
+    pub(super) partial_url: Option<String>,
+    pub(super) prompt: Vec<Spoken>,
+}
+
+/// Why an answer is no document, with Twilio's code.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct Unreadable {
+    pub(super) code: u32,
+    pub(super) reason: String,
+}
+
+fn unreadable(code: u32, reason: impl Into<String>) -> Unreadable {
+    Unreadable {
+        code,
+        reason: reason.into(),
+    }
+}
+
+/// Reads an answer as Twilio does. (Twilio docs, *TwiML for Voice* and errors 11750, 12100, 12300.)
+pub(super) fn parse(content_type: &str, body: &[u8]) -> Result<Document, Unreadable> {
+    let mut parts = content_type.split(';').map(str::trim);
+    let kind = parts.next().unwrap_or_default().to_ascii_lowercase();
+    if kind != "text/xml" && kind != "application/xml" {
+        let reason = format!("content type {content_type:?} is not XML");
+        return Err(unreadable(12_300, reason));
+    }
+    if body.len() > DOCUMENT_LIMIT_BYTES {
+        return Err(unreadable(11_750, "the document is longer than 64 kB"));
+    }
+    let text = std::str::from_utf8(body).map_err(|_| unreadable(12_100, "not UTF-8"))?;
+    let root = xml::parse(text).map_err(|reason| unreadable(12_100, reason))?;
+    if root.name != "Response" {
+        return Err(unreadable(12_100, "the root is not Response"));
+    }
+    let mut warnings = Vec::new();
+    let mut verbs = Vec::new();
+    for child in &root.children {
+        warn_of_attributes(child, &mut warnings);
+        match verb(child, &mut warnings) {
+            Some(verb) => verbs.push(verb),
+            None => warnings.push(format!("12200: {} is not executed", child.name)),
+        }
+    }
+    Ok(Document { verbs, warnings })
+}
+
+fn verb(element: &Element, warnings: &mut Vec<String>) -> Option<Verb> {
+    if let Some(spoken) = spoken(element) {
+        return Some(Verb::Spoken(spoken));
+    }
+    Some(match element.name.as_str() {
+        "Redirect" => Verb::Redirect {
+            url: element.text.trim().to_owned(),
+        },
+        "Hangup" => Verb::Hangup,
+        "Reject" => Verb::Reject,
+        "Gather" => Verb::Gather(Box::new(gather(element, warnings))),
+        "Connect" => {
+            let relay = element
+                .children
+                .iter()
+                .find(|child| child.name == "ConversationRelay")?;
+            warn_of_attributes(relay, warnings);
+            Verb::Connect {
+                action: element.attribute("action").map(str::to_owned),
+                relay: relay.clone(),
+            }
+        }
+        _ => return None,
+    })
+}
+
+fn spoken(element: &Element) -> Option<Spoken> {
+    Some(match element.name.as_str() {
+        "Say" => Spoken::Say {
+            text: element.text.trim().to_owned(),
+            times: times(element),
+        },
+        "Play" => Spoken::Play {
+            url: element.text.trim().to_owned(),
+            times: times(element),
+        },
+        "Pause" => Spoken::Pause {
+            seconds: element.number("length").unwrap_or(1.0).max(0.0),
+        },
+        _ => return None,
+    })
+}
+
+/// How often `loop` says it again; 0 is for ever, which is as long as anyone listens.
+fn times(element: &Element) -> u32 {
+    match element.attribute("loop").map(str::parse) {
+        Some(Ok(0)) => u32::MAX,
+        Some(Ok(times)) => times,
+        _ => 1,
+    }
+}
+
+fn gather(element: &Element, warnings: &mut Vec<String>) -> Gather {
+    let input = element.attribute("input").unwrap_or("dtmf");
+    let takes = |kind| input.split_whitespace().any(|word| word == kind);
+    let timeout_seconds = element.number("timeout").unwrap_or(5.0);
+    let mut prompt = Vec::new();
+    for child in &element.children {
+        warn_of_attributes(child, warnings);
+        match spoken(child) {
+            Some(spoken) => prompt.push(spoken),
+            None => warnings.push(format!("12200: {} is not taken inside Gather", child.name)),
+        }
+    }
+    Gather {
+        speech: takes("speech"),
+        keys: takes("dtmf"),
+        action: element.attribute("action").unwrap_or_default().to_owned(),
+        timeout_seconds,
+        speech_timeout_seconds: match element.attribute("speechTimeout") {
+            Some("auto") => None,
+            Some(seconds) => seconds.parse().ok(),
+            None => Some(timeout_seconds),
+        },
+        finish_on_key: element
+            .attribute("finishOnKey")
+            .unwrap_or("#")
+            .chars()
+            .next(),
+        digits: element.attribute("numDigits").and_then(|n| n.parse().ok()),
+        language: element.attribute("language").unwrap_or("en-US").to_owned(),
+        action_on_empty_result: element.attribute("actionOnEmptyResult") == Some("true"),
+        partial_url: element
+            .attribute("partialResultCallback")
+            .map(str::to_owned),
+        prompt,
+    }
+}
+
+/// The attributes Twilio documents, verb by verb.
+const ATTRIBUTES: &[(&str, &[&str])] = &[
+    ("Say", &["voice", "language", "loop"]),
+    ("Play", &["loop", "digits"]),
+    ("Pause", &["length"]),
+    ("Redirect", &["method"]),
+    ("Hangup", &[]),
+    ("Reject", &["reason"]),
+    (
+        "Gather",
+        &[
+            "input",
+            "action",
+            "method",
+            "timeout",
+            "speechTimeout",
+            "speechModel",
+            "language",
+            "hints",
+            "profanityFilter",
+            "actionOnEmptyResult",
+            "partialResultCallback",
+            "partialResultCallbackMethod",
+            "finishOnKey",
+            "numDigits",
+            "enhanced",
+            "bargeIn",
+            "debug",
+        ],
+    ),
+    ("Connect", &["action", "method"]),
+    (
+        "ConversationRelay",
+        &[
+            "url",
+            "welcomeGreeting",
+            "welcomeGreetingInterruptible",
+            "language",
+            "ttsLanguage",
+            "transcriptionLanguage",
+            "ttsProvider",
+            "voice",
+            "transcriptionProvider",
+            "speechModel",
+            "eotThreshold",
+            "partialPrompts",
+            "speechTimeout",
+            "interruptible",
+            "interruptSensitivity",
+            "reportInputDuringAgentSpeech",
+            "preemptible",
+            "ignoreBackchannel",
+            "dtmfDetection",
+            "hints",
+            "debug",
+            "events",
+            "elevenlabsTextNormalization",
+            "deepgramSmartFormat",
+            "profanityFilter",
+            "applicationReconnect",
+            "intelligenceService",
+            "welcomeGreetingLanguage",
+        ],
+    ),
+];
+
+fn warn_of_attributes(element: &Element, warnings: &mut Vec<String>) {
+    let Some((_, known)) = ATTRIBUTES.iter().find(|(name, _)| *name == element.name) else {
+        return;
+    };
+    for name in element
+        .attribute_names()
+        .filter(|name| !known.contains(name))
+    {
+        warnings.push(format!("12200: {} has no attribute {name}", element.name));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gather_has_the_documented_defaults() {
+        let document = parse("text/xml", b"<Response><Gather/></Response>").unwrap();
+
+        let Verb::Gather(gather) = &document.verbs[0] else {
+            panic!("{document:?}");
+        };
+        assert!(gather.keys && !gather.speech && !gather.action_on_empty_result);
+        assert_eq!(gather.finish_on_key, Some('#'));
+        assert!((gather.timeout_seconds - 5.0).abs() < 0.001);
+        assert_eq!(gather.action, "");
+    }
+
+    #[test]
+    fn unknown_verbs_and_attributes_are_warned_of_and_passed_over() {
+        let body = b"<Response><Sing>la</Sing><Say tone='x'>hi</Say></Response>";
+        let document = parse("application/xml; charset=utf-8", body).unwrap();
+
+        assert_eq!(document.verbs.len(), 1);
+        assert_eq!(
+            document.warnings,
+            [
+                "12200: Sing is not executed",
+                "12200: Say has no attribute tone"
+            ]
+        );
+    }
+
+    #[test]
+    fn each_way_to_answer_wrongly_has_its_code() {
+        let code = |kind, body: &[u8]| parse(kind, body).unwrap_err().code;
+        let long = format!("<Response><Say>{}</Say></Response>", "a".repeat(65_536));
+
+        assert_eq!(code("application/json", b"{}"), 12_300);
+        assert_eq!(code("", b"<Response/>"), 12_300);
+        assert_eq!(code("text/xml", long.as_bytes()), 11_750);
+        assert_eq!(code("text/xml", b"\n<Response/>"), 12_100);
+        assert_eq!(
+            code("text/xml", b"<Response><Say>\xff</Say></Response>"),
+            12_100
+        );
+        assert_eq!(code("text/xml", b"<Answer/>"), 12_100);
+    }
+}

@@ -1,0 +1,79 @@
+use std::sync::{Arc, Mutex};
+
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{Caller, SimTwilioConfig, faults::FaultBox, line::Line, run, view::CallView};
+
+/// Everything the simulator knows, shared by its port and its calls.
+pub(super) struct World {
+    pub(super) config: SimTwilioConfig,
+    pub(super) client: reqwest::Client,
+    pub(super) faults: FaultBox,
+    /// Requests and calls under way.
+    pub(super) tasks: TaskTracker,
+    pub(super) stop: CancellationToken,
+    calls: Mutex<Vec<Arc<Line>>>,
+}
+
+impl World {
+    pub(super) fn new(config: SimTwilioConfig, client: reqwest::Client) -> Self {
+        Self {
+            config,
+            client,
+            faults: FaultBox::default(),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            calls: Mutex::default(),
+        }
+    }
+
+    /// Someone dials our number.
+    pub(super) fn dial(self: &Arc<Self>, caller: Caller) -> Arc<Line> {
+        let (line, acts) = Line::new(caller);
+        let line = Arc::new(line);
+        self.keep(Arc::clone(&line));
+        let call = run::run(Arc::clone(self), Arc::clone(&line), acts);
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = call => {}
+            }
+        });
+        line
+    }
+
+    fn keep(&self, line: Arc<Line>) {
+        let mut calls = self.calls.lock().expect("no call panics");
+        calls.push(line);
+        let too_many = calls.len().saturating_sub(self.config.calls_kept);
+        let mut ended = too_many;
+        calls.retain(|call| {
+            let is_dropped = ended > 0 && call.view().ended.is_some();
+            ended -= usize::from(is_dropped);
+            !is_dropped
+        });
+    }
+
+    pub(super) fn call(&self, sid: &str) -> Option<Arc<Line>> {
+        let calls = self.calls.lock().expect("no call panics");
+        calls.iter().find(|call| call.sid == sid).cloned()
+    }
+
+    pub(super) fn views(&self) -> Vec<CallView> {
+        let calls = self.calls.lock().expect("no call panics").clone();
+        calls.iter().map(|call| call.view()).collect()
+    }
+
+    /// Forgets the calls that have ended.
+    pub(super) fn forget_ended(&self) {
+        let mut calls = self.calls.lock().expect("no call panics");
+        calls.retain(|call| call.view().ended.is_none());
+    }
+}
+
+impl std::fmt::Debug for World {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("World(…)")
+    }
+}
