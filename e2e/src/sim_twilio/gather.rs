@@ -2,9 +2,10 @@ use std::sync::Arc;
 
 use super::{
     Silence,
+    fetch::joined,
     form::{self, Fields, pairs},
     line::{Act, What},
-    run::{Event, Phone, Step, joined},
+    run::{Event, Phone, Step},
     twiml::Gather,
     view::{RequestKind, Why},
     webhook::{self, Post},

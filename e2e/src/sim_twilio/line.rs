@@ -228,8 +228,11 @@ impl Record {
 fn status_of(why: Why, answered: bool) -> &'static str {
     match why {
         Why::Rejected => "busy",
-        Why::ApplicationError(_) => "failed",
         Why::CallerHungUp | Why::Stopped if !answered => "canceled",
-        Why::CallerHungUp | Why::Hangup | Why::DocumentEnded | Why::Stopped => "completed",
+        Why::CallerHungUp
+        | Why::Hangup
+        | Why::DocumentEnded
+        | Why::ApplicationError(_)
+        | Why::Stopped => "completed",
     }
 }

@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep_until};
@@ -7,15 +5,15 @@ use tokio_tungstenite::tungstenite::Message;
 use uuid::Uuid;
 
 use super::{
-    form::{self, Fields, pairs},
+    form::Fields,
     line::Act,
+    relay_end::{Ending, Outcome},
     relay_frame::{self, Said},
     relay_settings::Settings,
     relay_socket::{self, Socket},
     relay_voice::Voice,
     run::{Phone, Step},
-    view::{RelayView, RequestKind, Why},
-    webhook::{self, Post},
+    view::{RelayView, Why},
     xml::Element,
 };
 
@@ -30,10 +28,10 @@ const RECONNECT_SECONDS: f64 = 1.0;
 pub(super) struct Session<'a> {
     pub(super) phone: &'a mut Phone,
     pub(super) settings: Settings,
-    id: String,
-    since: Instant,
+    pub(super) id: String,
+    pub(super) since: Instant,
     /// Its place in the view.
-    place: usize,
+    pub(super) place: usize,
     pub(super) voice: Voice,
     pub(super) socket: Option<Socket>,
     kept: Vec<Value>,
@@ -43,15 +41,6 @@ pub(super) struct Session<'a> {
     pub(super) held: Option<Act>,
     /// The application said `end`; what was said before is spoken first.
     ending: Option<Ending>,
-}
-
-/// `handoffData` of an `end`.
-struct Ending(Option<String>);
-
-enum Outcome {
-    Completed,
-    Ended(Option<String>),
-    Failed(u32),
 }
 
 impl Phone {
@@ -91,25 +80,17 @@ impl Phone {
         self.line.caller_waits();
         Ok(fields)
     }
-
-    /// Calls the action of a session whose caller is gone; nobody hears the answer.
-    fn report_completed(&self, action: Option<&str>, more: Fields) {
-        let Some(url) = action else { return };
-        let mut fields = form::of_call(&self.world, &self.line, "completed");
-        fields.extend(more);
-        let post = Post {
-            kind: RequestKind::Connect,
-            url: url.to_owned(),
-            fields,
-        };
-        let (world, line) = (self.world.clone(), self.line.clone());
-        self.world.tasks.spawn(webhook::deliver(world, line, post));
-    }
 }
 
 impl Session<'_> {
     async fn run(&mut self) -> Outcome {
-        if self.connect().await.is_err() {
+        let hung_up = self.phone.line.hung_up.clone();
+        let connected = tokio::select! {
+            biased;
+            () = hung_up.cancelled() => return Outcome::Completed,
+            connected = self.connect() => connected,
+        };
+        if connected.is_err() {
             return Outcome::Failed(64_102);
         }
         if let Some(greeting) = self.settings.greeting.clone() {
@@ -121,7 +102,6 @@ impl Session<'_> {
         } else {
             0
         };
-        let hung_up = self.phone.line.hung_up.clone();
         loop {
             if self.voice.is_quiet() {
                 if let Some(Ending(handoff)) = self.ending.take() {
@@ -247,44 +227,6 @@ impl Session<'_> {
                     .await;
             }
         }
-    }
-
-    /// Closes what is open; the fields that tell how it went.
-    async fn close(&mut self, outcome: &Outcome) -> Fields {
-        self.voice.interrupt();
-        if let Some(mut socket) = self.socket.take() {
-            let closing = socket.close(None);
-            tokio::time::timeout(Duration::from_secs(1), closing)
-                .await
-                .ok();
-        }
-        let (status, error) = match outcome {
-            Outcome::Completed => ("completed", None),
-            Outcome::Ended(_) => ("ended", None),
-            Outcome::Failed(code) => ("failed", Some(*code)),
-        };
-        let place = self.place;
-        self.phone.line.change(|view| {
-            view.relays[place].status = Some(status.to_owned());
-            view.relays[place].error = error;
-        });
-        let config = &self.phone.world.config;
-        let seconds = config.pace.on_the_line(self.since.elapsed()).as_secs();
-        let mut fields = pairs(&[
-            ("SessionId", &self.id),
-            ("SessionStatus", status),
-            ("SessionDuration", &seconds.to_string()),
-        ]);
-        if let Outcome::Ended(Some(handoff)) = outcome {
-            fields.extend(pairs(&[("HandoffData", handoff)]));
-        }
-        if let Some(code) = error {
-            fields.extend(pairs(&[
-                ("ErrorCode", &code.to_string()),
-                ("ErrorMessage", "WebSocket connection failed"),
-            ]));
-        }
-        fields
     }
 }
 

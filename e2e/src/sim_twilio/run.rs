@@ -1,18 +1,17 @@
 use std::{sync::Arc, time::Duration};
 
-use reqwest::Url;
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep},
 };
 
 use super::{
+    fetch::{Page, joined},
     form::{self, Fields},
     line::{Act, Line, What},
     status::Statuses,
-    twiml::{self, Document, Spoken, Verb},
+    twiml::{Spoken, Verb},
     view::{RequestKind, Why},
-    webhook::{self, Post},
     world::World,
 };
 
@@ -37,12 +36,6 @@ pub(super) struct Phone {
 
 /// `Err` is the end of the call.
 pub(super) type Step<T> = Result<T, Why>;
-
-/// A document to execute, and where it came from.
-pub(super) struct Page {
-    document: Document,
-    url: String,
-}
 
 /// What ended a wait.
 pub(super) enum Event {
@@ -129,71 +122,6 @@ impl Phone {
         }
     }
 
-    /// Gets the document at `url`, or that of the fallback.
-    pub(super) async fn fetch(
-        &mut self,
-        kind: RequestKind,
-        url: String,
-        more: Fields,
-    ) -> Step<Page> {
-        let code = match self.get(kind, &url, more.clone()).await? {
-            Ok(page) => return Ok(page),
-            Err(code) => code,
-        };
-        let Some(fallback) = self.world.config.fallback_url.clone() else {
-            return Err(Why::ApplicationError(code));
-        };
-        let (failed, _) = url.split_once('#').unwrap_or((&url, ""));
-        let mut more = more;
-        more.push(("ErrorCode".to_owned(), code.to_string()));
-        more.push(("ErrorUrl".to_owned(), failed.to_owned()));
-        let page = self.get(RequestKind::Fallback, &fallback, more).await?;
-        page.map_err(Why::ApplicationError)
-    }
-
-    async fn get(&mut self, kind: RequestKind, url: &str, more: Fields) -> Step<Result<Page, u32>> {
-        self.line.does(&format!("waits for the answer to {kind:?}"));
-        self.line.caller_waits();
-        let mut fields = form::of_call(&self.world, &self.line, &self.line.status());
-        fields.extend(more);
-        let post = Post {
-            kind,
-            url: url.to_owned(),
-            fields,
-        };
-        let delivery = webhook::deliver(Arc::clone(&self.world), Arc::clone(&self.line), post);
-        // A request under way is not taken back when the caller hangs up.
-        let delivery = self.world.tasks.spawn(delivery);
-        let answer = tokio::select! {
-            biased;
-            () = self.line.hung_up.cancelled() => return Err(Why::CallerHungUp),
-            delivered = delivery => delivered.unwrap_or(Err(11_200)),
-        };
-        Ok(self.read(answer, url))
-    }
-
-    fn read(&self, answer: Result<webhook::Answer, u32>, url: &str) -> Result<Page, u32> {
-        let answer = answer.inspect_err(|code| self.line.warn(format!("{code}: no answer")))?;
-        match twiml::parse(&answer.content_type, &answer.body) {
-            Ok(document) => {
-                for warning in &document.warnings {
-                    self.line.warn(warning.clone());
-                }
-                Ok(Page {
-                    document,
-                    url: url.to_owned(),
-                })
-            }
-            Err(wrong) => {
-                self.line.warn(format!("{}: {}", wrong.code, wrong.reason));
-                let code = Some(wrong.code);
-                self.line
-                    .change(|view| view.requests[answer.place].error = code);
-                Err(wrong.code)
-            }
-        }
-    }
-
     /// Lets the caller hear something no word of theirs can stop.
     async fn speak(&mut self, spoken: &Spoken) -> Step<()> {
         match self.utter(spoken, false).await {
@@ -220,6 +148,7 @@ impl Phone {
                 (format!("<play {url}>"), time, *times)
             }
         };
+        let times = if text.is_empty() { 0 } else { times };
         for _ in 0..times {
             let begun = self.line.begins(&text);
             let since = Instant::now();
@@ -302,16 +231,4 @@ impl Act {
     pub(super) fn is_silence(&self) -> bool {
         self.what == What::Silent
     }
-}
-
-/// A URL of a document, which may be relative to where the document came from; empty means there.
-pub(super) fn joined(base: &str, url: &str) -> String {
-    if url.is_empty() {
-        return base.to_owned();
-    }
-    if url.contains("://") {
-        return url.to_owned();
-    }
-    let whole = Url::parse(base).and_then(|base| base.join(url));
-    whole.map_or_else(|_| url.to_owned(), String::from)
 }

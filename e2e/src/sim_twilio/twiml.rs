@@ -1,6 +1,9 @@
 use serde::Serialize;
 
-use super::xml::{self, Element};
+use super::{
+    schema::warn_of_attributes,
+    xml::{self, Element},
+};
 
 /// Largest document Twilio takes.
 const DOCUMENT_LIMIT_BYTES: usize = 64 * 1024;
@@ -94,7 +97,7 @@ pub(super) fn parse(content_type: &str, body: &[u8]) -> Result<Document, Unreada
 }
 
 fn verb(element: &Element, warnings: &mut Vec<String>) -> Option<Verb> {
-    if let Some(spoken) = spoken(element) {
+    if let Some(spoken) = spoken(element, warnings) {
         return Some(Verb::Spoken(spoken));
     }
     Some(match element.name.as_str() {
@@ -119,10 +122,10 @@ fn verb(element: &Element, warnings: &mut Vec<String>) -> Option<Verb> {
     })
 }
 
-fn spoken(element: &Element) -> Option<Spoken> {
+fn spoken(element: &Element, warnings: &mut Vec<String>) -> Option<Spoken> {
     Some(match element.name.as_str() {
         "Say" => Spoken::Say {
-            text: element.text.trim().to_owned(),
+            text: speakable(element, warnings),
             times: times(element),
         },
         "Play" => Spoken::Play {
@@ -134,6 +137,21 @@ fn spoken(element: &Element) -> Option<Spoken> {
         },
         _ => return None,
     })
+}
+
+/// The text of a Say; nothing of one that is longer than its voice takes. (Error 13521.)
+fn speakable(element: &Element, warnings: &mut Vec<String>) -> String {
+    let text = element.text.trim();
+    let limit = match element.attribute("voice") {
+        Some(voice) if voice.starts_with("Polly.") => 3_000,
+        Some(voice) if voice.starts_with("Google.") => 5_000,
+        _ => 4_096,
+    };
+    if text.chars().count() > limit {
+        warnings.push(format!("13521: a Say is longer than {limit} characters"));
+        return String::new();
+    }
+    text.to_owned()
 }
 
 /// How often `loop` says it again; 0 is for ever, which is as long as anyone listens.
@@ -152,7 +170,7 @@ fn gather(element: &Element, warnings: &mut Vec<String>) -> Gather {
     let mut prompt = Vec::new();
     for child in &element.children {
         warn_of_attributes(child, warnings);
-        match spoken(child) {
+        match spoken(child, warnings) {
             Some(spoken) => prompt.push(spoken),
             None => warnings.push(format!("12200: {} is not taken inside Gather", child.name)),
         }
@@ -179,84 +197,6 @@ fn gather(element: &Element, warnings: &mut Vec<String>) -> Gather {
             .attribute("partialResultCallback")
             .map(str::to_owned),
         prompt,
-    }
-}
-
-/// The attributes Twilio documents, verb by verb.
-const ATTRIBUTES: &[(&str, &[&str])] = &[
-    ("Say", &["voice", "language", "loop"]),
-    ("Play", &["loop", "digits"]),
-    ("Pause", &["length"]),
-    ("Redirect", &["method"]),
-    ("Hangup", &[]),
-    ("Reject", &["reason"]),
-    (
-        "Gather",
-        &[
-            "input",
-            "action",
-            "method",
-            "timeout",
-            "speechTimeout",
-            "speechModel",
-            "language",
-            "hints",
-            "profanityFilter",
-            "actionOnEmptyResult",
-            "partialResultCallback",
-            "partialResultCallbackMethod",
-            "finishOnKey",
-            "numDigits",
-            "enhanced",
-            "bargeIn",
-            "debug",
-        ],
-    ),
-    ("Connect", &["action", "method"]),
-    (
-        "ConversationRelay",
-        &[
-            "url",
-            "welcomeGreeting",
-            "welcomeGreetingInterruptible",
-            "language",
-            "ttsLanguage",
-            "transcriptionLanguage",
-            "ttsProvider",
-            "voice",
-            "transcriptionProvider",
-            "speechModel",
-            "eotThreshold",
-            "partialPrompts",
-            "speechTimeout",
-            "interruptible",
-            "interruptSensitivity",
-            "reportInputDuringAgentSpeech",
-            "preemptible",
-            "ignoreBackchannel",
-            "dtmfDetection",
-            "hints",
-            "debug",
-            "events",
-            "elevenlabsTextNormalization",
-            "deepgramSmartFormat",
-            "profanityFilter",
-            "applicationReconnect",
-            "intelligenceService",
-            "welcomeGreetingLanguage",
-        ],
-    ),
-];
-
-fn warn_of_attributes(element: &Element, warnings: &mut Vec<String>) {
-    let Some((_, known)) = ATTRIBUTES.iter().find(|(name, _)| *name == element.name) else {
-        return;
-    };
-    for name in element
-        .attribute_names()
-        .filter(|name| !known.contains(name))
-    {
-        warnings.push(format!("12200: {} has no attribute {name}", element.name));
     }
 }
 
@@ -306,5 +246,28 @@ mod tests {
             12_100
         );
         assert_eq!(code("text/xml", b"<Answer/>"), 12_100);
+    }
+
+    #[test]
+    fn a_text_too_long_for_its_voice_is_not_spoken() {
+        let body = format!(
+            "<Response><Say voice='Polly.Vicki'>{0}</Say><Say>{0}</Say></Response>",
+            "a".repeat(3_001)
+        );
+        let document = parse("text/xml", body.as_bytes()).unwrap();
+
+        assert_eq!(
+            document.warnings,
+            ["13521: a Say is longer than 3000 characters"]
+        );
+        let texts: Vec<usize> = document
+            .verbs
+            .iter()
+            .map(|verb| match verb {
+                Verb::Spoken(Spoken::Say { text, .. }) => text.len(),
+                _ => panic!("{verb:?}"),
+            })
+            .collect();
+        assert_eq!(texts, [0, 3_001]);
     }
 }

@@ -1,1 +1,58 @@
+mod application;
+mod control;
+mod delivery;
+mod documents;
+mod gather;
+mod relay;
+mod relay_faults;
+mod server;
+mod status;
 
+use std::{path::Path, time::Duration};
+
+use super::*;
+use server::{Reply, Server};
+
+const ALICE: &str = "+14155550101";
+
+/// Longest a test waits for anything.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// Speech so slow that whatever cuts it off cuts it off.
+const SLOW: Pace = Pace {
+    characters_per_second: 1.0,
+    time_factor: 1.0,
+};
+
+/// A number that is answered by `server`.
+fn number_at(server: &Server) -> SimTwilioConfig {
+    SimTwilioConfig {
+        voice_url: server.url("/voice"),
+        ..SimTwilioConfig::default()
+    }
+}
+
+/// A Twilio whose number is answered by `server`.
+async fn sim_at(server: &Server) -> SimTwilio {
+    SimTwilio::start(number_at(server)).await.unwrap()
+}
+
+/// The names of a recorded form, when this machine has it.
+fn names_of_fixture(name: &str) -> Option<Vec<String>> {
+    let root = option_env!("CLAWKAKA_FIXTURES")?;
+    let form = std::fs::read(Path::new(root).join("twilio").join(name)).unwrap();
+    let mut names: Vec<String> = form_urlencoded::parse(&form)
+        .map(|(name, _)| name.into_owned())
+        .collect();
+    names.sort();
+    Some(names)
+}
+
+/// Every field of the recorded form is there, and no other.
+fn assert_same_names(request: &Request, fixture: &str) {
+    let Some(theirs) = names_of_fixture(fixture) else {
+        return;
+    };
+    let ours: Vec<String> = request.fields.keys().cloned().collect();
+    assert_eq!(ours, theirs, "{fixture}");
+}
