@@ -27,7 +27,7 @@ pub struct SimTwilioConfig {
     pub status_events: Vec<String>,
     /// Where public URLs are really reached: the replicas behind the public name, tried in turn as
     /// a load balancer would, one that refuses the connection being skipped. Empty: the URLs are
-    /// reached as they stand.
+    /// reached as they stand, sockets without TLS. Changed at run time by `set_connect_to`.
     pub connect_to: Vec<SocketAddr>,
     /// How long an answer to a webhook may take, in real time.
     pub read_limit: Duration,

@@ -83,6 +83,10 @@ impl Line {
         self.record.borrow().view.status.clone()
     }
 
+    pub(super) fn is_over(&self) -> bool {
+        self.record.borrow().view.ended.is_some()
+    }
+
     pub(super) fn is_answered(&self) -> bool {
         self.record.borrow().answered.is_some()
     }

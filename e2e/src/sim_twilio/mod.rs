@@ -92,6 +92,11 @@ impl SimTwilio {
         Call::new(line, self.world.config.patience)
     }
 
+    /// Where public URLs are really reached from now on: the replicas behind them, tried in turn.
+    pub fn set_connect_to(&self, replicas: Vec<SocketAddr>) {
+        self.world.connect_to(replicas);
+    }
+
     /// All calls that are kept, oldest first.
     pub fn calls(&self) -> Vec<CallView> {
         self.world.views()

@@ -46,7 +46,7 @@ pub(super) async fn open(world: &World, url: &str) -> anyhow::Result<Socket> {
 
 /// The first replica that takes the connection.
 async fn reach(world: &World, url: &Url) -> anyhow::Result<TcpStream> {
-    let replicas = match world.config.connect_to.as_slice() {
+    let replicas = match world.replicas().as_slice() {
         [] => {
             let host = url.host_str().context("the URL has no host")?;
             let port = url.port_or_known_default().context("the URL has no port")?;

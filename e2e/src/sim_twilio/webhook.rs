@@ -144,7 +144,7 @@ async fn send(
     letter: &Letter,
 ) -> Result<Answer, Failure> {
     line.change(|view| view.requests[place].tries += 1);
-    let replicas: Vec<Option<SocketAddr>> = match world.config.connect_to.as_slice() {
+    let replicas: Vec<Option<SocketAddr>> = match world.replicas().as_slice() {
         [] => vec![None],
         replicas => replicas.iter().copied().map(Some).collect(),
     };

@@ -1,4 +1,7 @@
-use std::sync::{Arc, Mutex};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+};
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -13,11 +16,13 @@ pub(super) struct World {
     pub(super) tasks: TaskTracker,
     pub(super) stop: CancellationToken,
     calls: Mutex<Vec<Arc<Line>>>,
+    replicas: Mutex<Vec<SocketAddr>>,
 }
 
 impl World {
     pub(super) fn new(config: SimTwilioConfig, client: reqwest::Client) -> Self {
         Self {
+            replicas: Mutex::new(config.connect_to.clone()),
             config,
             client,
             faults: FaultBox::default(),
@@ -25,6 +30,15 @@ impl World {
             stop: CancellationToken::new(),
             calls: Mutex::default(),
         }
+    }
+
+    /// Where public URLs are reached, in the order they are tried; empty: as they stand.
+    pub(super) fn replicas(&self) -> Vec<SocketAddr> {
+        self.replicas.lock().expect("no list panics").clone()
+    }
+
+    pub(super) fn connect_to(&self, replicas: Vec<SocketAddr>) {
+        *self.replicas.lock().expect("no list panics") = replicas;
     }
 
     /// Someone dials our number.
@@ -46,11 +60,13 @@ impl World {
     fn keep(&self, line: Arc<Line>) {
         let mut calls = self.calls.lock().expect("no call panics");
         calls.push(line);
-        let too_many = calls.len().saturating_sub(self.config.calls_kept);
-        let mut ended = too_many;
+        let mut too_many = calls.len().saturating_sub(self.config.calls_kept);
+        if too_many == 0 {
+            return;
+        }
         calls.retain(|call| {
-            let is_dropped = ended > 0 && call.view().ended.is_some();
-            ended -= usize::from(is_dropped);
+            let is_dropped = too_many > 0 && call.is_over();
+            too_many -= usize::from(is_dropped);
             !is_dropped
         });
     }
@@ -68,7 +84,7 @@ impl World {
     /// Forgets the calls that have ended.
     pub(super) fn forget_ended(&self) {
         let mut calls = self.calls.lock().expect("no call panics");
-        calls.retain(|call| call.view().ended.is_none());
+        calls.retain(|call| !call.is_over());
     }
 }
 

@@ -23,8 +23,8 @@ async fn an_operator_calls_speaks_looks_and_hangs_up() {
     let dialled = post(String::new(), json!({ "from": ALICE })).await.unwrap();
     let dialled: Value = dialled.json().await.unwrap();
     let sid = dialled["sid"].as_str().unwrap();
-    let said = post(format!("/{sid}/say"), json!({ "text": "Hi" })).await;
-    assert_eq!(said.unwrap().status(), 204);
+    let spoken = post(format!("/{sid}/say"), json!({ "text": "Hi" })).await;
+    assert_eq!(spoken.unwrap().status(), 204);
     let view = client.get(url(&format!("/{sid}?heard=2&timeout_ms=20000")));
     let view: Value = view.send().await.unwrap().json().await.unwrap();
     assert_eq!(view["heard"][1]["spoken"], "Done.");
