@@ -56,7 +56,10 @@ impl Session<'_> {
     async fn prompt(&mut self, text: &str) {
         self.phone.line.caller_waits();
         let language = self.settings.language.clone();
-        let prompt = |text: &str, last: bool| json!({ "type": "prompt", "voicePrompt": text, "lang": language, "last": last });
+        let prompt = |text: &str, last: bool| {
+            let lang = &language;
+            json!({ "type": "prompt", "voicePrompt": text, "lang": lang, "last": last })
+        };
         if self.settings.partial_prompts {
             let half = text.chars().count() / 2;
             let begun: String = text.chars().take(half).collect();

@@ -1,9 +1,9 @@
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What became of one call so far. Times are real milliseconds since the caller dialled.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct CallView {
     /// Twilio's id of the call.
     pub sid: String,
@@ -44,7 +44,7 @@ impl CallView {
 }
 
 /// One thing the caller heard.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Heard {
     /// The whole text; `<play URL>` for a sound.
     pub text: String,
@@ -59,7 +59,7 @@ pub struct Heard {
 }
 
 /// Why a request was made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RequestKind {
     /// The call came in.
@@ -79,7 +79,7 @@ pub enum RequestKind {
 }
 
 /// One request, with all tries of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
     /// Why it was made.
     pub kind: RequestKind,
@@ -104,7 +104,7 @@ pub struct Request {
 }
 
 /// One `ConversationRelay` session.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct RelayView {
     /// Twilio's id of the session.
     pub session: String,
@@ -123,7 +123,7 @@ pub struct RelayView {
 }
 
 /// One text token of a relay.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Token {
     /// The text.
     pub text: String,
@@ -134,7 +134,7 @@ pub struct Token {
 }
 
 /// How a call ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ended {
     /// Why.
     pub why: Why,
@@ -145,7 +145,7 @@ pub struct Ended {
 }
 
 /// Why a call ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Why {
     /// The caller hung up.

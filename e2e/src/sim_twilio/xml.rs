@@ -98,7 +98,9 @@ mod tests {
 
     #[test]
     fn text_and_attributes_are_unescaped() {
-        let root = parse("<?xml version=\"1.0\"?>\n<Response><Say voice=\"a&amp;b\">1 &lt; 2 &#8364;</Say></Response>").unwrap();
+        let document = "<?xml version='1.0'?>\n\
+                        <Response><Say voice='a&amp;b'>1 &lt; 2 &#8364;</Say></Response>";
+        let root = parse(document).unwrap();
 
         assert_eq!(root.children[0].text, "1 < 2 €");
         assert_eq!(root.children[0].attribute("voice"), Some("a&b"));
