@@ -22,11 +22,13 @@ use crate::{
     sim_meta::{SimMeta, SimMetaConfig},
     sim_openclaw::{SimOpenClaw, SimOpenClawConfig},
     sim_openrouter::{SimOpenRouter, SimOpenRouterConfig},
+    sim_twilio::{SimTwilio, SimTwilioConfig},
 };
 pub use containers::Containers;
 use programs::Program;
 pub use programs::{Replica, Service};
 use settings::Settings;
+pub use settings::{BASE_URL, TWILIO_AUTH_TOKEN};
 
 /// What differs between one world and another.
 pub struct Options {
@@ -36,6 +38,10 @@ pub struct Options {
     pub cap: u32,
     /// Meta, but for its secrets and addresses.
     pub meta: SimMetaConfig,
+    /// Twilio, but for its secrets and addresses.
+    pub twilio: SimTwilioConfig,
+    /// How calls are held.
+    pub voice: VoiceMode,
     /// How many processes there are of a service; one of each that is not named.
     pub replicas: Vec<(Service, usize)>,
     /// Further variables for every service.
@@ -50,10 +56,32 @@ pub enum Sandboxes {
     Containers,
 }
 
+/// How calls are held.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum VoiceMode {
+    /// Turn by turn.
+    #[default]
+    Gather,
+    /// In a stream of words.
+    Relay,
+}
+
+impl VoiceMode {
+    /// As `VOICE_MODE` has it.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Gather => "gather",
+            Self::Relay => "relay",
+        }
+    }
+}
+
 /// A running system. Everything of it ends when it is dropped.
 pub struct World {
     /// The people's phones.
     pub meta: Arc<SimMeta>,
+    /// The same phones, when they call.
+    pub twilio: SimTwilio,
     /// The assistants, when simulated.
     pub openclaw: Option<Arc<SimOpenClaw>>,
     /// The model, when the assistants are real.
@@ -94,6 +122,7 @@ impl World {
             settings.use_containers(openrouter)?;
         }
         settings.set("SANDBOX_CAP", options.cap.to_string());
+        settings.set("VOICE_MODE", options.voice.name());
         for (name, value) in options.variables {
             settings.set(name, value);
         }
@@ -105,8 +134,10 @@ impl World {
         programs::run_to_end("claw-bus", "ensure", &settings.of_admin()).await?;
         programs::run_to_end("claw-store", "migrate", &settings.of_admin()).await?;
         let caddy = programs::start_caddy(&settings, directory.path())?;
+        let twilio = SimTwilio::start(settings.number(options.twilio)).await?;
         let mut world = Self {
             meta,
+            twilio,
             openclaw,
             openrouter,
             nats,
@@ -132,9 +163,9 @@ impl World {
         format!("{}/whatsapp/webhook", self.settings.public_url())
     }
 
-    /// Where Twilio posts, without the path, and what it signs with.
-    pub fn twilio(&self) -> (String, &'static str) {
-        (self.settings.public_url(), settings::TWILIO_AUTH_TOKEN)
+    /// Where what is meant for [`BASE_URL`] really arrives: at Caddy.
+    pub fn door_url(&self) -> String {
+        self.settings.public_url()
     }
 
     /// The name a person's simulated assistant has, by the person's number.

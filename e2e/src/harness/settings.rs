@@ -11,6 +11,7 @@ use crate::{
     sim_meta::{SimMeta, SimMetaConfig},
     sim_openclaw::SimOpenClaw,
     sim_openrouter::SimOpenRouter,
+    sim_twilio::SimTwilioConfig,
 };
 
 /// 32 bytes that look like nothing else, so that a leak would be found.
@@ -22,8 +23,11 @@ pub(super) const OWNER: &str = "e2e-test";
 /// What simulated assistants ask of us.
 pub(super) const GATEWAY_TOKEN: &str = "gateway-token-of-the-simulator";
 
+/// Our public address, as it is set at Twilio. Nothing listens there: see [`super::World::door_url`].
+pub const BASE_URL: &str = "https://api.clawkaka.example";
+
 /// What Twilio signs with.
-pub(super) const TWILIO_AUTH_TOKEN: &str = "twilio-auth-token-of-the-simulator";
+pub const TWILIO_AUTH_TOKEN: &str = "twilio-auth-token-of-the-simulator";
 
 /// The variables of every program, as an operator would set them.
 pub(super) struct Settings {
@@ -57,7 +61,7 @@ impl Settings {
                 "openrouter/simulated/assistant".to_owned(),
             ),
             ("TWILIO_AUTH_TOKEN", TWILIO_AUTH_TOKEN.to_owned()),
-            ("BASE_URL", format!("http://127.0.0.1:{caddy_port}")),
+            ("BASE_URL", BASE_URL.to_owned()),
             ("LOG_FORMAT", "json".to_owned()),
             ("RUST_LOG", "info".to_owned()),
         ];
@@ -144,6 +148,19 @@ impl Settings {
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into()
+    }
+
+    /// Our number as it is set at Twilio: by our public address, which leads to Caddy.
+    pub(super) fn number(&self, twilio: SimTwilioConfig) -> SimTwilioConfig {
+        let webhook = |path: &str| format!("{BASE_URL}/voice/webhook/{path}");
+        SimTwilioConfig {
+            auth_token: TWILIO_AUTH_TOKEN.into(),
+            voice_url: webhook("voice"),
+            fallback_url: Some(webhook("fallback")),
+            status_url: Some(webhook("call-status")),
+            connect_to: vec![([127, 0, 0, 1], self.caddy_port).into()],
+            ..twilio
+        }
     }
 
     pub(super) fn public_url(&self) -> String {

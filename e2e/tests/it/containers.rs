@@ -1,8 +1,9 @@
 use std::time::Duration;
 
 use e2e::{
-    harness::{Containers, Options, Sandboxes, World},
+    harness::{Containers, Options, Sandboxes, VoiceMode, World},
     sim_meta::{ChatView, SimMetaConfig},
+    sim_twilio::SimTwilioConfig,
 };
 use tokio::time::Instant;
 
@@ -88,6 +89,8 @@ async fn world() -> World {
         sandboxes: Sandboxes::Containers,
         cap: 4,
         meta: SimMetaConfig::default(),
+        twilio: SimTwilioConfig::default(),
+        voice: VoiceMode::default(),
         replicas: Vec::new(),
         variables: vec![
             ("SANDBOX_HEARTBEAT_EVERY", HEARTBEAT_EVERY.to_owned()),

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use claw_runtime::{Clock, SystemClock};
 use e2e::{
-    harness::{Options, Sandboxes, Service, World},
+    harness::{Options, Sandboxes, Service, VoiceMode, World},
     sim_meta::{Inbound, SimMeta, SimMetaConfig, StatusPlan, WebhookPlan},
     sim_openclaw::{Behaviour, EventDetail, SimOpenClawConfig},
+    sim_twilio::SimTwilioConfig,
 };
 use tokio::time::{Instant, interval, sleep};
 
@@ -84,6 +85,8 @@ impl Crowd {
             sandboxes: Sandboxes::Simulated(assistants()),
             cap: 10_000,
             meta: meta(),
+            twilio: SimTwilioConfig::default(),
+            voice: VoiceMode::default(),
             replicas: Vec::new(),
             variables: vec![
                 ("WHATSAPP_MESSAGES_PER_SECOND", "1000".to_owned()),

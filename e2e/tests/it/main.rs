@@ -1,7 +1,6 @@
 //! The whole system, seen from the phones and from the assistants.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-mod caller;
 mod calls;
 mod containers;
 mod crowd;

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use e2e::{
-    harness::{Options, Sandboxes, Service, World},
+    harness::{Options, Sandboxes, Service, VoiceMode, World},
     sim_meta::SimMetaConfig,
     sim_openclaw::{EventDetail, SimOpenClaw, SimOpenClawConfig},
+    sim_twilio::SimTwilioConfig,
 };
 use tokio::{
     process::Command,
@@ -72,6 +73,8 @@ async fn world(sandboxes: u32) -> Result<World> {
         sandboxes: Sandboxes::Simulated(openclaw),
         cap: sandboxes,
         meta,
+        twilio: SimTwilioConfig::default(),
+        voice: VoiceMode::default(),
         replicas: Vec::new(),
         variables: vec![
             ("WHATSAPP_MESSAGES_PER_SECOND", "100000".to_owned()),

@@ -12,9 +12,10 @@ use async_nats::{ConnectOptions, HeaderMap, jetstream};
 use claw_runtime::{HttpTimeouts, http};
 use claw_whatsapp::signature;
 use e2e::{
-    harness::{Options, Sandboxes, Service, World},
+    harness::{Options, Sandboxes, Service, VoiceMode, World},
     sim_meta::{SimMetaConfig, Speaker},
     sim_openclaw::{EventDetail, SimOpenClawConfig},
+    sim_twilio::SimTwilioConfig,
 };
 use futures_util::{StreamExt, stream};
 use hdrhistogram::Histogram;
@@ -100,6 +101,8 @@ async fn world() -> Result<World> {
         sandboxes: Sandboxes::Simulated(openclaw),
         cap: PEOPLE * 2,
         meta,
+        twilio: SimTwilioConfig::default(),
+        voice: VoiceMode::default(),
         replicas: Vec::new(),
         variables: vec![
             ("WHATSAPP_MESSAGES_PER_SECOND", "100000".to_owned()),

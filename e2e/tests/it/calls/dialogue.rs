@@ -1,0 +1,120 @@
+//! What is said, and what is answered to it.
+
+use e2e::sim_twilio::{Call, RequestKind, Why};
+use tokio::join;
+
+use super::{
+    ADA, LINES, chat_has, converse, dial, ended, hang_up, hears, nothing_waits, say, world, write,
+    written,
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_on_the_phone_is_answered_there_and_what_is_written_in_the_chat() {
+    let world = world().await;
+    write(&world, ADA, "my cat is called Momo", "echo: my cat").await;
+    let call = converse(&world, ADA).await;
+
+    say(&call, "what is **her** name", "echo: what is her name").await;
+    say(&call, "thank you", "echo: thank you").await;
+    hang_up(&call).await;
+    chat_has(&world, ADA, "The phone call is over").await;
+
+    assert_eq!(written(&world, ADA, "thank you"), 0);
+    let stats = world.openclaw.as_ref().unwrap().stats();
+    assert_eq!((stats.turns, stats.overlaps), (4, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_speaks_and_writes_at_the_same_moment_is_answered_twice_each_on_its_channel() {
+    let world = world().await;
+    write(&world, ADA, "hi", "echo: hi").await;
+    let call = converse(&world, ADA).await;
+
+    for round in 0..3 {
+        let (spoken, typed) = (format!("spoken {round}"), format!("typed {round}"));
+        let slowly = |words: &str| format!("[[SLOW 400]] {words}");
+        let (speech, text) = (slowly(&spoken), slowly(&typed));
+        join!(
+            say(&call, &speech, &spoken),
+            write(&world, ADA, &text, &typed),
+        );
+    }
+
+    let heard = call.view().heard_texts().join(" ");
+    assert!(!heard.contains("typed"), "{heard}");
+    assert_eq!(written(&world, ADA, "spoken"), 0);
+    let openclaw = world.openclaw.as_ref().unwrap();
+    assert_eq!(openclaw.stats().overlaps, 0);
+    let transcript = openclaw.transcript(&world.assistant_of(ADA).unwrap());
+    let roles: Vec<&str> = transcript.iter().map(|row| row.role.as_str()).collect();
+    assert_eq!(roles, ["user", "assistant"].repeat(7), "{transcript:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newcomer_is_put_through_once_the_assistant_is_there() {
+    let world = world().await;
+
+    let call = dial(&world, ADA);
+    hears(&call, LINES.setting_up).await;
+    hears(&call, LINES.greeting).await;
+    say(&call, "hello", "echo: hello").await;
+
+    hang_up(&call).await;
+    nothing_waits(&world, ADA).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_caller_is_asked_again_and_then_let_go_and_a_silent_assistant_is_no_end() {
+    let world = world().await;
+    write(&world, ADA, "hi", "echo: hi").await;
+    let call = converse(&world, ADA).await;
+
+    call.say("[[SILENT]]").await.unwrap();
+    call.silent().await.unwrap();
+    hears(&call, LINES.did_not_hear[0]).await;
+    say(&call, "still there", "echo: still there").await;
+    for asked in LINES.did_not_hear {
+        call.silent().await.unwrap();
+        hears(&call, asked).await;
+    }
+    call.silent().await.unwrap();
+    hears(&call, LINES.goodbye).await;
+
+    assert_eq!(ended(&call).await.why, Why::Hangup);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_answer_is_heard_in_part_and_read_whole() {
+    let world = world().await;
+    write(&world, ADA, "hi", "echo: hi").await;
+    let call = converse(&world, ADA).await;
+
+    say(&call, "[[LONG 2000]]", "word1").await;
+    hears(&call, LINES.rest_on_whatsapp).await;
+    chat_has(&world, ADA, "word40").await;
+
+    say(&call, "thanks", "echo: thanks").await;
+    assert!(is_spoken_to(&call), "{:#?}", call.view());
+}
+
+/// Whoever speaks over an answer is heard at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_speaks_over_an_answer_is_heard() {
+    let world = world().await;
+    write(&world, ADA, "hi", "echo: hi").await;
+    let call = converse(&world, ADA).await;
+
+    call.say("[[LONG 500]]").await.unwrap();
+    call.begins_to_hear("word1", super::PATIENCE).await.unwrap();
+    say(&call, "that is enough", "echo: that is enough").await;
+
+    let view = call.view();
+    let long = view.heard.iter().find(|one| one.text.contains("word1"));
+    assert!(long.unwrap().interrupted, "{view:#?}");
+}
+
+/// The last thing the call did was an answer of a Gather: nothing had to be repaired.
+fn is_spoken_to(call: &Call) -> bool {
+    let view = call.view();
+    view.requests_of(RequestKind::Fallback).is_empty() && view.warnings.is_empty()
+}

@@ -1,0 +1,140 @@
+//! Doors that die, answers that get lost, and what a well-behaved Twilio never does.
+
+use std::time::Duration;
+
+use claw_twilio::{phrases::lines, signature, voices::Language};
+use e2e::{
+    harness::{Options, Service, World},
+    sim_twilio::{CallView, Faults, RequestKind, SimTwilioConfig, Why},
+};
+
+use super::{
+    ADA, LINES, PATIENCE, converse, dial, ended, hang_up, hears, say, webhooks::Webhooks, world,
+    write,
+};
+use crate::crowd::Crowd;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_nothing_behind_the_door_a_caller_hears_so() {
+    let mut world = world().await;
+    world.nats.kill().await.unwrap();
+
+    let call = dial(&world, ADA);
+
+    assert_eq!(ended(&call).await.why, Why::Hangup);
+    let apologies = Language::ALL.map(|language| lines(language).apology);
+    let heard = call.view().heard_texts().concat();
+    assert!(apologies.contains(&heard.as_str()), "{heard:?}");
+    assert_eq!(call.view().requests_of(RequestKind::Fallback).len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_goes_on_at_another_door_when_the_first_dies_between_two_turns_or_in_one() {
+    let mut world = World::start(Options {
+        replicas: vec![(Service::Gateway, 1), (Service::Ingress, 2)],
+        ..Crowd::options_of_gateways(1)
+    })
+    .await
+    .unwrap();
+    write(&world, ADA, "hi", "echo: hi").await;
+    let call = converse(&world, ADA).await;
+
+    say(&call, "one", "echo: one").await;
+    world.kill(Service::Ingress.replica(0)).await.unwrap();
+    say(&call, "two", "echo: two").await;
+    world.restart(Service::Ingress.replica(0)).await.unwrap();
+    call.say("[[SLOW 4000]] three").await.unwrap();
+    call.begins_to_hear(LINES.fillers[0], PATIENCE)
+        .await
+        .unwrap();
+    // Whichever of them is being asked.
+    world.kill(Service::Ingress.replica(1)).await.unwrap();
+    hears(&call, "three").await;
+
+    assert_eq!(world.openclaw.as_ref().unwrap().stats().turns, 4);
+    call.hang_up();
+    assert_eq!(ended(&call).await.why, Why::CallerHungUp);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_answered_in_time_is_taken_up_by_the_fallback_without_a_second_turn() {
+    let options = Crowd::options_of_gateways(1);
+    let twilio = SimTwilioConfig {
+        read_limit: Duration::from_secs(3),
+        ..options.twilio
+    };
+    let world = World::start(Options { twilio, ..options }).await.unwrap();
+    write(&world, ADA, "hi", "echo: hi").await;
+    let call = converse(&world, ADA).await;
+
+    world.pause(Service::Ingress).await.unwrap();
+    call.say("one").await.unwrap();
+    let falls_back = |view: &CallView| !view.requests_of(RequestKind::Fallback).is_empty();
+    call.view_where(falls_back, PATIENCE).await.unwrap();
+    world.resume(Service::Ingress).await.unwrap();
+    hears(&call, "echo: one").await;
+    say(&call, "two", "echo: two").await;
+
+    let view = call.view();
+    assert_eq!(view.requests_of(RequestKind::Fallback).len(), 1);
+    assert_eq!(world.openclaw.as_ref().unwrap().stats().turns, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn webhooks_that_come_twice_and_answers_that_get_lost_make_no_second_turn() {
+    let world = world().await;
+    write(&world, ADA, "hi", "echo: hi").await;
+    let call = converse(&world, ADA).await;
+
+    world.twilio.set_faults(Faults {
+        twice: Some(1),
+        ..Faults::default()
+    });
+    say(&call, "one", "echo: one").await;
+    world.twilio.set_faults(Faults {
+        twice: Some(0),
+        lose_answers: Some(2),
+        ..Faults::default()
+    });
+    say(&call, "two", "echo: two").await;
+
+    let view = hang_up(&call).await;
+    let tries = view.requests_of(RequestKind::Gather);
+    let tries: Vec<u32> = tries.iter().map(|request| request.tries).collect();
+    assert_eq!(tries, [2, 3]);
+    let turns = world.openclaw.as_ref().unwrap().stats().turns;
+    assert_eq!(turns, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_repeated_at_a_door_that_knows_nothing_of_it_gets_the_same_answer() {
+    let mut world = world().await;
+    write(&world, ADA, "hi", "echo: hi").await;
+    let mut call = Webhooks::begin(&world, ADA).await;
+    call.say("one").await;
+    let before = call.document.clone();
+    assert!(call.document.contains("echo: one"), "{before}");
+
+    world.kill(Service::Ingress).await.unwrap();
+    world.restart(Service::Ingress).await.unwrap();
+    call.again().await;
+
+    assert_eq!(call.document, before);
+    assert_eq!(world.openclaw.as_ref().unwrap().stats().turns, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_signed_is_refused() {
+    let world = world().await;
+    let body = "CallSid=CA1&From=%2B491515550001&CallStatus=ringing";
+
+    let answer = reqwest::Client::new()
+        .post(format!("{}/voice/webhook/voice", world.door_url()))
+        .header(signature::HEADER, "bm9ib2R5IHNpZ25lZCB0aGlz")
+        .body(body)
+        .send()
+        .await
+        .unwrap();
+
+    assert_eq!(answer.status(), 403);
+}

@@ -1,0 +1,185 @@
+//! How calls end, and what comes after them.
+
+use claw_domain::CallOutcome;
+use e2e::{
+    harness::{Options, Service, World},
+    sim_twilio::{Call, Faults, RequestKind, SimTwilioConfig, Why},
+};
+
+use super::{
+    ADA, LINES, PATIENCE, chat_has, chat_has_any, converse, dial, ended, hang_up, nothing_waits,
+    over, say, world, write, written,
+};
+use crate::crowd::Crowd;
+
+/// What the assistant of the simulator writes after a call.
+const FOLLOW_UP: &str = "The phone call is over";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_hangs_up_before_they_are_put_through_or_say_anything_is_left_in_peace() {
+    let world = world().await;
+    write(&world, ADA, "hi", "echo: hi").await;
+
+    let ringing = dial(&world, ADA);
+    ringing.hang_up();
+    assert_eq!(ended(&ringing).await.why, Why::CallerHungUp);
+    assert_eq!(over(&world, &ringing).await.turns, 0);
+    let greeted = dial(&world, ADA);
+    greeted
+        .begins_to_hear(LINES.greeting, PATIENCE)
+        .await
+        .unwrap();
+    hang_up(&greeted).await;
+    assert_eq!(over(&world, &greeted).await.turns, 0);
+
+    write(&world, ADA, "bye", "echo: bye").await;
+    nothing_waits(&world, ADA).await;
+    assert_eq!(written(&world, ADA, FOLLOW_UP), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_hangs_up_while_they_wait_reads_the_answer() {
+    let world = world().await;
+    write(&world, ADA, "hi", "echo: hi").await;
+    let call = converse(&world, ADA).await;
+
+    call.say("[[SLOW 3000]] plan a trip").await.unwrap();
+    call.begins_to_hear(LINES.fillers[0], PATIENCE)
+        .await
+        .unwrap();
+    hang_up(&call).await;
+
+    chat_has(&world, ADA, "plan a trip").await;
+    chat_has(&world, ADA, FOLLOW_UP).await;
+    nothing_waits(&world, ADA).await;
+}
+
+/// Whether we hear of their words or of the end of the call first is a matter of milliseconds.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_hangs_up_with_their_last_word_gets_the_answer_or_a_follow_up() {
+    let world = world().await;
+    write(&world, ADA, "hi", "echo: hi").await;
+    let call = converse(&world, ADA).await;
+
+    call.say("remember the milk").await.unwrap();
+    hang_up(&call).await;
+    chat_has_any(&world, ADA, &["remember the milk", FOLLOW_UP]).await;
+
+    over(&world, &call).await;
+    nothing_waits(&world, ADA).await;
+    let openclaw = world.openclaw.as_ref().unwrap();
+    let transcript = openclaw.transcript(&world.assistant_of(ADA).unwrap());
+    let is_asked = |text: &str| transcript.iter().any(|row| row.text == text);
+    assert!(is_asked("remember the milk"), "{transcript:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_hangs_up_in_the_middle_of_an_answer_gets_a_follow_up() {
+    let world = world().await;
+    write(&world, ADA, "hi", "echo: hi").await;
+    let call = converse(&world, ADA).await;
+
+    call.say("[[LONG 500]]").await.unwrap();
+    call.begins_to_hear("word1", PATIENCE).await.unwrap();
+    hang_up(&call).await;
+
+    chat_has(&world, ADA, FOLLOW_UP).await;
+    nothing_waits(&world, ADA).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newcomer_who_hangs_up_is_told_when_the_assistant_is_there() {
+    let mut world = world().await;
+    world.kill(Service::Provisioner).await.unwrap();
+    // To who never wrote, WhatsApp lets nobody write.
+    world.meta.write(ADA, "hi").unwrap();
+    chat_has(&world, ADA, "setting up").await;
+
+    let call = dial(&world, ADA);
+    call.begins_to_hear(LINES.setting_up, PATIENCE)
+        .await
+        .unwrap();
+    hang_up(&call).await;
+    over(&world, &call).await;
+    world.restart(Service::Provisioner).await.unwrap();
+
+    chat_has(&world, ADA, "echo: hi").await;
+    chat_has(&world, ADA, "ready now").await;
+    nothing_waits(&world, ADA).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_follow_up_comes_though_statuses_come_twice_and_last_first() {
+    let world = talkative_world().await;
+    write(&world, ADA, "hi", "echo: hi").await;
+    let faults = [
+        Faults::default(),
+        Faults {
+            repeat_statuses: Some(9),
+            ..Faults::default()
+        },
+        Faults {
+            reverse_statuses: Some(true),
+            ..Faults::default()
+        },
+        // Of the four only the last arrives.
+        Faults {
+            lose_statuses: Some(3),
+            ..Faults::default()
+        },
+    ];
+
+    for (number, fault) in faults.into_iter().enumerate() {
+        world.twilio.clear_faults();
+        world.twilio.set_faults(fault);
+        let call = converse(&world, ADA).await;
+        let words = format!("call {number}");
+        say(&call, &words, &format!("echo: {words}")).await;
+        hang_up(&call).await;
+        let row = over(&world, &call).await;
+        assert_eq!(row.end.unwrap().outcome, CallOutcome::Completed);
+        // An answer behind it: whatever came before has been settled.
+        nothing_waits(&world, ADA).await;
+        let bye = format!("bye {number}");
+        write(&world, ADA, &bye, &format!("echo: {bye}")).await;
+        assert_eq!(written(&world, ADA, FOLLOW_UP), number + 1);
+        assert_statuses(&call, number);
+    }
+}
+
+/// Each fault did what it is here for.
+fn assert_statuses(call: &Call, number: usize) {
+    let view = call.view();
+    let requests = view.requests_of(RequestKind::Status);
+    let statuses: Vec<&str> = requests
+        .iter()
+        .map(|request| request.fields["CallStatus"].as_str())
+        .collect();
+    let expected: &[&str] = match number {
+        0 => &["initiated", "ringing", "in-progress", "completed"],
+        1 => &[
+            "initiated",
+            "initiated",
+            "ringing",
+            "ringing",
+            "in-progress",
+            "in-progress",
+            "completed",
+            "completed",
+        ],
+        2 => &["completed", "in-progress", "ringing", "initiated"],
+        _ => &["completed"],
+    };
+    assert_eq!(statuses, expected);
+}
+
+/// A world that is told of every state of a call.
+async fn talkative_world() -> World {
+    let options = Crowd::options_of_gateways(1);
+    let events = ["initiated", "ringing", "answered"];
+    let twilio = SimTwilioConfig {
+        status_events: events.map(str::to_owned).into(),
+        ..options.twilio
+    };
+    World::start(Options { twilio, ..options }).await.unwrap()
+}

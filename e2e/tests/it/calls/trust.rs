@@ -1,0 +1,81 @@
+//! Who is believed to be who their number says.
+
+use e2e::sim_twilio::{Caller, Why};
+
+use super::{
+    ADA, LINES, chat_has, ended, hang_up, hears, nothing_waits, say, world, write, written,
+};
+
+use claw_twilio::{phrases::lines, voices::Language};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forged_number_gets_nobodys_memory_and_the_pin_set_in_the_chat_unlocks_it() {
+    let world = world().await;
+    let forged = || Caller {
+        stir: Some("TN-Validation-Failed-C".to_owned()),
+        ..Caller::from(format!("+{ADA}").as_str())
+    };
+    write(&world, ADA, "the code is blue", "echo: the code").await;
+
+    let refused = world.twilio.call(forged());
+    hears(&refused, LINES.set_pin_in_chat).await;
+    assert_eq!(ended(&refused).await.why, Why::Hangup);
+
+    write(&world, ADA, "pin 4711", "know you by this PIN").await;
+    let call = world.twilio.call(forged());
+    hears(&call, LINES.ask_pin).await;
+    call.key("1234#").await.unwrap();
+    hears(&call, LINES.wrong_pin).await;
+    call.say("4 7 1 1").await.unwrap();
+    hears(&call, LINES.greeting).await;
+    say(&call, "what is the code", "echo: what is the code").await;
+
+    hang_up(&call).await;
+    chat_has(&world, ADA, "The phone call is over").await;
+    let turns = world.openclaw.as_ref().unwrap().stats().turns;
+    assert_eq!(turns, 3, "no PIN is put to the assistant");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_hides_their_number_keys_it_and_proves_with_the_pin_that_it_is_theirs() {
+    let world = world().await;
+    write(&world, ADA, "pin 4711", "know you by this PIN").await;
+
+    let call = world.twilio.call("anonymous");
+    hears(&call, lines(Language::EnglishUs).ask_number).await;
+    call.key("12#").await.unwrap();
+    hears(&call, lines(Language::EnglishUs).ask_number).await;
+    call.key(&format!("{ADA}#")).await.unwrap();
+    hears(&call, LINES.ask_pin).await;
+    call.key("4711#").await.unwrap();
+    hears(&call, LINES.greeting).await;
+    say(&call, "it is me", "echo: it is me").await;
+
+    hang_up(&call).await;
+    chat_has(&world, ADA, "The phone call is over").await;
+    nothing_waits(&world, ADA).await;
+    let openclaw = world.openclaw.as_ref().unwrap();
+    assert_eq!(openclaw.sandboxes().len(), 1, "nobody else was made");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_guesses_pins_is_let_go_and_gets_no_word_of_the_assistant() {
+    let world = world().await;
+    write(&world, ADA, "pin 4711", "know you by this PIN").await;
+
+    let call = world.twilio.call("+266696687");
+    hears(&call, lines(Language::EnglishUs).ask_number).await;
+    call.key(&format!("{ADA}#")).await.unwrap();
+    hears(&call, LINES.ask_pin).await;
+    let mut guesses = 0;
+    while call.key(&format!("{}#", 1000 + guesses)).await.is_ok() {
+        guesses += 1;
+        assert!(guesses < 20, "{:#?}", call.view());
+    }
+
+    assert_eq!(ended(&call).await.why, Why::Hangup);
+    let texts = call.view().heard_texts().join(" ");
+    assert!(texts.contains(LINES.set_pin_in_chat), "{texts}");
+    assert!(!texts.contains("echo"), "{texts}");
+    assert_eq!(written(&world, ADA, "The phone call is over"), 0);
+}

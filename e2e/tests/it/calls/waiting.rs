@@ -1,0 +1,136 @@
+//! What callers hear while their assistant is slow, or gone.
+
+use std::time::Duration;
+
+use claw_testkit::eventually;
+use e2e::{
+    harness::World,
+    sim_openclaw::{Ending, Restart},
+    sim_twilio::{Call, CallView, RequestKind},
+};
+use tokio::join;
+
+use super::{LINES, chat_has_within, converse, hang_up, hears, nothing_waits, say, world, write};
+
+/// Whose assistant takes longer than Twilio waits for a webhook.
+const ADA: &str = "491515550001";
+/// Whose takes longer than anybody stays on the line.
+const BOB: &str = "491515550002";
+/// Whose dies in the middle, and is gone for as long.
+const CLARA: &str = "491515550003";
+/// Whose is gone already, and comes back.
+const DORA: &str = "491515550004";
+
+/// How long a caller may hear nothing: 8 s between two lines of ours, and 2 s.
+const SILENCE_LIMIT_MS: u64 = 10_000;
+
+/// The same for the first line after the caller's words: 1.5 s, and 2 s.
+const FIRST_SILENCE_LIMIT_MS: u64 = 3_500;
+
+/// How long anything here may take: a little more than a caller is kept waiting, on a busy machine.
+const LIMIT: Duration = Duration::from_secs(90);
+
+/// Longer than a caller is kept waiting.
+const GONE_FOR_MS: u64 = 68_000;
+
+/// One after the other this would take three times as long.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_waits_hears_something_all_the_time_and_gets_the_answer_here_or_in_the_chat() {
+    let world = world().await;
+    for number in [ADA, BOB, CLARA, DORA] {
+        write(&world, number, "hi", "echo: hi").await;
+    }
+
+    let views = join!(
+        longer_than_a_webhook(&world),
+        longer_than_a_caller_waits(&world),
+        gone_in_the_middle(&world),
+        gone_for_a_moment(&world),
+    );
+
+    for view in [views.0, views.1, views.2, views.3] {
+        let silence = view.longest_silence_ms;
+        assert!(silence < SILENCE_LIMIT_MS, "{silence} ms: {view:#?}");
+        for request in view.requests_of(RequestKind::Gather) {
+            let since = request.at_ms;
+            let heard = view.heard.iter().find(|heard| heard.from_ms >= since);
+            let silence = heard.map_or(0, |heard| heard.from_ms - since);
+            assert!(silence < FIRST_SILENCE_LIMIT_MS, "{silence} ms: {view:#?}");
+        }
+        let texts = view.heard_texts();
+        let repeated = texts.windows(2).any(|two| two[0] == two[1]);
+        assert!(!repeated, "as a machine would: {texts:?}");
+    }
+}
+
+async fn longer_than_a_webhook(world: &World) -> CallView {
+    let call = converse(world, ADA).await;
+    call.say("[[SLOW 17000]] think hard").await.unwrap();
+    hears_within_limit(&call, "think hard").await;
+    hang_up(&call).await
+}
+
+async fn longer_than_a_caller_waits(world: &World) -> CallView {
+    let call = converse(world, BOB).await;
+    call.say("[[SLOW 67000]] think harder").await.unwrap();
+    hears_within_limit(&call, LINES.answer_on_whatsapp).await;
+    chat_has_within(world, BOB, &["think harder"], LIMIT).await;
+    say(&call, "thank you", "echo: thank you").await;
+    hang_up(&call).await
+}
+
+async fn gone_in_the_middle(world: &World) -> CallView {
+    let call = converse(world, CLARA).await;
+    call.say("[[SLOW 3000]] tell me a story").await.unwrap();
+    let is_at_work = || async { is_busy(world, CLARA) };
+    eventually("the assistant is at work", is_at_work).await;
+    leave(world, CLARA, GONE_FOR_MS);
+    hears_within_limit(&call, LINES.answer_on_whatsapp).await;
+    let view = hang_up(&call).await;
+    chat_has_within(world, CLARA, &["story"], LIMIT).await;
+    nothing_waits(world, CLARA).await;
+    view
+}
+
+async fn gone_for_a_moment(world: &World) -> CallView {
+    let call = converse(world, DORA).await;
+    leave(world, DORA, 12_000);
+    call.say("are you there").await.unwrap();
+    hears_within_limit(&call, "echo: are you there").await;
+    hang_up(&call).await
+}
+
+async fn hears_within_limit(call: &Call, words: &str) {
+    call.next_heard(words, LIMIT).await.unwrap();
+}
+
+fn is_busy(world: &World, number: &str) -> bool {
+    let name = world.assistant_of(number).unwrap();
+    world.openclaw.as_ref().unwrap().busy().contains(&name)
+}
+
+/// Kills this person's assistant, which comes back after a time.
+fn leave(world: &World, number: &str, down_ms: u64) {
+    let name = world.assistant_of(number).unwrap();
+    let restart = Restart {
+        ending: Ending::Kill,
+        down_ms,
+        starting_ms: 0,
+    };
+    let openclaw = world.openclaw.as_ref().unwrap();
+    openclaw.restart(Some(&name), &restart);
+}
+
+/// The words themselves, and not only that something is said.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_takes_a_moment_is_announced_and_comes() {
+    let world = world().await;
+    write(&world, ADA, "hi", "echo: hi").await;
+    let call = converse(&world, ADA).await;
+
+    call.say("[[SLOW 2500]] think").await.unwrap();
+    hears(&call, LINES.fillers[0]).await;
+    hears(&call, "think").await;
+
+    hang_up(&call).await;
+}
