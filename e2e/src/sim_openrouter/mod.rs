@@ -6,6 +6,7 @@
 
 mod account;
 mod api;
+mod calls;
 mod config;
 mod control;
 mod error;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    heartbeats, meals, reminders,
+    calls, heartbeats, meals, reminders,
     talk::{Occasion, Turn},
 };
 
@@ -84,6 +84,7 @@ pub(super) fn answer(turn: &Turn, rules: &mut Vec<Rule>, now: DateTime<Utc>) -> 
             .unwrap_or_else(|| small_talk(turn)),
         Occasion::Heartbeat(to_tell) => heartbeats::look_around(to_tell.as_deref()),
         Occasion::Automation => reminders::fire(&turn.said),
+        Occasion::CallEnd(said_last) => calls::follow_up(said_last),
     };
     Answer {
         act,

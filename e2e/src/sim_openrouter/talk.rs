@@ -2,7 +2,10 @@
 
 use serde_json::Value;
 
-use super::heartbeats::{self, ToTell};
+use super::{
+    calls,
+    heartbeats::{self, ToTell},
+};
 
 /// How the extra message begins that `OpenClaw` puts behind the person's.
 const INTERNAL_CONTEXT: &str = "<<<BEGIN_OPENCLAW_INTERNAL_CONTEXT>>>";
@@ -31,6 +34,8 @@ pub(super) enum Occasion {
     Heartbeat(Option<String>),
     /// An automation fires.
     Automation,
+    /// A phone call is over. What the person had said last, in it or before.
+    CallEnd(String),
 }
 
 /// The turn a completion is asked for.
@@ -81,6 +86,7 @@ pub(super) fn read(request: &Value) -> Turn {
     let occasion = match &instruction {
         Some(_) => Occasion::Automation,
         None if heartbeats::is_prompt(&said) => Occasion::Heartbeat(to_tell(messages)),
+        None if calls::is_end(&said) => Occasion::CallEnd(said_before(messages, said_at)),
         None => Occasion::Message,
     };
     Turn {
@@ -96,6 +102,17 @@ fn offers(request: &Value, name: &str) -> bool {
     request["tools"]
         .as_array()
         .is_some_and(|tools| tools.iter().any(|tool| tool["function"]["name"] == name))
+}
+
+/// What the person had said last before this place.
+fn said_before(messages: &[Value], at: Option<usize>) -> String {
+    let before = messages[..at.unwrap_or(0)].iter().rev();
+    let mut said = before
+        .filter(|message| message["role"] == "user")
+        .map(text_of)
+        .filter(|text| opens_turn(text) && !heartbeats::is_prompt(words_of(text)));
+    said.next()
+        .map_or_else(String::new, |text| words_of(&text).to_owned())
 }
 
 /// What the person asked to be told at a heartbeat, and was not told yet.
@@ -136,7 +153,7 @@ fn text_of(message: &Value) -> String {
 
 /// What the person wrote, without what `OpenClaw` puts before and behind it.
 fn words_of(text: &str) -> &str {
-    let text = without_stamp(text);
+    let text = without_stamp(calls::without_note(without_stamp(text)));
     text.split_once(RUNTIME).map_or(text, |(words, _)| words)
 }
 
@@ -177,6 +194,19 @@ mod tests {
                 ..Turn::of("I had rice", &["380"])
             }
         );
+    }
+
+    #[test]
+    fn at_the_end_of_a_call_what_was_said_last_is_known() {
+        let request = json!({ "messages": [
+            { "role": "user", "content": "[Sun 2026-11-22 06:16 UTC] what did I eat" },
+            { "role": "assistant", "content": "Rice." },
+            { "role": "user", "content":
+                "[Sun 2026-11-22 06:17 UTC] The caller has hung up.\n\n(The phone call is over.)" },
+        ]});
+
+        let occasion = Occasion::CallEnd("what did I eat".to_owned());
+        assert_eq!(read(&request).occasion, occasion);
     }
 
     #[test]

@@ -7,7 +7,10 @@ use e2e::{
 };
 use tokio::time::Instant;
 
-use crate::reminders::{HEARTBEAT_EVERY, asked, what_is_said_unasked_arrives_once};
+use crate::{
+    calls::real::a_call_goes_on_where_the_chat_was_and_is_followed_up,
+    reminders::{HEARTBEAT_EVERY, asked, what_is_said_unasked_arrives_once},
+};
 
 /// How long a container may take from the first word to its first answer, on a busy machine.
 const FIRST_ANSWER: Duration = Duration::from_mins(4);
@@ -49,6 +52,7 @@ async fn newcomers_are_set_up_served_each_in_their_own_sandbox_and_told_things_u
     );
     nothing_secret_is_visible_from_outside(&world, &containers).await;
 
+    a_call_goes_on_where_the_chat_was_and_is_followed_up(&world, ADA).await;
     what_is_said_unasked_arrives_once(&mut world, BOB).await;
     one_answer_comes_though_its_sandbox_was_killed(&world, &containers).await;
     world.remove_containers().await.unwrap();

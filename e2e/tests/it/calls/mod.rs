@@ -3,6 +3,7 @@
 mod dialogue;
 mod doors;
 mod endings;
+pub(crate) mod real;
 mod trust;
 mod waiting;
 mod webhooks;

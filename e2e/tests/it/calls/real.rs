@@ -1,0 +1,44 @@
+//! A call to a real assistant.
+
+use std::time::Duration;
+
+use e2e::{harness::World, sim_twilio::Call};
+
+use super::{LINES, chat_has_within, dial, hang_up, nothing_waits};
+
+/// How long an answer may take, on a busy machine.
+const ANSWER: Duration = Duration::from_secs(90);
+
+/// Somebody who wrote what they had for lunch calls: three turns, the last of which needs what was
+/// written. After the call the assistant writes.
+pub(crate) async fn a_call_goes_on_where_the_chat_was_and_is_followed_up(
+    world: &World,
+    number: &str,
+) {
+    let question = "what did I eat today";
+    let call = dial(world, number);
+    hears(&call, LINES.greeting).await;
+
+    say(&call, "hello", "I am your personal assistant").await;
+    say(&call, "I had an apple for a snack", "Logged: an apple").await;
+    let today = say(&call, question, "Today you had").await;
+    assert!(today.contains("2 rotis and dal"), "{today}");
+    assert!(today.contains("an apple"), "{today}");
+    let view = hang_up(&call).await;
+
+    let follow_up = format!("After our call, in writing: \"{question}\"");
+    chat_has_within(world, number, &[&follow_up], ANSWER).await;
+    nothing_waits(world, number).await;
+    let events = world.nats.dump().await.unwrap();
+    assert!(events.contains(r#""source":"voice_followup""#));
+    eprintln!("Heard in the call: {:#?}", view.heard_texts());
+}
+
+async fn say(call: &Call, text: &str, answer: &str) -> String {
+    call.say(text).await.unwrap();
+    hears(call, answer).await
+}
+
+async fn hears(call: &Call, words: &str) -> String {
+    call.next_heard(words, ANSWER).await.unwrap().text
+}
