@@ -15,7 +15,7 @@ const ANSWER: Duration = Duration::from_secs(2);
 /// What live calls have come to. Who talks with a caller looks here, and is told of what is new.
 #[derive(Clone)]
 pub struct Calls {
-    store: Store,
+    pub(crate) store: Store,
 }
 
 /// Something new in a live call.
@@ -94,6 +94,20 @@ impl Calls {
         self.read(of_caller(call)).await
     }
 
+    /// Notes which turn is asked. The latest counts.
+    pub async fn note_asked(&self, call: CallId, turn: u32) -> Result<(), BusError> {
+        let written = self.store.put(of_asked(call), json(&turn)?);
+        let written = in_time("noting a turn", written).await?;
+        written
+            .map(drop)
+            .map_err(|error| BusError::jetstream("noting a turn", error))
+    }
+
+    /// The turn that was asked last, if it was noted.
+    pub async fn asked(&self, call: CallId) -> Result<Option<u32>, BusError> {
+        self.read(of_asked(call)).await
+    }
+
     /// What is written from now on, by anyone, of any call. Ends when the server forgets the watch: then
     /// watch again, and look.
     pub async fn watch(&self) -> Result<impl Stream<Item = CallNews> + use<>, BusError> {
@@ -141,7 +155,7 @@ impl Calls {
 }
 
 /// Boxed: the client's own futures are some 20 KB, and every caller who waits would hold one.
-fn in_time<T>(
+pub(crate) fn in_time<T>(
     operation: &'static str,
     work: impl Future<Output = T>,
 ) -> impl Future<Output = Result<T, BusError>> {
@@ -152,7 +166,7 @@ fn in_time<T>(
     }
 }
 
-fn json(value: &impl Serialize) -> Result<bytes::Bytes, BusError> {
+pub(crate) fn json(value: &impl Serialize) -> Result<bytes::Bytes, BusError> {
     let json = serde_json::to_vec(value);
     json.map(Into::into)
         .map_err(|error| BusError::jetstream("writing of a call as JSON", error))
@@ -168,6 +182,10 @@ fn of_turn(call: CallId, turn: u32) -> String {
 
 fn of_caller(call: CallId) -> String {
     format!("{call}.caller")
+}
+
+fn of_asked(call: CallId) -> String {
+    format!("{call}.asked")
 }
 
 fn news_of(key: &str, value: &[u8]) -> Option<CallNews> {

@@ -16,6 +16,7 @@ mod place;
 mod publish;
 mod streams;
 mod takeover;
+mod tickets;
 mod watch;
 
 pub use calls::{CallNews, Calls};
@@ -26,3 +27,4 @@ pub use operate::{Chosen, Command, OperateError, Payload, Terminal, Ticket, USAG
 pub use ownership::{Hold, Ownership, Share, Tenure, Tenures, Unit};
 pub use publish::{Outgoing, PublishError, Publisher, Stored};
 pub use streams::ensure;
+pub use tickets::{RelayTicket, Shown, TicketCode, TicketError};

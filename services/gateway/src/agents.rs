@@ -3,6 +3,7 @@ use std::sync::Arc;
 use claw_agent::{
     AgentConnection, CallError, ConnectError, ConnectOptions, Credentials, DeviceKey, RetryClass,
 };
+use claw_bus::Publisher;
 use claw_domain::Endpoint;
 use claw_store::{Keyring, Sandbox, Store, StoreError};
 use metrics::counter;
@@ -43,13 +44,15 @@ impl SessionError {
 pub(crate) struct Agents {
     store: Store,
     keyring: Arc<Keyring>,
+    publisher: Publisher,
 }
 
 impl Agents {
-    pub(crate) fn new(store: Store, keyring: Keyring) -> Self {
+    pub(crate) fn new(store: Store, keyring: Keyring, publisher: Publisher) -> Self {
         Self {
             store,
             keyring: Arc::new(keyring),
+            publisher,
         }
     }
 
@@ -68,7 +71,7 @@ impl Agents {
             "failed"
         };
         counter!("claw_agent_connections_total", "outcome" => label).increment(1);
-        let session = Session::open(outcome?).await?;
+        let session = Session::open(outcome?, self.publisher.clone()).await?;
         info!(sandbox.id = %sandbox.id, "connected to sandbox {}", sandbox.id);
         Ok(session)
     }

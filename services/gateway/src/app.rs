@@ -12,7 +12,7 @@ use crate::{
     agents::Agents,
     desk::{Desk, STARTS_AT_ONCE},
     intake::Intake,
-    news::watch,
+    news::{hear_interrupts, watch},
     people::People,
     take_call::TakeCall,
 };
@@ -38,7 +38,7 @@ impl App {
         let desk = Desk {
             publisher: bus.publisher(),
             calls: Calls::open(&bus).await?,
-            agents: Agents::new(store.clone(), config.keyring),
+            agents: Agents::new(store.clone(), config.keyring, bus.publisher()),
             bus,
             store,
             clock: Arc::new(SystemClock),
@@ -83,6 +83,8 @@ impl App {
         watch::<SandboxReady>(&mut lifecycle, "sandbox-ready", &bus, &people);
         watch::<SandboxFailed>(&mut lifecycle, "sandbox-failed", &bus, &people);
         watch::<SandboxQueued>(&mut lifecycle, "sandbox-queued", &bus, &people);
+
+        hear_interrupts(&mut lifecycle, &bus, &people);
 
         let health = self.health_of(&ownership);
         let listener = health::listen(self.health).await?;

@@ -1,5 +1,6 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use claw_domain::CallId;
 use claw_store::Sandbox;
 use tokio::sync::Notify;
 
@@ -32,6 +33,8 @@ pub(crate) struct Inbox {
     pub(crate) messages: u32,
     /// One of them says "stop".
     pub(crate) stop: bool,
+    /// The caller spoke over the answer to this turn of this call, which may still be to come.
+    interrupted: Option<(CallId, u32)>,
 }
 
 impl Mailbox {
@@ -60,6 +63,17 @@ impl Mailbox {
         self.news.notify_one();
     }
 
+    /// The caller spoke over the answer to a turn.
+    pub(crate) fn interrupt(&self, call: CallId, turn: u32) {
+        self.lock().interrupted = Some((call, turn));
+        self.news.notify_one();
+    }
+
+    /// Whether the caller spoke over the answer to this turn.
+    pub(crate) fn is_interrupted(&self, call: CallId, turn: u32) -> bool {
+        self.lock().interrupted == Some((call, turn))
+    }
+
     /// There is news about the sandbox.
     pub(crate) fn nudge(&self) {
         self.lock().sandbox = true;
@@ -80,7 +94,15 @@ impl Mailbox {
 
     /// Takes what has come.
     pub(crate) fn take(&self) -> Inbox {
-        std::mem::take(&mut *self.lock())
+        let mut inbox = self.lock();
+        let interrupted = inbox.interrupted;
+        std::mem::replace(
+            &mut *inbox,
+            Inbox {
+                interrupted,
+                ..Inbox::default()
+            },
+        )
     }
 
     /// Puts back what could not be worked on; what has come since is kept.

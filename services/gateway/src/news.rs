@@ -1,7 +1,7 @@
 use std::{future::ready, time::Duration};
 
 use claw_bus::Bus;
-use claw_events::Event;
+use claw_events::{CallInterrupted, Event};
 use claw_runtime::Lifecycle;
 use futures_util::StreamExt;
 use tokio::time::sleep;
@@ -25,6 +25,33 @@ pub(crate) fn watch<E: Event>(
     lifecycle.spawn(name, move |stop: CancellationToken| async move {
         stop.run_until_cancelled(watch_for_ever::<E>(bus, people))
             .await;
+    });
+}
+
+/// Passes on that callers speak over an answer. What gets lost costs the rest of a run nobody hears.
+pub(crate) fn hear_interrupts(lifecycle: &mut Lifecycle, bus: &Bus, people: &People) {
+    let (bus, people) = (bus.clone(), people.clone());
+    lifecycle.spawn("interrupts", move |stop: CancellationToken| async move {
+        let hear = async {
+            loop {
+                match bus.hear_signals::<CallInterrupted>(None).await {
+                    Ok(interrupts) => {
+                        interrupts
+                            .for_each(|interrupted| {
+                                people.interrupt(&interrupted);
+                                ready(())
+                            })
+                            .await;
+                    }
+                    Err(error) => warn!(
+                        error = &error as &dyn std::error::Error,
+                        "interrupts of callers cannot be heard"
+                    ),
+                }
+                sleep(WATCH_PAUSE).await;
+            }
+        };
+        stop.run_until_cancelled(hear).await;
     });
 }
 

@@ -6,7 +6,7 @@ use std::{
 
 use claw_bus::{Ownership, Tenure};
 use claw_domain::UserId;
-use claw_events::partition_of;
+use claw_events::{CallInterrupted, partition_of};
 use claw_store::Sandbox;
 use metrics::gauge;
 use tokio::time::sleep;
@@ -81,6 +81,15 @@ impl People {
         let roster = self.rosters().get(&partition_of(user)).cloned();
         if let Some(roster) = roster {
             self.wake(&roster, user, None, Mailbox::nudge);
+        }
+    }
+
+    /// The caller spoke over an answer. Whoever has no actor is not being answered.
+    pub(crate) fn interrupt(&self, interrupted: &CallInterrupted) {
+        let roster = self.rosters().get(&partition_of(interrupted.user)).cloned();
+        let mailbox = roster.and_then(|roster| roster.mailboxes().get(&interrupted.user).cloned());
+        if let Some(mailbox) = mailbox {
+            mailbox.interrupt(interrupted.call, interrupted.turn);
         }
     }
 

@@ -8,7 +8,9 @@ use claw_agent::{
     AgentConnection, AgentEvent, AgentHandle, CallError, Cursor, History, HistorySince,
     MAIN_SESSION, RunFailure,
 };
-use claw_domain::Sensitive;
+use claw_bus::Publisher;
+use claw_domain::{CallId, Sensitive};
+use claw_events::SpeechHeard;
 use tokio::{
     sync::Notify,
     task::AbortHandle,
@@ -58,6 +60,16 @@ pub(crate) struct Session {
 struct Live {
     news: Notify,
     signs: Mutex<Signs>,
+    publisher: Publisher,
+}
+
+/// A run whose words a caller hears as they come.
+struct Aloud {
+    run: String,
+    call: CallId,
+    turn: u32,
+    /// Characters told so far.
+    told: u32,
 }
 
 struct Signs {
@@ -67,11 +79,15 @@ struct Signs {
     has_rows: bool,
     /// When the sandbox last did anything for a run.
     last: Instant,
+    aloud: Option<Aloud>,
 }
 
 impl Session {
     /// Takes over a fresh connection. A heartbeat's or reminder's row is told only to who subscribes.
-    pub(crate) async fn open(connection: AgentConnection) -> Result<Self, CallError> {
+    pub(crate) async fn open(
+        connection: AgentConnection,
+        publisher: Publisher,
+    ) -> Result<Self, CallError> {
         let handle = connection.handle().clone();
         let live = Arc::new(Live {
             news: Notify::new(),
@@ -80,7 +96,9 @@ impl Session {
                 active: HashSet::new(),
                 has_rows: false,
                 last: Instant::now(),
+                aloud: None,
             }),
+            publisher,
         });
         let pump = tokio::spawn(pump(connection, Arc::clone(&live)));
         let session = Self {
@@ -103,6 +121,16 @@ impl Session {
             () = self.live.news.notified() => {}
             _ = self.handle.closed() => {}
         }
+    }
+
+    /// What this run says is told to whoever talks with the caller, as it comes.
+    pub(crate) fn tell_aloud(&self, run: &str, call: CallId, turn: u32) {
+        self.live.signs().aloud = Some(Aloud {
+            run: run.to_owned(),
+            call,
+            turn,
+            told: 0,
+        });
     }
 
     /// The oldest ending not taken yet.
@@ -191,6 +219,21 @@ impl Live {
         self.news.notify_one();
     }
 
+    /// The next piece of a run that is told aloud.
+    fn piece(&self, run: &str, text: Sensitive<String>) -> Option<SpeechHeard> {
+        let mut signs = self.signs();
+        let aloud = signs.aloud.as_mut().filter(|aloud| aloud.run == run)?;
+        let offset = aloud.told;
+        let length = text.expose().chars().count();
+        aloud.told = offset.saturating_add(u32::try_from(length).unwrap_or(u32::MAX));
+        Some(SpeechHeard {
+            call: aloud.call,
+            turn: aloud.turn,
+            offset,
+            text,
+        })
+    }
+
     fn grown(&self) {
         self.signs().has_rows = true;
         self.news.notify_one();
@@ -206,6 +249,17 @@ async fn pump(mut connection: AgentConnection, live: Arc<Live>) {
         match event {
             AgentEvent::LifecycleStart { run, session, .. } if session == MAIN_SESSION => {
                 live.signs().active.insert(run);
+            }
+            // One that replaces what came before cannot be told: the caller has heard that.
+            AgentEvent::ChatDelta {
+                run,
+                session,
+                text,
+                replaces: false,
+            } if session == MAIN_SESSION => {
+                if let Some(piece) = live.piece(&run, text) {
+                    live.publisher.signal(&piece).await;
+                }
             }
             AgentEvent::ChatFinal { run, session, text } if session == MAIN_SESSION => {
                 live.end(Ending::Final { run, text });

@@ -1,15 +1,16 @@
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use axum::Router;
 use claw_bus::{Bus, BusConfig};
 use claw_runtime::{Health, Lifecycle, SystemClock, health};
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     Config,
     publish::Door,
-    voice::{self, Board},
+    voice::{self, Board, Lines, MOVE_GRACE},
     webhook::{self, Webhook},
 };
 
@@ -18,8 +19,15 @@ pub struct App {
     listener: TcpListener,
     routes: Router,
     lifecycle: Lifecycle,
-    /// What others lay ready for callers, if there is a phone.
-    board: Option<Board>,
+    /// If there is one.
+    phone: Option<Phone>,
+}
+
+/// What goes on behind the phone's door.
+struct Phone {
+    board: Board,
+    lines: Lines,
+    call_grace: Duration,
 }
 
 impl App {
@@ -32,7 +40,6 @@ impl App {
         })
         .await?;
         let listener = health::listen(config.listen).await?;
-        let lifecycle = Lifecycle::new(config.grace);
         let webhook = Webhook::new(
             config.app_secrets,
             config.verification_token,
@@ -41,12 +48,20 @@ impl App {
             Arc::new(SystemClock),
         );
         let mut routes = webhook::routes(webhook);
-        let mut board = None;
+        let mut phone = None;
+        let mut grace = config.grace;
         if let Some(voice) = config.voice {
-            let opened = Board::open(&bus).await?;
-            routes = routes.merge(voice::routes(voice, &bus, opened.clone()));
-            board = Some(opened);
+            let board = Board::open(&bus).await?;
+            let (lines, call_grace) = (Lines::new(), voice.call_grace);
+            routes = routes.merge(voice::routes(voice, &bus, board.clone(), lines.clone()));
+            grace += call_grace + MOVE_GRACE;
+            phone = Some(Phone {
+                board,
+                lines,
+                call_grace,
+            });
         }
+        let lifecycle = Lifecycle::new(grace);
         let ready = Health::new().check("bus", move || {
             let bus = bus.clone();
             async move { bus.is_ready().await }
@@ -56,7 +71,7 @@ impl App {
             listener,
             routes,
             lifecycle,
-            board,
+            phone,
         })
     }
 
@@ -72,11 +87,22 @@ impl App {
         let (listener, routes) = (self.listener, self.routes);
         self.lifecycle
             .spawn("http", |stop| health::serve(listener, routes, stop));
-        if let Some(board) = self.board {
-            self.lifecycle.spawn("board", |stop| async move {
-                board.run(stop).await;
-            });
+        if let Some(phone) = self.phone {
+            self.lifecycle.spawn("phone", |stop| phone.run(stop));
         }
         self.lifecycle.run_until(stop).await
+    }
+}
+
+impl Phone {
+    /// Hears what is laid ready for callers, until the last of them is gone.
+    async fn run(self, stop: CancellationToken) {
+        let done = CancellationToken::new();
+        let board = self.board.run(done.clone());
+        let lines = async {
+            self.lines.run(stop, self.call_grace).await;
+            done.cancel();
+        };
+        tokio::join!(board, lines);
     }
 }

@@ -1,4 +1,4 @@
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, str::FromStr, time::Duration};
 
 use claw_runtime::{Env, EnvError, health, lifecycle};
 use claw_twilio::signature::{AuthTokens, PublicUrl};
@@ -31,7 +31,41 @@ pub struct VoiceConfig {
     pub auth_tokens: AuthTokens,
     /// Where Twilio reaches us, exactly as set there, without the path: `BASE_URL`.
     pub base_url: PublicUrl,
+    /// How a conversation is held: `VOICE_MODE`, `gather` or `relay`.
+    pub mode: VoiceMode,
+    /// How long streamed conversations may go on once we are told to stop: `CALL_GRACE_SECONDS`. Whoever
+    /// is on the line then goes on at another replica.
+    pub call_grace: Duration,
 }
+
+/// How a conversation is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VoiceMode {
+    /// Turn by turn: what was said comes as a webhook, whose answer is spoken.
+    Gather,
+    /// Streamed, over a socket: ConversationRelay has to be switched on in the account at Twilio.
+    Relay,
+}
+
+impl FromStr for VoiceMode {
+    type Err = UnknownVoiceMode;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        match name {
+            "gather" => Ok(Self::Gather),
+            "relay" => Ok(Self::Relay),
+            _ => Err(UnknownVoiceMode),
+        }
+    }
+}
+
+/// There is no such way to hold a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("is neither gather nor relay")]
+pub struct UnknownVoiceMode;
+
+/// How long calls may go on at a stop, in seconds, unless `CALL_GRACE_SECONDS` says otherwise.
+const DEFAULT_CALL_GRACE_SECONDS: u64 = 300;
 
 impl VoiceConfig {
     fn read(env: &Env) -> Result<Option<Self>, EnvError> {
@@ -43,9 +77,13 @@ impl VoiceConfig {
         let base_url = env
             .required("BASE_URL")
             .and_then(|url| PublicUrl::parse(&url).map_err(|error| env.invalid("BASE_URL", error)));
+        let mode = env.or("VOICE_MODE", VoiceMode::Gather);
+        let call_grace = env.or("CALL_GRACE_SECONDS", DEFAULT_CALL_GRACE_SECONDS);
         Ok(Some(Self {
             auth_tokens: auth_tokens?,
             base_url: base_url?,
+            mode: mode?,
+            call_grace: call_grace.map(Duration::from_secs)?,
         }))
     }
 }

@@ -13,4 +13,4 @@ mod voice;
 mod webhook;
 
 pub use app::App;
-pub use config::{Config, VoiceConfig};
+pub use config::{Config, VoiceConfig, VoiceMode};

@@ -1,8 +1,5 @@
 use claw_events::Speech;
-use claw_twilio::speech::{cut, speakable};
-
-/// Most characters said at one go: some forty seconds. Whoever wants more reads it.
-const LONGEST_SPEECH_CHARS: usize = 600;
+use claw_twilio::speech::{LONGEST_SPEECH_CHARS, cut, speakable};
 
 /// What is said of a reply on the phone. A reply of which nothing can be said (an emoji, say) counts as cut:
 /// it is in the chat.

@@ -1,7 +1,8 @@
 use std::pin::pin;
 
-use claw_bus::{Bus, CallNews, Calls};
-use claw_domain::{CallId, UserId};
+use chrono::{DateTime, TimeDelta, Utc};
+use claw_bus::{Bus, CallNews, Calls, RelayTicket, TicketCode, TicketError};
+use claw_domain::{Address, CallId, PhoneNumber, Trust, UserId};
 use claw_events::{CallInterrupted, CallStanding, Speech, SpeechHeard, TurnStanding};
 use futures_util::StreamExt;
 
@@ -42,6 +43,58 @@ async fn whoever_comes_later_finds_what_was_written_before() {
 
     assert_eq!(door.of(call()).await.unwrap(), Some(CallStanding::Ready));
     assert_eq!(door.of_turn(call(), 1).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_ticket_lets_one_session_in_and_that_one_again() {
+    let world = World::new().await;
+    let door = Calls::open(&connect(&world.nats, "ingress").await)
+        .await
+        .unwrap();
+    let code = door.make_out(ticket(), noon()).await.unwrap();
+    let show = async |session: &str| door.show(&code, call(), session, noon()).await;
+
+    let first = show("VX1").await.unwrap();
+    let again = show("VX1").await.unwrap();
+    let other = show("VX2").await;
+
+    assert_eq!((first.times_before, again.times_before), (0, 1));
+    assert_eq!(again.ticket, ticket());
+    assert!(matches!(other, Err(TicketError::Invalid)));
+}
+
+#[tokio::test]
+async fn a_ticket_of_another_call_or_out_of_date_or_made_up_lets_nobody_in() {
+    let world = World::new().await;
+    let door = Calls::open(&connect(&world.nats, "ingress").await)
+        .await
+        .unwrap();
+    let now = noon();
+    let code = door.make_out(ticket(), now).await.unwrap();
+    let show = async |code: &TicketCode, call, at| door.show(code, call, "VX1", at).await;
+    let later = now + TimeDelta::minutes(3);
+
+    for refused in [
+        show(&code, CallId::derived_from("CA2"), now).await,
+        show(&code, call(), later).await,
+        show(&TicketCode::of_url("abc"), call(), now).await,
+    ] {
+        assert!(matches!(refused, Err(TicketError::Invalid)));
+    }
+}
+
+#[tokio::test]
+async fn which_turn_is_asked_is_found_by_whoever_takes_over() {
+    let world = World::new().await;
+    let door = Calls::open(&connect(&world.nats, "ingress").await)
+        .await
+        .unwrap();
+    assert_eq!(door.asked(call()).await.unwrap(), None);
+
+    door.note_asked(call(), 1).await.unwrap();
+    door.note_asked(call(), 2).await.unwrap();
+
+    assert_eq!(door.asked(call()).await.unwrap(), Some(2));
 }
 
 #[tokio::test]
@@ -121,4 +174,19 @@ fn speech(text: &str) -> Speech {
         text: text.into(),
         is_cut: false,
     }
+}
+
+fn ticket() -> RelayTicket {
+    RelayTicket {
+        call: call(),
+        address: Address::Phone(PhoneNumber::try_from("15551234567").unwrap()),
+        trust: Trust::Trusted,
+        turn: 0,
+        language: "en-US".to_owned(),
+        greeting_chars: 20,
+    }
+}
+
+fn noon() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_700_000_000, 0).unwrap()
 }

@@ -86,7 +86,8 @@ impl ToTwilio {
         serde_json::to_string(self).expect("texts, numbers and flags can be written as JSON")
     }
 
-    fn words(words: &str, last: bool) -> Self {
+    /// Words of an utterance, and whether they are its last.
+    pub fn words(words: &str, last: bool) -> Self {
         Self::Text {
             token: words.into(),
             last,

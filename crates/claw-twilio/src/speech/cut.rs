@@ -1,3 +1,6 @@
+/// Most characters said at one go: some forty seconds. Whoever wants more reads it.
+pub const LONGEST_SPEECH_CHARS: usize = 600;
+
 /// What a sentence ends with; the last is Hindi's.
 const ENDS: [char; 6] = ['.', '!', '?', '…', '।', '。'];
 
@@ -16,6 +19,14 @@ pub fn cut(text: &str, max_chars: usize) -> (&str, bool) {
     let text = text.trim();
     let end = fitting(text, |so_far| so_far.chars > max_chars);
     (text[..end].trim_end(), end < text.len())
+}
+
+/// The sentences at the beginning of a text that is still growing, at most so many characters; nothing if
+/// the first is not over. One is over once the blank behind it is there.
+pub fn whole_sentences(text: &str, max_chars: usize) -> &str {
+    let limit = text.char_indices().nth(max_chars);
+    let limit = limit.map_or(text.len(), |(at, _)| at);
+    last_sentence_end(text, limit).map_or("", |end| &text[..end])
 }
 
 /// The text in pieces of at most so many characters and, URL-encoded, so many bytes, each ending as [`cut`]
@@ -111,6 +122,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn sentences_are_whole_when_the_blank_behind_them_is_there() {
+        assert_eq!(whole_sentences("One. Two.", 99), "One.");
+        assert_eq!(whole_sentences("One. Two. ", 99), "One. Two.");
+        assert_eq!(whole_sentences("One. Two. ", 6), "One.");
+        assert_eq!(whole_sentences("On and on", 99), "");
+    }
 
     #[test]
     fn a_short_text_is_whole() {

@@ -11,7 +11,7 @@ mod stream;
 mod table;
 mod words;
 
-pub use cut::{cut, pieces};
+pub use cut::{LONGEST_SPEECH_CHARS, cut, pieces, whole_sentences};
 pub use stream::{SpeechStream, speakable, speakable_in};
 
 #[cfg(test)]

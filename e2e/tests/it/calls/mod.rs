@@ -4,6 +4,7 @@ mod dialogue;
 mod doors;
 mod endings;
 pub(crate) mod real;
+mod relay;
 mod trust;
 mod waiting;
 mod webhooks;

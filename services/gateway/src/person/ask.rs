@@ -102,6 +102,10 @@ impl Person {
             sandbox,
             message: burst.first,
             text: &burst.text,
+            aloud: match burst.way {
+                Way::Call { call, turn, .. } => Some((call, turn)),
+                Way::Chat(_) | Way::AfterCall => None,
+            },
             note: note_of(&burst.way),
             before: before.as_ref(),
             limits: self.desk.manners.limits,
@@ -163,7 +167,7 @@ impl Person {
         let is_over = matches!(answer, Answer::Stopped | Answer::Lost | Answer::Silent);
         self.was_stopped = is_over && self.is_to_stop();
         let row = answer.row().map(str::to_owned);
-        let mut answer = self.replies_of(sandbox, burst.first, answer).await?;
+        let mut answer = self.replies_of(sandbox, burst, answer).await?;
         if burst.way == Way::AfterCall {
             as_follow_up(&mut answer);
         }
@@ -214,9 +218,10 @@ impl Person {
     async fn replies_of(
         &self,
         sandbox: SandboxId,
-        cause: MessageId,
+        burst: &Burst,
         answer: Answer,
     ) -> Result<Vec<NewReply>, HandlerError> {
+        let cause = burst.first;
         // Whoever takes the turn up after us may find another end of it: the person hears one.
         let instead = |notice: Notice| NewReply {
             id: answer_id(sandbox, cause),
@@ -235,6 +240,10 @@ impl Person {
                 self.desk.publisher.publish(&failed).await?;
                 (failure.as_str(), vec![instead(notice_of_failure(failure))])
             }
+            // They said something else instead, which has its turn.
+            Answer::Stopped | Answer::Lost if self.is_spoken_over(&burst.way) => {
+                ("spoken_over", Vec::new())
+            }
             // Whoever stopped it is told when their own message has its turn.
             Answer::Stopped | Answer::Lost if self.was_stopped => ("stopped", Vec::new()),
             Answer::Stopped | Answer::Lost => ("lost", vec![instead(Notice::LostThread)]),
@@ -247,6 +256,14 @@ impl Person {
     fn is_written(&self, message: MessageId) -> bool {
         let mut items = self.queue.iter().filter(|item| item.id == message);
         items.any(|item| matches!(item.way, Way::Chat(_)))
+    }
+
+    /// Whether the caller has spoken over the answer to what they said.
+    fn is_spoken_over(&self, way: &Way) -> bool {
+        match way {
+            Way::Call { call, turn, .. } => self.mailbox.is_interrupted(*call, *turn),
+            Way::Chat(_) | Way::AfterCall => false,
+        }
     }
 
     /// Whether the person has said "stop" since the running turn began.
@@ -360,7 +377,7 @@ impl Person {
         let mut stops = interval(STOP_EVERY);
         stops.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            if !is_stopped && self.is_to_stop() {
+            if !is_stopped && (self.is_to_stop() || self.is_spoken_over(&burst.way)) {
                 stops.tick().await;
                 is_stopped = turn.stop().await;
                 continue;

@@ -117,6 +117,9 @@ impl Try<'_> {
     }
 
     async fn send(&self) -> Result<Sent, HandlerError> {
+        if let Some((call, turn)) = self.turn.aloud {
+            self.session().tell_aloud(&self.run, call, turn);
+        }
         let send = ChatSend {
             session: MAIN_SESSION.to_owned(),
             run: self.run.clone(),

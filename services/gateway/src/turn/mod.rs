@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use claw_agent::{CallError, Cursor, History, MAIN_SESSION, RunFailure};
 use claw_bus::{HandlerError, Tenure};
-use claw_domain::{MessageId, ReplyId, SandboxId, Sensitive};
+use claw_domain::{CallId, MessageId, ReplyId, SandboxId, Sensitive};
 use claw_store::NewReply;
 use tracing::warn;
 
@@ -58,6 +58,8 @@ pub(crate) struct Turn<'a> {
     pub(crate) sandbox: SandboxId,
     pub(crate) message: MessageId,
     pub(crate) text: &'a Sensitive<String>,
+    /// The call and the turn of it in which the answer is heard as it comes.
+    pub(crate) aloud: Option<(CallId, u32)>,
     /// For the assistant alone: how the messages came.
     pub(crate) note: Option<Sensitive<String>>,
     /// Where the transcript had been read to before the turn began.

@@ -104,6 +104,25 @@ impl Board {
         self.calls.give_up(call, turn).await
     }
 
+    /// Notes which turn is asked.
+    pub(crate) async fn note_asked(&self, call: CallId, turn: u32) -> Result<(), BusError> {
+        self.calls.note_asked(call, turn).await
+    }
+
+    /// The turn that was asked last and that nothing has come of.
+    pub(crate) async fn owed(&self, call: CallId) -> Result<Option<u32>, BusError> {
+        let Some(turn) = self.calls.asked(call).await? else {
+            return Ok(None);
+        };
+        let came = self.calls.of_turn(call, turn).await?;
+        Ok(came.is_none().then_some(turn))
+    }
+
+    /// Tickets for sockets are made out and shown here.
+    pub(crate) const fn tickets(&self) -> &Calls {
+        &self.calls
+    }
+
     /// Keeps the number that a caller keyed who hides theirs.
     pub(crate) async fn keep_caller(
         &self,

@@ -33,9 +33,9 @@ pub(crate) struct Conversation {
 }
 
 /// Whose number a call is from.
-struct CallerId {
-    address: Address,
-    trust: Trust,
+pub(crate) struct CallerId {
+    pub(crate) address: Address,
+    pub(crate) trust: Trust,
 }
 
 impl Conversation {
@@ -113,6 +113,7 @@ impl Conversation {
         match path.rsplit('/').next() {
             Some("transcription") => self.spoken(request, thread).await,
             Some("reply") => self.wait(request, thread).await,
+            Some("relay-done") => self.relay_done(request, thread).await,
             Some(_) | None => self.ring(request).await,
         }
     }
@@ -199,6 +200,7 @@ impl Conversation {
             language: Language::of_phone(&phone),
             awaits_call: false,
             has_keyed: true,
+            has_broken: thread.has_broken,
         };
         let address = Address::Phone(phone);
         self.board.keep_caller(call, &address).await?;
@@ -207,7 +209,7 @@ impl Conversation {
             .await
     }
 
-    async fn caller(
+    pub(super) async fn caller(
         &self,
         call: CallId,
         request: &VoiceRequest,
@@ -228,7 +230,7 @@ impl Conversation {
         }))
     }
 
-    async fn tell(
+    pub(super) async fn tell(
         &self,
         call: CallId,
         caller: &CallerId,

@@ -62,6 +62,8 @@ pub(crate) enum Line {
     AnswerInChat,
     /// The rest of the answer is in the chat.
     RestInChat,
+    /// The stream broke; from here on word by word.
+    BrokenOff,
 }
 
 /// What the caller hears, and what comes after it.
@@ -221,6 +223,24 @@ pub(crate) fn hidden(progress: Progress) -> Beat {
     }
 }
 
+/// A streamed conversation was handed over by another replica, or ended by us on purpose.
+pub(crate) fn taken_over(waits_for: Option<u32>, next: u32) -> Beat {
+    go_on_silently(Vec::new(), waits_for, next)
+}
+
+/// A streamed conversation broke, and cannot be had again.
+pub(crate) fn after_break(waits_for: Option<u32>, next: u32) -> Beat {
+    go_on_silently(vec![ours(Line::BrokenOff)], waits_for, next)
+}
+
+/// The caller has hung up, or everything is said.
+pub(crate) const fn over() -> Beat {
+    Beat {
+        say: Vec::new(),
+        then: Then::HangUp,
+    }
+}
+
 /// Nothing works.
 pub(crate) fn sorry() -> Beat {
     hang_up(Line::Apology)
@@ -232,6 +252,18 @@ fn after_speech(speech: Speech, progress: Progress) -> Beat {
         say.push(ours(Line::RestInChat));
     }
     listen(say, progress.turn + 1)
+}
+
+/// The caller is listened to, or, if an answer is still owed to them, waits for it.
+fn go_on_silently(say: Vec<Words>, waits_for: Option<u32>, next: u32) -> Beat {
+    let Some(turn) = waits_for else {
+        return listen(say, next);
+    };
+    let then = Then::Wait(Progress {
+        turn,
+        ..Progress::default()
+    });
+    Beat { say, then }
 }
 
 fn listen(say: Vec<Words>, turn: u32) -> Beat {

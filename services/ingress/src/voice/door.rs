@@ -8,6 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
+use claw_bus::TicketCode;
 use claw_twilio::{
     form::{Form, VoiceRequest},
     signature::{self, AuthTokens, PublicUrl, SignatureError},
@@ -24,7 +25,7 @@ use super::{
     script,
     thread::Thread,
 };
-use crate::room::Room;
+use crate::{VoiceMode, room::Room};
 
 /// Largest body taken. Twilio's own have some kilobytes.
 pub(super) const BODY_LIMIT_BYTES: usize = 256 * 1024;
@@ -39,7 +40,8 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(12);
 pub(crate) struct Door {
     pub(crate) tokens: AuthTokens,
     pub(crate) base: PublicUrl,
-    pub(crate) conversation: Conversation,
+    pub(crate) conversation: Arc<Conversation>,
+    pub(crate) mode: VoiceMode,
     pub(crate) recent: Recent,
     pub(crate) room: Room,
 }
@@ -52,6 +54,7 @@ enum Asked {
     Reply,
     CallStatus,
     Fallback,
+    RelayDone,
 }
 
 /// A request that is Twilio's.
@@ -80,6 +83,7 @@ pub(crate) fn routes(door: Door) -> Router {
         .route("/voice/webhook/reply", webhook(Asked::Reply))
         .route("/voice/webhook/call-status", webhook(Asked::CallStatus))
         .route("/voice/webhook/fallback", webhook(Asked::Fallback))
+        .route("/voice/webhook/relay-done", webhook(Asked::RelayDone))
         .route("/voice/health", get(|| async { StatusCode::OK }))
         .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
         .with_state(Arc::new(door))
@@ -93,6 +97,7 @@ impl Asked {
             Self::Reply => "reply",
             Self::CallStatus => "call_status",
             Self::Fallback => "fallback",
+            Self::RelayDone => "relay_done",
         }
     }
 }
@@ -143,7 +148,8 @@ impl Door {
         let Genuine {
             request, thread, ..
         } = genuine;
-        let (thread, beat) = match timeout(ANSWER_LIMIT, self.beat(asked, &request, thread)).await {
+        let next = timeout(ANSWER_LIMIT, self.next(asked, &request, thread)).await;
+        let (thread, beat, ticket) = match next {
             Ok(Ok(next)) => next,
             Ok(Err(error)) => {
                 warn!(
@@ -151,17 +157,31 @@ impl Door {
                     "a caller is told that something is broken"
                 );
                 counter!("ingress_voice_apologies_total").increment(1);
-                (thread, sorry())
+                (thread, sorry(), None)
             }
             Err(_elapsed) => {
                 counter!("ingress_voice_apologies_total").increment(1);
                 warn!("a caller is told that something is broken: nothing answered in time");
-                (thread, sorry())
+                (thread, sorry(), None)
             }
         };
-        script::write(&self.base, thread, &beat)
+        script::write(&self.base, thread, &beat, ticket.as_ref())
             .into_exposed()
             .into()
+    }
+
+    async fn next(
+        &self,
+        asked: Asked,
+        request: &VoiceRequest,
+        thread: Thread,
+    ) -> anyhow::Result<(Thread, Beat, Option<TicketCode>)> {
+        let (thread, beat) = self.beat(asked, request, thread).await?;
+        let ticket = match self.mode {
+            VoiceMode::Gather => None,
+            VoiceMode::Relay => self.conversation.ticket(request, thread, &beat).await,
+        };
+        Ok((thread, beat, ticket))
     }
 
     async fn beat(
@@ -174,6 +194,7 @@ impl Door {
             Asked::Voice => self.conversation.ring(request).await,
             Asked::Transcription => self.conversation.spoken(request, thread).await,
             Asked::Reply => self.conversation.wait(request, thread).await,
+            Asked::RelayDone => self.conversation.relay_done(request, thread).await,
             Asked::Fallback | Asked::CallStatus => self.conversation.fallback(request).await,
         }
     }

@@ -1,11 +1,13 @@
+use claw_bus::TicketCode;
 use claw_twilio::{
     phrases::{Lines, lines},
     signature::PublicUrl,
-    twiml::{Gather, GatherInput, Script, Twiml},
+    twiml::{Gather, GatherInput, Relay, Script, Twiml},
 };
 
 use super::{
     dialogue::{Beat, Line, Progress, Then, Words},
+    relay,
     thread::Thread,
 };
 
@@ -13,13 +15,18 @@ use super::{
 const TRANSCRIPTION: &str = "/voice/webhook/transcription";
 const REPLY: &str = "/voice/webhook/reply";
 
-/// The document that says and does this, in the caller's language.
-pub(crate) fn write(base: &PublicUrl, thread: Thread, beat: &Beat) -> Twiml {
-    let lines = lines(thread.language);
-    let words = beat.say.iter().map(|words| match words {
-        Words::Ours(line) => text_of(lines, *line),
-        Words::Theirs(text) => text.expose().as_str(),
-    });
+/// Where Twilio asks how the call goes on after a streamed conversation.
+const RELAY_DONE: &str = "/voice/webhook/relay-done";
+
+/// The document that says and does this, in the caller's language. With a ticket the caller is listened to
+/// over a socket.
+pub(crate) fn write(
+    base: &PublicUrl,
+    thread: Thread,
+    beat: &Beat,
+    ticket: Option<&TicketCode>,
+) -> Twiml {
+    let words = texts(thread, beat);
     let url = |path: &str, progress: Progress| {
         let awaits_call = matches!(beat.then, Then::WaitForCall(_));
         let thread = Thread {
@@ -38,6 +45,18 @@ pub(crate) fn write(base: &PublicUrl, thread: Thread, beat: &Beat) -> Twiml {
         |input, progress| Gather::new(input, url(TRANSCRIPTION, progress), thread.language);
     let mut words = words;
     match beat.then {
+        Then::Listen(progress) if let Some(ticket) = ticket => {
+            let socket = base.of_websocket(relay::PATH);
+            let relay = Relay::new(url(RELAY_DONE, progress), socket, thread.language)
+                .reconnecting()
+                .parameter(relay::TICKET, ticket.to_url());
+            let greeting = words.collect::<Vec<_>>().join(" ");
+            Script::new().connect(&if greeting.is_empty() {
+                relay
+            } else {
+                relay.greeting(&greeting)
+            })
+        }
         Then::Listen(progress) => {
             let gather = listen(GatherInput::Both, progress).timeout_seconds(6);
             Script::new().listen(&words.fold(gather, Gather::say))
@@ -53,7 +72,17 @@ pub(crate) fn write(base: &PublicUrl, thread: Thread, beat: &Beat) -> Twiml {
     }
 }
 
-fn text_of(lines: &'static Lines, line: Line) -> &'static str {
+/// What is said, in the caller's language.
+pub(crate) fn texts(thread: Thread, beat: &Beat) -> impl Iterator<Item = &str> {
+    let lines = lines(thread.language);
+    beat.say.iter().map(|words| match words {
+        Words::Ours(line) => text_of(lines, *line),
+        Words::Theirs(text) => text.expose().as_str(),
+    })
+}
+
+/// A line of ours.
+pub(crate) fn text_of(lines: &'static Lines, line: Line) -> &'static str {
     let index = |number: u32| usize::try_from(number).unwrap_or_default();
     match line {
         Line::Greeting => lines.greeting,
@@ -70,6 +99,7 @@ fn text_of(lines: &'static Lines, line: Line) -> &'static str {
         Line::CannotTellWhoCalls => lines.set_pin_in_chat,
         Line::AskNumber => lines.ask_number,
         Line::AnswerInChat => lines.answer_on_whatsapp,
+        Line::BrokenOff => lines.line_was_broken,
         Line::RestInChat => lines.rest_on_whatsapp,
     }
 }
@@ -89,7 +119,7 @@ mod tests {
             ..Thread::read("")
         };
 
-        let document = write(&base, thread, &answer(None, true));
+        let document = write(&base, thread, &answer(None, true), None);
 
         insta::assert_snapshot!(document.expose());
     }
@@ -98,7 +128,7 @@ mod tests {
     fn the_last_resort_is_said_and_then_the_call_ends() {
         let base = PublicUrl::parse("https://voice.example.com").unwrap();
 
-        let document = write(&base, Thread::read(""), &sorry());
+        let document = write(&base, Thread::read(""), &sorry(), None);
 
         let lines = lines(Language::EnglishUs);
         assert!(document.expose().contains(lines.apology));

@@ -13,6 +13,8 @@ pub(crate) struct Thread {
     pub(crate) awaits_call: bool,
     /// The caller hides their number and keyed one: it is kept beside the call.
     pub(crate) has_keyed: bool,
+    /// A streamed conversation broke in this call: it goes on word by word.
+    pub(crate) has_broken: bool,
 }
 
 impl Thread {
@@ -23,6 +25,7 @@ impl Thread {
             language: Language::EnglishUs,
             awaits_call: false,
             has_keyed: false,
+            has_broken: false,
         };
         for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
             let number = || value.parse().unwrap_or_default();
@@ -35,6 +38,7 @@ impl Thread {
                 }
                 "call" => thread.awaits_call = value == "1",
                 "keyed" => thread.has_keyed = value == "1",
+                "broken" => thread.has_broken = value == "1",
                 _ => {}
             }
         }
@@ -50,9 +54,10 @@ impl Thread {
         } = self.progress;
         let call = if self.awaits_call { "&call=1" } else { "" };
         let keyed = if self.has_keyed { "&keyed=1" } else { "" };
+        let broken = if self.has_broken { "&broken=1" } else { "" };
         let language = self.language.tag();
         format!(
-            "turn={turn}&silences={silences}&fillers={fillers}&language={language}{call}{keyed}"
+            "turn={turn}&silences={silences}&fillers={fillers}&language={language}{call}{keyed}{broken}"
         )
     }
 }
@@ -72,6 +77,7 @@ mod tests {
             language: Language::German,
             awaits_call: true,
             has_keyed: true,
+            has_broken: true,
         };
 
         assert_eq!(Thread::read(&thread.query()), thread);

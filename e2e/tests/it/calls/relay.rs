@@ -1,0 +1,226 @@
+//! Calls in a stream of words.
+
+use claw_testkit::eventually;
+use e2e::{
+    harness::{Options, Replica, Sandboxes, Service, VoiceMode, World},
+    sim_openclaw::{Behaviour, SimOpenClawConfig},
+    sim_twilio::{CallView, RelayView, RequestKind},
+};
+
+use super::{
+    ADA, LINES, PATIENCE, chat_has, converse, ended, hang_up, hears, nothing_waits, over, say,
+    write, written,
+};
+use crate::crowd::Crowd;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_is_answered_word_by_word_and_a_follow_up_reaches_the_chat() {
+    let world = world(1, 300).await;
+    write(&world, ADA, "my cat is called Momo", "echo: my cat").await;
+    let call = converse(&world, ADA).await;
+
+    say(&call, "what is **her** name", "echo: what is her name").await;
+    call.say("[[SLOW 2000]] [[LONG 300]]").await.unwrap();
+    call.begins_to_hear("word1", PATIENCE).await.unwrap();
+    hears(&call, "word30").await;
+    let view = hang_up(&call).await;
+    chat_has(&world, ADA, "The phone call is over").await;
+
+    let relay = only_relay(&view);
+    let first = relay
+        .tokens
+        .iter()
+        .position(|token| token.text.contains("word1"));
+    let tokens = &relay.tokens[first.unwrap()..];
+    assert!(tokens.len() > 5, "{tokens:#?}");
+    assert!(
+        tokens[0].at_ms + 1_000 < tokens.last().unwrap().at_ms,
+        "{tokens:#?}"
+    );
+    assert_eq!(written(&world, ADA, "her name"), 0);
+    let row = over(&world, &call).await;
+    assert_eq!(row.turns, 2);
+    let stats = world.openclaw.as_ref().unwrap().stats();
+    assert_eq!((stats.turns, stats.overlaps), (4, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_speaks_over_an_answer_stops_it_and_is_answered() {
+    let world = world(1, 300).await;
+    write(&world, ADA, "hi", "echo: hi").await;
+    let call = converse(&world, ADA).await;
+
+    call.say("[[SLOW 60000]] [[LONG 600]]").await.unwrap();
+    call.begins_to_hear("word1", PATIENCE).await.unwrap();
+    say(&call, "shorter please", "echo: shorter please").await;
+    let view = hang_up(&call).await;
+    nothing_waits(&world, ADA).await;
+
+    let tokens = &only_relay(&view).tokens;
+    let stopped = tokens.iter().position(|token| token.text.contains("echo"));
+    let after = &tokens[stopped.unwrap()..];
+    assert!(
+        after.iter().all(|token| !token.text.contains("word")),
+        "{tokens:#?}"
+    );
+    assert_eq!(written(&world, ADA, "word"), 0);
+    assert_eq!(written(&world, ADA, "lost"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_answer_is_announced_and_keys_are_understood() {
+    let world = world(1, 300).await;
+    write(&world, ADA, "hi", "echo: hi").await;
+    let call = converse(&world, ADA).await;
+
+    call.say("[[SLOW 9000]] think").await.unwrap();
+    hears(&call, LINES.fillers[0]).await;
+    hears(&call, "think").await;
+    call.key("12#").await.unwrap();
+    hears(&call, "I pressed 12 on the phone").await;
+
+    hang_up(&call).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_socket_that_breaks_while_an_answer_is_awaited_loses_nothing_of_it() {
+    let world = world(1, 300).await;
+    write(&world, ADA, "hi", "echo: hi").await;
+    let call = converse(&world, ADA).await;
+
+    call.say("[[SLOW 3000]] still there").await.unwrap();
+    call.drop_socket().await.unwrap();
+    hears(&call, "still there").await;
+    say(&call, "good", "echo: good").await;
+
+    assert_eq!(only_relay(&hang_up(&call).await).connections, 2);
+    let stats = world.openclaw.as_ref().unwrap().stats();
+    assert_eq!((stats.sends, stats.overlaps), (3, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_whose_sockets_all_break_goes_on_word_by_word() {
+    let world = world(1, 300).await;
+    write(&world, ADA, "hi", "echo: hi").await;
+    let call = converse(&world, ADA).await;
+
+    for _ in 0..6 {
+        call.drop_socket().await.unwrap();
+    }
+    hears(&call, LINES.line_was_broken).await;
+    say(&call, "now what", "echo: now what").await;
+
+    call.hang_up();
+    ended(&call).await;
+    let view = call.view();
+    assert!(
+        !view.requests_of(RequestKind::Gather).is_empty(),
+        "{view:#?}"
+    );
+    nothing_waits(&world, ADA).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ingress_that_is_killed_leaves_its_callers_to_another() {
+    let mut world = world(2, 300).await;
+    write(&world, ADA, "hi", "echo: hi").await;
+    let call = converse(&world, ADA).await;
+    say(&call, "before", "echo: before").await;
+
+    let holder = holder(&world).await;
+    call.say("[[SLOW 3000]] meanwhile").await.unwrap();
+    are_asked(&world, 3).await;
+    world.kill(holder).await.unwrap();
+    hears(&call, "meanwhile").await;
+    say(&call, "after", "echo: after").await;
+
+    call.hang_up();
+    ended(&call).await;
+    nothing_waits(&world, ADA).await;
+    let stats = world.openclaw.as_ref().unwrap().stats();
+    assert_eq!((stats.answered_again, stats.overlaps), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ingress_that_is_replaced_lets_its_callers_finish() {
+    let mut world = world(2, 300).await;
+    write(&world, ADA, "hi", "echo: hi").await;
+    let call = converse(&world, ADA).await;
+    let holder = holder(&world).await;
+
+    let stopping = world.stop(holder);
+    let talking = async {
+        say(&call, "one more thing", "echo: one more thing").await;
+        hang_up(&call).await
+    };
+    let (stopped, view) = tokio::join!(stopping, talking);
+
+    assert!(stopped.unwrap());
+    assert_eq!(only_relay(&view).connections, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn callers_who_do_not_finish_in_time_are_handed_to_another_ingress() {
+    let mut world = world(2, 0).await;
+    write(&world, ADA, "hi", "echo: hi").await;
+    let call = converse(&world, ADA).await;
+
+    let holder = holder(&world).await;
+    call.say("[[SLOW 4000]] owed").await.unwrap();
+    are_asked(&world, 2).await;
+    assert!(world.stop(holder).await.unwrap());
+    hears(&call, "owed").await;
+    say(&call, "and on", "echo: and on").await;
+
+    let view = hang_up(&call).await;
+    assert_eq!(view.relays.len(), 2, "{view:#?}");
+    assert_eq!(view.relays[0].status.as_deref(), Some("ended"));
+}
+
+async fn world(ingresses: usize, grace_seconds: u64) -> World {
+    let options = Crowd::options_of_gateways(1);
+    let mut variables = options.variables;
+    variables.push(("CALL_GRACE_SECONDS", grace_seconds.to_string()));
+    let mut replicas = options.replicas;
+    replicas.push((Service::Ingress, ingresses));
+    let behaviour = Behaviour {
+        deltas: 20,
+        ..Behaviour::default()
+    };
+    World::start(Options {
+        sandboxes: Sandboxes::Simulated(SimOpenClawConfig {
+            behaviour,
+            ..SimOpenClawConfig::default()
+        }),
+        voice: VoiceMode::Relay,
+        replicas,
+        variables,
+        ..options
+    })
+    .await
+    .unwrap()
+}
+
+/// Waits until the assistant has been put so many turns.
+async fn are_asked(world: &World, turns: u64) {
+    let is_asked = || async { world.openclaw.as_ref().unwrap().stats().sends == turns };
+    eventually("the assistant is asked", is_asked).await;
+}
+
+/// The replica on whose line somebody is.
+async fn holder(world: &World) -> Replica {
+    for replica in world.replicas_of(Service::Ingress) {
+        let lines = world.metric_of(replica, "ingress_relay_lines").await;
+        if lines.unwrap_or_default() > 0.0 {
+            return replica;
+        }
+    }
+    panic!("nobody is on the line")
+}
+
+fn only_relay(view: &CallView) -> &RelayView {
+    let [relay] = &view.relays[..] else {
+        panic!("{view:#?}");
+    };
+    relay
+}
