@@ -85,24 +85,39 @@ impl App {
     /// Serves until `stop` resolves, then answers what is under way and ends.
     pub async fn run_until_stopped(mut self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
         let (listener, routes) = (self.listener, self.routes);
-        self.lifecycle
-            .spawn("http", |stop| health::serve(listener, routes, stop));
-        if let Some(phone) = self.phone {
-            self.lifecycle.spawn("phone", |stop| phone.run(stop));
+        match self.phone {
+            None => self
+                .lifecycle
+                .spawn("http", |stop| health::serve(listener, routes, stop)),
+            Some(phone) => self
+                .lifecycle
+                .spawn("http and phone", |stop| phone.serve(listener, routes, stop)),
         }
         self.lifecycle.run_until(stop).await
     }
 }
 
 impl Phone {
-    /// Hears what is laid ready for callers, until the last of them is gone.
-    async fn run(self, stop: CancellationToken) {
-        let done = CancellationToken::new();
-        let board = self.board.run(done.clone());
+    /// Serves, and after `stop` goes on until the last caller is gone: the only replica there is must not
+    /// close its door while somebody is on the line.
+    async fn serve(
+        self,
+        listener: TcpListener,
+        routes: Router,
+        stop: CancellationToken,
+    ) -> anyhow::Result<()> {
+        let (hung_up, done) = (CancellationToken::new(), CancellationToken::new());
         let lines = async {
             self.lines.run(stop, self.call_grace).await;
-            done.cancel();
+            hung_up.cancel();
         };
-        tokio::join!(board, lines);
+        let door = async {
+            let served = health::serve(listener, routes, hung_up.clone()).await;
+            done.cancel();
+            served
+        };
+        let board = self.board.run(done.clone());
+        let ((), served, ()) = tokio::join!(lines, door, board);
+        served
     }
 }

@@ -1,5 +1,7 @@
 //! Calls in a stream of words.
 
+use std::sync::Arc;
+
 use claw_testkit::eventually;
 use e2e::{
     harness::{Options, Replica, Sandboxes, Service, VoiceMode, World},
@@ -142,15 +144,19 @@ async fn an_ingress_that_is_killed_leaves_its_callers_to_another() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_ingress_that_is_replaced_lets_its_callers_finish() {
-    let mut world = world(2, 300).await;
+async fn an_ingress_that_is_replaced_lets_its_callers_finish_and_keeps_its_door_open() {
+    let mut world = world(1, 300).await;
     write(&world, ADA, "hi", "echo: hi").await;
     let call = converse(&world, ADA).await;
     let holder = holder(&world).await;
 
+    let (meta, received) = (Arc::clone(&world.meta), world.meta.chat(ADA).received);
     let stopping = world.stop(holder);
     let talking = async {
         say(&call, "one more thing", "echo: one more thing").await;
+        meta.write(ADA, "and in writing").unwrap();
+        let answered = meta.wait_received(ADA, received + 1, PATIENCE).await;
+        answered.unwrap();
         hang_up(&call).await
     };
     let (stopped, view) = tokio::join!(stopping, talking);

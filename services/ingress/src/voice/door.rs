@@ -22,6 +22,7 @@ use super::{
     conversation::Conversation,
     dialogue::{Beat, sorry},
     recent::Recent,
+    relay::Lines,
     script,
     thread::Thread,
 };
@@ -42,6 +43,7 @@ pub(crate) struct Door {
     pub(crate) base: PublicUrl,
     pub(crate) conversation: Arc<Conversation>,
     pub(crate) mode: VoiceMode,
+    pub(crate) lines: Lines,
     pub(crate) recent: Recent,
     pub(crate) room: Room,
 }
@@ -179,6 +181,8 @@ impl Door {
         let (thread, beat) = self.beat(asked, request, thread).await?;
         let ticket = match self.mode {
             VoiceMode::Gather => None,
+            // While we are being replaced, a call that cannot be handed over is best held turn by turn.
+            VoiceMode::Relay if !self.lines.are_open() => None,
             VoiceMode::Relay => self.conversation.ticket(request, thread, &beat).await,
         };
         Ok((thread, beat, ticket))

@@ -39,12 +39,13 @@ pub(crate) fn routes(config: VoiceConfig, bus: &Bus, board: Board, lines: Lines)
         base: config.base_url.clone(),
         bus: bus.clone(),
         conversation: Arc::clone(&conversation),
-        lines,
+        lines: lines.clone(),
     });
     let webhooks = door::routes(Door {
         tokens: config.auth_tokens,
         base: config.base_url,
         mode: config.mode,
+        lines,
         conversation,
         recent: Recent::default(),
         room: Room::new(BODY_LIMIT_BYTES),

@@ -61,6 +61,8 @@ pub(crate) struct Lines {
     tasks: TaskTracker,
     /// Has [`MOST_LINES`] permits.
     places: Arc<Semaphore>,
+    /// No call is to begin here.
+    closing: CancellationToken,
     /// Whoever is still on the line goes on at another replica.
     moving: CancellationToken,
 }
@@ -77,15 +79,21 @@ impl Lines {
         Self {
             tasks: TaskTracker::new(),
             places: Arc::new(Semaphore::new(MOST_LINES)),
+            closing: CancellationToken::new(),
             moving: CancellationToken::new(),
         }
+    }
+
+    /// Whether a call may begin here.
+    pub(super) fn are_open(&self) -> bool {
+        !self.closing.is_cancelled()
     }
 
     /// After `stop` waits until everyone has hung up, at most for `grace`; whoever is still there then is
     /// handed to another replica.
     pub(crate) async fn run(self, stop: CancellationToken, grace: Duration) {
         stop.cancelled().await;
-        self.places.close();
+        self.closing.cancel();
         self.tasks.close();
         let live = self.tasks.len();
         if live > 0 {
@@ -122,7 +130,6 @@ async fn enter(
         Ok(upgrade) => upgrade,
         Err(rejection) => return rejection.into_response(),
     };
-    // None is free, or we are being replaced.
     let Ok(place) = Arc::clone(&door.lines.places).try_acquire_owned() else {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     };
