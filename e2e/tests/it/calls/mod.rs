@@ -5,6 +5,7 @@ mod doors;
 mod endings;
 pub(crate) mod real;
 mod relay;
+mod sockets;
 mod trust;
 mod waiting;
 mod webhooks;
