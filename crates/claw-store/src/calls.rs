@@ -1,7 +1,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use claw_domain::{CallId, CallOutcome, Trust, UserId};
 use sea_orm::{
-    ColumnTrait, EntityTrait, ExprTrait, QueryFilter, UpdateMany,
+    ColumnTrait, EntityTrait, QueryFilter, UpdateMany,
     sea_query::{Expr, Func},
 };
 
@@ -59,12 +59,14 @@ pub struct Call {
     pub sequence: Option<u64>,
     /// When it rang.
     pub started_at: DateTime<Utc>,
-    /// How often the caller has spoken.
+    /// How often the caller has spoken; a PIN is not counted.
     pub turns: u32,
+    /// The highest number of what they have said; numbers have gaps. 0 when they have said nothing.
+    pub last_turn: u32,
+    /// When they spoke last.
+    pub last_spoken_at: Option<DateTime<Utc>>,
     /// The caller was told that their assistant is being made.
     pub setup_awaited: bool,
-    /// How often a wrong PIN was given in it.
-    pub pin_failures: u32,
     /// When the right PIN was given in it.
     pub unlocked_at: Option<DateTime<Utc>>,
     /// How it ended; `None` while somebody is on the line.
@@ -78,8 +80,8 @@ impl Call {
     }
 }
 
-/// Every change may be repeated, but for [`Calls::count_wrong_pin`]; one of a call nobody wrote down is
-/// [`StoreError::Missing`].
+/// Every change may be repeated; one of a call nobody wrote down is [`StoreError::Missing`]. What is said in a
+/// call is counted as it is taken: [`crate::Messages::receive_voice`].
 impl Calls {
     /// Writes a call down. A known one stays as it is; above all, one that is over stays over.
     pub async fn begin(&self, begin: &CallBegin) -> Result<(), StoreError> {
@@ -119,25 +121,11 @@ impl Calls {
         row.map(Call::try_from).transpose()
     }
 
-    /// The caller has spoken for the `turn`th time, from 1. Turns may come out of order: the highest counts.
-    pub async fn count_turn(&self, call: CallId, turn: u32) -> Result<(), StoreError> {
-        let highest = Func::greatest([Expr::col(Column::Turns), Expr::value(stored(turn))]);
-        let update = update(call).col_expr(Column::Turns, highest.into());
-        self.exec("counting a turn of a call", update).await
-    }
-
     /// The caller gave the right PIN. The first time counts.
     pub async fn unlock(&self, call: CallId, now: DateTime<Utc>) -> Result<(), StoreError> {
         let first = Func::coalesce([Expr::col(Column::UnlockedAt), Expr::value(now)]);
         let update = update(call).col_expr(Column::UnlockedAt, first.into());
         self.exec("unlocking a call", update).await
-    }
-
-    /// The caller gave a wrong PIN. Each call counts.
-    pub async fn count_wrong_pin(&self, call: CallId) -> Result<(), StoreError> {
-        let one_more = Expr::col(Column::PinFailures).add(1);
-        let update = update(call).col_expr(Column::PinFailures, one_more);
-        self.exec("counting a wrong PIN of a call", update).await
     }
 
     /// The caller was told that their assistant is being made.
@@ -187,8 +175,9 @@ impl TryFrom<Model> for Call {
             sequence: sequence.map_err(|_| corrupt("call.sequence"))?,
             started_at: row.started_at,
             turns: count("call.turns", row.turns)?,
+            last_turn: count("call.last_turn", row.last_turn)?,
+            last_spoken_at: row.last_spoken_at,
             setup_awaited: row.setup_awaited,
-            pin_failures: count("call.pin_failures", row.pin_failures)?,
             unlocked_at: row.unlocked_at,
             end: end(row.ended_at, row.duration_seconds, row.outcome.as_deref())?,
         })

@@ -90,6 +90,10 @@ impl MigratorTrait for Migrator {
                 name: "m000003_the_voice",
                 sql: include_str!("sql/schema_3.sql"),
             }),
+            Box::new(Step {
+                name: "m000004_turns_of_a_call",
+                sql: include_str!("sql/schema_4.sql"),
+            }),
         ]
     }
 }

@@ -82,12 +82,10 @@ impl TakeCall {
         attempt: &Attempt,
     ) -> Result<(), HandlerError> {
         self.begin(call, attempt).await?;
-        let calls = self.desk.store.calls();
-        let known = calls.of(call.call).await?;
+        let known = self.desk.store.calls().of(call.call).await?;
         if !known.is_some_and(|known| known.is_open_to_its_user()) {
             return self.try_pin(call, turn, attempt).await;
         }
-        calls.count_turn(call.call, turn.number).await?;
         let content = serde_json::to_string(turn).unwrap_or_default();
         let message = self.message(
             call,

@@ -77,7 +77,8 @@ impl VoiceKind {
 
 impl Messages {
     /// Writes a moment of a phone call down as [`Messages::receive`] does a message: it waits in the same
-    /// line until it is settled. It does not open WhatsApp's 24 hours.
+    /// line until it is settled, and what the caller said is counted in their call. It does not open
+    /// WhatsApp's 24 hours.
     ///
     /// `None` for an unverified caller under a number we never heard from: then nothing is kept.
     pub async fn receive_voice(

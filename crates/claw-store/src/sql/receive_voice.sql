@@ -15,3 +15,8 @@ WITH newcomer AS (
     WHERE $8 OR EXISTS (SELECT FROM "user" WHERE id = $1)
     ON CONFLICT (id) DO NOTHING
     RETURNING id
+), counted AS (
+    -- Once for each turn, in whatever order they come and however often.
+    UPDATE "call"
+    SET turns = turns + 1, last_turn = GREATEST(last_turn, $4), last_spoken_at = GREATEST(last_spoken_at, $9)
+    WHERE id = $3 AND $6 = 'speech' AND EXISTS (SELECT FROM taken)

@@ -1,8 +1,8 @@
 use claw_domain::{CallOutcome, Trust};
-use claw_store::{Call, CallBegin, CallEnd, StoreError};
+use claw_store::{Call, CallBegin, CallEnd, StoreError, VoiceKind, VoiceMessage};
 use tokio::task::JoinSet;
 
-use crate::world::{World, address, at, call};
+use crate::world::{World, address, at, call, speech};
 
 #[tokio::test]
 async fn a_call_comes_back_as_it_went() {
@@ -12,11 +12,7 @@ async fn a_call_comes_back_as_it_went() {
     assert_eq!(calls.of(id).await.unwrap(), None);
 
     calls.begin(&begin(Trust::Unverified)).await.unwrap();
-    for turn in [1, 3, 2, 3] {
-        calls.count_turn(id, turn).await.unwrap();
-    }
-    calls.count_wrong_pin(id).await.unwrap();
-    calls.count_wrong_pin(id).await.unwrap();
+    say(&world, 3).await;
     calls.await_setup(id).await.unwrap();
     calls.unlock(id, at(5)).await.unwrap();
     calls.unlock(id, at(6)).await.unwrap();
@@ -28,13 +24,52 @@ async fn a_call_comes_back_as_it_went() {
         trust: Trust::Unverified,
         sequence: Some(7),
         started_at: at(1),
-        turns: 3,
+        turns: 1,
+        last_turn: 3,
+        last_spoken_at: Some(at(3)),
         setup_awaited: true,
-        pin_failures: 2,
         unlocked_at: Some(at(5)),
         end: Some(end(9)),
     };
     assert_eq!(calls.of(id).await.unwrap(), Some(went));
+}
+
+#[tokio::test]
+async fn turns_are_counted_once_each_whatever_their_numbers_and_order() {
+    let world = World::new().await;
+    let calls = world.store.calls();
+    calls.begin(&begin(Trust::Trusted)).await.unwrap();
+    let rings = VoiceMessage {
+        kind: VoiceKind::CallStarted,
+        ..speech(1, 0)
+    };
+    world.store.messages().receive_voice(&rings).await.unwrap();
+    assert_eq!(turns(&world).await, (0, 0));
+
+    for number in [1, 1000, 2, 1000, 1] {
+        say(&world, number).await;
+    }
+
+    assert_eq!(turns(&world).await, (3, 1000));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_turn_taken_many_times_at_once_counts_once() {
+    let world = World::new().await;
+    world
+        .store
+        .calls()
+        .begin(&begin(Trust::Trusted))
+        .await
+        .unwrap();
+    let mut takes = JoinSet::new();
+    for n in 0..20 {
+        let messages = world.store.messages();
+        takes.spawn(async move { messages.receive_voice(&speech(1, 1 + n % 4)).await });
+    }
+    assert!(takes.join_all().await.iter().all(Result::is_ok));
+
+    assert_eq!(turns(&world).await, (4, 4));
 }
 
 #[tokio::test]
@@ -43,7 +78,7 @@ async fn a_repeated_beginning_changes_nothing_and_opens_nothing_again() {
     let calls = world.store.calls();
     let id = call(1);
     calls.begin(&begin(Trust::Unverified)).await.unwrap();
-    calls.count_turn(id, 2).await.unwrap();
+    say(&world, 2).await;
     calls.end(id, address(1).user(), &end(9)).await.unwrap();
     let over = calls.of(id).await.unwrap();
 
@@ -120,12 +155,7 @@ async fn nothing_is_noted_about_a_call_nobody_wrote_down() {
     let calls = world.store.calls();
     let id = call(1);
 
-    let refused = [
-        calls.count_turn(id, 1).await,
-        calls.unlock(id, at(1)).await,
-        calls.count_wrong_pin(id).await,
-        calls.await_setup(id).await,
-    ];
+    let refused = [calls.unlock(id, at(1)).await, calls.await_setup(id).await];
 
     for answer in refused {
         assert!(matches!(answer, Err(StoreError::Missing { .. })));
@@ -148,6 +178,18 @@ async fn every_outcome_can_be_kept() {
         let kept = calls.of(call(number)).await.unwrap().unwrap();
         assert_eq!(kept.end, Some(end));
     }
+}
+
+/// The caller of the one call says something, as the turn of this number.
+async fn say(world: &World, number: u32) {
+    let spoken = speech(1, number);
+    world.store.messages().receive_voice(&spoken).await.unwrap();
+}
+
+/// How often they have spoken, and the number of the last turn.
+async fn turns(world: &World) -> (u32, u32) {
+    let call = world.store.calls().of(call(1)).await.unwrap().unwrap();
+    (call.turns, call.last_turn)
 }
 
 fn begin(trust: Trust) -> CallBegin {
