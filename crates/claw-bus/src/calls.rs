@@ -64,7 +64,7 @@ impl Calls {
         self.settle(call, turn, TurnStanding::Speech(speech)).await
     }
 
-    /// Notes that the caller is not kept waiting for the answer to a turn any longer. If the answer is there
+    /// Notes that nobody waits for the answer to a turn any longer. If the answer is there
     /// already, it is given back.
     pub async fn give_up(&self, call: CallId, turn: u32) -> Result<TurnStanding, BusError> {
         self.settle(call, turn, TurnStanding::GivenUp).await
@@ -78,6 +78,20 @@ impl Calls {
     /// What came of a turn, if anything did.
     pub async fn of_turn(&self, call: CallId, turn: u32) -> Result<Option<TurnStanding>, BusError> {
         self.read(of_turn(call, turn)).await
+    }
+
+    /// Notes that the answer to a turn was handed over to be said. The latest counts.
+    pub async fn note_heard(&self, call: CallId, turn: u32) -> Result<(), BusError> {
+        let written = self.store.put(of_heard(call), json(&turn)?);
+        let written = in_time("noting what was heard", written).await?;
+        written
+            .map(drop)
+            .map_err(|error| BusError::jetstream("noting what was heard", error))
+    }
+
+    /// The last turn whose answer was said to the caller, as far as it was noted.
+    pub async fn heard(&self, call: CallId) -> Result<Option<u32>, BusError> {
+        self.read(of_heard(call)).await
     }
 
     /// Keeps the number that a caller keyed who hides theirs: nothing Twilio sends tells it again.
@@ -178,6 +192,10 @@ fn of_call(call: CallId) -> String {
 
 fn of_turn(call: CallId, turn: u32) -> String {
     format!("{call}.{turn}")
+}
+
+fn of_heard(call: CallId) -> String {
+    format!("{call}.heard")
 }
 
 fn of_caller(call: CallId) -> String {

@@ -113,7 +113,7 @@ pub enum CallStanding {
 pub enum TurnStanding {
     /// Say this.
     Speech(Speech),
-    /// The caller was told not to wait for it: the answer goes to their chat.
+    /// Nobody waits for it in the call any more: the answer goes to the chat.
     GivenUp,
     /// It was no question (a PIN): what the call has come to tells how to go on.
     SeeCall,

@@ -144,6 +144,27 @@ impl Messages {
         Ok(known.into_iter().map(ReplyId::from_uuid).collect())
     }
 
+    /// What was said to this person under this id, if it was.
+    pub async fn said(
+        &self,
+        user: UserId,
+        reply: ReplyId,
+    ) -> Result<Option<Sensitive<String>>, StoreError> {
+        let query = message::Entity::find_by_id(reply.as_uuid())
+            .filter(message::Column::UserId.eq(user.as_uuid()))
+            .filter(message::Column::Role.eq("assistant"))
+            .filter(message::Column::Status.eq(settle::COMPLETE))
+            .select_only()
+            .column(message::Column::Content)
+            .into_tuple::<String>()
+            .one(&self.database.pool);
+        let said = self
+            .database
+            .run("looking for what was said", query)
+            .await?;
+        Ok(said.map(Sensitive::new))
+    }
+
     /// Whether this person sent that message.
     pub async fn exists(&self, user: UserId, message: MessageId) -> Result<bool, StoreError> {
         let query = message::Entity::find_by_id(message.as_uuid())

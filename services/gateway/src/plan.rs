@@ -19,6 +19,8 @@ pub(crate) enum Plan {
     Say(Notice),
     /// Put this caller through to their assistant.
     PutThrough(CallId),
+    /// The call is over: write what the caller did not stay to hear, and let the assistant add to it.
+    WrapUp(CallId),
     /// Write it down; it wants no answer.
     Keep,
     /// The real message may follow under the same id: answer only if it does not.
@@ -65,7 +67,7 @@ pub(crate) fn plan_spoken(turn: &Turn) -> Plan {
 /// chat that they can be now, for this waits behind their [`Plan::PutThrough`].
 pub(crate) fn plan_after(call: &Call) -> Plan {
     if call.is_open_to_its_user() && call.turns > 0 {
-        Plan::Ask(CALL_IS_OVER.into())
+        Plan::WrapUp(call.id)
     } else if call.setup_awaited {
         Plan::Say(Notice::AssistantReady)
     } else {
@@ -74,7 +76,7 @@ pub(crate) fn plan_after(call: &Call) -> Plan {
 }
 
 /// What the transcript says where a call ended.
-const CALL_IS_OVER: &str = "(The phone call is over.)";
+pub(crate) const CALL_IS_OVER: &str = "(The phone call is over.)";
 
 /// A message as the database has it, which may have been put to the assistant before.
 pub(crate) fn item_of(message: &WaitingMessage) -> Item {
@@ -90,6 +92,7 @@ pub(crate) fn item_of(message: &WaitingMessage) -> Item {
             | Plan::Obey(..)
             | Plan::Say(_)
             | Plan::PutThrough(_)
+            | Plan::WrapUp(_)
             | Plan::Keep
             | Plan::AwaitTheReal) => plan,
         },
@@ -112,7 +115,7 @@ fn of_call(call: CallId, turn: u32, kind: VoiceKind, message: &WaitingMessage) -
             (Way::Call { call, turn, heard }, plan)
         }
         // Turns were counted: somebody was heard.
-        VoiceKind::CallEnded if turn > 0 => (Way::AfterCall, Plan::Ask(CALL_IS_OVER.into())),
+        VoiceKind::CallEnded if turn > 0 => (Way::AfterCall, Plan::WrapUp(call)),
         VoiceKind::CallEnded => (Way::AfterCall, Plan::Say(Notice::AssistantReady)),
     }
 }

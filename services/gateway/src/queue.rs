@@ -62,6 +62,8 @@ pub(crate) enum Next {
     Obey(MessageId, Command),
     /// The caller is put through, once their assistant is there.
     PutThrough(MessageId, CallId),
+    /// The call is over: what the caller did not stay to hear is written, before the assistant may add to it.
+    WrapUp(MessageId, CallId),
     /// It wants no answer.
     Close(MessageId),
     /// The person is to send it again, unless the real message came meanwhile.
@@ -113,6 +115,7 @@ pub(crate) fn next(queue: &VecDeque<Item>, now: DateTime<Utc>) -> Next {
             Plan::Say(notice) => Next::Say(item.id, *notice),
             Plan::Obey(command, _) => Next::Obey(item.id, *command),
             Plan::PutThrough(call) => Next::PutThrough(item.id, *call),
+            Plan::WrapUp(call) => Next::WrapUp(item.id, *call),
             Plan::Keep => Next::Close(item.id),
         };
     }
@@ -158,7 +161,9 @@ fn burst<'a>(
             Plan::Ask(text) => text.expose(),
             // A placeholder lets others pass; anything else has its own place in the order.
             Plan::AwaitTheReal => continue,
-            Plan::Say(_) | Plan::Obey(..) | Plan::PutThrough(_) | Plan::Keep => break,
+            Plan::Say(_) | Plan::Obey(..) | Plan::PutThrough(_) | Plan::WrapUp(_) | Plan::Keep => {
+                break;
+            }
         };
         characters += text.chars().count();
         let fits = burst.members.len() < BURST_MESSAGES && characters <= BURST_CHARACTERS;

@@ -98,6 +98,25 @@ async fn which_turn_is_asked_is_found_by_whoever_takes_over() {
 }
 
 #[tokio::test]
+async fn what_a_caller_has_heard_is_noted_and_is_no_news_of_a_turn() {
+    let world = World::new().await;
+    let door = Calls::open(&connect(&world.nats, "ingress").await)
+        .await
+        .unwrap();
+    let gateway = Calls::open(&world.gateway).await.unwrap();
+    assert_eq!(gateway.heard(call()).await.unwrap(), None);
+    let mut news = pin!(door.watch().await.unwrap());
+
+    door.note_heard(call(), 1).await.unwrap();
+    door.note_heard(call(), 1000).await.unwrap();
+    gateway.put(call(), CallStanding::SettingUp).await.unwrap();
+
+    assert_eq!(gateway.heard(call()).await.unwrap(), Some(1000));
+    let setting_up = CallNews::Call(call(), CallStanding::SettingUp);
+    assert_eq!(news.next().await, Some(setting_up));
+}
+
+#[tokio::test]
 async fn of_an_answer_and_the_word_that_nobody_waits_for_it_the_first_stays() {
     let world = World::new().await;
     let door = Calls::open(&connect(&world.nats, "ingress").await)

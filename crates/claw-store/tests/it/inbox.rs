@@ -1,6 +1,6 @@
 use claw_domain::{MessageId, UserId};
 use claw_store::{
-    InboundMessage, NewReply, Origin, Sandbox, Settlement, StoreError, TranscriptCursor,
+    Fate, InboundMessage, NewReply, Origin, Sandbox, Settlement, StoreError, TranscriptCursor,
     TranscriptMove, WaitingMessage,
 };
 use tokio::task::JoinSet;
@@ -54,6 +54,31 @@ async fn what_was_given_up_is_closed_until_it_is_replayed() {
     assert!(repeated.complete && answered.complete);
     assert!(!replayed.complete && !replayed.fresh);
     assert!(ids(&waiting(&world, first.user).await).contains(&second.id));
+}
+
+#[tokio::test]
+async fn what_was_said_is_found_by_its_id_and_by_nobody_else() {
+    let world = World::new().await;
+    let messages = world.store.messages();
+    let [first, ..] = took(&world, 1).await;
+    let other = world.person(2).await;
+    let (said, kept_back) = (
+        reply("a"),
+        NewReply {
+            fate: Fate::Withheld,
+            ..reply("b")
+        },
+    );
+    let replies = [said.clone(), kept_back.clone()];
+    world
+        .settle(&settlement(first.user, &[first.id], &replies))
+        .await;
+
+    let found = async |user, reply| messages.said(user, reply).await.unwrap();
+
+    assert_eq!(found(first.user, said.id).await, Some(said.text));
+    assert_eq!(found(other, said.id).await, None);
+    assert_eq!(found(first.user, kept_back.id).await, None);
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ pub(crate) mod real;
 mod relay;
 mod sockets;
 mod trust;
+mod unheard;
 mod waiting;
 mod webhooks;
 

@@ -6,7 +6,7 @@ use claw_twilio::{
     signature::{self, sign},
 };
 use e2e::harness::{BASE_URL, TWILIO_AUTH_TOKEN, World};
-use reqwest::Client;
+use reqwest::{Client, Response};
 
 /// A call made by hand, webhook by webhook: for what a well-behaved Twilio does not do.
 pub(super) struct Webhooks {
@@ -44,11 +44,23 @@ impl Webhooks {
         call
     }
 
-    /// Says something, and waits until that is answered.
-    pub(super) async fn say(&mut self, words: &str) {
+    /// Says something.
+    pub(super) async fn begin_to_say(&mut self, words: &str) {
         let action = self.between("action=\"", "\"");
         self.post(&action, &[("SpeechResult", words), ("Confidence", "0.9")])
             .await;
+    }
+
+    /// Tells that the caller has hung up.
+    pub(super) async fn hang_up(&mut self) {
+        let url = format!("{BASE_URL}/voice/webhook/call-status");
+        let form = self.form(&[("CallStatus", "completed"), ("CallDuration", "63")]);
+        assert!(self.request(&url, &form).await.status().is_success());
+    }
+
+    /// Says something, and waits until that is answered.
+    pub(super) async fn say(&mut self, words: &str) {
+        self.begin_to_say(words).await;
         while !self.document.contains("<Gather") {
             let url = self.between("<Redirect method=\"POST\">", "<");
             self.post(&url, &[]).await;
@@ -70,27 +82,35 @@ impl Webhooks {
     }
 
     async fn post(&mut self, url: &str, fields: &[(&'static str, &str)]) {
-        let known = self.fields.iter();
-        let known = known.map(|(name, value)| (*name, value.as_str()));
-        let form = Form::from_pairs(known.chain(fields.iter().copied()));
+        let form = self.form(fields);
         self.send(url, form).await;
     }
 
     async fn send(&mut self, url: &str, form: Form) {
-        let answer = self
-            .http
+        let answer = self.request(url, &form).await;
+        assert_eq!(answer.status(), 200);
+        self.document = answer.text().await.unwrap();
+        self.last = (url.to_owned(), form);
+    }
+
+    async fn request(&self, url: &str, form: &Form) -> Response {
+        self.http
             .post(url.replacen(BASE_URL, &self.door, 1))
             .header(
                 signature::HEADER,
-                sign(&TWILIO_AUTH_TOKEN.into(), url, &form),
+                sign(&TWILIO_AUTH_TOKEN.into(), url, form),
             )
             .header("content-type", "application/x-www-form-urlencoded")
             .body(form.encode())
             .send()
             .await
-            .unwrap();
-        assert_eq!(answer.status(), 200);
-        self.document = answer.text().await.unwrap();
-        self.last = (url.to_owned(), form);
+            .unwrap()
+    }
+
+    fn form(&self, fields: &[(&'static str, &str)]) -> Form {
+        let is_told = |name: &str| fields.iter().any(|(told, _)| *told == name);
+        let known = self.fields.iter().filter(|(name, _)| !is_told(name));
+        let known = known.map(|(name, value)| (*name, value.as_str()));
+        Form::from_pairs(known.chain(fields.iter().copied()))
     }
 }

@@ -1,10 +1,16 @@
 use claw_bus::HandlerError;
-use claw_domain::{CallId, Channel, MessageId, ReplySource, Sensitive};
-use claw_events::CallStanding;
-use claw_store::NewReply;
+use claw_domain::{CallId, Channel, MessageId, ReplyId, ReplySource, Sensitive};
+use claw_events::{CallStanding, TurnStanding};
+use claw_store::{Fate, NewReply};
+use metrics::counter;
 
 use super::{Person, Then};
-use crate::queue::Way;
+use crate::{
+    plan::{CALL_IS_OVER, Plan},
+    queue::Way,
+    tell::say,
+    turn::answer_id,
+};
 
 /// What the assistant is told of words that were spoken.
 const SPOKEN: &str = "This was said to you on the phone, and your answer is read out. Answer in one to \
@@ -14,7 +20,8 @@ const SPOKEN: &str = "This was said to you on the phone, and your answer is read
 /// What the assistant is told when a call is over.
 const OVER: &str = "The caller has hung up and hears nothing more. If the call left something to be had \
     in writing (what you promised, a summary of what was agreed), write it now, briefly: it goes to their \
-    WhatsApp chat. If not, answer NO_REPLY and nothing else.";
+    WhatsApp chat, where they also find an answer of yours that they did not stay to hear. If not, answer \
+    NO_REPLY and nothing else.";
 
 impl Person {
     /// Puts a caller through, as soon as their assistant is there.
@@ -33,6 +40,60 @@ impl Person {
             written.map_err(HandlerError::retry)?;
         }
         self.close(vec![message], Vec::new()).await
+    }
+
+    /// The call is over, and every turn of it is settled. What was laid ready for the caller and not fetched
+    /// before they hung up is written to their chat; then it is the assistant's turn to add to it.
+    pub(super) async fn wrap_up(
+        &mut self,
+        message: MessageId,
+        call: CallId,
+    ) -> Result<Then, HandlerError> {
+        if let Some(reply) = self.unheard(message, call).await?
+            && self.told.iter().all(|told| told.id != reply.id)
+        {
+            counter!("claw_speech_total", "outcome" => "unheard").increment(1);
+            let publisher = &self.desk.publisher;
+            say(publisher, self.user, &reply, Channel::WhatsApp).await?;
+            self.told.push(reply);
+        }
+        if let Some(item) = self.queue.iter_mut().find(|item| item.id == message) {
+            item.plan = Plan::Ask(CALL_IS_OVER.into());
+        }
+        Ok(Then::Again)
+    }
+
+    /// The answer to the last turn of a call that is over, if nobody has heard or read it. It is the same
+    /// reply however often this is asked.
+    async fn unheard(
+        &self,
+        cause: MessageId,
+        call: CallId,
+    ) -> Result<Option<NewReply>, HandlerError> {
+        let store = &self.desk.store;
+        let (Some(known), Some(sandbox)) = (store.calls().of(call).await?, self.sandbox_id())
+        else {
+            return Ok(None);
+        };
+        let turn = known.last_turn;
+        let calls = &self.desk.calls;
+        // What is not laid ready by now is not waited for, and written where it comes from.
+        let came = calls.give_up(call, turn).await;
+        let came = came.map_err(HandlerError::retry)?;
+        let heard = calls.heard(call).await.map_err(HandlerError::retry)?;
+        if !is_unheard(&came, turn, heard) {
+            return Ok(None);
+        }
+        let answer = answer_id(sandbox, MessageId::of_turn(call, turn));
+        let text = store.messages().said(self.user, answer).await?;
+        Ok(text.map(|text| NewReply {
+            id: ReplyId::derived_from(&format!("unheard:{answer}")),
+            text,
+            source: ReplySource::VoiceFollowup,
+            run_id: None,
+            cause: Some(cause),
+            fate: Fate::Said,
+        }))
     }
 
     /// Where the answer to something that came this way goes now.
@@ -70,10 +131,44 @@ pub(super) fn note_of(way: &Way) -> Option<Sensitive<String>> {
     }
 }
 
+/// Whether what came of the last turn is an answer that is nowhere but in the call, and was not said in it.
+fn is_unheard(came: &TurnStanding, turn: u32, heard: Option<u32>) -> bool {
+    match came {
+        TurnStanding::Speech(speech) => !speech.is_cut && heard.is_none_or(|heard| heard < turn),
+        TurnStanding::GivenUp | TurnStanding::SeeCall => false,
+    }
+}
+
 /// What is said after a call nobody waits for: a failure stays unsaid.
 pub(super) fn as_follow_up(replies: &mut Vec<NewReply>) {
     replies.retain(|reply| reply.source == ReplySource::Chat);
     for reply in replies {
         reply.source = ReplySource::VoiceFollowup;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use claw_events::Speech;
+
+    use super::*;
+
+    #[test]
+    fn an_answer_is_unheard_when_it_is_in_the_call_alone_and_nothing_later_was_heard() {
+        let speech = |is_cut| {
+            TurnStanding::Speech(Speech {
+                text: "Yes.".into(),
+                is_cut,
+            })
+        };
+
+        assert!(is_unheard(&speech(false), 3, None));
+        assert!(is_unheard(&speech(false), 3, Some(2)));
+        for heard in [3, 1000] {
+            assert!(!is_unheard(&speech(false), 3, Some(heard)), "{heard}");
+        }
+        for in_the_chat in [speech(true), TurnStanding::GivenUp, TurnStanding::SeeCall] {
+            assert!(!is_unheard(&in_the_chat, 3, None), "{in_the_chat:?}");
+        }
     }
 }

@@ -191,6 +191,7 @@ impl Person {
             Next::Say(message, notice) => self.say(message, notice).await,
             Next::Obey(message, command) => self.obey(message, command).await,
             Next::PutThrough(message, call) => self.put_through(message, call).await,
+            Next::WrapUp(message, call) => self.wrap_up(message, call).await,
             Next::Close(message) => self.close(vec![message], Vec::new()).await,
             Next::AskAgain(message, wamid) => self.ask_again(message, &wamid).await,
             Next::Wait(until) => self.attend(Some(self.instant_of(until))).await,

@@ -13,7 +13,7 @@ use tokio::{
     sync::Notify,
     time::{Instant, sleep, timeout_at},
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::warn;
 
 /// Pause before a watch that ended is begun again.
@@ -25,6 +25,7 @@ const WATCH_PAUSE: Duration = Duration::from_millis(200);
 pub(crate) struct Board {
     calls: Calls,
     waiting: Arc<Mutex<HashMap<Place, Waiters>>>,
+    notes: TaskTracker,
 }
 
 /// A call as a whole, or one of its turns.
@@ -49,10 +50,11 @@ impl Board {
         Ok(Self {
             calls: Calls::open(bus).await?,
             waiting: Arc::default(),
+            notes: TaskTracker::new(),
         })
     }
 
-    /// Wakes those who wait, until `stop`.
+    /// Wakes those who wait, until `stop`; then sees to it that what is being noted is written.
     pub(crate) async fn run(self, stop: CancellationToken) {
         stop.run_until_cancelled(async {
             loop {
@@ -74,6 +76,8 @@ impl Board {
             }
         })
         .await;
+        self.notes.close();
+        self.notes.wait().await;
     }
 
     /// What came of a turn, as soon as it is there; `None` at `until`.
@@ -121,6 +125,20 @@ impl Board {
     /// Tickets for sockets are made out and shown here.
     pub(crate) const fn tickets(&self) -> &Calls {
         &self.calls
+    }
+
+    /// Notes that the answer to a turn is said to the caller, who need not wait for that. If it cannot be
+    /// noted, they may read the answer as well.
+    pub(crate) fn note_heard(&self, call: CallId, turn: u32) {
+        let calls = self.calls.clone();
+        self.notes.spawn(async move {
+            if let Err(error) = calls.note_heard(call, turn).await {
+                warn!(
+                    error = &error as &dyn std::error::Error,
+                    "that an answer was heard is not noted"
+                );
+            }
+        });
     }
 
     /// Keeps the number that a caller keyed who hides theirs.

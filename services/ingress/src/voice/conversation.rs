@@ -154,7 +154,12 @@ impl Conversation {
             outcome = after_turn(Some(came), thread.progress);
         }
         match outcome {
-            Outcome::Say(beat) => Ok((thread, beat)),
+            Outcome::Say(beat) => {
+                if beat.is_answer() {
+                    self.board.note_heard(call, turn);
+                }
+                Ok((thread, beat))
+            }
             Outcome::SeeCall => {
                 let standing = self
                     .board

@@ -74,6 +74,14 @@ pub(crate) struct Beat {
     pub(crate) then: Then,
 }
 
+impl Beat {
+    /// Whether the assistant's own words are among those that the caller hears.
+    pub(crate) fn is_answer(&self) -> bool {
+        let is_theirs = |words: &Words| matches!(words, Words::Theirs(_));
+        self.say.iter().any(is_theirs)
+    }
+}
+
 /// Words of ours or of the assistant's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Words {
@@ -379,6 +387,7 @@ mod tests {
             panic!("an answer is said");
         };
 
+        assert!(beat.is_answer() && !after_silence(turn(1)).is_answer());
         assert_eq!(
             beat.say,
             [Words::Theirs("One, two.".into()), ours(Line::RestInChat)]

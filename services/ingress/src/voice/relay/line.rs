@@ -232,7 +232,12 @@ impl Held {
         let mut todo = VecDeque::from(todo);
         while let Some(next) = todo.pop_front() {
             match next {
-                Do::Say { text, is_last } => self.say(ToTwilio::words(&text, is_last)).await?,
+                Do::Say { text, is_last } => {
+                    self.say(ToTwilio::words(&text, is_last)).await?;
+                    if is_last {
+                        self.board().note_heard(self.call, self.talk.last_turn());
+                    }
+                }
                 Do::Ours(line @ Ours::Filler(_)) => {
                     self.say(ToTwilio::filler(text_of(self.lines, line)))
                         .await?;
@@ -256,6 +261,8 @@ impl Held {
                     }
                 }
                 Do::Stop(turn) => {
+                    // They do not want it, so they need not read it either.
+                    self.board().note_heard(self.call, turn);
                     let interrupted = CallInterrupted {
                         user: self.caller.address.user(),
                         call: self.call,

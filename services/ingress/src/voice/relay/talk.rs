@@ -100,6 +100,11 @@ impl Talk {
         self.is_back = owed.is_none();
     }
 
+    /// The number of the last turn, or of the last that this conversation comes after.
+    pub(super) const fn last_turn(&self) -> u32 {
+        self.last_turn
+    }
+
     /// The turn whose answer is waited for.
     pub(super) fn turn(&self) -> Option<u32> {
         self.answering.as_ref().map(|answering| answering.turn)

@@ -1,0 +1,61 @@
+//! Callers who are gone before they have heard everything.
+
+use claw_testkit::eventually;
+use e2e::harness::World;
+
+use super::{
+    ADA, chat_has, converse, hang_up, nothing_waits, say, webhooks::Webhooks, world, write,
+    written,
+};
+
+/// What the assistant of the simulator writes after a call.
+const FOLLOW_UP: &str = "The phone call is over";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_the_caller_did_not_stay_to_hear_is_written_once_and_before_the_follow_up() {
+    let world = world().await;
+    write(&world, ADA, "hi", "echo: hi").await;
+    let mut call = Webhooks::begin(&world, ADA).await;
+    call.say("hello").await;
+    call.begin_to_say("[[SLOW 3000]] think").await;
+    assert!(!call.document.contains("think"), "{}", call.document);
+    is_laid_ready(&world, 2).await;
+
+    call.hang_up().await;
+    call.hang_up().await;
+
+    chat_has(&world, ADA, FOLLOW_UP).await;
+    nothing_waits(&world, ADA).await;
+    let chat = world.meta.chat(ADA);
+    let texts = chat.received_texts();
+    let answers = texts.iter().filter(|text| text.contains("echo: "));
+    let answers: Vec<_> = answers.collect();
+    assert_eq!(answers.len(), 3, "{texts:?}");
+    assert!(answers[1].contains("think"), "{texts:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_was_heard_is_not_written_as_well() {
+    let world = world().await;
+    write(&world, ADA, "hi", "echo: hi").await;
+    let call = converse(&world, ADA).await;
+    say(&call, "hello", "echo: hello").await;
+    say(&call, "good bye", "echo: good bye").await;
+
+    hang_up(&call).await;
+
+    chat_has(&world, ADA, FOLLOW_UP).await;
+    for words in ["echo: hello", "echo: good bye"] {
+        assert_eq!(written(&world, ADA, words), 0, "{words}");
+    }
+}
+
+/// Waits until the answer to a turn of the one call can be fetched.
+async fn is_laid_ready(world: &World, turn: u32) {
+    let end = format!(".{turn}");
+    let is_of_turn = |line: &str| line.contains("$KV.CALLS.") && line.ends_with(&end);
+    eventually("the answer can be fetched", || async {
+        world.nats.dump().await.unwrap().lines().any(is_of_turn)
+    })
+    .await;
+}
