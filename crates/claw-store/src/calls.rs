@@ -1,7 +1,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use claw_domain::{CallId, CallOutcome, Trust, UserId};
 use sea_orm::{
-    ColumnTrait, EntityTrait, QueryFilter, UpdateMany,
+    ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, UpdateMany,
     sea_query::{Expr, Func},
 };
 
@@ -119,6 +119,26 @@ impl Calls {
         let query = Entity::find_by_id(call.as_uuid()).one(&self.database.pool);
         let row = self.database.run("reading a call", query).await?;
         row.map(Call::try_from).transpose()
+    }
+
+    /// Calls that nobody ended, in which the caller has not spoken since then; the oldest first.
+    pub async fn silent_since(
+        &self,
+        since: DateTime<Utc>,
+        limit: u32,
+    ) -> Result<Vec<Call>, StoreError> {
+        let spoken = Func::coalesce([
+            Expr::col(Column::LastSpokenAt),
+            Expr::col(Column::StartedAt),
+        ]);
+        let query = Entity::find()
+            .filter(Column::EndedAt.is_null())
+            .filter(Expr::expr(spoken).lt(since))
+            .order_by_asc(Column::StartedAt)
+            .limit(u64::from(limit))
+            .all(&self.database.pool);
+        let rows = self.database.run("looking for silent calls", query).await?;
+        rows.into_iter().map(Call::try_from).collect()
     }
 
     /// The caller gave the right PIN. The first time counts.

@@ -12,6 +12,7 @@ use crate::{
     agents::Agents,
     desk::{Desk, STARTS_AT_ONCE},
     intake::Intake,
+    lost_calls::LostCalls,
     news::{hear_interrupts, watch},
     people::People,
     take_call::TakeCall,
@@ -80,6 +81,10 @@ impl App {
         lifecycle.spawn("calls", move |stop| async move {
             consumer.run(&shared, stop).await;
         });
+        let lost_calls = LostCalls {
+            desk: Arc::clone(&self.desk),
+        };
+        lifecycle.spawn("lost-calls", |stop| lost_calls.run(stop));
         watch::<SandboxReady>(&mut lifecycle, "sandbox-ready", &bus, &people);
         watch::<SandboxFailed>(&mut lifecycle, "sandbox-failed", &bus, &people);
         watch::<SandboxQueued>(&mut lifecycle, "sandbox-queued", &bus, &people);

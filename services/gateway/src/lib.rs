@@ -10,6 +10,7 @@ mod desk;
 mod guard;
 mod habits;
 mod intake;
+mod lost_calls;
 mod mailbox;
 mod news;
 mod people;

@@ -73,6 +73,34 @@ async fn a_turn_taken_many_times_at_once_counts_once() {
 }
 
 #[tokio::test]
+async fn a_call_is_silent_from_when_its_caller_spoke_last_until_its_end() {
+    let world = World::new().await;
+    let calls = world.store.calls();
+    calls.begin(&begin(Trust::Trusted)).await.unwrap();
+    let other = CallBegin {
+        call: call(2),
+        at: at(0),
+        ..begin(Trust::Unverified)
+    };
+    calls.begin(&other).await.unwrap();
+    let silent = async |since, limit| {
+        let silent = calls.silent_since(at(since), limit).await.unwrap();
+        silent.iter().map(|call| call.id).collect::<Vec<_>>()
+    };
+
+    assert_eq!(silent(5, 9).await, [call(2), call(1)]);
+    assert_eq!(silent(5, 1).await, [call(2)]);
+    say(&world, 7).await;
+    assert_eq!(silent(5, 9).await, [call(2)]);
+    assert_eq!(silent(8, 9).await, [call(2), call(1)]);
+    calls
+        .end(call(2), address(1).user(), &end(9))
+        .await
+        .unwrap();
+    assert_eq!(silent(8, 9).await, [call(1)]);
+}
+
+#[tokio::test]
 async fn a_repeated_beginning_changes_nothing_and_opens_nothing_again() {
     let world = World::new().await;
     let calls = world.store.calls();

@@ -1,10 +1,13 @@
 //! Callers who are gone before they have heard everything.
 
+use chrono::{TimeDelta, Utc};
+use claw_domain::{Address, CallId, MessageId, PhoneNumber, Trust};
+use claw_store::{CallBegin, Caller, VoiceKind, VoiceMessage};
 use claw_testkit::eventually;
-use e2e::harness::World;
+use e2e::harness::{Service, World};
 
 use super::{
-    ADA, chat_has, converse, hang_up, nothing_waits, say, webhooks::Webhooks, world, write,
+    ADA, chat_has, converse, hang_up, nothing_waits, say, store, webhooks::Webhooks, world, write,
     written,
 };
 
@@ -48,6 +51,55 @@ async fn an_answer_that_was_heard_is_not_written_as_well() {
     for words in ["echo: hello", "echo: good bye"] {
         assert_eq!(written(&world, ADA, words), 0, "{words}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_whose_end_nobody_told_is_over_after_a_while() {
+    let mut world = world().await;
+    write(&world, ADA, "hi", "echo: hi").await;
+    world.kill(Service::Gateway).await.unwrap();
+    let (begin, spoken) = long_ago();
+    let store = store(&world).await;
+    store.calls().begin(&begin).await.unwrap();
+    store.messages().receive_voice(&spoken).await.unwrap();
+
+    world.restart(Service::Gateway).await.unwrap();
+
+    chat_has(&world, ADA, FOLLOW_UP).await;
+    let call = store.calls().of(begin.call).await.unwrap().unwrap();
+    assert_eq!(call.end.map(|end| end.duration_seconds), Some(5));
+}
+
+/// A call of Ada's in which she spoke once and was answered, some time ago.
+fn long_ago() -> (CallBegin, VoiceMessage) {
+    let phone = PhoneNumber::try_from(ADA).unwrap();
+    let user = Address::Phone(phone.clone()).user();
+    let (call, at) = (
+        CallId::derived_from("CA1"),
+        Utc::now() - TimeDelta::hours(1),
+    );
+    let begin = CallBegin {
+        call,
+        user,
+        trust: Trust::Trusted,
+        at,
+        sequence: 1,
+    };
+    let spoken = VoiceMessage {
+        id: MessageId::of_turn(call, 1),
+        user,
+        caller: Caller::Trusted(phone),
+        call,
+        turn: 1,
+        kind: VoiceKind::Speech,
+        content: "hello".into(),
+        sent_at: at + TimeDelta::seconds(5),
+        now: at,
+        sequence: 2,
+        needs_answer: false,
+        is_replay: false,
+    };
+    (begin, spoken)
 }
 
 /// Waits until the answer to a turn of the one call can be fetched.

@@ -1,0 +1,121 @@
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Result;
+use chrono::{DateTime, TimeDelta, Utc};
+use claw_domain::{Address, CallOutcome};
+use claw_events::{CallProgressed, CallStep};
+use claw_store::{Call, CallEnd};
+use metrics::counter;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::desk::Desk;
+
+/// A call in which the caller has not spoken for so long is over, and Twilio's word of it was lost. Whoever
+/// is silent, waits for an answer or for their assistant is let go or told to look into the chat within
+/// three minutes.
+const LONGEST_SILENCE: TimeDelta = TimeDelta::minutes(15);
+
+/// How often such calls are looked for.
+const LOOK_EVERY: Duration = Duration::from_mins(1);
+
+/// Most of them ended at one look.
+const AT_ONCE: u32 = 100;
+
+/// Ends calls whose end nobody told, so that what is still to be said goes to the chat. Every replica does:
+/// the end of a call is one event, whoever tells it, and it comes behind what is known of the call.
+pub(crate) struct LostCalls {
+    pub(crate) desk: Arc<Desk>,
+}
+
+impl LostCalls {
+    /// Looks for such calls until `stop`.
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        let mut looks = interval(LOOK_EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while stop.run_until_cancelled(looks.tick()).await.is_some() {
+            if let Err(error) = self.look().await {
+                warn!("calls whose end was lost stay open for now: {error:#}");
+            }
+        }
+    }
+
+    async fn look(&self) -> Result<()> {
+        let now = self.desk.clock.now();
+        let calls = self.desk.store.calls();
+        for call in calls.silent_since(now - LONGEST_SILENCE, AT_ONCE).await? {
+            info!(call.id = %call.id, "the end of call {} was never told: it is over", call.id);
+            counter!("claw_calls_assumed_over_total").increment(1);
+            let end = assumed_end(&call, now);
+            match self.desk.store.users().address_of(call.user).await? {
+                Some(address) => {
+                    let over = progressed(&call, address, end);
+                    self.desk.publisher.publish(&over).await?;
+                }
+                // An unproven caller under a number nobody knows: there is nobody to write to.
+                None => calls.end(call.id, call.user, &end).await?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// It is over now, and lasted until the caller spoke last, as far as we know.
+fn assumed_end(call: &Call, now: DateTime<Utc>) -> CallEnd {
+    let last = call.last_spoken_at.unwrap_or(call.started_at);
+    let seconds = (last - call.started_at).num_seconds();
+    CallEnd {
+        at: now,
+        duration_seconds: u32::try_from(seconds).unwrap_or(0),
+        outcome: CallOutcome::Completed,
+    }
+}
+
+fn progressed(call: &Call, address: Address, end: CallEnd) -> CallProgressed {
+    CallProgressed {
+        call: call.id,
+        user: call.user,
+        address,
+        trust: call.trust,
+        at: end.at,
+        step: CallStep::Ended {
+            seconds: end.duration_seconds,
+            outcome: end.outcome,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use claw_domain::{CallId, Trust, UserId};
+
+    use super::*;
+
+    #[test]
+    fn a_call_whose_end_was_lost_lasted_until_the_caller_spoke_last() {
+        let rang = DateTime::UNIX_EPOCH;
+        let silent = Call {
+            id: CallId::derived_from("CA1"),
+            user: UserId::derived_from("ada"),
+            trust: Trust::Trusted,
+            sequence: Some(1),
+            started_at: rang,
+            turns: 0,
+            last_turn: 0,
+            last_spoken_at: None,
+            setup_awaited: false,
+            unlocked_at: None,
+            end: None,
+        };
+        let spoken = Call {
+            last_spoken_at: Some(rang + TimeDelta::seconds(90)),
+            ..silent.clone()
+        };
+        let now = rang + TimeDelta::hours(1);
+
+        assert_eq!(assumed_end(&silent, now).duration_seconds, 0);
+        assert_eq!(assumed_end(&spoken, now).duration_seconds, 90);
+        assert_eq!(assumed_end(&spoken, now).at, now);
+    }
+}
