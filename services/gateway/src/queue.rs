@@ -122,14 +122,16 @@ pub(crate) fn next(queue: &VecDeque<Item>, now: DateTime<Utc>) -> Next {
     wait.map_or(Next::Nothing, Next::Wait)
 }
 
-/// The person has stopped a running turn: what they had written before they said so wants no answer any
-/// more, and the order itself is confirmed. `false` when the order is not here yet.
+/// The person has stopped a running turn, whichever way it came: what they had written before they said so
+/// wants no answer any more, and the order itself is confirmed. What is spoken stays: somebody waits for it on
+/// the line. `false` when the order is not here yet.
 pub(crate) fn keep_before_stop(queue: &mut VecDeque<Item>) -> bool {
     let is_stop = |item: &Item| matches!(item.plan, Plan::Obey(Command::Stop, _));
     let Some(place) = queue.iter().position(is_stop) else {
         return false;
     };
-    for item in queue.iter_mut().take(place) {
+    let before = queue.iter_mut().take(place);
+    for item in before.filter(|item| matches!(item.way, Way::Chat(_))) {
         item.plan = Plan::Keep;
     }
     if let Some(order) = queue.get_mut(place) {
@@ -300,6 +302,25 @@ mod tests {
         let (after, confirmed) = (Plan::Ask("c".into()), Plan::Say(Notice::Stopped));
         assert_eq!(plans, [&Plan::Keep, &confirmed, &after]);
         assert!(!keep_before_stop(&mut queue), "it is obeyed once");
+    }
+
+    #[test]
+    fn a_written_stop_leaves_what_waits_on_the_phone() {
+        let call = CallId::derived_from("CA1");
+        let caller = Item {
+            way: Way::AfterCall,
+            plan: Plan::PutThrough(call),
+            ..ask("a")
+        };
+        let stop = Item {
+            plan: Plan::Obey(Command::Stop, "stop".into()),
+            ..ask("b")
+        };
+        let mut queue = VecDeque::from([caller, stop]);
+
+        assert!(keep_before_stop(&mut queue));
+
+        assert_eq!(queue[0].plan, Plan::PutThrough(call));
     }
 
     #[test]
