@@ -70,6 +70,11 @@ impl Calls {
         self.settle(call, turn, TurnStanding::GivenUp).await
     }
 
+    /// Notes that the assistant failed at a turn. If something came of it already, that is given back.
+    pub async fn fail(&self, call: CallId, turn: u32) -> Result<TurnStanding, BusError> {
+        self.settle(call, turn, TurnStanding::Failed).await
+    }
+
     /// Notes that a turn was no question: what the call has come to is written, and tells how to go on.
     pub async fn refer(&self, call: CallId, turn: u32) -> Result<TurnStanding, BusError> {
         self.settle(call, turn, TurnStanding::SeeCall).await

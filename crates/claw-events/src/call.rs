@@ -115,6 +115,8 @@ pub enum TurnStanding {
     Speech(Speech),
     /// Nobody waits for it in the call any more: the answer goes to the chat.
     GivenUp,
+    /// The assistant failed: they may ask again.
+    Failed,
     /// It was no question (a PIN): what the call has come to tells how to go on.
     SeeCall,
 }
@@ -193,6 +195,7 @@ mod tests {
                 is_cut: false
             }),
             TurnStanding::GivenUp,
+            TurnStanding::Failed,
             TurnStanding::SeeCall,
         ));
     }

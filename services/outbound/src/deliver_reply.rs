@@ -57,7 +57,7 @@ impl DeliverReply {
         let (label, is_all) = match standing {
             TurnStanding::Speech(speech) if speech.is_cut => ("cut", false),
             TurnStanding::Speech(_) => ("whole", true),
-            TurnStanding::GivenUp | TurnStanding::SeeCall => ("late", false),
+            TurnStanding::GivenUp | TurnStanding::Failed | TurnStanding::SeeCall => ("late", false),
         };
         counter!("claw_speech_total", "outcome" => label).increment(1);
         Ok(is_all)

@@ -19,6 +19,7 @@ pub(super) const LINES: Lines = Lines {
     ],
     goodbye: "Tot ziens, en bel gerust nog eens!",
     apology: "Het spijt me, er werkt bij ons even iets niet. Probeer het over een paar minuten opnieuw, of stuur me een bericht op WhatsApp.",
+    could_not_answer: "Het spijt me, daar kon ik nu even geen antwoord op geven. Vraag het me alsjeblieft nog een keer.",
     ask_pin: "Om zeker te weten dat jij het bent: zeg of toets je pincode, alsjeblieft.",
     wrong_pin: "Dat was niet de juiste pincode. Probeer het nog een keer, alsjeblieft.",
     set_pin_in_chat: "Ik kan niet met zekerheid zien wie er belt. Stel een pincode in via onze WhatsApp-chat en bel daarna opnieuw.",

@@ -19,6 +19,7 @@ pub(super) const LINES: Lines = Lines {
     ],
     goodbye: "Goodbye, and call again any time!",
     apology: "I am sorry, something is not working on our side right now. Please try again in a few minutes, or write to me on WhatsApp.",
+    could_not_answer: "I am sorry, I could not answer that just now. Please ask me once more.",
     ask_pin: "To be sure that it is you, please say or key in your PIN.",
     wrong_pin: "That was not the right PIN. Please try once more.",
     set_pin_in_chat: "I cannot tell for certain who is calling. Please set a PIN in our WhatsApp chat and then call again.",

@@ -19,6 +19,7 @@ pub(super) const LINES: Lines = Lines {
     ],
     goodbye: "Au revoir, et rappelez quand vous voulez !",
     apology: "Je suis désolé, quelque chose ne fonctionne pas de notre côté. Réessayez dans quelques minutes ou écrivez-moi sur WhatsApp.",
+    could_not_answer: "Je suis désolé, je n'ai pas pu répondre cette fois. Posez-moi la question encore une fois, s'il vous plaît.",
     ask_pin: "Pour être sûr que c'est bien vous, dites ou tapez votre code PIN, s'il vous plaît.",
     wrong_pin: "Ce n'est pas le bon code PIN. Essayez encore une fois, s'il vous plaît.",
     set_pin_in_chat: "Je ne peux pas savoir avec certitude qui appelle. Choisissez un code PIN dans notre discussion WhatsApp, puis rappelez.",

@@ -19,6 +19,7 @@ pub(super) const LINES: Lines = Lines {
     ],
     goodbye: "Auf Wiederhören, und ruf gern wieder an!",
     apology: "Es tut mir leid, bei uns klemmt gerade etwas. Bitte versuch es in ein paar Minuten noch einmal oder schreib mir auf WhatsApp.",
+    could_not_answer: "Es tut mir leid, darauf konnte ich gerade nicht antworten. Bitte frag mich noch einmal.",
     ask_pin: "Damit ich sicher bin, dass du es bist: Bitte nenne deine PIN oder tippe sie ein.",
     wrong_pin: "Das war nicht die richtige PIN. Bitte versuch es noch einmal.",
     set_pin_in_chat: "Ich kann nicht sicher erkennen, wer anruft. Bitte lege in unserem WhatsApp-Chat eine PIN fest und ruf dann noch einmal an.",

@@ -19,6 +19,7 @@ pub(super) const LINES: Lines = Lines {
     ],
     goodbye: "Ciao, chiama quando vuoi!",
     apology: "Mi dispiace, in questo momento qualcosa non funziona da parte nostra. Riprova tra qualche minuto o scrivimi su WhatsApp.",
+    could_not_answer: "Mi dispiace, questa volta non sono riuscito a rispondere. Chiedimelo ancora una volta, per favore.",
     ask_pin: "Per essere sicuro che sia tu, di' o digita il tuo PIN, per favore.",
     wrong_pin: "Non è il PIN giusto. Prova ancora una volta, per favore.",
     set_pin_in_chat: "Non posso sapere con certezza chi chiama. Imposta un PIN nella nostra chat WhatsApp e poi richiama.",

@@ -30,6 +30,8 @@ pub struct Lines {
     pub goodbye: &'static str,
     /// Something is broken on our side.
     pub apology: &'static str,
+    /// The assistant failed at what was asked.
+    pub could_not_answer: &'static str,
     /// The caller is to prove who they are.
     pub ask_pin: &'static str,
     /// They did not.
@@ -135,6 +137,7 @@ mod tests {
             lines.will_write_when_ready,
             lines.goodbye,
             lines.apology,
+            lines.could_not_answer,
             lines.ask_pin,
             lines.wrong_pin,
             lines.set_pin_in_chat,

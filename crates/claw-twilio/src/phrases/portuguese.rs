@@ -19,6 +19,7 @@ pub(super) const LINES: Lines = Lines {
     ],
     goodbye: "Tchau, ligue quando quiser!",
     apology: "Desculpe, algo não está funcionando do nosso lado. Tente de novo em alguns minutos ou me escreva no WhatsApp.",
+    could_not_answer: "Desculpe, não consegui responder a isso agora. Pergunte de novo, por favor.",
     ask_pin: "Para ter certeza de que é você, diga ou digite o seu PIN, por favor.",
     wrong_pin: "Esse não é o PIN certo. Tente mais uma vez, por favor.",
     set_pin_in_chat: "Não consigo saber com certeza quem está ligando. Defina um PIN na nossa conversa do WhatsApp e ligue de novo.",

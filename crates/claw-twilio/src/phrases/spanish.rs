@@ -19,6 +19,7 @@ pub(super) const LINES: Lines = Lines {
     ],
     goodbye: "¡Hasta luego, llama cuando quieras!",
     apology: "Lo siento, ahora mismo algo no funciona por nuestra parte. Inténtalo de nuevo en unos minutos o escríbeme por WhatsApp.",
+    could_not_answer: "Lo siento, ahora mismo no he podido responder a eso. Pregúntamelo otra vez, por favor.",
     ask_pin: "Para asegurarme de que eres tú, di o marca tu PIN, por favor.",
     wrong_pin: "Ese no es el PIN correcto. Inténtalo una vez más, por favor.",
     set_pin_in_chat: "No puedo saber con certeza quién llama. Elige un PIN en nuestro chat de WhatsApp y vuelve a llamar, por favor.",

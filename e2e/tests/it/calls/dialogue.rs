@@ -51,6 +51,19 @@ async fn who_speaks_and_writes_at_the_same_moment_is_answered_twice_each_on_its_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_turn_that_fails_is_told_in_the_callers_language_and_they_may_ask_again() {
+    let world = world().await;
+    write(&world, ADA, "hi", "echo: hi").await;
+    let call = converse(&world, ADA).await;
+
+    say(&call, "[[ERROR billing]]", LINES.could_not_answer).await;
+    say(&call, "again", "echo: again").await;
+
+    hang_up(&call).await;
+    assert_eq!(written(&world, ADA, "spending limit"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_newcomer_is_put_through_once_the_assistant_is_there() {
     let world = world().await;
 

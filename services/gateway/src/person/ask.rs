@@ -171,14 +171,8 @@ impl Person {
         if burst.way == Way::AfterCall {
             as_follow_up(&mut answer);
         }
-        if let Way::Call { call, turn, .. } = &burst.way
-            && answer.is_empty()
-        {
-            // Nothing is to be said: the caller need not wait for it.
-            let referred = self.desk.calls.refer(*call, *turn).await;
-            referred.map_err(HandlerError::retry)?;
-        }
         self.answers_go = self.channel_of(&burst.way).await?;
+        self.tell_in_call(&mut answer).await?;
         counter!("claw_messages_total", "outcome" => "turn").increment(burst.members.len() as u64);
         let Some(history) = history else {
             return self.close(burst.members.clone(), answer).await;

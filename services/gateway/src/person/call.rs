@@ -107,6 +107,29 @@ impl Person {
         }
     }
 
+    /// In a call, what is no answer is not read out: the caller need not wait for what is not said, and hears
+    /// in their own language that the assistant failed.
+    pub(super) async fn tell_in_call(
+        &self,
+        answer: &mut Vec<NewReply>,
+    ) -> Result<(), HandlerError> {
+        let Channel::Voice { call, turn } = self.answers_go else {
+            return Ok(());
+        };
+        let calls = &self.desk.calls;
+        if answer.is_empty() {
+            let referred = calls.refer(call, turn).await;
+            referred.map_err(HandlerError::retry)?;
+        } else if answer.iter().all(|it| it.source == ReplySource::Notice) {
+            let came = calls.fail(call, turn).await.map_err(HandlerError::retry)?;
+            // Whoever waits no longer is told why in the chat.
+            if came == TurnStanding::Failed {
+                answer.clear();
+            }
+        }
+        Ok(())
+    }
+
     async fn is_live(&self, call: CallId) -> Result<bool, HandlerError> {
         let call = self.desk.store.calls().of(call).await?;
         Ok(call.is_some_and(|call| call.end.is_none()))
@@ -135,7 +158,7 @@ pub(super) fn note_of(way: &Way) -> Option<Sensitive<String>> {
 fn is_unheard(came: &TurnStanding, turn: u32, heard: Option<u32>) -> bool {
     match came {
         TurnStanding::Speech(speech) => !speech.is_cut && heard.is_none_or(|heard| heard < turn),
-        TurnStanding::GivenUp | TurnStanding::SeeCall => false,
+        TurnStanding::GivenUp | TurnStanding::Failed | TurnStanding::SeeCall => false,
     }
 }
 
@@ -167,8 +190,9 @@ mod tests {
         for heard in [3, 1000] {
             assert!(!is_unheard(&speech(false), 3, Some(heard)), "{heard}");
         }
-        for in_the_chat in [speech(true), TurnStanding::GivenUp, TurnStanding::SeeCall] {
-            assert!(!is_unheard(&in_the_chat, 3, None), "{in_the_chat:?}");
+        let (given_up, failed) = (TurnStanding::GivenUp, TurnStanding::Failed);
+        for other in [speech(true), given_up, failed, TurnStanding::SeeCall] {
+            assert!(!is_unheard(&other, 3, None), "{other:?}");
         }
     }
 }

@@ -58,6 +58,8 @@ pub(crate) enum Line {
     CannotTellWhoCalls,
     /// They hide their number, and are to key it.
     AskNumber,
+    /// The assistant failed; they may ask again.
+    CouldNotAnswer,
     /// The answer comes in the chat; anything else?
     AnswerInChat,
     /// The rest of the answer is in the chat.
@@ -146,6 +148,9 @@ pub(crate) fn after_turn(came: Option<TurnStanding>, progress: Progress) -> Outc
         Some(TurnStanding::Speech(speech)) => Outcome::Say(after_speech(speech, progress)),
         Some(TurnStanding::GivenUp) => {
             Outcome::Say(listen(vec![ours(Line::AnswerInChat)], progress.turn + 1))
+        }
+        Some(TurnStanding::Failed) => {
+            Outcome::Say(listen(vec![ours(Line::CouldNotAnswer)], progress.turn + 1))
         }
         Some(TurnStanding::SeeCall) => Outcome::SeeCall,
         None if progress.fillers < FILLERS => Outcome::Say(Beat {
@@ -393,6 +398,17 @@ mod tests {
             [Words::Theirs("One, two.".into()), ours(Line::RestInChat)]
         );
         assert_eq!(beat.then, Then::Listen(turn(2)));
+    }
+
+    #[test]
+    fn after_a_failed_turn_the_caller_hears_so_and_may_ask_again() {
+        let Outcome::Say(beat) = after_turn(Some(TurnStanding::Failed), turn(1)) else {
+            panic!("a failure is told");
+        };
+
+        assert_eq!(beat.say, [ours(Line::CouldNotAnswer)]);
+        assert_eq!(beat.then, Then::Listen(turn(2)));
+        assert!(!beat.is_answer());
     }
 
     #[test]

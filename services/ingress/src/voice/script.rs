@@ -98,6 +98,7 @@ pub(crate) fn text_of(lines: &'static Lines, line: Line) -> &'static str {
         Line::WrongPin => lines.wrong_pin,
         Line::CannotTellWhoCalls => lines.set_pin_in_chat,
         Line::AskNumber => lines.ask_number,
+        Line::CouldNotAnswer => lines.could_not_answer,
         Line::AnswerInChat => lines.answer_on_whatsapp,
         Line::BrokenOff => lines.line_was_broken,
         Line::RestInChat => lines.rest_on_whatsapp,

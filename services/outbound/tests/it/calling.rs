@@ -66,7 +66,7 @@ async fn say(world: &World, turn: u32, text: &str) {
 async fn spoken(door: &Calls, turn: u32) -> Option<(String, bool)> {
     match door.of_turn(call(), turn).await.unwrap() {
         Some(TurnStanding::Speech(speech)) => Some((speech.text.into_exposed(), speech.is_cut)),
-        Some(TurnStanding::GivenUp | TurnStanding::SeeCall) | None => None,
+        Some(TurnStanding::GivenUp | TurnStanding::Failed | TurnStanding::SeeCall) | None => None,
     }
 }
 

@@ -174,6 +174,7 @@ impl Talk {
                 todo
             }
             TurnStanding::GivenUp => vec![Do::Ours(Line::AnswerInChat)],
+            TurnStanding::Failed => vec![Do::Ours(Line::CouldNotAnswer)],
             TurnStanding::SeeCall => vec![Do::SeeCall],
         };
         for todo in &todo {

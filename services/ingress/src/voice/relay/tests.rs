@@ -148,6 +148,16 @@ fn silence_is_filled_but_nobody_waits_for_ever() {
 }
 
 #[test]
+fn a_turn_that_failed_is_told_and_the_next_one_is_listened_for() {
+    let mut talk = asked("hello");
+
+    let told = talk.settled(1, TurnStanding::Failed, now());
+
+    assert_eq!(told, [Do::Ours(Line::CouldNotAnswer)]);
+    assert_eq!((talk.turn(), talk.last_turn()), (None, 1));
+}
+
+#[test]
 fn who_hears_the_answer_begin_hears_no_filler_over_it() {
     let begin = now();
     let mut talk = Talk::after(0, 0, begin);
