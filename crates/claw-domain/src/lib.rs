@@ -5,6 +5,7 @@ mod address;
 mod call;
 mod delivery;
 mod id;
+mod language;
 mod message;
 mod pin;
 mod reply;
@@ -15,6 +16,7 @@ pub use address::{Address, AddressError, PhoneNumber, WhatsAppUserId};
 pub use call::{CallOutcome, Trust};
 pub use delivery::DeliveryState;
 pub use id::{CallId, DeliveryId, IdError, MessageId, ReplyId, SandboxId, UserId, Wamid};
+pub use language::{Language, LanguageError};
 pub use message::{
     ContactCard, Flow, Interactive, Location, Media, MediaKind, MessageContent, MessageContext,
     Reaction, Referral, SystemNotice, Unsupported,

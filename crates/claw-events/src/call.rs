@@ -1,5 +1,5 @@
 use chrono::{DateTime, Utc};
-use claw_domain::{Address, CallId, CallOutcome, MessageId, Sensitive, Trust, UserId};
+use claw_domain::{Address, CallId, CallOutcome, Language, MessageId, Sensitive, Trust, UserId};
 use serde::{Deserialize, Serialize};
 
 use crate::{Event, Stream};
@@ -95,7 +95,11 @@ impl Event for CallProgressed {
 #[serde(rename_all = "snake_case")]
 pub enum CallStanding {
     /// The assistant listens.
-    Ready,
+    Ready {
+        /// In which language, if they chose one; otherwise in that of their number.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        language: Option<Language>,
+    },
     /// The caller's assistant is being made, or woken up.
     SettingUp,
     /// The caller has to prove who they are with the PIN they set in the chat.
@@ -190,6 +194,10 @@ mod tests {
     fn what_came_of_a_turn_keeps_its_shape() {
         insta::assert_json_snapshot!((
             CallStanding::NeedsPin { was_wrong: false },
+            CallStanding::Ready { language: None },
+            CallStanding::Ready {
+                language: Some(Language::German)
+            },
             TurnStanding::Speech(Speech {
                 text: "Two rotis.".into(),
                 is_cut: false

@@ -1,8 +1,10 @@
 use std::{sync::Arc, time::Duration};
 
 use claw_bus::{Bus, Calls, Publisher};
+use claw_domain::{Language, UserId};
+use claw_events::CallStanding;
 use claw_runtime::Clock;
-use claw_store::Store;
+use claw_store::{Store, StoreError};
 use tokio::sync::Semaphore;
 
 use crate::{agents::Agents, guard::Quiet, turn::TurnLimits};
@@ -22,6 +24,15 @@ pub(crate) struct Desk {
     pub(crate) manners: Manners,
     /// Has [`STARTS_AT_ONCE`] permits.
     pub(crate) starts: Arc<Semaphore>,
+}
+
+impl Desk {
+    /// That this person's assistant listens on the phone, in the language they chose.
+    pub(crate) async fn ready_for(&self, user: UserId) -> Result<CallStanding, StoreError> {
+        let profile = self.store.users().profile(user).await?;
+        let language = profile.and_then(|profile| Language::parse(profile.language.as_deref()?));
+        Ok(CallStanding::Ready { language })
+    }
 }
 
 /// How people are treated, as the operator chose.

@@ -70,7 +70,8 @@ impl TakeCall {
             return Ok(());
         };
         if is_ready {
-            return self.stand(call, CallStanding::Ready).await;
+            let ready = self.desk.ready_for(call.user).await?;
+            return self.stand(call, ready).await;
         }
         self.deliver(call, received, Plan::PutThrough(call.call), attempt)
     }

@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use claw_agent::RunFailure;
-use claw_domain::{MessageId, ReplyId, ReplySource, Sensitive};
+use claw_domain::{Language, MessageId, ReplyId, ReplySource, Sensitive};
 use claw_store::{Fate, NewReply};
 
 use crate::guard::Quiet;
@@ -48,6 +48,10 @@ pub(crate) enum Notice {
     PinRemoved,
     /// A PIN was meant, but it makes none.
     UnknownPin,
+    /// What they want to speak on the phone.
+    LanguageSet(Language),
+    /// A language we do not speak on the phone.
+    UnknownLanguage,
     /// Nothing unasked from now on.
     UpdatesStopped,
     /// Texts nobody asked for are welcome again.
@@ -93,6 +97,8 @@ impl Notice {
             Self::PinSet => "pin_set",
             Self::PinRemoved => "pin_removed",
             Self::UnknownPin => "unknown_pin",
+            Self::LanguageSet(_) => "language_set",
+            Self::UnknownLanguage => "unknown_language",
             Self::UpdatesStopped => "updates_stopped",
             Self::UpdatesResumed => "updates_resumed",
             Self::ZoneSet(..) => "zone_set",
@@ -170,6 +176,11 @@ impl Notice {
             Self::PinSet => PIN_SET.into(),
             Self::PinRemoved => "Noted: you have no PIN any more.".into(),
             Self::UnknownPin => UNKNOWN_PIN.into(),
+            Self::LanguageSet(language) => format!(
+                "Noted: on the phone we speak {} from your next call on. Write to me in any language.",
+                spoken_name(language)
+            ),
+            Self::UnknownLanguage => unknown_language(),
             Self::UpdatesStopped => {
                 "Okay, I'll only write when you write to me. Say \"resume updates\" to hear from me \
                  again."
@@ -215,6 +226,28 @@ impl Notice {
     }
 }
 
+/// What a language is called where one language is told from another.
+const fn spoken_name(language: Language) -> &'static str {
+    match language {
+        Language::EnglishGb => "British English",
+        Language::EnglishUs
+        | Language::German
+        | Language::Spanish
+        | Language::French
+        | Language::Italian
+        | Language::PortugueseBr
+        | Language::Dutch
+        | Language::Hindi => language.english_name(),
+    }
+}
+
+fn unknown_language() -> String {
+    let names = Language::ALL.map(spoken_name).join(", ");
+    format!(
+        "I don't speak that on the phone yet. There is: {names}. Write it like \"language German\"."
+    )
+}
+
 /// What to say about a failed run. A used-up limit reads differently from a provider that is down.
 pub(crate) const fn notice_of_failure(failure: RunFailure) -> Notice {
     match failure {
@@ -246,6 +279,15 @@ mod tests {
             Notice::SettingUp.because_of(cause).id,
             Notice::NoRoom.because_of(cause).id
         );
+    }
+
+    #[test]
+    fn whoever_asks_for_a_language_we_lack_hears_which_there_are() {
+        let text = Notice::UnknownLanguage.text();
+
+        for language in Language::ALL {
+            assert!(text.contains(spoken_name(language)), "{text}");
+        }
     }
 
     #[test]

@@ -35,13 +35,13 @@ async fn whoever_comes_later_finds_what_was_written_before() {
     let world = World::new().await;
     let gateway = Calls::open(&world.gateway).await.unwrap();
     gateway.put(call(), CallStanding::SettingUp).await.unwrap();
-    gateway.put(call(), CallStanding::Ready).await.unwrap();
+    gateway.put(call(), READY).await.unwrap();
 
     let door = Calls::open(&connect(&world.nats, "ingress").await)
         .await
         .unwrap();
 
-    assert_eq!(door.of(call()).await.unwrap(), Some(CallStanding::Ready));
+    assert_eq!(door.of(call()).await.unwrap(), Some(READY));
     assert_eq!(door.of_turn(call(), 1).await.unwrap(), None);
 }
 
@@ -178,6 +178,8 @@ async fn what_an_assistant_is_saying_and_that_it_should_stop_pass_between_door_a
     assert_eq!(pieces.next().await, Some(piece));
     assert_eq!(interrupts.next().await, Some(interrupt));
 }
+
+const READY: CallStanding = CallStanding::Ready { language: None };
 
 async fn outbound(world: &World) -> Calls {
     let bus: Bus = connect(&world.nats, "outbound").await;

@@ -1,7 +1,7 @@
 use claw_domain::Sensitive;
 
 use super::xml::Xml;
-use crate::voices::Language;
+use crate::voices::{Language, relay_voice};
 
 /// What may cut our speech off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,7 +91,7 @@ impl Relay {
         xml.optional("welcomeGreeting", exposed(self.greeting.as_ref()));
         xml.attribute("language", self.language.tag());
         xml.attribute("ttsProvider", "Amazon");
-        xml.attribute("voice", self.language.relay_voice());
+        xml.attribute("voice", relay_voice(self.language));
         xml.attribute("interruptible", interruptible(self.interruptible));
         xml.attribute("dtmfDetection", "true");
         xml.attribute("profanityFilter", "false");

@@ -1,6 +1,6 @@
 use crate::{
     speech::{cut, pieces},
-    voices::Language,
+    voices::{Language, voice},
 };
 
 /// Twilio takes at most 64 kB; whether it counts 1000 or 1024 is not said.
@@ -81,7 +81,7 @@ impl Xml {
     }
 
     fn say_piece(&mut self, language: Language, piece: &str) {
-        let frame = 64 + language.voice().len() + language.tag().len();
+        let frame = 64 + voice(language).len() + language.tag().len();
         if frame >= self.room_for_speech {
             self.room_for_speech = 0;
             return;
@@ -98,7 +98,7 @@ impl Xml {
         let was_cut = piece.len() < whole.len();
         let before = self.text.len();
         self.open("Say");
-        self.attribute("voice", language.voice());
+        self.attribute("voice", voice(language));
         self.attribute("language", language.tag());
         self.begin_content();
         self.content(piece);

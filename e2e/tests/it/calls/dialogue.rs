@@ -1,5 +1,6 @@
 //! What is said, and what is answered to it.
 
+use claw_twilio::{phrases::lines, voices::Language};
 use e2e::sim_twilio::{Call, RequestKind, Why};
 use tokio::join;
 
@@ -61,6 +62,18 @@ async fn a_turn_that_fails_is_told_in_the_callers_language_and_they_may_ask_agai
 
     hang_up(&call).await;
     assert_eq!(written(&world, ADA, "spending limit"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_is_greeted_and_understood_in_the_language_they_chose_in_the_chat() {
+    let world = world().await;
+    write(&world, ADA, "language hindi", "we speak Hindi").await;
+
+    let call = dial(&world, ADA);
+    hears(&call, lines(Language::Hindi).greeting).await;
+    say(&call, "namaste", "echo: namaste").await;
+
+    hang_up(&call).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

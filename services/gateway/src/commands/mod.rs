@@ -5,13 +5,15 @@ mod hours;
 mod places;
 #[cfg(test)]
 mod tests;
+mod tongues;
 
 use chrono_tz::Tz;
-use claw_domain::Pin;
+use claw_domain::{Language, Pin};
 
 use crate::guard::Quiet;
 use hours::quiet_of;
 use places::zone_named;
+use tongues::language_command;
 
 /// Something the host does itself; the assistant neither sees it nor can undo it.
 ///
@@ -51,6 +53,14 @@ pub(crate) enum Command {
     /// Answered by: "I didn't get those times. Write it like 'quiet hours 22:00 to 07:00', or
     /// 'quiet hours off'."
     UnknownQuiet,
+    /// "language german": what they want to speak on the phone.
+    ///
+    /// Confirmed by: "Noted: on the phone we speak German from your next call on. …"
+    SetLanguage(Language),
+    /// A language was meant, but none that we speak on the phone.
+    ///
+    /// Answered by: "I don't speak that on the phone yet. There is: English, …"
+    UnknownLanguage,
     /// "pin 4711": by what they want to be known on the phone. Which one, [`pin_of`] tells: a command is
     /// copied and printed.
     ///
@@ -90,6 +100,7 @@ pub(crate) fn command_of(text: &str) -> Option<Command> {
         "remove pin" | "remove my pin" | "delete pin" | "delete my pin" => Some(Command::RemovePin),
         words => zone_command(words)
             .or_else(|| quiet_command(words))
+            .or_else(|| language_command(words))
             .or_else(|| pin_command(words)),
     }
 }

@@ -69,6 +69,24 @@ fn a_person_can_set_their_quiet_hours() {
 }
 
 #[test]
+fn a_person_can_choose_what_they_speak_on_the_phone() {
+    for (text, language) in [
+        ("language de", Language::German),
+        ("Language: Deutsch.", Language::German),
+        ("my language is german, please", Language::German),
+        ("language pt-BR", Language::PortugueseBr),
+        ("language british english", Language::EnglishGb),
+        ("language English (UK)", Language::EnglishGb),
+    ] {
+        let command = Command::SetLanguage(language);
+        assert_eq!(command_of(text), Some(command), "{text:?}");
+    }
+    for text in ["language klingon", "my language is ja-JP"] {
+        assert_eq!(command_of(text), Some(Command::UnknownLanguage), "{text:?}");
+    }
+}
+
+#[test]
 fn a_person_can_do_without_quiet_hours() {
     assert_eq!(command_of("Quiet hours off"), Some(Command::SetQuiet(None)));
 }
@@ -115,6 +133,11 @@ fn talk_reaches_the_assistant() {
         "quiet hours from now on",
         "when are my quiet hours?",
         "set quiet hours 22-7 for the kids",
+        "language",
+        "language of love",
+        "language german lessons",
+        "what is my language",
+        "language german?",
     ] {
         assert_eq!(command_of(text), None, "{text:?}");
     }

@@ -1,6 +1,6 @@
 use claw_bus::HandlerError;
 use claw_domain::{CallId, Channel, MessageId, ReplyId, ReplySource, Sensitive};
-use claw_events::{CallStanding, TurnStanding};
+use claw_events::TurnStanding;
 use claw_store::{Fate, NewReply};
 use metrics::counter;
 
@@ -36,7 +36,8 @@ impl Person {
         }
         // Whoever has hung up hears of it when the end of their call has its turn.
         if self.is_live(call).await? {
-            let written = self.desk.calls.put(call, CallStanding::Ready).await;
+            let ready = self.desk.ready_for(self.user).await?;
+            let written = self.desk.calls.put(call, ready).await;
             written.map_err(HandlerError::retry)?;
         }
         self.close(vec![message], Vec::new()).await

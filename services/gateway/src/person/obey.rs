@@ -54,6 +54,11 @@ impl Person {
                 users.remove_pin(self.user).await?;
                 Notice::PinRemoved
             }
+            Command::SetLanguage(language) => {
+                users.set_language(self.user, Some(language.tag())).await?;
+                Notice::LanguageSet(language)
+            }
+            Command::UnknownLanguage => Notice::UnknownLanguage,
             Command::UnknownPin => Notice::UnknownPin,
             Command::UnknownZone => Notice::UnknownZone,
             Command::UnknownQuiet => Notice::UnknownQuiet,

@@ -93,7 +93,8 @@ impl Conversation {
         if thread.awaits_call {
             let is_news = |standing: &CallStanding| *standing != CallStanding::SettingUp;
             let standing = self.board.standing(call, until, is_news).await?;
-            return Ok((thread, after_call(standing, thread.progress)));
+            let beat = after_call(standing, thread.progress);
+            return Ok((thread.in_language_of(standing), beat));
         }
         let came = self.board.turn(call, thread.progress.turn, until).await?;
         self.after_turn(call, came, thread).await
@@ -166,7 +167,8 @@ impl Conversation {
                     .standing(call, Instant::now(), |_| true)
                     .await?
                     .context("what the call has come to is not written")?;
-                Ok((thread, go_on(standing, turn + 1)))
+                let beat = go_on(standing, turn + 1);
+                Ok((thread.in_language_of(Some(standing)), beat))
             }
             Outcome::GiveUp => bail!("a turn that was given up has come to nothing"),
         }
@@ -184,7 +186,8 @@ impl Conversation {
             .board
             .standing(call, heard + FIRST_WAIT, |_| true)
             .await?;
-        Ok((thread, answer(standing, caller.trust == Trust::Trusted)))
+        let beat = answer(standing, caller.trust == Trust::Trusted);
+        Ok((thread.in_language_of(standing), beat))
     }
 
     /// Whoever hides their number has keyed one: from here on it is a call of that number, unproven.

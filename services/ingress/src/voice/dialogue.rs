@@ -191,7 +191,7 @@ pub(crate) fn after_silence(progress: Progress) -> Beat {
 /// What the call has come to decides; `turn` is the next.
 pub(crate) fn go_on(standing: CallStanding, turn: u32) -> Beat {
     match standing {
-        CallStanding::Ready => listen(vec![ours(Line::Greeting)], turn),
+        CallStanding::Ready { .. } => listen(vec![ours(Line::Greeting)], turn),
         CallStanding::SettingUp => Beat {
             say: vec![ours(Line::SettingUp)],
             then: Then::WaitForCall(Progress {
@@ -332,7 +332,7 @@ mod tests {
             panic!("{setting_up:?}");
         };
 
-        let ready = after_call(Some(CallStanding::Ready), progress);
+        let ready = after_call(Some(READY), progress);
 
         assert_eq!(ready.then, Then::Listen(turn(1)));
     }
@@ -344,7 +344,7 @@ mod tests {
             panic!("{setting_up:?}");
         };
 
-        let ready = after_call(Some(CallStanding::Ready), progress);
+        let ready = after_call(Some(READY), progress);
 
         assert_eq!(ready.then, Then::Listen(turn(2)));
     }
@@ -426,6 +426,8 @@ mod tests {
         assert_eq!(progress.turn, 2);
         assert_eq!(after_silence(progress), hang_up(Line::Goodbye));
     }
+
+    const READY: CallStanding = CallStanding::Ready { language: None };
 
     fn turn(turn: u32) -> Progress {
         Progress {

@@ -1,3 +1,4 @@
+use claw_events::CallStanding;
 use claw_twilio::voices::Language;
 
 use super::dialogue::Progress;
@@ -45,6 +46,17 @@ impl Thread {
         thread
     }
 
+    /// The same in the language the caller chose, as soon as that is known.
+    pub(crate) fn in_language_of(self, standing: Option<CallStanding>) -> Self {
+        let Some(CallStanding::Ready {
+            language: Some(language),
+        }) = standing
+        else {
+            return self;
+        };
+        Self { language, ..self }
+    }
+
     /// The query that reads as this.
     pub(crate) fn query(&self) -> String {
         let Progress {
@@ -81,6 +93,19 @@ mod tests {
         };
 
         assert_eq!(Thread::read(&thread.query()), thread);
+    }
+
+    #[test]
+    fn the_language_that_a_caller_chose_takes_the_place_of_their_numbers() {
+        let thread = Thread::read("language=de-DE");
+        let ready = |language| Some(CallStanding::Ready { language });
+
+        let chosen = thread.in_language_of(ready(Some(Language::Hindi)));
+
+        assert_eq!(chosen.language, Language::Hindi);
+        for standing in [None, Some(CallStanding::SettingUp), ready(None)] {
+            assert_eq!(chosen.in_language_of(standing), chosen);
+        }
     }
 
     #[test]

@@ -277,7 +277,7 @@ impl Held {
                 },
                 Do::SeeCall => {
                     let standing = self.board().standing(self.call, Instant::now(), |_| true);
-                    if standing.await? != Some(CallStanding::Ready) {
+                    if !matches!(standing.await?, Some(CallStanding::Ready { .. })) {
                         return self.end(Handoff::SeeCall).await;
                     }
                 }

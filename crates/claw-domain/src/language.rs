@@ -1,0 +1,267 @@
+use serde::{Deserialize, Serialize};
+
+use crate::PhoneNumber;
+
+/// A language a call can be held in. It travels as its tag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub enum Language {
+    /// English as in the United States; where nothing else is known.
+    EnglishUs,
+    /// English as in Britain.
+    EnglishGb,
+    /// German.
+    German,
+    /// Spanish.
+    Spanish,
+    /// French.
+    French,
+    /// Italian.
+    Italian,
+    /// Portuguese as in Brazil.
+    PortugueseBr,
+    /// Dutch.
+    Dutch,
+    /// Hindi.
+    Hindi,
+}
+
+use Language::{
+    Dutch, EnglishGb, EnglishUs, French, German, Hindi, Italian, PortugueseBr, Spanish,
+};
+
+impl Language {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        EnglishUs,
+        EnglishGb,
+        German,
+        Spanish,
+        French,
+        Italian,
+        PortugueseBr,
+        Dutch,
+        Hindi,
+    ];
+
+    /// Its BCP-47 tag.
+    pub const fn tag(self) -> &'static str {
+        match self {
+            EnglishUs => "en-US",
+            EnglishGb => "en-GB",
+            German => "de-DE",
+            Spanish => "es-ES",
+            French => "fr-FR",
+            Italian => "it-IT",
+            PortugueseBr => "pt-BR",
+            Dutch => "nl-NL",
+            Hindi => "hi-IN",
+        }
+    }
+
+    /// What the language is called in English.
+    pub const fn english_name(self) -> &'static str {
+        match self {
+            EnglishUs | EnglishGb => "English",
+            German => "German",
+            Spanish => "Spanish",
+            French => "French",
+            Italian => "Italian",
+            PortugueseBr => "Portuguese",
+            Dutch => "Dutch",
+            Hindi => "Hindi",
+        }
+    }
+
+    /// What its speakers call it.
+    pub const fn native_name(self) -> &'static str {
+        match self {
+            EnglishUs | EnglishGb => "English",
+            German => "Deutsch",
+            Spanish => "Español",
+            French => "Français",
+            Italian => "Italiano",
+            PortugueseBr => "Português",
+            Dutch => "Nederlands",
+            Hindi => "हिन्दी",
+        }
+    }
+
+    /// The language most likely spoken by someone with this number: that of its country.
+    pub fn of_phone(phone: &PhoneNumber) -> Self {
+        let digits = phone.expose_digits();
+        let found = (1..=MAX_PREFIX_DIGITS).rev().find_map(|length| {
+            let prefix = digits.get(..length)?;
+            BY_PREFIX
+                .iter()
+                .find(|(_, prefixes)| prefixes.contains(&prefix))
+                .map(|(language, _)| *language)
+        });
+        found.unwrap_or(EnglishUs)
+    }
+
+    /// The language of a tag (`de`, `de-AT`, `pt_BR`) or of a name in English or in the language itself.
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.trim().to_lowercase().replace('_', "-");
+        let by_name = Self::ALL.into_iter().find(|language| {
+            let names = [
+                language.tag(),
+                language.english_name(),
+                language.native_name(),
+            ];
+            names.iter().any(|name| name.to_lowercase() == text)
+        });
+        by_name.or_else(|| Self::of_tag_or_spelling(&text))
+    }
+
+    fn of_tag_or_spelling(text: &str) -> Option<Self> {
+        let mut words = text
+            .split(['-', ' ', '(', ')', ','])
+            .filter(|word| !word.is_empty());
+        let first = words.next()?;
+        let is_not_american = words.any(|word| {
+            matches!(
+                word,
+                "gb" | "uk" | "ie" | "au" | "nz" | "za" | "in" | "british" | "britain"
+            )
+        });
+        match first {
+            "british" | "uk" => Some(EnglishGb),
+            "en" | "english" if is_not_american => Some(EnglishGb),
+            "en" | "english" | "american" => Some(EnglishUs),
+            "de" | "german" | "deutsch" => Some(German),
+            "es" | "spanish" | "español" | "espanol" | "castellano" => Some(Spanish),
+            "fr" | "french" | "français" | "francais" => Some(French),
+            "it" | "italian" | "italiano" => Some(Italian),
+            "pt" | "portuguese" | "português" | "portugues" | "brazilian" => Some(PortugueseBr),
+            "nl" | "dutch" | "nederlands" | "flemish" | "vlaams" => Some(Dutch),
+            "hi" | "hindi" | "हिन्दी" | "हिंदी" => Some(Hindi),
+            _ => None,
+        }
+    }
+}
+
+/// A text that names no language we speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("no language that calls are held in")]
+pub struct LanguageError;
+
+impl TryFrom<String> for Language {
+    type Error = LanguageError;
+
+    fn try_from(text: String) -> Result<Self, LanguageError> {
+        Self::parse(&text).ok_or(LanguageError)
+    }
+}
+
+impl From<Language> for String {
+    fn from(language: Language) -> Self {
+        language.tag().to_owned()
+    }
+}
+
+/// The longest prefix in [`BY_PREFIX`].
+const MAX_PREFIX_DIGITS: usize = 4;
+
+/// Country codes (and area codes where a code has several countries), from the ITU's list E.164, by the
+/// language most people speak there. What is not listed gets English.
+const BY_PREFIX: [(Language, &[&str]); 8] = [
+    (
+        EnglishGb,
+        &[
+            "44", "353", "356", "61", "64", "27", "65", "234", "254", "233", "350",
+        ],
+    ),
+    (German, &["49", "43", "41", "423"]),
+    (
+        Spanish,
+        &[
+            "34", "51", "52", "53", "54", "56", "57", "58", "502", "503", "504", "505", "506",
+            "507", "591", "593", "595", "598", "240", "1787", "1939", "1809", "1829", "1849",
+        ],
+    ),
+    (
+        French,
+        &[
+            "33", "352", "377", "221", "223", "225", "226", "228", "229", "237", "241", "242",
+            "243", "262", "509", "590", "594", "596", "687", "689",
+        ],
+    ),
+    (Italian, &["39", "378"]),
+    (PortugueseBr, &["55", "351", "244", "258", "238"]),
+    (Dutch, &["31", "32", "297", "597", "599"]),
+    (Hindi, &["91"]),
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn a_number_speaks_the_language_of_its_country() {
+        for (number, language) in [
+            ("+14155550101", EnglishUs),
+            ("+18095550101", Spanish),
+            ("+442079460000", EnglishGb),
+            ("+4915112345678", German),
+            ("+41791234567", German),
+            ("+5215512345678", Spanish),
+            ("+33612345678", French),
+            ("+390612345678", Italian),
+            ("+5511912345678", PortugueseBr),
+            ("+31612345678", Dutch),
+            ("+919812345678", Hindi),
+            ("+81312345678", EnglishUs),
+        ] {
+            let phone = PhoneNumber::try_from(number).unwrap();
+            assert_eq!(Language::of_phone(&phone), language, "{number}");
+        }
+    }
+
+    #[test]
+    fn no_prefix_is_claimed_by_two_languages() {
+        let mut seen = HashSet::new();
+        for prefix in BY_PREFIX.iter().flat_map(|(_, prefixes)| *prefixes) {
+            assert!(seen.insert(prefix), "{prefix}");
+            assert!(prefix.len() <= MAX_PREFIX_DIGITS);
+        }
+    }
+
+    #[test]
+    fn a_language_is_found_by_tag_and_by_name() {
+        for (text, language) in [
+            ("de", German),
+            ("de-AT", German),
+            (" DEUTSCH ", German),
+            ("en", EnglishUs),
+            ("en_GB", EnglishGb),
+            ("English (UK)", EnglishGb),
+            ("British English", EnglishGb),
+            ("american english", EnglishUs),
+            ("español", Spanish),
+            ("es-MX", Spanish),
+            ("Français", French),
+            ("Brazilian Portuguese", PortugueseBr),
+            ("pt-PT", PortugueseBr),
+            ("हिन्दी", Hindi),
+        ] {
+            assert_eq!(Language::parse(text), Some(language), "{text}");
+        }
+        for text in ["", "-", "Klingon", "deu?", "ja-JP"] {
+            assert_eq!(Language::parse(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn every_language_travels_as_its_tag_and_nothing_else_does() {
+        for language in Language::ALL {
+            assert_eq!(Language::parse(language.tag()), Some(language));
+            let json = serde_json::to_string(&language).unwrap();
+            assert_eq!(json, format!("\"{}\"", language.tag()));
+            assert_eq!(serde_json::from_str::<Language>(&json).unwrap(), language);
+        }
+        assert!(serde_json::from_str::<Language>("\"tlh\"").is_err());
+    }
+}
