@@ -1,11 +1,11 @@
 # shellcheck shell=bash
 # What a person types after ./dev. Sourced by ./dev.
 
-PROCESSES=(postgres nats sim-meta sim-openrouter sim-openclaw ingress provisioner gateway outbound caddy)
+PROCESSES=(postgres nats sim-meta sim-twilio sim-openrouter sim-openclaw ingress provisioner gateway outbound caddy)
 
 # The demo plays the person and the operator at once, so it is given both sides.
 DEMO_VARIABLES="NATS_URL DATABASE_URL CADDY_LISTEN SANDBOX_RUNTIME DOCKER_HOST SIM_META_LISTEN SIM_META_WEBHOOK_URL
-  SIM_OPENROUTER_LISTEN SIM_OPENCLAW_LISTEN WHATSAPP_VERIFICATION_TOKEN WHATSAPP_APP_SECRET WHATSAPP_ACCESS_TOKEN
+  SIM_TWILIO_LISTEN SIM_OPENROUTER_LISTEN SIM_OPENCLAW_LISTEN WHATSAPP_VERIFICATION_TOKEN WHATSAPP_APP_SECRET WHATSAPP_ACCESS_TOKEN
   WHATSAPP_SENDER_PHONE_NUMBER_ID WHATSAPP_API_BASE_URL OPENROUTER_BASE_URL OPENROUTER_PROVISIONING_KEY"
 
 # Leaves everything running, and changes nothing that already runs as it should.
@@ -66,7 +66,7 @@ command_down() {
   case "${1:-}" in "") ;; --purge) purge=purge ;; *) die "down knows --purge only" ;; esac
   say "stopping"
   process_stop caddy ingress provisioner gateway outbound
-  process_stop sim-meta sim-openrouter sim-openclaw
+  process_stop sim-meta sim-twilio sim-openrouter sim-openclaw
   sandboxes_down "$purge"
   process_stop nats postgres
   if [ -n "$purge" ]; then rm -rf "$STATE" "$(postgres_outside)"; fi
@@ -105,9 +105,9 @@ command_env() {
 
 command_help() {
   cat <<'HELP'
-./dev up              everything on loopback: Postgres, NATS, Caddy, simulators of Meta and OpenRouter, Docker with the
-                      sandbox image, and the four services. Installs what is missing. May be repeated at any time.
-./dev demo            up, then a conversation with a real assistant, printed as it happens
+./dev up              everything on loopback: Postgres, NATS, Caddy, simulators of Meta, Twilio and OpenRouter, Docker
+                      with the sandbox image, and the four services. Installs what is missing. May be repeated at any time.
+./dev demo [--call]   up, then a conversation with a real assistant, printed as it happens; --call phones it, too
 ./dev status          what runs, where, and whether it is ready
 ./dev logs [name]     follows all logs, or one
 ./dev down [--purge]  stops all of it; --purge also deletes databases, streams, sandboxes' volumes and secrets
@@ -121,6 +121,7 @@ command_help() {
 Variables (see .env.example) come from the environment, else from .run/env, else from deploy/dev/settings.sh:
   SANDBOX_RUNTIME=external ./dev up                 no Docker: a simulated agent
   WHATSAPP_API_BASE_URL=https://… ./dev up          the real Meta: its simulator is not started
+  TWILIO_AUTH_TOKEN=… BASE_URL=https://… ./dev up   the real Twilio, likewise
   DATABASE_URL, NATS_URL, OPENROUTER_BASE_URL, SANDBOX_EXTERNAL_URL    likewise
   PORT, POSTGRES_PORT, NATS_LISTEN, CADDY_LISTEN, … other ports
 HELP

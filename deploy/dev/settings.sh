@@ -39,7 +39,7 @@ settings_note_what_is_elsewhere() {
   setting SANDBOX_RUNTIME docker
   case "$SANDBOX_RUNTIME" in docker | external) ;; *) die "SANDBOX_RUNTIME is docker or external, not $SANDBOX_RUNTIME" ;; esac
   POSTGRES_ELSEWHERE=${DATABASE_URL:+yes} NATS_ELSEWHERE=${NATS_URL:+yes}
-  META_ELSEWHERE=${WHATSAPP_API_BASE_URL:+yes} OPENROUTER_ELSEWHERE=${OPENROUTER_BASE_URL:+yes}
+  META_ELSEWHERE=${WHATSAPP_API_BASE_URL:+yes} TWILIO_ELSEWHERE=${TWILIO_AUTH_TOKEN:+yes} OPENROUTER_ELSEWHERE=${OPENROUTER_BASE_URL:+yes}
   OPENCLAW_ELSEWHERE=${SANDBOX_EXTERNAL_URL:+yes}
 }
 
@@ -53,6 +53,8 @@ settings_of_infrastructure() {
   setting CADDY_BIND "${CADDY_LISTEN%:*}"
   setting CADDY_ADMIN off
   setting API_SITE "http://:${CADDY_LISTEN##*:}"
+  # What is signed; the simulated Twilio goes to Caddy with it.
+  if [ -z "$TWILIO_ELSEWHERE" ]; then setting BASE_URL https://api.clawkaka.example; fi
   setting CONSOLE_SITE "http://console.localhost:${CADDY_LISTEN##*:}"
   XDG_DATA_HOME="$STATE/caddy" XDG_CONFIG_HOME="$STATE/caddy"
 }
@@ -63,6 +65,13 @@ settings_of_simulators() {
   if [ "$SANDBOX_RUNTIME" = docker ]; then model_host=$SANDBOX_HOST_ADDRESS; fi
   setting SIM_META_LISTEN 127.0.0.1:18081
   setting SIM_META_WEBHOOK_URL "http://$CADDY_LISTEN/whatsapp/webhook"
+  setting SIM_TWILIO_LISTEN 127.0.0.1:18084
+  setting SIM_TWILIO_VOICE_URL "$BASE_URL/voice/webhook/voice"
+  setting SIM_TWILIO_FALLBACK_URL "$BASE_URL/voice/webhook/fallback"
+  setting SIM_TWILIO_STATUS_URL "$BASE_URL/voice/webhook/call-status"
+  setting SIM_TWILIO_CONNECT_TO "$CADDY_LISTEN"
+  setting TWILIO_ACCOUNT_SID AC00000000000000000000000000000001
+  setting TWILIO_PHONE_NUMBER +14155550199
   setting SIM_OPENROUTER_LISTEN "$model_host:18080"
   setting SIM_OPENCLAW_LISTEN 127.0.0.1:18789
   setting WHATSAPP_API_BASE_URL "http://$SIM_META_LISTEN/v24.0"
@@ -102,6 +111,7 @@ secrets_load() {
   secret WHATSAPP_VERIFICATION_TOKEN "verify-$(random_hex 8)"
   secret WHATSAPP_APP_SECRET "$(random_hex 16)"
   secret WHATSAPP_ACCESS_TOKEN "sim-$(random_hex 16)"
+  secret TWILIO_AUTH_TOKEN "$(random_hex 16)"
   secret OPENROUTER_PROVISIONING_KEY "sk-or-v1-sim-$(random_hex 16)"
   secret SANDBOX_EXTERNAL_TOKEN "$(random_hex 16)"
 }

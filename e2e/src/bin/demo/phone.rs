@@ -1,16 +1,8 @@
-//! A conversation with an assistant, printed as it happens: what `./dev demo` runs against the
-//! system that `./dev up` started. A person with a new number says hi, is set up, logs a meal, and
-//! the row is shown from that person's own database.
-#![expect(clippy::print_stdout, reason = "printing is what it is for")]
-
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use claw_runtime::{Clock, Env, HttpTimeouts, SystemClock, http};
-use e2e::{
-    harness::Containers,
-    sim_meta::{ChatView, Speaker},
-};
+use claw_runtime::{Clock, HttpTimeouts, http};
+use e2e::sim_meta::{ChatView, Speaker};
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -20,68 +12,50 @@ const LOOK: Duration = Duration::from_secs(20);
 /// Longest an answer may take, the set-up of the assistant included.
 const PATIENCE: Duration = Duration::from_mins(5);
 
-const LUNCH: &str = "Had 2 rotis and dal for lunch";
-
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<()> {
-    let env = Env::of_process();
-    let meta = env.or("SIM_META_LISTEN", "127.0.0.1:18081".to_owned());
-    let database = env.secret("DATABASE_URL");
-    let runtime = env.or("SANDBOX_RUNTIME", "docker".to_owned());
-    env.finish()?;
-    let mut phone = Phone::new(&meta?, &SystemClock);
-
-    println!(
-        "\nA new number, +{}, writes to the business.\n",
-        phone.number
-    );
-    phone.converse("hi").await?;
-    phone.converse(LUNCH).await?;
-    if runtime? == "docker" {
-        show_meals(&Containers::of_database(&database?).await?, &phone.number).await?;
-    } else {
-        println!("\nThe assistants are simulated (SANDBOX_RUNTIME=external): they keep no meals.");
-    }
-    Ok(())
-}
-
 /// One person's phone, as the simulated Meta shows it.
-struct Phone {
+pub(crate) struct Phone {
     http: reqwest::Client,
     meta: String,
-    number: String,
+    pub(crate) number: String,
     shown: usize,
     began: Instant,
 }
 
 impl Phone {
     /// A number that has not been used before.
-    fn new(meta: &str, clock: &impl Clock) -> Self {
+    pub(crate) fn new(meta: &str, clock: &impl Clock) -> Self {
         let timeouts = HttpTimeouts {
             total: LOOK * 2,
             ..HttpTimeouts::default()
         };
-        let number = clock.now().timestamp() % 100_000_000;
+        // British, so that what we say ourselves in a call is English.
+        let number = clock.now().timestamp() % 1_000_000_000;
         Self {
             http: http::client(timeouts),
             meta: format!("http://{meta}/sim"),
-            number: format!("49155{number:08}"),
+            number: format!("447{number:09}"),
             shown: 0,
             began: Instant::now(),
         }
     }
 
     /// Writes `text` and prints the chat until the assistant itself has answered.
-    async fn converse(&mut self, text: &str) -> Result<()> {
+    pub(crate) async fn converse(&mut self, text: &str) -> Result<()> {
         let message = json!({"from": self.number, "name": "Ada", "text": text});
         let url = format!("{}/messages", self.meta);
         let answer = self.http.post(url).json(&message).send().await;
         let answer = answer.context("asking the simulated Meta (is ./dev up running?)")?;
         answer.error_for_status()?;
+        self.hears_more().await
+    }
+
+    /// Prints the chat until the assistant itself has said something new.
+    pub(crate) async fn hears_more(&mut self) -> Result<()> {
         let asked_at = Instant::now();
         loop {
             let waits_for = self.received_so_far().await? + 1;
-            if self.show(&self.chat(0).await?) {
+            let chat = self.chat(0).await?;
+            if self.show(&chat) {
                 return Ok(());
             }
             ensure!(
@@ -130,15 +104,4 @@ impl Phone {
 /// The line that comes while the assistant is being made.
 fn is_notice(text: &str) -> bool {
     text.contains("setting up your personal assistant")
-}
-
-async fn show_meals(containers: &Containers, number: &str) -> Result<()> {
-    let query = "SELECT * FROM meals ORDER BY id DESC LIMIT 3";
-    let shell = format!("sqlite3 -box ~/assistant/assistant.db '{query}'");
-    let rows = containers.run(number, &shell).await?;
-    println!(
-        "\nIn the database of this person's sandbox:\n\n$ sqlite3 assistant.db '{query}'\n{rows}"
-    );
-    ensure!(rows.contains("roti"), "the meal is not in the database");
-    Ok(())
 }
