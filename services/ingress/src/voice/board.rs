@@ -113,13 +113,23 @@ impl Board {
         self.calls.note_asked(call, turn).await
     }
 
-    /// The turn that was asked last and that nothing has come of.
+    /// The turn that was asked last, if its answer is still to be said.
     pub(crate) async fn owed(&self, call: CallId) -> Result<Option<u32>, BusError> {
         let Some(turn) = self.calls.asked(call).await? else {
             return Ok(None);
         };
-        let came = self.calls.of_turn(call, turn).await?;
-        Ok(came.is_none().then_some(turn))
+        if self
+            .calls
+            .heard(call)
+            .await?
+            .is_some_and(|heard| heard >= turn)
+        {
+            return Ok(None);
+        }
+        Ok(match self.calls.of_turn(call, turn).await? {
+            None | Some(TurnStanding::Speech(_)) => Some(turn),
+            Some(TurnStanding::GivenUp | TurnStanding::Failed | TurnStanding::SeeCall) => None,
+        })
     }
 
     /// Tickets for sockets are made out and shown here.

@@ -42,12 +42,10 @@ impl Conversation {
     /// The phone rings.
     pub(crate) async fn ring(&self, request: &VoiceRequest) -> anyhow::Result<(Thread, Beat)> {
         let heard = Instant::now();
-        let mut thread = Thread::read("");
-        let Caller::Known { phone, .. } = &request.caller else {
+        let thread = Thread::begin(&request.caller);
+        let Some(caller) = known(&request.caller) else {
             return Ok((thread, ask_number()));
         };
-        thread.language = Language::of_phone(phone);
-        let caller = known(&request.caller).context("a number that is shown")?;
         self.begin(request.sid.call(), &caller, thread, heard).await
     }
 

@@ -224,9 +224,13 @@ impl Door {
             .verify_form(Some(signature.as_bytes()), &self.base.of(path), &form)
             .map_err(refused)?;
         let request = VoiceRequest::read(&form).map_err(|_| StatusCode::BAD_REQUEST)?;
+        let thread = match uri.query() {
+            Some(query) => Thread::read(query),
+            None => Thread::begin(&request.caller),
+        };
         Ok(Genuine {
             request,
-            thread: Thread::read(uri.query().unwrap_or_default()),
+            thread,
             token: token.and_then(|token| token.to_str().map(str::to_owned).ok()),
         })
     }

@@ -1,5 +1,5 @@
 use claw_events::CallStanding;
-use claw_twilio::voices::Language;
+use claw_twilio::{form::Caller, voices::Language};
 
 use super::dialogue::Progress;
 
@@ -42,6 +42,15 @@ impl Thread {
                 "broken" => thread.has_broken = value == "1",
                 _ => {}
             }
+        }
+        thread
+    }
+
+    /// The beginning of a call of somebody with this number, or with none.
+    pub(crate) fn begin(caller: &Caller) -> Self {
+        let mut thread = Self::read("");
+        if let Caller::Known { phone, .. } = caller {
+            thread.language = Language::of_phone(phone);
         }
         thread
     }
