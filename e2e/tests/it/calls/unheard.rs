@@ -1,7 +1,8 @@
 //! Callers who are gone before they have heard everything.
 
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 use claw_domain::{Address, CallId, MessageId, PhoneNumber, Trust};
+use claw_runtime::{Clock, SystemClock};
 use claw_store::{CallBegin, Caller, VoiceKind, VoiceMessage};
 use claw_testkit::eventually;
 use e2e::harness::{Service, World};
@@ -76,7 +77,7 @@ fn long_ago() -> (CallBegin, VoiceMessage) {
     let user = Address::Phone(phone.clone()).user();
     let (call, at) = (
         CallId::derived_from("CA1"),
-        Utc::now() - TimeDelta::hours(1),
+        SystemClock.now() - TimeDelta::hours(1),
     );
     let begin = CallBegin {
         call,
