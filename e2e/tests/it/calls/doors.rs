@@ -50,8 +50,7 @@ async fn a_call_goes_on_at_another_door_when_the_first_dies_between_two_turns_or
     hears(&call, "three").await;
 
     assert_eq!(world.openclaw.as_ref().unwrap().stats().turns, 4);
-    call.hang_up();
-    assert_eq!(ended(&call).await.why, Why::CallerHungUp);
+    hang_up(&call).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
