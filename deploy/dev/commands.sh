@@ -114,7 +114,7 @@ command_help() {
 ./dev test [--quick]  every check and test, as CI runs them; --quick leaves out what needs Docker or minutes
 ./dev check           the checks without the tests
 ./dev env             what tests need to know, for a test run by hand: eval "$(./dev env)" && cargo nextest run -p …
-./dev bench […]       load measurements against a release build; arguments go to the bench program
+./dev bench […]       measurements against a release build, all of them or one: load, calls [people], idle [sandboxes]
 ./dev secrets [dir]   makes the secret files docker-compose.yml reads, keeping those that are there
 ./dev host            makes this machine fit for sandboxes: network, firewall, image (production, at boot, as root)
 

@@ -6,6 +6,7 @@
 //! of the services under test.
 
 pub mod harness;
+pub mod moments;
 pub mod serve;
 pub mod sim_meta;
 pub mod sim_openclaw;

@@ -3,6 +3,7 @@
 //! (so that they can be asked).
 
 mod containers;
+mod processor;
 mod programs;
 mod replicas;
 mod settings;
@@ -25,6 +26,7 @@ use crate::{
     sim_twilio::{SimTwilio, SimTwilioConfig},
 };
 pub use containers::Containers;
+pub use processor::MachineTime;
 use programs::Program;
 pub use programs::{Replica, Service};
 use settings::Settings;

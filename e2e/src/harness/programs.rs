@@ -9,10 +9,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use tokio::process::{Child, Command};
 
-use super::{log_path, settings::Settings};
-
-/// Clock ticks a second in `/proc/<pid>/stat`: fixed at 100 on Linux for user space.
-const TICKS_PER_SECOND: u64 = 100;
+use super::{log_path, processor, settings::Settings};
 
 /// The services, in the order they start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -130,18 +127,7 @@ impl Program {
     }
 
     pub(super) fn cpu_time(&self) -> Result<Duration> {
-        let stat = self.proc_file("stat")?;
-        // The name may hold blanks; the fields after its closing bracket are fixed (utime is 14th).
-        let (_, fields) = stat.rsplit_once(')').context("an unusual stat file")?;
-        let fields: Vec<&str> = fields.split_whitespace().collect();
-        let ticks = |index: usize| {
-            fields
-                .get(index)
-                .and_then(|ticks| ticks.parse::<u64>().ok())
-        };
-        let ticks = ticks(11).zip(ticks(12)).map(|(user, system)| user + system);
-        let ticks = ticks.context("an unusual stat file")?;
-        Ok(Duration::from_millis(ticks * 1_000 / TICKS_PER_SECOND))
+        processor::time_of(&self.id()?.to_string())
     }
 
     fn proc_file(&self, name: &str) -> Result<String> {

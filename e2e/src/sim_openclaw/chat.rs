@@ -16,7 +16,7 @@ use super::{
     session::Queued,
     turn::{Origin, Turn},
 };
-use crate::world_clock;
+use crate::{moments::Note, world_clock};
 
 const SEND_PARAMS: [&str; 20] = [
     "sessionKey",
@@ -50,7 +50,7 @@ pub(super) struct Taken {
 /// What follows an answer.
 pub(super) enum Then {
     Nothing,
-    Start(Turn),
+    Start(Box<Turn>),
     /// A `final` without a message.
     SayNothing(Out),
 }
@@ -113,6 +113,7 @@ impl<'a> Send<'a> {
 /// `chat.send`.
 pub(super) fn send(sandbox: &Arc<Sandbox>, params: &Value) -> Result<Taken, Refusal> {
     let send = Send::read(params)?;
+    sandbox.notes(|| Note::Asked(send.message.to_owned()));
     let mut guard = sandbox.state();
     let state = &mut *guard;
     refuse_while_draining(state.boot.phase, "chat.send")?;
@@ -153,7 +154,7 @@ fn take(sandbox: &Arc<Sandbox>, state: &mut State, send: &Send) -> Taken {
     state.stats.answered_again += u64::from(is_answered_again);
     if !is_overlap {
         let turn = begin(sandbox, state, send);
-        return send.answered("started", Then::Start(turn));
+        return send.answered("started", Then::Start(Box::new(turn)));
     }
     // That a heartbeat has begun cannot be known in time.
     if is_heartbeat {
@@ -166,7 +167,7 @@ fn take(sandbox: &Arc<Sandbox>, state: &mut State, send: &Send) -> Taken {
     if mode == QueueMode::Interrupt {
         interrupt(sandbox, state, &send.session_key);
         let turn = begin(sandbox, state, send);
-        let mut taken = send.answered("started", Then::Start(turn));
+        let mut taken = send.answered("started", Then::Start(Box::new(turn)));
         taken.answer["interruptedActiveRun"] = json!(true);
         return taken;
     }
@@ -225,11 +226,12 @@ pub(super) fn abort(sandbox: &Arc<Sandbox>, params: &Value) -> Result<Value, Ref
     if wanted.is_empty() {
         session.waiting.clear();
     }
-    let run_id = session
-        .active
-        .as_ref()
-        .map(|run| run.run_id.clone())
-        .filter(|run_id| wanted.is_empty() || run_id == wanted);
+    let run = session.active.as_ref();
+    let run = run.filter(|run| wanted.is_empty() || run.run_id == wanted);
+    let run_id = run.map(|run| {
+        sandbox.notes(|| Note::Stopped(run.message.clone()));
+        run.run_id.clone()
+    });
     if run_id.is_some() {
         stop_run(sandbox, state, &key);
     }

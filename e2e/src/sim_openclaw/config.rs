@@ -4,6 +4,8 @@ use claw_runtime::{Env, EnvError};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
+use crate::moments::Moments;
+
 /// What simulated gateways are told at their start. `Default` suits tests: a free port, no delays,
 /// any device is approved at its first connect.
 #[derive(Debug, Clone)]
@@ -27,6 +29,8 @@ pub struct SimOpenClawConfig {
     /// Whether all events of a turn are sent, or only those a client must understand (lifecycle
     /// start and end, one delta, final). The latter is for load tests.
     pub events: EventDetail,
+    /// Where is noted when messages and requests to stop came, and when answers began and ended.
+    pub moments: Moments,
 }
 
 /// Which devices get in.
@@ -92,6 +96,9 @@ pub struct Behaviour {
     pub delay_spread_ms: u64,
     /// Pieces in which the reply is streamed.
     pub deltas: u32,
+    /// Milliseconds between two pieces: the first comes after the rest of the delay. Without it all
+    /// pieces, the first too, come at even pauses.
+    pub gap_ms: Option<u64>,
     /// Milliseconds between the answer `started` and the storing of the user's row. A run killed
     /// before is lost.
     pub store_ms: u64,
@@ -107,6 +114,7 @@ impl Default for Behaviour {
             delay_ms: 0,
             delay_spread_ms: 0,
             deltas: 2,
+            gap_ms: None,
             store_ms: 0,
             queue_mode: QueueMode::Followup,
             reply_prefix: "echo: ".to_owned(),
@@ -126,6 +134,7 @@ impl Default for SimOpenClawConfig {
             remembered: Duration::from_mins(5),
             rows_per_session: 10_000,
             events: EventDetail::Full,
+            moments: Moments::default(),
         }
     }
 }

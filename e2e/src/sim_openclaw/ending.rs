@@ -15,6 +15,7 @@ use super::{
     session::Queued,
     turn::{Scene, Turn},
 };
+use crate::moments::Note;
 
 /// Characters of a heartbeat's text its event shows.
 const PREVIEW_CHARS: usize = 200;
@@ -49,6 +50,7 @@ pub(super) fn end(turn: &Turn, scene: &mut Scene, reply: Option<&str>) {
     });
     leave(turn, scene, &outcome);
     let shown = whole.as_deref().filter(|_| !is_quiet);
+    turn.notes(Note::Answered);
     scene.tell(&turn.name.last_word(seq, shown, now_ms));
     if turn.name.is_heartbeat {
         tell_heartbeat(turn, &scene.state.room, shown, started_at, now_ms);

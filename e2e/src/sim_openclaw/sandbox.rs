@@ -19,7 +19,7 @@ use super::{
     row::Row,
     session::Session,
 };
-use crate::world_clock;
+use crate::{moments::Note, world_clock};
 
 /// What all sandboxes of one simulator share.
 pub(super) struct Shared {
@@ -153,6 +153,11 @@ impl Sandbox {
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("nothing panics with the state")
+    }
+
+    /// Notes what happens, if that is wanted.
+    pub(super) fn notes(&self, what: impl FnOnce() -> Note) {
+        self.shared.config.moments.note(&self.name, what);
     }
 
     pub(super) fn stats(&self) -> GatewayStats {

@@ -74,6 +74,19 @@ pub(super) fn pieces(text: &str, pieces: u32) -> Vec<&str> {
         .collect()
 }
 
+/// Milliseconds before each of so many pieces, `delay_ms` together: a long one and then `gap_ms` each, or
+/// all the same.
+pub(super) fn pauses(
+    delay_ms: u64,
+    gap_ms: Option<u64>,
+    pieces: usize,
+) -> impl Iterator<Item = u64> {
+    let pieces = u64::try_from(pieces).unwrap_or(1).max(1);
+    let gap_ms = gap_ms.unwrap_or(delay_ms / pieces);
+    let first_ms = delay_ms.saturating_sub(gap_ms * (pieces - 1));
+    std::iter::once(first_ms).chain(std::iter::repeat(gap_ms))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,6 +108,15 @@ mod tests {
             panic!()
         };
         assert_eq!(long.chars().count(), 5000);
+    }
+
+    #[test]
+    fn who_thinks_first_speaks_fast_and_who_does_not_takes_even_pauses() {
+        let first = |gap_ms| -> Vec<u64> { pauses(1_000, gap_ms, 4).take(4).collect() };
+
+        assert_eq!(first(Some(60)), [820, 60, 60, 60]);
+        assert_eq!(first(None), [250; 4]);
+        assert_eq!(pauses(10, Some(60), 4).next(), Some(0));
     }
 
     #[test]

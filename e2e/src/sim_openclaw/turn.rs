@@ -12,7 +12,7 @@ use super::{
     script::{self, Outcome},
     session::{ActiveRun, Queued, Session},
 };
-use crate::world_clock;
+use crate::{moments::Note, world_clock};
 
 /// What the gateway tells its agent after it was killed in the middle of a turn.
 const RECOVERY_WORDS: &str = "[System] Your previous turn was interrupted by a gateway restart \
@@ -148,9 +148,9 @@ impl Turn {
         }
         let deltas = if self.is_terse() { 1 } else { deltas };
         let pieces = script::pieces(reply, deltas);
-        let gap_ms = delay_ms / u64::try_from(pieces.len()).unwrap_or(1).max(1);
-        for piece in pieces {
-            pause(gap_ms).await;
+        let pauses = script::pauses(delay_ms, self.behaviour.gap_ms, pieces.len());
+        for (piece, pause_ms) in pieces.into_iter().zip(pauses) {
+            pause(pause_ms).await;
             if self.step(|turn, scene| turn.say(scene, piece)).is_none() {
                 return;
             }
@@ -264,12 +264,20 @@ impl Turn {
         let Some(run) = &mut session.active else {
             return;
         };
+        if run.text_so_far.is_empty() {
+            self.notes(Note::Speaks);
+        }
         run.text_so_far.push_str(piece);
         let text = run.text_so_far.clone();
         if !self.is_terse() {
             scene.tell(&self.name.assistant(seq, &text, piece, now_ms));
         }
         scene.tell(&self.name.delta(seq, &text, piece, now_ms));
+    }
+
+    /// Notes what becomes of the message.
+    pub(super) fn notes(&self, what: fn(String) -> Note) {
+        self.sandbox.notes(|| what(self.message.clone()));
     }
 
     pub(super) fn is_terse(&self) -> bool {

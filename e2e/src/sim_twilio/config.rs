@@ -4,6 +4,8 @@ use claw_runtime::{Env, EnvError};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
+use crate::moments::Moments;
+
 /// What a simulated Twilio is told at its start. `Default` suits tests: a free port, known secrets,
 /// speech a hundred times faster than people speak, callers who are silent only when told.
 #[derive(Debug, Clone)]
@@ -39,6 +41,8 @@ pub struct SimTwilioConfig {
     pub patience: Duration,
     /// Ended calls kept for the view.
     pub calls_kept: usize,
+    /// Where is noted when callers' words went out, and when words for them came.
+    pub moments: Moments,
 }
 
 /// How time on the line passes: speech, pauses and the limits of Gather. Webhooks take real time.
@@ -122,6 +126,7 @@ impl Default for SimTwilioConfig {
             silence: Silence::default(),
             patience: Duration::from_secs(20),
             calls_kept: 10_000,
+            moments: Moments::default(),
         }
     }
 }

@@ -16,6 +16,7 @@ use super::{
     view::{RelayView, Why},
     xml::Element,
 };
+use crate::moments::Note;
 
 /// Events kept for an application that is away, as documented.
 const EVENTS_KEPT: usize = 500;
@@ -195,9 +196,14 @@ impl Session<'_> {
         }
     }
 
+    pub(super) fn notes(&self, what: impl FnOnce() -> Note) {
+        self.phone.world.notes(&self.phone.line, what);
+    }
+
     async fn hear(&mut self, frame: &str) {
         match relay_frame::read(frame) {
             Ok(Said::Text(token)) => {
+                self.notes(|| Note::Token(token.text.clone()));
                 let at_ms = self.phone.line.now_ms();
                 let place = self.place;
                 self.phone.line.change(|view| {

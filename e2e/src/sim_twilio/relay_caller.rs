@@ -4,6 +4,7 @@ use super::{
     line::{Act, What},
     relay::Session,
 };
+use crate::moments::Note;
 
 impl Session<'_> {
     /// The caller acts.
@@ -44,6 +45,7 @@ impl Session<'_> {
         let Some((utterance, duration)) = self.voice.interrupt() else {
             return;
         };
+        self.notes(|| Note::SpokenOver);
         let ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         self.send(json!({
             "type": "interrupt",
@@ -65,6 +67,7 @@ impl Session<'_> {
             let begun: String = text.chars().take(half).collect();
             self.send(prompt(&begun, false)).await;
         }
+        self.notes(|| Note::Said(text.to_owned()));
         self.send(prompt(text, true)).await;
     }
 }

@@ -17,6 +17,7 @@ use super::{
     view::RequestKind,
     world::World,
 };
+use crate::moments::Note;
 
 /// A request of Twilio to us.
 #[derive(Debug, Clone)]
@@ -55,10 +56,18 @@ pub(super) async fn deliver(world: Arc<World>, line: Arc<Line>, post: Post) -> R
         sleep(Duration::from_millis(ms)).await;
     }
     let since = Instant::now();
+    let speech = post.fields.iter().find(|(name, _)| name == "SpeechResult");
+    if let Some((_, speech)) = speech {
+        world.notes(&line, || Note::Said(speech.clone()));
+    }
     let outcome = match letter(&world, &post, limits, token) {
         Some(letter) => tries(&world, &line, place, &letter).await,
         None => Err(11_100),
     };
+    if let Ok(answer) = &outcome {
+        let document = || String::from_utf8_lossy(&answer.body).into_owned();
+        world.notes(&line, || Note::Document(document()));
+    }
     let took = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
     line.change(|view| {
         view.requests[place].took_ms = Some(took);

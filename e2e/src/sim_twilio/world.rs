@@ -6,6 +6,7 @@ use std::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{Caller, SimTwilioConfig, faults::FaultBox, line::Line, run, view::CallView};
+use crate::moments::Note;
 
 /// Everything the simulator knows, shared by its port and its calls.
 pub(super) struct World {
@@ -69,6 +70,11 @@ impl World {
             too_many -= usize::from(is_dropped);
             !is_dropped
         });
+    }
+
+    /// Notes what happens in a call, if that is wanted.
+    pub(super) fn notes(&self, line: &Line, what: impl FnOnce() -> Note) {
+        self.config.moments.note(&line.caller.from, what);
     }
 
     pub(super) fn call(&self, sid: &str) -> Option<Arc<Line>> {

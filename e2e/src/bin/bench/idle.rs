@@ -11,19 +11,13 @@ use e2e::{
 };
 use tokio::{
     process::Command,
-    time::{Instant, interval, sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
-use crate::number;
+use crate::people::introduce_everyone;
 
 /// How many assistants one gateway is to hold.
 pub(crate) const SANDBOXES: u32 = 10_000;
-
-/// First messages a second, until everybody has an assistant.
-const NEWCOMERS_PER_SECOND: u32 = 150;
-
-/// How long the last newcomer may wait.
-const INTRODUCTION_LIMIT: Duration = Duration::from_mins(5);
 
 /// How long the gateway may take until everybody is connected.
 const CONNECT_LIMIT: Duration = Duration::from_mins(3);
@@ -82,24 +76,6 @@ async fn world(sandboxes: u32) -> Result<World> {
         ],
     })
     .await
-}
-
-/// Everyone writes once, and waits for the notice and the answer.
-async fn introduce_everyone(world: &World, people: u32) -> Result<()> {
-    let mut beat = interval(Duration::from_secs(1) / NEWCOMERS_PER_SECOND);
-    for person in 0..people {
-        beat.tick().await;
-        let written = world.meta.write(&number(person), "hi");
-        written.map_err(|refused| anyhow::anyhow!("{refused:?}"))?;
-    }
-    for person in 0..people {
-        let number = number(person);
-        let heard = world.meta.wait_received(&number, 2, INTRODUCTION_LIMIT);
-        heard
-            .await
-            .map_err(|chat| anyhow::anyhow!("person {person} was not answered: {chat:?}"))?;
-    }
-    Ok(())
 }
 
 async fn print_idle(world: &World, empty: u64, sandboxes: u32) -> Result<()> {

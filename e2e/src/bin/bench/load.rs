@@ -7,8 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result};
-use async_nats::{ConnectOptions, HeaderMap, jetstream};
+use anyhow::Result;
 use claw_runtime::{HttpTimeouts, http};
 use claw_whatsapp::signature;
 use e2e::{
@@ -18,10 +17,13 @@ use e2e::{
     sim_twilio::SimTwilioConfig,
 };
 use futures_util::{StreamExt, stream};
-use hdrhistogram::Histogram;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use crate::number;
+use crate::{
+    bare::Bare,
+    figures::Times,
+    people::{introduce_everyone, number},
+};
 
 /// Webhooks and publishes under way at once in the two rate measurements.
 const AT_ONCE: usize = 64;
@@ -51,9 +53,6 @@ const HELD: Duration = Duration::from_secs(10);
 /// How long stragglers are waited for after a rate was held.
 const STRAGGLERS: Duration = Duration::from_secs(30);
 
-/// Nothing that is measured takes longer.
-const LONGEST_MICROS: u64 = 120_000_000;
-
 /// Messages a second, all people together.
 const RATES: [u32; 5] = [50, 200, 300, 500, 1_000];
 
@@ -77,7 +76,7 @@ pub(crate) async fn run() -> Result<()> {
     );
     drop(world);
     let world = self::world().await?;
-    introduce_everyone(&world).await?;
+    introduce_everyone(&world, PEOPLE).await?;
     println!("\nFrom phone to phone, the assistants answering at once:");
     for rate in RATES {
         println!("{rate:>6}/s: {}", phone_to_phone(&world, rate).await?);
@@ -115,44 +114,27 @@ async fn world() -> Result<World> {
 /// How often something was done, and how long each took.
 struct Figures {
     per_second: f64,
-    took: Histogram<u64>,
+    took: Times,
 }
 
 impl std::fmt::Display for Figures {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let milliseconds = |quantile| {
-            let micros = u32::try_from(self.took.value_at_quantile(quantile)).unwrap_or(u32::MAX);
-            f64::from(micros) / 1_000.0
-        };
         write!(
             f,
             "{:.0}/s, p50 {:.1} ms, p99 {:.1} ms",
             self.per_second,
-            milliseconds(0.5),
-            milliseconds(0.99)
+            self.took.milliseconds(0.5),
+            self.took.milliseconds(0.99)
         )
     }
 }
 
 /// What the disk and the server allow: publishes of a webhook's size, each acknowledged.
 async fn bare_publishes(world: &World) -> Result<Figures> {
-    let url: async_nats::ServerAddr = world.nats.url("admin").parse()?;
-    let password = url.password().context("a URL without password")?.to_owned();
-    let client = ConnectOptions::with_user_and_password("admin".into(), password)
-        .connect(url)
-        .await?;
-    let jetstream = jetstream::new(client);
-    let payload = webhook(0).into_bytes();
+    let bare = Bare::connect(world).await?;
     measure(CROWDED, |number| {
-        let (jetstream, payload) = (jetstream.clone(), payload.clone());
-        async move {
-            let mut headers = HeaderMap::new();
-            headers.insert("Nats-Msg-Id", format!("bench-{number}").as_str());
-            let subject = format!("receipt.bench.usr_{}", number % 500);
-            let stored = jetstream.publish_with_headers(subject, headers, payload.into());
-            stored.await?.await?;
-            Ok(())
-        }
+        let bare = bare.clone();
+        async move { bare.store(number, webhook(number).into_bytes()).await }
     })
     .await
 }
@@ -181,7 +163,7 @@ where
     Work: Fn(u32) -> Doing,
     Doing: Future<Output = Result<()>>,
 {
-    let mut took = histogram()?;
+    let mut took = Times::none()?;
     let began = Instant::now();
     let mut rounds = stream::iter(load.numbers.clone())
         .map(|number| {
@@ -193,7 +175,7 @@ where
         })
         .buffer_unordered(load.at_once);
     while let Some(elapsed) = rounds.next().await {
-        took.saturating_record(u64::try_from(elapsed?.as_micros())?);
+        took.add(elapsed?);
     }
     Ok(Figures {
         per_second: f64::from(load.numbers.end - load.numbers.start)
@@ -208,24 +190,6 @@ fn webhook(number: u32) -> String {
     format!(
         r#"{{"object":"whatsapp_business_account","entry":[{{"id":"1","changes":[{{"field":"messages","value":{{"messaging_product":"whatsapp","metadata":{{"display_phone_number":"15550001111","phone_number_id":"{id}"}},"contacts":[{{"profile":{{"name":"Ada"}},"wa_id":"49152{person:06}"}}],"messages":[{{"from":"49152{person:06}","id":"wamid.bench{number}","timestamp":"1700000000","type":"text","text":{{"body":"How much did I spend on groceries this week?"}}}}]}}}}]}}]}}"#
     )
-}
-
-/// Everyone writes once, so that all assistants exist before anything is measured.
-async fn introduce_everyone(world: &World) -> Result<()> {
-    for person in 0..PEOPLE {
-        world
-            .meta
-            .write(&number(person), "hi")
-            .map_err(|refused| anyhow::anyhow!("{refused:?}"))?;
-    }
-    for person in 0..PEOPLE {
-        let heard = world
-            .meta
-            .wait_received(&number(person), 2, STRAGGLERS)
-            .await;
-        heard.map_err(|chat| anyhow::anyhow!("person {person} was not answered: {chat:?}"))?;
-    }
-    Ok(())
 }
 
 /// Everyone in turn writes at `rate`; the time from each message to its answer on the same phone.
@@ -249,22 +213,22 @@ async fn phone_to_phone(world: &World, rate: u32) -> Result<String> {
     let spent = cpu(world)?.checked_sub(cpu_before).unwrap_or_default();
     let micros = spent.as_micros() / u128::from(written.max(1));
     let figures = Figures {
-        per_second: f64::from(u32::try_from(heard.len())?) / began.elapsed().as_secs_f64(),
+        per_second: f64::from(u32::try_from(heard.count())?) / began.elapsed().as_secs_f64(),
         took: heard.clone(),
     };
     let late = began.elapsed().saturating_sub(last_written);
     Ok(format!(
         "{} of {written} answered, {figures}, the last {:.1} s after the last message, {micros} µs of CPU each in our services",
-        heard.len(),
+        heard.count(),
         late.as_secs_f32()
     ))
 }
 
-async fn wait_for_answers(world: &World, rate: u32, written: u32) -> Result<Histogram<u64>> {
+async fn wait_for_answers(world: &World, rate: u32, written: u32) -> Result<Times> {
     let deadline = Instant::now() + STRAGGLERS;
     loop {
         let heard = answers(world, rate)?;
-        if heard.len() >= u64::from(written) || Instant::now() > deadline {
+        if heard.count() >= u64::from(written) || Instant::now() > deadline {
             return Ok(heard);
         }
         sleep(Duration::from_millis(100)).await;
@@ -272,8 +236,8 @@ async fn wait_for_answers(world: &World, rate: u32, written: u32) -> Result<Hist
 }
 
 /// Microseconds from each message of this round to its answer.
-fn answers(world: &World, rate: u32) -> Result<Histogram<u64>> {
-    let mut took = histogram()?;
+fn answers(world: &World, rate: u32) -> Result<Times> {
+    let mut took = Times::none()?;
     let prefix = format!("{rate}-");
     for person in 0..PEOPLE {
         let chat = world.meta.chat(&number(person));
@@ -287,7 +251,7 @@ fn answers(world: &World, rate: u32) -> Result<Histogram<u64>> {
                     // One answer for all that came while the assistant was busy.
                     for answered in line.text.split_whitespace() {
                         if let Some(at) = asked.remove(answered) {
-                            took.saturating_record(u64::try_from(line.at_ms - at)? * 1_000);
+                            took.add(Duration::from_millis(u64::try_from(line.at_ms - at)?));
                         }
                     }
                 }
@@ -311,8 +275,4 @@ fn print_memory(world: &World) -> Result<()> {
         println!("  {:<12} {megabytes:>4} MB", service.name());
     }
     Ok(())
-}
-
-fn histogram() -> Result<Histogram<u64>> {
-    Ok(Histogram::new_with_max(LONGEST_MICROS, 3)?)
 }

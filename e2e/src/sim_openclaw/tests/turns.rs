@@ -1,4 +1,5 @@
 use super::*;
+use crate::moments::{Moments, Note};
 
 #[tokio::test]
 async fn a_turn_is_answered_at_once_streamed_and_ended_under_the_key_of_the_message() {
@@ -282,4 +283,37 @@ async fn wrong_requests_are_refused_in_the_gateways_words() {
         .await;
     let invalid = client.response("invalid").await;
     assert_eq!(invalid["error"]["code"], "INVALID_REQUEST");
+}
+
+#[tokio::test]
+async fn whoever_asks_for_it_knows_when_a_message_came_and_what_became_of_it() {
+    let moments = Moments::keeping(100);
+    let sim = sim(SimOpenClawConfig {
+        moments: moments.clone(),
+        ..SimOpenClawConfig::default()
+    });
+    let sim = sim.await;
+    let mut client = Client::of(&sim, "alice").await;
+
+    client.call("chat.send", send("k1", "hi")).await;
+    client.end_of("k1").await;
+    let slow = "[[SLOW 600000]]";
+    client.call("chat.send", send("k2", slow)).await;
+    let stop = json!({ "sessionKey": "main", "runId": "k2" });
+    client.call("chat.abort", stop).await;
+
+    let noted = moments.all();
+    assert!(noted.iter().all(|moment| moment.whose == "alice"));
+    let noted: Vec<Note> = noted.into_iter().map(|moment| moment.what).collect();
+    let [hi, slow] = ["hi", slow].map(str::to_owned);
+    assert_eq!(
+        noted,
+        [
+            Note::Asked(hi.clone()),
+            Note::Speaks(hi.clone()),
+            Note::Answered(hi),
+            Note::Asked(slow.clone()),
+            Note::Stopped(slow),
+        ]
+    );
 }

@@ -1,6 +1,7 @@
 use serde_json::json;
 
 use super::{super::signature, application::Application, *};
+use crate::moments::{Moments, Note};
 
 /// A page that connects to `application`, and one for the time after.
 pub(super) async fn connecting(application: &Application, attributes: &str) -> Server {
@@ -62,10 +63,12 @@ async fn a_session_is_set_up_spoken_in_and_ended_after_the_last_word() {
 
 #[tokio::test]
 async fn a_caller_who_speaks_up_interrupts_and_the_application_learns_what_was_heard() {
+    let moments = Moments::keeping(4);
     let application = Application::listen().await;
     let server = connecting(&application, "").await;
     let sim = SimTwilio::start(SimTwilioConfig {
         pace: SLOW,
+        moments: moments.clone(),
         ..number_at(&server)
     });
     let sim = sim.await.unwrap();
@@ -87,6 +90,13 @@ async fn a_caller_who_speaks_up_interrupts_and_the_application_learns_what_was_h
     assert_eq!(interrupt["utteranceUntilInterrupt"], heard.spoken);
     assert!(interrupt["durationUntilInterruptMs"].is_u64());
     assert_eq!(prompt["voicePrompt"], "Stop");
+    let [document, token, spoken_over, said] = &moments.all()[..] else {
+        panic!("{moments:?}");
+    };
+    assert!(matches!(&document.what, Note::Document(document) if document.contains("Relay")));
+    assert!(matches!(&token.what, Note::Token(token) if token.starts_with("Life")));
+    assert_eq!(spoken_over.what, Note::SpokenOver);
+    assert_eq!(said.what, Note::Said("Stop".to_owned()));
 }
 
 #[tokio::test]

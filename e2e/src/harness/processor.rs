@@ -1,0 +1,89 @@
+use std::{ops::Sub, time::Duration};
+
+use anyhow::{Context, Result};
+
+/// Clock ticks a second in `/proc`: fixed at 100 on Linux for user space.
+const TICKS_PER_SECOND: u64 = 100;
+
+/// What processors have done so far, all together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MachineTime {
+    /// All processes of this machine.
+    pub all: Duration,
+    /// This process: the simulators, and whoever asks.
+    pub own: Duration,
+    /// Taken from this machine by those it shares a host with.
+    pub stolen: Duration,
+}
+
+impl MachineTime {
+    /// Up to now.
+    pub fn now() -> Result<Self> {
+        let stat = std::fs::read_to_string("/proc/stat")?;
+        let (all, stolen) = machine(&stat).context("an unusual stat file")?;
+        Ok(Self {
+            all,
+            own: time_of("self")?,
+            stolen,
+        })
+    }
+}
+
+impl Sub for MachineTime {
+    type Output = Self;
+
+    fn sub(self, before: Self) -> Self {
+        Self {
+            all: self.all.saturating_sub(before.all),
+            own: self.own.saturating_sub(before.own),
+            stolen: self.stolen.saturating_sub(before.stolen),
+        }
+    }
+}
+
+/// Processor time of a process, given by its id or as `self`.
+pub(super) fn time_of(process: &str) -> Result<Duration> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
+    // The name may hold blanks; the fields after its closing bracket are fixed (utime is 14th).
+    let (_, fields) = stat.rsplit_once(')').context("an unusual stat file")?;
+    let ticks = ticks(fields);
+    let (user, system) = ticks.get(11).zip(ticks.get(12)).context("no times")?;
+    Ok(of_ticks(user + system))
+}
+
+/// Busy and stolen time, from the line of all processors together.
+fn machine(stat: &str) -> Option<(Duration, Duration)> {
+    let line = stat.lines().find_map(|line| line.strip_prefix("cpu "))?;
+    // The fourth and fifth are idle, and idle until a disk answers.
+    let [user, nice, system, _, _, irq, softirq, stolen, ..] = ticks(line)[..] else {
+        return None;
+    };
+    let busy = user + nice + system + irq + softirq;
+    Some((of_ticks(busy), of_ticks(stolen)))
+}
+
+/// Numbers parted by blanks; what is none counts as 0.
+fn ticks(fields: &str) -> Vec<u64> {
+    let fields = fields.split_whitespace();
+    fields
+        .map(|field| field.parse().unwrap_or_default())
+        .collect()
+}
+
+fn of_ticks(ticks: u64) -> Duration {
+    Duration::from_millis(ticks * 1_000 / TICKS_PER_SECOND)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waiting_for_nothing_or_for_a_disk_is_not_busy() {
+        let stat = "cpu  100 1 50 9000 800 2 3 40 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\n";
+
+        let busy = Duration::from_millis(1_560);
+        assert_eq!(machine(stat), Some((busy, Duration::from_millis(400))));
+        assert_eq!(machine("intr 1"), None);
+    }
+}
