@@ -82,8 +82,13 @@ impl TakeCall {
         turn: &Turn,
         attempt: &Attempt,
     ) -> Result<(), HandlerError> {
-        self.begin(call, attempt).await?;
-        let known = self.desk.store.calls().of(call.call).await?;
+        let calls = self.desk.store.calls();
+        let mut known = calls.of(call.call).await?;
+        if known.is_none() {
+            // That it rang was lost, or comes later.
+            self.begin(call, attempt).await?;
+            known = calls.of(call.call).await?;
+        }
         if !known.is_some_and(|known| known.is_open_to_its_user()) {
             return self.try_pin(call, turn, attempt).await;
         }

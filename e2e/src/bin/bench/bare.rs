@@ -22,9 +22,6 @@ const BEAT: Duration = Duration::from_millis(100);
 /// Where we signal to ourselves.
 const ECHO: &str = "signal.bench.echo";
 
-/// A call nobody made, whose row is written again and again.
-const CALL: &str = "a call of nobody";
-
 /// A connection to the bus that none of our crates is between.
 #[derive(Clone)]
 pub(crate) struct Bare {
@@ -74,8 +71,7 @@ impl Bare {
     /// Stores events of this size, writes rows and signals, ten times a second, for ever.
     pub(crate) async fn beat(&self, beats: &mut Beats, bytes: usize) -> Result<Infallible> {
         let mut echo = self.client.subscribe(ECHO).await?;
-        let (calls, call) = (self.store.calls(), CallId::derived_from(CALL));
-        calls.begin(&call_of_nobody(call)).await?;
+        let calls = self.store.calls();
         let mut due = interval(BEAT);
         let mut number = 0;
         loop {
@@ -84,7 +80,8 @@ impl Bare {
             self.store(number, vec![b'x'; bytes]).await?;
             beats.stored.add(began.elapsed());
             let began = Instant::now();
-            calls.count_turn(call, number).await?;
+            let call = CallId::derived_from(&format!("bench-{number}"));
+            calls.begin(&call_of_nobody(call)).await?;
             beats.written.add(began.elapsed());
             let began = Instant::now();
             self.signal(&mut echo).await?;

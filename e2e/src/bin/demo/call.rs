@@ -125,14 +125,18 @@ impl Line {
 
     fn show(&mut self, view: &CallView) {
         for (place, heard) in view.heard.iter().enumerate().skip(self.shown) {
+            // What is streamed grows while it is spoken.
+            if view.doing == STREAMS && heard.until_ms.is_none() {
+                break;
+            }
             let before = place.checked_sub(1).and_then(|place| view.heard.get(place));
             let before_ms = before.and_then(|before| before.until_ms).unwrap_or(0);
             let silence = heard.from_ms.saturating_sub(before_ms.max(self.spoke_ms));
             let waited = format!("+{:.1} s", seconds(silence));
             let text = format!("Assistant: {}", heard.text);
             print(heard.from_ms, &waited, &text);
+            self.shown = place + 1;
         }
-        self.shown = view.heard.len();
     }
 
     fn now_ms(&self) -> u64 {
