@@ -70,7 +70,7 @@ pub enum VoiceMode {
 
 impl VoiceMode {
     /// As `VOICE_MODE` has it.
-    const fn name(self) -> &'static str {
+    pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Gather => "gather",
             Self::Relay => "relay",

@@ -9,7 +9,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::{Program, Replica, Service, World, log_path, programs::signal};
+use super::{Program, Replica, Service, VoiceMode, World, log_path, programs::signal};
 
 /// Longest a service may take to be ready.
 const READY_LIMIT: Duration = Duration::from_secs(30);
@@ -42,6 +42,16 @@ impl World {
         let replica = replica.into();
         self.begin(replica)?;
         self.wait_until_ready(replica).await
+    }
+
+    /// From now on calls are held in this way, by every ingress.
+    pub async fn hold_calls(&mut self, mode: VoiceMode) -> Result<()> {
+        self.settings.set("VOICE_MODE", mode.name());
+        for ingress in self.replicas_of(Service::Ingress) {
+            self.stop(ingress).await?;
+            self.restart(ingress).await?;
+        }
+        Ok(())
     }
 
     /// Lets a further process of a service join, and waits until it is ready. Further ingresses are

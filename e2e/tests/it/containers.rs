@@ -8,7 +8,10 @@ use e2e::{
 use tokio::time::Instant;
 
 use crate::{
-    calls::real::a_call_goes_on_where_the_chat_was_and_is_followed_up,
+    calls::real::{
+        a_call_goes_on_where_the_chat_was_and_is_followed_up,
+        a_streamed_answer_is_heard_as_it_comes_and_may_be_spoken_over,
+    },
     reminders::{HEARTBEAT_EVERY, asked, what_is_said_unasked_arrives_once},
 };
 
@@ -53,6 +56,8 @@ async fn newcomers_are_set_up_served_each_in_their_own_sandbox_and_told_things_u
     nothing_secret_is_visible_from_outside(&world, &containers).await;
 
     a_call_goes_on_where_the_chat_was_and_is_followed_up(&world, ADA).await;
+    world.hold_calls(VoiceMode::Relay).await.unwrap();
+    a_streamed_answer_is_heard_as_it_comes_and_may_be_spoken_over(&world, ADA).await;
     what_is_said_unasked_arrives_once(&mut world, BOB).await;
     one_answer_comes_though_its_sandbox_was_killed(&world, &containers).await;
     world.remove_containers().await.unwrap();

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use e2e::{harness::World, sim_twilio::Call};
 
+use crate::reminders::asked;
+
 use super::{LINES, chat_has_within, dial, hang_up, nothing_waits};
 
 /// How long an answer may take, on a busy machine.
@@ -32,6 +34,28 @@ pub(crate) async fn a_call_goes_on_where_the_chat_was_and_is_followed_up(
     let events = world.nats.dump().await.unwrap();
     assert!(events.contains(r#""source":"voice_followup""#));
     eprintln!("Heard in the call: {:#?}", view.heard_texts());
+}
+
+/// The same person calls where answers are streamed; once they ask for something else before the assistant
+/// has answered, and hear that instead.
+pub(crate) async fn a_streamed_answer_is_heard_as_it_comes_and_may_be_spoken_over(
+    world: &World,
+    number: &str,
+) {
+    let call = dial(world, number);
+    hears(&call, LINES.greeting).await;
+
+    say(&call, "what did I eat today", "an apple").await;
+    call.say("[[SLOW 60]] tell me a story").await.unwrap();
+    asked(world, |request| request.said.contains("[[SLOW 60]]")).await;
+    say(&call, "hello", "I am your personal assistant").await;
+
+    let view = hang_up(&call).await;
+    let said = view.heard_texts().concat();
+    assert!(!said.contains("story"), "{said}");
+    let tokens = view.relays[0].tokens.len();
+    assert!(tokens > 4, "{view:#?}");
+    nothing_waits(world, number).await;
 }
 
 async fn say(call: &Call, text: &str, answer: &str) -> String {
