@@ -38,14 +38,8 @@ impl Calls {
 
     /// Writes what a call has come to. The latest counts.
     pub async fn put(&self, call: CallId, standing: CallStanding) -> Result<(), BusError> {
-        let written = in_time(
-            "writing of a call",
-            self.store.put(of_call(call), json(&standing)?),
-        );
-        written
-            .await?
-            .map(drop)
-            .map_err(|error| BusError::jetstream("writing of a call", error))
+        self.write("writing of a call", of_call(call), &standing)
+            .await
     }
 
     /// What a call has come to, if anything is known of it.
@@ -87,11 +81,8 @@ impl Calls {
 
     /// Notes that the answer to a turn was handed over to be said. The latest counts.
     pub async fn note_heard(&self, call: CallId, turn: u32) -> Result<(), BusError> {
-        let written = self.store.put(of_heard(call), json(&turn)?);
-        let written = in_time("noting what was heard", written).await?;
-        written
-            .map(drop)
-            .map_err(|error| BusError::jetstream("noting what was heard", error))
+        self.write("noting what was heard", of_heard(call), &turn)
+            .await
     }
 
     /// The last turn whose answer was said to the caller, as far as it was noted.
@@ -101,11 +92,8 @@ impl Calls {
 
     /// Keeps the number that a caller keyed who hides theirs: nothing Twilio sends tells it again.
     pub async fn keep_caller(&self, call: CallId, address: &Address) -> Result<(), BusError> {
-        let written = self.store.put(of_caller(call), json(address)?);
-        let written = in_time("writing of a caller", written).await?;
-        written
-            .map(drop)
-            .map_err(|error| BusError::jetstream("writing of a caller", error))
+        self.write("writing of a caller", of_caller(call), address)
+            .await
     }
 
     /// The number they keyed.
@@ -115,11 +103,7 @@ impl Calls {
 
     /// Notes which turn is asked. The latest counts.
     pub async fn note_asked(&self, call: CallId, turn: u32) -> Result<(), BusError> {
-        let written = self.store.put(of_asked(call), json(&turn)?);
-        let written = in_time("noting a turn", written).await?;
-        written
-            .map(drop)
-            .map_err(|error| BusError::jetstream("noting a turn", error))
+        self.write("noting a turn", of_asked(call), &turn).await
     }
 
     /// The turn that was asked last, if it was noted.
@@ -164,6 +148,19 @@ impl Calls {
             }
             Err(error) => Err(BusError::jetstream("writing of a turn", error)),
         }
+    }
+
+    /// Writes under a key. The latest counts.
+    pub(crate) async fn write(
+        &self,
+        what: &'static str,
+        key: String,
+        value: &impl Serialize,
+    ) -> Result<(), BusError> {
+        let written = in_time(what, self.store.put(key, json(value)?)).await?;
+        written
+            .map(drop)
+            .map_err(|error| BusError::jetstream(what, error))
     }
 
     async fn read<T: DeserializeOwned>(&self, key: String) -> Result<Option<T>, BusError> {

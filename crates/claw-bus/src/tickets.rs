@@ -76,9 +76,8 @@ impl Calls {
             session: None,
             times: 0,
         };
-        let written = self.store.put(key_of(&code), json(&stored)?);
-        let written = in_time("making out a ticket", written).await?;
-        written.map_err(|error| BusError::jetstream("making out a ticket", error))?;
+        self.write("making out a ticket", key_of(&code), &stored)
+            .await?;
         Ok(TicketCode(code.into()))
     }
 

@@ -1,31 +1,25 @@
-use std::{
-    collections::VecDeque,
-    pin::{Pin, pin},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::VecDeque, pin::Pin, sync::Arc, time::Duration};
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{anyhow, bail};
 use axum::{
     body::Bytes,
     extract::ws::{Message, WebSocket},
 };
-use claw_bus::{Bus, TicketCode};
 use claw_domain::CallId;
 use claw_events::{CallInterrupted, CallStanding, SpeechHeard, Turn, TurnStanding};
 use claw_twilio::{
-    phrases::{Lines, lines},
-    relay::{FromTwilio, Setup, ToTwilio},
+    phrases::Lines,
+    relay::{FromTwilio, ToTwilio},
     voices::Language,
 };
-use futures_util::StreamExt;
+use futures_util::{Stream, StreamExt};
 use metrics::counter;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::{
-    Handoff, TICKET,
+    Handoff,
     talk::{Do, Talk},
 };
 use crate::voice::{
@@ -34,12 +28,6 @@ use crate::voice::{
     dialogue::Line as Ours,
     script::text_of,
 };
-
-/// How long the first message may take to come.
-const SETUP_PATIENCE: Duration = Duration::from_secs(5);
-
-/// Turns one socket has numbers for. The next socket of the same session has the next ones.
-const SOCKET_TURNS: u32 = 10_000;
 
 /// How often Twilio is asked whether it is still there, and how long it may be silent.
 const PING_EVERY: Duration = Duration::from_secs(20);
@@ -51,104 +39,34 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// How long Twilio has to say what was said before the end.
 const END_PATIENCE: Duration = Duration::from_mins(2);
 
-/// A socket that came in, with everything it takes to talk over it.
+/// A conversation under way.
 pub(super) struct Line {
     pub(super) socket: WebSocket,
-    pub(super) bus: Bus,
     pub(super) conversation: Arc<Conversation>,
-    pub(super) moving: CancellationToken,
-}
-
-/// A conversation under way.
-struct Held {
-    socket: WebSocket,
-    conversation: Arc<Conversation>,
-    call: CallId,
-    caller: CallerId,
-    language: Language,
-    lines: &'static Lines,
-    talk: Talk,
-    awaited: Option<Awaited>,
+    pub(super) call: CallId,
+    pub(super) caller: CallerId,
+    /// What the caller speaks.
+    pub(super) language: Language,
+    /// What we say ourselves.
+    pub(super) lines: &'static Lines,
+    pub(super) talk: Talk,
+    pub(super) awaited: Option<Awaited>,
     /// We said the end: what is still heard is nobody's.
-    is_ending: bool,
+    pub(super) is_ending: bool,
 }
 
 /// What came of a turn, as soon as it is there.
-struct Awaited {
+pub(super) struct Awaited {
     turn: u32,
     standing: Pin<Box<dyn Future<Output = Option<TurnStanding>> + Send>>,
 }
 
-/// Talks until the caller hangs up, the socket breaks, or we end it.
-pub(super) async fn hold(line: Line) -> anyhow::Result<()> {
-    let Line {
-        mut socket,
-        bus,
-        conversation,
-        moving,
-    } = line;
-    let setup = timeout(SETUP_PATIENCE, setup(&mut socket)).await;
-    let setup = setup.context("nothing was said of which call it is")??;
-    let call = setup.call_sid().context("a call without an id")?.call();
-    let ticket = setup.custom_parameters.get(TICKET);
-    let ticket = ticket.context("no ticket was shown")?;
-    let session = setup.session_id.unwrap_or_default();
-    let code = TicketCode::of_url(ticket.expose());
-    let shown = conversation.show(&code, call, &session).await?;
-    let about = call.to_string();
-    let pieces = bus.hear_signals::<SpeechHeard>(Some(&about)).await?;
-    let ticket = shown.ticket;
-    let is_first = shown.times_before == 0;
-    let language = Language::parse(&ticket.language).unwrap_or(Language::EnglishUs);
-    let greeting = if is_first { ticket.greeting_chars } else { 0 };
-    let turn = shown.times_before.saturating_mul(SOCKET_TURNS);
-    let turn = ticket.turn.saturating_add(turn);
-    let mut talk = Talk::after(turn, greeting, Instant::now());
-    if !is_first {
-        let owed = conversation.board.owed(call).await?;
-        talk.resume(owed, Instant::now());
-    }
-    let held = Held {
-        socket,
-        conversation,
-        call,
-        caller: CallerId {
-            address: ticket.address,
-            trust: ticket.trust,
-        },
-        language,
-        lines: lines(language),
-        talk,
-        awaited: None,
-        is_ending: false,
-    };
-    held.run(pin!(pieces), moving).await
-}
-
-async fn setup(socket: &mut WebSocket) -> anyhow::Result<Setup> {
-    loop {
-        match socket.recv().await.transpose()? {
-            Some(Message::Text(text)) => match FromTwilio::parse(&text)? {
-                FromTwilio::Setup(setup) => return Ok(setup),
-                FromTwilio::Prompt(_)
-                | FromTwilio::Dtmf { .. }
-                | FromTwilio::Interrupt(_)
-                | FromTwilio::Error { .. }
-                | FromTwilio::Info {}
-                | FromTwilio::Other => bail!("something was said before which call it is"),
-            },
-            Some(Message::Ping(_) | Message::Pong(_)) => {}
-            Some(Message::Binary(_) | Message::Close(_)) | None => {
-                bail!("closed before anything was said")
-            }
-        }
-    }
-}
-
-impl Held {
-    async fn run(
+impl Line {
+    /// Talks until the caller hangs up, the socket breaks, or we end it. `moving` says that the call is to go on
+    /// at another replica.
+    pub(super) async fn run(
         mut self,
-        mut pieces: Pin<&mut impl futures_util::Stream<Item = SpeechHeard>>,
+        mut pieces: Pin<&mut impl Stream<Item = SpeechHeard>>,
         moving: CancellationToken,
     ) -> anyhow::Result<()> {
         let mut pings = interval(PING_EVERY);

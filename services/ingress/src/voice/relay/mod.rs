@@ -1,7 +1,8 @@
 //! Streamed conversations: Twilio hears and speaks, and exchanges text with us over a WebSocket. What is said
-//! when is decided in `talk`; `line` carries it to and fro.
+//! when is decided in `talk`; `line` carries it to and fro, once `arrival` has let the socket in.
 
 mod answering;
+mod arrival;
 mod handoff;
 mod line;
 mod talk;
@@ -25,8 +26,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument, info, info_span, warn};
 
 use super::conversation::Conversation;
+use arrival::{Arrival, hold};
 pub(super) use handoff::Handoff;
-use line::{Line, hold};
 
 /// Where Twilio's sockets come in.
 pub(super) const PATH: &str = "/voice/relay";
@@ -138,7 +139,7 @@ async fn enter(
         .max_frame_size(MESSAGE_LIMIT_BYTES);
     let tasks = door.lines.tasks.clone();
     upgrade.on_upgrade(move |socket| {
-        let line = Line {
+        let arrival = Arrival {
             socket,
             bus: door.bus.clone(),
             conversation: Arc::clone(&door.conversation),
@@ -147,7 +148,7 @@ async fn enter(
         let span = info_span!("ingress.relay");
         let held = async move {
             gauge!("ingress_relay_lines").increment(1.0);
-            let outcome = match hold(line).await {
+            let outcome = match hold(arrival).await {
                 Ok(()) => "over",
                 Err(error) => {
                     warn!("a streamed conversation broke off: {error:#}");
