@@ -156,6 +156,7 @@ impl World {
         for replica in replicas.concat() {
             world.wait_until_ready(replica).await?;
         }
+        world.wait_for_caddy().await?;
         world.meta.set_webhook_url(Some(world.webhook_url()));
         Ok(world)
     }

@@ -157,6 +157,19 @@ impl World {
         }
     }
 
+    /// Waits until whoever comes through Caddy is answered, whatever the answer.
+    pub(super) async fn wait_for_caddy(&self) -> Result<()> {
+        let client = http::client(HttpTimeouts::default());
+        let deadline = Instant::now() + READY_LIMIT;
+        while let Err(error) = client.get(self.door_url()).send().await {
+            if Instant::now() > deadline {
+                return Err(error).context("Caddy answers nobody");
+            }
+            sleep(READY_PAUSE).await;
+        }
+        Ok(())
+    }
+
     fn running(&self, replica: Replica) -> Result<&Program> {
         let program = self.running.get(&replica);
         program.with_context(|| format!("{replica} does not run"))
