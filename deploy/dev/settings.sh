@@ -94,6 +94,7 @@ settings_of_services() {
   setting OUTBOUND_HEALTH_PORT 3104
   setting INGRESS_FROM "to 127.0.0.1:$PORT"
   setting WHATSAPP_SENDER_PHONE_NUMBER_ID 106540352242922
+  if [ -z "$META_ELSEWHERE" ]; then setting WHATSAPP_TEMPLATE assistant_writes:en; fi
   setting OPENCLAW_SANDBOX_IMAGE "$SANDBOX_IMAGE"
   setting OPENCLAW_MODEL openrouter/auto
 }

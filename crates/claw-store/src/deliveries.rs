@@ -53,6 +53,8 @@ pub struct Delivery {
 pub struct Outgoing {
     /// Where to.
     pub address: Address,
+    /// When the person last wrote, which opens WhatsApp's 24 hours; `None` if they have only called so far.
+    pub last_written_at: Option<DateTime<Utc>>,
     /// Its pieces, in order.
     pub pieces: Vec<Delivery>,
     /// This call marked the first piece as `Sending`: nobody began before, send it without asking again.
@@ -161,6 +163,7 @@ impl Deliveries {
             read(BEGINNING, first, "phone")?,
             read(BEGINNING, first, "wa_user_id")?,
         )?;
+        let last_written_at = read(BEGINNING, first, "last_inbound_at")?;
         let claimed_first = read(BEGINNING, first, "claimed")?;
         let mut pieces = Vec::with_capacity(rows.len());
         for row in &rows {
@@ -169,6 +172,7 @@ impl Deliveries {
         }
         Ok(Some(Outgoing {
             address,
+            last_written_at,
             pieces,
             claimed_first,
         }))

@@ -8,7 +8,7 @@ use std::{
 use async_trait::async_trait;
 use claw_domain::{Address, DeliveryId, Wamid};
 
-use crate::send::{Refusal, SendError, WhatsApp};
+use crate::send::{Refusal, SendError, Template, WhatsApp};
 
 /// A WhatsApp in memory. Takes everything, unless told otherwise for the next sends.
 #[derive(Debug, Default)]
@@ -29,6 +29,8 @@ pub struct Taken {
     pub to: Address,
     /// What it says.
     pub text: String,
+    /// The template that says it, if one does.
+    pub template: Option<Template>,
     /// The sender's own id of it.
     pub tracker: DeliveryId,
     /// The id it was given.
@@ -91,18 +93,17 @@ impl WhatsApp for FakeWhatsApp {
         text: &str,
         tracker: DeliveryId,
     ) -> Result<Wamid, SendError> {
-        let mut world = self.world();
-        world.attempts += 1;
-        match world.plans.pop_front().unwrap_or(Plan::Take) {
-            Plan::Take => Ok(world.take(to, text, tracker)),
-            Plan::TakeWithoutAnswer => {
-                world.take(to, text, tracker);
-                Err(SendError::Unknown("the answer was lost".into()))
-            }
-            Plan::Lose => Err(SendError::Unknown("the request was lost".into())),
-            Plan::Unreachable => Err(SendError::NotSent("connection refused".into())),
-            Plan::Refuse(code) => Err(SendError::refused(Refusal::with_code(code))),
-        }
+        self.world().send(to, None, text, tracker)
+    }
+
+    async fn send_template(
+        &self,
+        to: &Address,
+        template: &Template,
+        text: &str,
+        tracker: DeliveryId,
+    ) -> Result<Wamid, SendError> {
+        self.world().send(to, Some(template), text, tracker)
     }
 
     async fn mark_read_and_typing(&self, wamid: &Wamid) -> Result<(), SendError> {
@@ -112,11 +113,38 @@ impl WhatsApp for FakeWhatsApp {
 }
 
 impl World {
-    fn take(&mut self, to: &Address, text: &str, tracker: DeliveryId) -> Wamid {
+    fn send(
+        &mut self,
+        to: &Address,
+        template: Option<&Template>,
+        text: &str,
+        tracker: DeliveryId,
+    ) -> Result<Wamid, SendError> {
+        self.attempts += 1;
+        match self.plans.pop_front().unwrap_or(Plan::Take) {
+            Plan::Take => Ok(self.take(to, template, text, tracker)),
+            Plan::TakeWithoutAnswer => {
+                self.take(to, template, text, tracker);
+                Err(SendError::Unknown("the answer was lost".into()))
+            }
+            Plan::Lose => Err(SendError::Unknown("the request was lost".into())),
+            Plan::Unreachable => Err(SendError::NotSent("connection refused".into())),
+            Plan::Refuse(code) => Err(SendError::refused(Refusal::with_code(code))),
+        }
+    }
+
+    fn take(
+        &mut self,
+        to: &Address,
+        template: Option<&Template>,
+        text: &str,
+        tracker: DeliveryId,
+    ) -> Wamid {
         let wamid = Wamid::new(format!("wamid.fake.{}", self.taken.len() + 1));
         self.taken.push(Taken {
             to: to.clone(),
             text: text.to_owned(),
+            template: template.cloned(),
             tracker,
             wamid: wamid.clone(),
         });

@@ -8,7 +8,7 @@ use super::{
     programs::{Variables, tool},
 };
 use crate::{
-    sim_meta::{SimMeta, SimMetaConfig},
+    sim_meta::{SimMeta, SimMetaConfig, SimTemplate},
     sim_openclaw::SimOpenClaw,
     sim_openrouter::SimOpenRouter,
     sim_twilio::SimTwilioConfig,
@@ -56,6 +56,7 @@ impl Settings {
             ),
             ("WHATSAPP_SENDER_PHONE_NUMBER_ID", defaults.phone_number_id),
             ("WHATSAPP_API_BASE_URL", meta.graph_url()),
+            ("WHATSAPP_TEMPLATE", SimTemplate::default().name),
             (
                 "OPENCLAW_MODEL",
                 "openrouter/simulated/assistant".to_owned(),

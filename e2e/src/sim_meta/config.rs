@@ -4,6 +4,8 @@ use claw_runtime::{Env, EnvError};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
+use super::SimTemplate;
+
 /// What a simulated Meta is told at its start. `Default` suits tests: a free port, known secrets,
 /// Meta's own limits, statuses a few milliseconds apart.
 #[derive(Debug, Clone)]
@@ -24,6 +26,8 @@ pub struct SimMetaConfig {
     pub pair_rate: bool,
     /// Whether free text needs a message from the person in the last 24 hours.
     pub window: bool,
+    /// What may be sent outside those 24 hours.
+    pub templates: Vec<SimTemplate>,
     /// What becomes of an accepted send.
     pub statuses: StatusPlan,
     /// How webhooks are delivered.
@@ -141,6 +145,7 @@ impl Default for SimMetaConfig {
             throughput: 80,
             pair_rate: true,
             window: true,
+            templates: vec![SimTemplate::default()],
             statuses: StatusPlan::default(),
             webhooks: WebhookPlan::default(),
             lines_per_chat: 1_000,

@@ -64,14 +64,14 @@ impl GraphError {
         Self::of_code(131_009).with_details(details)
     }
 
-    fn with_details(mut self, details: impl Into<String>) -> Self {
+    pub(super) fn with_details(mut self, details: impl Into<String>) -> Self {
         self.details = Some(details.into());
         self
     }
 }
 
 /// Codes with their HTTP status, title and details: the part of Meta's error page that sends can meet.
-const KNOWN: [(i64, u16, &str, &str); 22] = [
+const KNOWN: [(i64, u16, &str, &str); 27] = [
     (
         1,
         400,
@@ -192,6 +192,36 @@ const KNOWN: [(i64, u16, &str, &str); 22] = [
         500,
         "Account in maintenance mode",
         "Business Account is in maintenance.",
+    ),
+    (
+        132_000,
+        400,
+        "Number of parameters does not match the expected number of params",
+        "The number of variable parameter values did not match the number of the template's.",
+    ),
+    (
+        132_001,
+        404,
+        "Template name does not exist in the translation",
+        "The template does not exist in the language or has not been approved.",
+    ),
+    (
+        132_005,
+        400,
+        "Translated text too long",
+        "The translated text is too long.",
+    ),
+    (
+        132_012,
+        400,
+        "Parameter format does not match format in the created template",
+        "Variable parameter values formatted incorrectly.",
+    ),
+    (
+        132_018,
+        400,
+        "There's an issue with the parameters in your template",
+        "Param text cannot have new-line/tab characters or more than 4 consecutive spaces",
     ),
     (
         133_004,

@@ -99,7 +99,7 @@ impl World {
         if phone != self.config.phone_number_id {
             return Err(GraphError::no_such_object(phone));
         }
-        match parse(body)? {
+        match parse(body, &self.config.templates)? {
             Call::MarkRead { wamid, typing } => {
                 self.mark_read(&wamid, typing);
                 Ok(Outcome::Answer(json!({ "success": true })))

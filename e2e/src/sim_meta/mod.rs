@@ -14,6 +14,7 @@ mod payload;
 mod postman;
 mod queue;
 mod send;
+mod templates;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -30,6 +31,7 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 pub use config::{SimMetaConfig, StatusPlan, WebhookPlan};
 pub use control::{Inbound, NotWritten};
 pub use faults::{Answer, Faults};
+pub use templates::SimTemplate;
 pub use view::{ChatView, Line, MetaStats, SendView, Speaker, WebhookStats};
 
 use crate::serve::Serving;

@@ -1,6 +1,6 @@
 use serde_json::Value;
 
-use super::error::GraphError;
+use super::{SimTemplate, error::GraphError, templates};
 
 /// Longest text Meta accepts in one message, in characters.
 const TEXT_LIMIT_CHARS: usize = 4096;
@@ -40,13 +40,13 @@ pub(super) struct Message {
     pub(super) to: String,
     pub(super) is_to_user_id: bool,
     pub(super) is_template: bool,
-    /// The text, or `<type>`.
+    /// The text, what a template says with its parameters, or `<type>`.
     pub(super) text: String,
     pub(super) tracker: Option<String>,
 }
 
 /// Reads a request body; every mistake gets the code Meta gives it.
-pub(super) fn parse(body: &[u8]) -> Result<Call, GraphError> {
+pub(super) fn parse(body: &[u8], approved: &[SimTemplate]) -> Result<Call, GraphError> {
     let mut request: Value = serde_json::from_slice(body)
         .map_err(|_| GraphError::invalid("The request body is not valid JSON"))?;
     if request["messaging_product"] != "whatsapp" {
@@ -62,10 +62,10 @@ pub(super) fn parse(body: &[u8]) -> Result<Call, GraphError> {
     if !request[&kind].is_object() && !request[&kind].is_array() {
         return Err(GraphError::missing(&kind));
     }
-    let text = if kind == "text" {
-        text_of(&mut request)?
-    } else {
-        format!("<{kind}>")
+    let text = match kind.as_str() {
+        "text" => text_of(&mut request)?,
+        "template" => templates::rendered(&request["template"], approved)?,
+        _ => format!("<{kind}>"),
     };
     Ok(Call::Send(Message {
         input,

@@ -70,7 +70,8 @@ impl App {
             Arc::new(SystemClock),
             patience,
         );
-        let deliver_reply = DeliverReply::new(sender, bus.publisher(), Calls::open(&bus).await?);
+        let calls = Calls::open(&bus).await?;
+        let deliver_reply = DeliverReply::new(sender, bus.publisher(), calls, config.template);
         let record_report = RecordReport {
             deliveries: store.deliveries(),
             reports,

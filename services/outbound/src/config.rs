@@ -1,7 +1,7 @@
 use std::{net::SocketAddr, num::NonZeroU32, time::Duration};
 
 use claw_runtime::{Env, EnvError, health, lifecycle};
-use claw_whatsapp::send::CloudApiConfig;
+use claw_whatsapp::send::{CloudApiConfig, Template};
 use secrecy::SecretString;
 
 /// Meta's address with the API version we were written against.
@@ -22,6 +22,9 @@ pub struct Config {
     /// Where and as whom to send: `WHATSAPP_API_BASE_URL`, `WHATSAPP_SENDER_PHONE_NUMBER_ID`,
     /// `WHATSAPP_ACCESS_TOKEN`.
     pub whatsapp: CloudApiConfig,
+    /// What is said to whoever has not written for a day is put into this: `WHATSAPP_TEMPLATE`. Without it
+    /// they get nothing.
+    pub template: Option<Template>,
     /// Most messages a second, everyone together: `WHATSAPP_MESSAGES_PER_SECOND`.
     pub messages_per_second: NonZeroU32,
     /// How long sends under way may take once we are told to stop: `SHUTDOWN_GRACE_SECONDS`.
@@ -37,6 +40,7 @@ impl Config {
         let base_url = env.or("WHATSAPP_API_BASE_URL", DEFAULT_API_BASE_URL.to_owned());
         let phone_number_id = env.required("WHATSAPP_SENDER_PHONE_NUMBER_ID");
         let access_token = env.secret("WHATSAPP_ACCESS_TOKEN");
+        let template = template(env);
         let messages_per_second =
             env.or("WHATSAPP_MESSAGES_PER_SECOND", DEFAULT_MESSAGES_PER_SECOND);
         let grace = lifecycle::grace(env);
@@ -49,10 +53,18 @@ impl Config {
                 phone_number_id: phone_number_id?,
                 access_token: access_token?,
             },
+            template: template?,
             messages_per_second: messages_per_second?,
             grace: grace?,
         })
     }
+}
+
+fn template(env: &Env) -> Result<Option<Template>, EnvError> {
+    const NAME: &str = "WHATSAPP_TEMPLATE";
+    let template = env.optional(NAME).map(|text| text.trim().parse());
+    let wrong = |error| env.invalid(NAME, format_args!("does not name a template: {error}"));
+    template.transpose().map_err(wrong)
 }
 
 #[cfg(test)]
@@ -61,7 +73,10 @@ mod tests {
 
     #[test]
     fn everything_missing_is_said_at_once() {
-        let env = Env::from_pairs([("WHATSAPP_MESSAGES_PER_SECOND", "0")]);
+        let env = Env::from_pairs([
+            ("WHATSAPP_MESSAGES_PER_SECOND", "0"),
+            ("WHATSAPP_TEMPLATE", "assistant_writes"),
+        ]);
 
         let error = Config::read(&env).unwrap_err().to_string();
 
@@ -71,6 +86,7 @@ mod tests {
             "WHATSAPP_SENDER_PHONE_NUMBER_ID",
             "WHATSAPP_ACCESS_TOKEN",
             "WHATSAPP_MESSAGES_PER_SECOND",
+            "WHATSAPP_TEMPLATE does not name a template: it has to be <name>:<language code>",
         ] {
             assert!(error.contains(name), "{name} in {error}");
         }

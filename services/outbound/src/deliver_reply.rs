@@ -3,13 +3,16 @@ use async_trait::async_trait;
 use claw_bus::{Attempt, Calls, Handler, HandlerError, Publisher};
 use claw_domain::{CallId, Channel};
 use claw_events::{ReplyDelivered, ReplyFailed, ReplyProduced, TurnStanding};
+use claw_whatsapp::send::Template;
 use metrics::counter;
 use tracing::info;
 
 use crate::{
+    forms::forms_of,
     pieces::pieces_of,
-    send_piece::{Fate, Piece, PieceSender, of_store},
+    send_piece::{Fate, Piece, PieceSender},
     speech::speech_of,
+    trouble::of_store,
 };
 
 /// Says each reply to its person.
@@ -17,6 +20,7 @@ pub struct DeliverReply {
     sender: PieceSender,
     publisher: Publisher,
     calls: Calls,
+    template: Option<Template>,
 }
 
 #[async_trait]
@@ -35,12 +39,19 @@ impl Handler for DeliverReply {
 }
 
 impl DeliverReply {
-    /// A handler that sends through `sender` and tells what became of it.
-    pub const fn new(sender: PieceSender, publisher: Publisher, calls: Calls) -> Self {
+    /// A handler that sends through `sender` and tells what became of it; in `template`, where nothing else
+    /// passes.
+    pub const fn new(
+        sender: PieceSender,
+        publisher: Publisher,
+        calls: Calls,
+        template: Option<Template>,
+    ) -> Self {
         Self {
             sender,
             publisher,
             calls,
+            template,
         }
     }
 
@@ -68,11 +79,13 @@ impl DeliverReply {
         let texts = pieces_of(reply.text.expose());
         match self.say(reply, &texts, attempt).await? {
             Fate::Taken => self.announce_delivery(reply, texts.len()).await,
+            Fate::TakenInTemplate => self.announce_delivery(reply, 1).await,
             Fate::Failed { code } => self.announce_failure(reply, code).await,
         }
     }
 
-    /// Sends the pieces strictly in order. One that fails ends the reply: the rest alone would mislead.
+    /// Sends the pieces strictly in order. One that fails ends the reply: the rest alone would mislead. So
+    /// does a template, which speaks for all of them; the rows of the others stay as they are.
     async fn say(
         &self,
         reply: &ReplyProduced,
@@ -88,7 +101,9 @@ impl DeliverReply {
             .map_err(of_store)?
             .ok_or_else(|| HandlerError::reject(anyhow!("a reply for an unknown user")))?;
         let mut previous = None;
-        for (delivery, text) in outgoing.pieces.into_iter().zip(texts) {
+        let last_written_at = outgoing.last_written_at;
+        let wordings = forms_of(texts, self.template.as_ref(), last_written_at, now);
+        for (delivery, wording) in outgoing.pieces.into_iter().zip(wordings) {
             let id = delivery.id;
             let is_settled = delivery.state.is_settled();
             if let Some(previous) = previous.filter(|_| !is_settled) {
@@ -99,7 +114,7 @@ impl DeliverReply {
             }
             let piece = Piece {
                 to: &outgoing.address,
-                text,
+                wording,
                 is_claimed: outgoing.claimed_first && delivery.index == 0,
                 delivery,
             };

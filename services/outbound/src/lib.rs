@@ -5,6 +5,7 @@
 mod app;
 mod config;
 mod deliver_reply;
+mod forms;
 mod gate;
 mod memory;
 mod pace;
@@ -14,6 +15,7 @@ mod reports;
 mod send_piece;
 mod show_typing;
 mod speech;
+mod trouble;
 
 pub use app::App;
 pub use config::Config;

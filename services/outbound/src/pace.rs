@@ -133,6 +133,8 @@ pub fn remedy(error: &SendError, troubles: u32) -> Remedy {
             after: Some(pair_rate_pause(troubles)),
         },
         SendError::SlowDown(_) => Remedy::SlowDown,
+        // Until a template is mended, what else is said to this person would wait behind it.
+        SendError::Operator(refusal) if refusal.concerns_the_template() => Remedy::GiveUp,
         SendError::Operator(_) => Remedy::CallOperator,
         SendError::Unknown(_)
         | SendError::RetryFewTimes(_)
@@ -267,6 +269,8 @@ mod tests {
         assert_eq!(refused(130_429, 1), Remedy::SlowDown);
         assert_eq!(refused(190, 1), Remedy::CallOperator);
         assert_eq!(refused(131_047, 1), Remedy::GiveUp);
+        assert_eq!(refused(132_001, 1), Remedy::GiveUp);
+        assert_eq!(refused(132_015, 1), Remedy::GiveUp);
         assert_eq!(refused(131_026, 1), Remedy::GiveUp);
         let after = Some(Duration::from_mins(1));
         assert_eq!(refused(131_057, 1), Remedy::TryAgain { after });

@@ -7,7 +7,7 @@ use claw_whatsapp::send::Class;
 use metrics::counter;
 use tracing::{error, warn};
 
-use crate::{reports::Reports, send_piece::of_store};
+use crate::{reports::Reports, trouble::of_store};
 
 /// Writes down how far what we sent has come.
 pub struct RecordReport {
@@ -72,7 +72,7 @@ impl RecordReport {
 fn tell(reported: &Reported, code: Option<i64>) {
     let class = code.map_or(Class::Permanent, |code| Class::of(code, ""));
     let id = reported.id;
-    if class == Class::Operator {
+    if class == Class::Operator || code.is_some_and(Class::concerns_the_template) {
         error!(
             delivery.id = %id, whatsapp.code = code, class = class.as_str(),
             "{id} failed, and others will: look the code up in Meta's list of error codes"

@@ -6,17 +6,19 @@ use anyhow::anyhow;
 use claw_bus::{Attempt, HandlerError};
 use claw_domain::{Address, DeliveryId, DeliveryState, Wamid};
 use claw_runtime::Clock;
-use claw_store::{Deliveries, Delivery, StoreError};
-use claw_whatsapp::send::{Class, SendError, WhatsApp};
+use claw_store::{Deliveries, Delivery};
+use claw_whatsapp::send::{SendError, WhatsApp};
 use metrics::{counter, histogram};
 use tokio::time::{Instant, sleep_until};
-use tracing::{error, info, instrument, warn};
+use tracing::{info, instrument, warn};
 
 use crate::{
+    forms::{Form, Wording},
     gate::Gate,
     memory::Memory,
     pace::{OPERATOR_PAUSE, Patience, Remedy, Step, has_arrived, next_step, remedy},
     reports::Reports,
+    trouble::{call_operator, of_store, stopping, tell_of_failure},
 };
 
 /// How long the mark of a claim stands for the moment of sending. Who waited longer for a turn marks
@@ -37,7 +39,7 @@ pub struct PieceSender {
 /// One piece and what it says.
 pub struct Piece<'a> {
     pub to: &'a Address,
-    pub text: &'a str,
+    pub wording: Wording<'a>,
     pub delivery: Delivery,
     /// It was marked as handed over just now, by us.
     pub is_claimed: bool,
@@ -48,6 +50,8 @@ pub struct Piece<'a> {
 pub enum Fate {
     /// WhatsApp has it.
     Taken,
+    /// WhatsApp has a template in its place, which speaks for the whole reply.
+    TakenInTemplate,
     /// It will not arrive.
     Failed {
         /// WhatsApp's code, if it gave one.
@@ -99,7 +103,7 @@ impl PieceSender {
                     None
                 }
                 Step::Send | Step::AwaitReport { .. } => {
-                    let fate = self.hand_over(&piece, attempt).await?;
+                    let fate = self.hand_over(&mut piece, attempt).await?;
                     found = self.clock.now();
                     fate
                 }
@@ -135,10 +139,10 @@ impl PieceSender {
         })
     }
 
-    /// Intent, effect, record. `None` when the outcome is not known.
+    /// Intent, effect, record. `None` when the outcome is not known, or the piece has taken another form.
     async fn hand_over(
         &self,
-        piece: &Piece<'_>,
+        piece: &mut Piece<'_>,
         attempt: &Attempt,
     ) -> Result<Option<Fate>, HandlerError> {
         let id = piece.delivery.id;
@@ -157,17 +161,33 @@ impl PieceSender {
             return Ok(None);
         }
         let began = Instant::now();
-        let answer = self.whatsapp.send_text(piece.to, piece.text, id).await;
+        let form = &piece.wording.form;
+        let answer = form.send(&*self.whatsapp, piece.to, id).await;
         histogram!("claw_send_seconds").record(began.elapsed().as_secs_f64());
         match answer {
             Ok(wamid) => {
-                counter!("claw_sends_total", "outcome" => "taken").increment(1);
+                count(form, "taken");
                 self.gate.went_well();
                 self.memory.remember(id, &wamid);
-                self.record_taken(id, &wamid).await.map(Some)
+                let taken = self.record_taken(id, &wamid).await?;
+                let fate = if form.is_template() {
+                    Fate::TakenInTemplate
+                } else {
+                    taken
+                };
+                Ok(Some(fate))
             }
             Err(error) => {
-                counter!("claw_sends_total", "outcome" => error.as_str()).increment(1);
+                count(form, error.as_str());
+                if let SendError::NeedsTemplate(_) = error
+                    && let Some(template) = piece.wording.instead.take()
+                {
+                    // WhatsApp said no, so the same piece may go out in its other form. Whoever takes over
+                    // here begins with the text again, and is told no again.
+                    self.deliveries.mark_pending(id, self.clock.now()).await?;
+                    piece.wording.form = template;
+                    return Ok(None);
+                }
                 self.remedied(id, error).await
             }
         }
@@ -217,7 +237,7 @@ impl PieceSender {
 
     async fn give_up(&self, id: DeliveryId, error: &SendError) -> Result<Fate, HandlerError> {
         let code = error.code();
-        tell_of_failure(id, code, error);
+        tell_of_failure(id, error);
         self.deliveries
             .mark_failed(id, code, self.clock.now())
             .await?;
@@ -263,43 +283,6 @@ impl PieceSender {
     }
 }
 
-/// A database that is away, or not yet migrated, comes round; a row it cannot explain does not explain
-/// itself later.
-pub fn of_store(error: StoreError) -> HandlerError {
-    match error {
-        StoreError::Corrupt { .. } | StoreError::Missing { .. } | StoreError::Sealed(_) => {
-            HandlerError::reject(error)
-        }
-        StoreError::Database { .. }
-        | StoreError::TimedOut { .. }
-        | StoreError::Contended { .. } => HandlerError::retry(error),
-    }
-}
-
-fn stopping() -> HandlerError {
-    HandlerError::retry(anyhow!("outbound is stopping"))
-}
-
-/// An operator can do nothing about a person who left WhatsApp, and much about our own mistakes.
-fn tell_of_failure(id: DeliveryId, code: Option<i64>, error: &SendError) {
-    let error = error as &dyn std::error::Error;
-    if code.is_none_or(Class::is_our_mistake) {
-        error!(
-            whatsapp.code = code,
-            error, "{id} will not arrive, and the mistake may be ours"
-        );
-    } else {
-        warn!(whatsapp.code = code, error, "{id} will not arrive");
-    }
-}
-
-fn call_operator(error: &SendError) {
-    error!(
-        whatsapp.code = error.code(),
-        error = error as &dyn std::error::Error,
-        "WhatsApp refuses to send for us. Replies are kept and tried every minute. Look at the code in \
-         Meta's list of error codes: 0 and 190 want a new WHATSAPP_ACCESS_TOKEN; 3, 10, 33, 100 and 200 \
-         to 299 a check of WHATSAPP_SENDER_PHONE_NUMBER_ID and the token's permissions; 131042 a payment \
-         method; others the account's quality page in WhatsApp Manager"
-    );
+fn count(form: &Form<'_>, outcome: &'static str) {
+    counter!("claw_sends_total", "form" => form.as_str(), "outcome" => outcome).increment(1);
 }

@@ -19,7 +19,7 @@ WITH before AS (
     ON CONFLICT (id) DO NOTHING
     RETURNING *
 )
-SELECT "user".phone, "user".wa_user_id, {delivery},
+SELECT "user".phone, "user".wa_user_id, "user".last_inbound_at, {delivery},
        COALESCE(d.fresh AND d.state = 1, false) AS claimed
 FROM "user"
 LEFT JOIN (SELECT *, false AS fresh FROM before UNION ALL SELECT *, true FROM made) AS d ON true

@@ -3,7 +3,7 @@ use claw_store::{Deliveries, Delivery, Outgoing};
 use proptest::{prelude::*, test_runner::TestRunner};
 use tokio::task::JoinSet;
 
-use crate::world::{World, address, at};
+use crate::world::{World, address, at, speech};
 
 #[tokio::test]
 async fn the_first_to_begin_claims_the_first_piece_and_the_second_sees_it() {
@@ -34,6 +34,22 @@ async fn the_first_to_begin_claims_the_first_piece_and_the_second_sees_it() {
         first.pieces[1].id,
         DeliveryId::derived_from(&format!("{}:1", ReplyId::derived_from("r")))
     );
+}
+
+#[tokio::test]
+async fn whoever_says_something_to_a_person_learns_when_they_last_wrote() {
+    let world = World::new().await;
+    let writer = world.person(1).await;
+    let caller = speech(2, 5);
+    let messages = world.store.messages();
+    messages.receive_voice(&caller).await.unwrap();
+    let deliveries = world.store.deliveries();
+
+    let to_writer = begin(&deliveries, writer, "w", 1).await;
+    let to_caller = begin(&deliveries, caller.user, "c", 1).await;
+
+    assert_eq!(to_writer.last_written_at, Some(at(0)));
+    assert_eq!(to_caller.last_written_at, None);
 }
 
 #[tokio::test(flavor = "multi_thread")]

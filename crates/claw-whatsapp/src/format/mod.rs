@@ -4,9 +4,11 @@ mod blocks;
 mod containers;
 mod links;
 mod marks;
+mod parameter;
 mod render;
 mod split;
 
+pub use parameter::{PARAMETER_LIMIT_UTF16, to_parameter};
 pub use render::to_whatsapp;
 pub use split::{TEXT_LIMIT_UTF16, split};
 

@@ -85,7 +85,7 @@ fn end_of_last_sentence(window: &str) -> Option<usize> {
 }
 
 /// The last place at or before `limit` where no composed character is cut; `limit` if there is none near.
-fn end_of_last_grapheme(text: &str, limit: usize) -> usize {
+pub(super) fn end_of_last_grapheme(text: &str, limit: usize) -> usize {
     let candidates = text[..limit].char_indices().rev().map(|(at, _)| at);
     std::iter::once(limit)
         .chain(candidates)
@@ -131,7 +131,7 @@ fn continues_grapheme(c: char) -> bool {
 }
 
 /// The longest beginning of at most `limit` UTF-16 units.
-fn prefix_of(text: &str, limit: usize) -> &str {
+pub(super) fn prefix_of(text: &str, limit: usize) -> &str {
     let mut units = 0;
     let end = text
         .char_indices()
@@ -143,7 +143,7 @@ fn prefix_of(text: &str, limit: usize) -> &str {
     &text[..end]
 }
 
-fn fits(text: &str, limit: usize) -> bool {
+pub(super) fn fits(text: &str, limit: usize) -> bool {
     prefix_of(text, limit).len() == text.len()
 }
 

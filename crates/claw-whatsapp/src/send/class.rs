@@ -39,6 +39,12 @@ impl Class {
         Self::of(code, "") == Self::Permanent && !CONCERNS_THE_PERSON.contains(&code)
     }
 
+    /// Whether this code says that something is wrong with a template or with what was put into it: nothing
+    /// that waiting mends.
+    pub const fn concerns_the_template(code: i64) -> bool {
+        matches!(code, 132_000..=132_068)
+    }
+
     /// The name used in metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -128,6 +134,21 @@ mod tests {
                 assert_eq!(Class::of(*code, ""), class, "{code}");
             }
         }
+    }
+
+    #[test]
+    fn template_codes_are_told_from_all_others() {
+        let codes = TABLE.iter().flat_map(|(_, codes)| *codes).copied();
+        let of_templates: Vec<i64> = codes
+            .filter(|code| Class::concerns_the_template(*code))
+            .collect();
+
+        assert_eq!(
+            of_templates,
+            [
+                132_015, 132_016, 132_068, 132_000, 132_001, 132_005, 132_007, 132_012, 132_018
+            ]
+        );
     }
 
     #[test]

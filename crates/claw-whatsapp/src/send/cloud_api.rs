@@ -5,7 +5,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Refusal, SendError, WhatsApp};
+use super::{Refusal, SendError, Template, WhatsApp};
 
 /// Longest part of an unreadable answer we keep for the operator.
 const EXCERPT_CHARS: usize = 500;
@@ -40,6 +40,17 @@ impl CloudApi {
         }
     }
 
+    async fn send(&self, message: Value) -> Result<Wamid, SendError> {
+        let answer = self.post(&message).await?;
+        // A 200 we cannot read was still a yes; the status will bring the id.
+        let sent: Sent =
+            serde_json::from_slice(&answer).map_err(|e| SendError::Unknown(e.into()))?;
+        let [message, ..] = &sent.messages[..] else {
+            return Err(SendError::Unknown("the answer names no message".into()));
+        };
+        Ok(Wamid::new(message.id.as_str()))
+    }
+
     async fn post(&self, body: &Value) -> Result<Vec<u8>, SendError> {
         let response = self
             .client
@@ -67,14 +78,26 @@ impl WhatsApp for CloudApi {
         text: &str,
         tracker: DeliveryId,
     ) -> Result<Wamid, SendError> {
-        let answer = self.post(&text_message(to, text, tracker)).await?;
-        // A 200 we cannot read was still a yes; the status will bring the id.
-        let sent: Sent =
-            serde_json::from_slice(&answer).map_err(|e| SendError::Unknown(e.into()))?;
-        let [message, ..] = &sent.messages[..] else {
-            return Err(SendError::Unknown("the answer names no message".into()));
-        };
-        Ok(Wamid::new(message.id.as_str()))
+        let text = json!({ "body": text, "preview_url": false });
+        self.send(message(to, "text", text, tracker)).await
+    }
+
+    async fn send_template(
+        &self,
+        to: &Address,
+        template: &Template,
+        text: &str,
+        tracker: DeliveryId,
+    ) -> Result<Wamid, SendError> {
+        let template = json!({
+            "name": template.name,
+            "language": { "code": template.language },
+            "components": [{
+                "type": "body",
+                "parameters": [{ "type": "text", "text": text }],
+            }],
+        });
+        self.send(message(to, "template", template, tracker)).await
     }
 
     async fn mark_read_and_typing(&self, wamid: &Wamid) -> Result<(), SendError> {
@@ -82,14 +105,14 @@ impl WhatsApp for CloudApi {
     }
 }
 
-fn text_message(to: &Address, text: &str, tracker: DeliveryId) -> Value {
+fn message(to: &Address, kind: &str, content: Value, tracker: DeliveryId) -> Value {
     let mut message = json!({
         "messaging_product": "whatsapp",
         "recipient_type": "individual",
-        "type": "text",
-        "text": { "body": text, "preview_url": false },
+        "type": kind,
         "biz_opaque_callback_data": tracker,
     });
+    message[kind] = content;
     match to {
         // Without the `+`, Meta may take the digits for a national number.
         Address::Phone(phone) => message["to"] = phone.expose_e164().into(),

@@ -117,6 +117,11 @@ impl Refusal {
         }
     }
 
+    /// Whether something is wrong with the template it refuses.
+    pub fn concerns_the_template(&self) -> bool {
+        self.code.is_some_and(Class::concerns_the_template)
+    }
+
     /// What it asks of us; `None` when it leaves open whether the message was taken: a proxy's or
     /// balancer's error page is no answer.
     fn class(&self) -> Option<Class> {

@@ -3,6 +3,7 @@
 mod class;
 mod cloud_api;
 mod error;
+mod template;
 
 use async_trait::async_trait;
 use claw_domain::{Address, DeliveryId, Wamid};
@@ -10,6 +11,7 @@ use claw_domain::{Address, DeliveryId, Wamid};
 pub use class::Class;
 pub use cloud_api::{CloudApi, CloudApiConfig};
 pub use error::{Cause, Refusal, SendError};
+pub use template::{Template, TemplateError};
 
 /// A WhatsApp number of ours, to speak with.
 #[async_trait]
@@ -20,6 +22,16 @@ pub trait WhatsApp: Send + Sync + 'static {
     async fn send_text(
         &self,
         to: &Address,
+        text: &str,
+        tracker: DeliveryId,
+    ) -> Result<Wamid, SendError>;
+
+    /// Sends this template with `text`, as [`crate::format::to_parameter`] makes it, in its body: the only
+    /// thing that passes to who has not written for a day. Otherwise like [`Self::send_text`].
+    async fn send_template(
+        &self,
+        to: &Address,
+        template: &Template,
         text: &str,
         tracker: DeliveryId,
     ) -> Result<Wamid, SendError>;

@@ -84,6 +84,33 @@ async fn a_text_goes_to_a_number_with_plus_and_carries_our_id() {
 }
 
 #[tokio::test]
+async fn a_template_goes_out_with_its_parameter_and_our_id() {
+    let server = answering(
+        ResponseTemplate::new(200).set_body_json(json!({"messages": [{"id": "wamid.NEW"}]})),
+    )
+    .await;
+    let template = "assistant_writes:en_US".parse().unwrap();
+
+    let sent = api(&server.uri())
+        .send_template(&ada(), &template, "It rains", tracker())
+        .await;
+
+    assert_eq!(sent.unwrap(), Wamid::new("wamid.NEW"));
+    assert_eq!(
+        only_body(&server).await,
+        json!({
+            "messaging_product": "whatsapp", "recipient_type": "individual",
+            "to": "+15550000001", "type": "template",
+            "template": {
+                "name": "assistant_writes", "language": {"code": "en_US"},
+                "components": [{"type": "body", "parameters": [{"type": "text", "text": "It rains"}]}],
+            },
+            "biz_opaque_callback_data": tracker().to_string(),
+        })
+    );
+}
+
+#[tokio::test]
 async fn a_hidden_number_is_reached_by_its_id() {
     let server = answering(
         ResponseTemplate::new(200).set_body_json(json!({"messages": [{"id": "wamid.NEW"}]})),

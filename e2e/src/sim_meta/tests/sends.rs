@@ -78,6 +78,55 @@ async fn refusals_carry_metas_codes_and_status() {
 }
 
 #[tokio::test]
+async fn outside_the_window_an_approved_template_passes_and_reads_as_rendered() {
+    let phone = Phone::with(SimMetaConfig::default()).await;
+
+    let (status, _) = phone.post(&template("en", &json!(["it rains"]))).await;
+
+    assert_eq!(status, 200);
+    let chat = phone.sim.chat(ALICE);
+    assert_eq!(chat.received_texts(), ["Your assistant writes: it rains"]);
+}
+
+#[tokio::test]
+async fn mistakes_with_templates_get_metas_codes() {
+    let phone = Phone::with(SimMetaConfig::default()).await;
+    let cases = [
+        (template("de", &json!(["x"])), 404, 132_001),
+        (template("en", &json!([])), 400, 132_000),
+        (template("en", &json!(["x", "y"])), 400, 132_000),
+        (template("en", &json!(["x".repeat(1_002)])), 400, 132_005),
+        (template("en", &json!(["two\nlines"])), 400, 132_018),
+        (template("en", &json!(["five     blanks"])), 400, 132_018),
+        (template("en", &json!([""])), 400, 131_008),
+    ];
+
+    for (body, status, code) in cases {
+        let answer = phone.post(&body).await;
+        assert_eq!(
+            (answer.0, &answer.1["error"]["code"]),
+            (status, &json!(code)),
+            "{body}"
+        );
+    }
+    assert_eq!(phone.sim.stats().accepted, 0);
+}
+
+fn template(language: &str, texts: &Value) -> Value {
+    let texts = texts.as_array().into_iter().flatten();
+    let parameters: Vec<Value> = texts
+        .map(|text| json!({"type": "text", "text": text}))
+        .collect();
+    json!({
+        "messaging_product": "whatsapp", "to": ALICE, "type": "template",
+        "template": {
+            "name": "assistant_writes", "language": {"code": language},
+            "components": [{"type": "body", "parameters": parameters}],
+        },
+    })
+}
+
+#[tokio::test]
 async fn typing_marks_as_read_and_is_counted_for_the_person() {
     let phone = Phone::with(SimMetaConfig::default()).await;
     let wamid = phone.sim.write(ALICE, "hi").unwrap();

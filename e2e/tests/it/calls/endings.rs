@@ -91,7 +91,7 @@ async fn who_hangs_up_in_the_middle_of_an_answer_gets_a_follow_up() {
 async fn a_newcomer_who_hangs_up_is_told_when_the_assistant_is_there() {
     let mut world = world().await;
     world.kill(Service::Provisioner).await.unwrap();
-    // To who never wrote, WhatsApp lets nobody write.
+    // Who never wrote is another case: see `newcomers`.
     world.meta.write(ADA, "hi").unwrap();
     chat_has(&world, ADA, "setting up").await;
 

@@ -3,6 +3,7 @@
 mod dialogue;
 mod doors;
 mod endings;
+mod newcomers;
 pub(crate) mod real;
 mod relay;
 mod sockets;

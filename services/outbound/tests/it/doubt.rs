@@ -11,7 +11,7 @@ use claw_events::ReplyDelivered;
 use claw_testkit::TestPostgres;
 use claw_whatsapp::{
     fake::{FakeWhatsApp, Plan},
-    send::{SendError, WhatsApp},
+    send::{SendError, Template, WhatsApp},
 };
 
 use crate::world::{HASTY, PATIENT, World, next};
@@ -122,6 +122,16 @@ impl WhatsApp for Saboteur {
             self.postgres.stop().await.unwrap();
         }
         self.phone.send_text(to, text, tracker).await
+    }
+
+    async fn send_template(
+        &self,
+        to: &Address,
+        template: &Template,
+        text: &str,
+        tracker: DeliveryId,
+    ) -> Result<Wamid, SendError> {
+        self.phone.send_template(to, template, text, tracker).await
     }
 
     async fn mark_read_and_typing(&self, wamid: &Wamid) -> Result<(), SendError> {

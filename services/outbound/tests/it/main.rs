@@ -9,5 +9,6 @@ mod delivering;
 mod doubt;
 mod refusals;
 mod reports;
+mod templates;
 mod typing;
 mod world;

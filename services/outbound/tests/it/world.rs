@@ -11,7 +11,7 @@ use claw_store::{Delivery, InboundMessage, Store};
 use claw_testkit::{TestNats, TestPostgres, eventually};
 use claw_whatsapp::{
     fake::FakeWhatsApp,
-    send::{CloudApiConfig, WhatsApp},
+    send::{CloudApiConfig, Template, WhatsApp},
 };
 use futures_util::StreamExt;
 use outbound::{App, Config, DeliverReply, Gate, Patience, PieceSender, Reports};
@@ -46,6 +46,8 @@ pub struct World {
     pub store: Store,
     pub phone: Arc<FakeWhatsApp>,
     pub ada: Address,
+    /// What outbound is configured with.
+    pub template: Option<Template>,
     admin: Bus,
     pub gateway: Publisher,
     ingress: Publisher,
@@ -67,6 +69,7 @@ impl World {
             ingress: connect(&nats, "ingress").await.publisher(),
             ada: Address::Phone(PhoneNumber::try_from("15550000001").unwrap()),
             phone: Arc::default(),
+            template: None,
             nats,
             postgres,
             store,
@@ -112,7 +115,7 @@ impl World {
         );
         let bus = connect(&self.nats, "outbound").await;
         let calls = Calls::open(&bus).await.unwrap();
-        DeliverReply::new(sender, bus.publisher(), calls)
+        DeliverReply::new(sender, bus.publisher(), calls, self.template.clone())
     }
 
     /// A reply to Ada, not yet published.
@@ -210,6 +213,7 @@ impl World {
                 phone_number_id: "1055".into(),
                 access_token: "unused".into(),
             },
+            template: self.template.clone(),
             messages_per_second: NonZeroU32::new(1_000).unwrap(),
             grace: Duration::from_secs(10),
         }
