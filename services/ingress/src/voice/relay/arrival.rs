@@ -70,7 +70,7 @@ pub(super) async fn hold(arrival: Arrival) -> anyhow::Result<()> {
         lines: lines(language),
         talk,
         awaited: None,
-        is_ending: false,
+        ends_by: None,
     };
     line.run(pin!(pieces), moving).await
 }

@@ -51,8 +51,8 @@ pub(super) struct Line {
     pub(super) lines: &'static Lines,
     pub(super) talk: Talk,
     pub(super) awaited: Option<Awaited>,
-    /// We said the end: what is still heard is nobody's.
-    pub(super) is_ending: bool,
+    /// We said the end: what is still heard is nobody's. Twilio has until then to say what was said before.
+    pub(super) ends_by: Option<Instant>,
 }
 
 /// What came of a turn, as soon as it is there.
@@ -72,7 +72,6 @@ impl Line {
         let mut pings = interval(PING_EVERY);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut heard_at = Instant::now();
-        let mut end_at = Instant::now();
         loop {
             self.attend_to_answer();
             let tick_at = self.talk.next_tick();
@@ -89,13 +88,13 @@ impl Line {
                 }
                 Some(piece) = pieces.next() => self.talk.piece(&piece, Instant::now()),
                 came = next_of(&mut self.awaited) => self.settled(came),
-                () = sleep_until(tick_at), if !self.is_ending => self.talk.tick(Instant::now()),
-                () = moving.cancelled(), if !self.is_ending => {
+                () = sleep_until(tick_at), if self.ends_by.is_none() => self.talk.tick(Instant::now()),
+                () = moving.cancelled(), if self.ends_by.is_none() => {
                     let next = self.talk.turn().map_or(Handoff::Listen, |turn| Handoff::Answer { turn });
                     self.end(next).await?;
                     continue;
                 }
-                () = sleep_until(end_at + END_PATIENCE), if self.is_ending => return Ok(()),
+                () = sleep_until(self.ends_by.unwrap_or(tick_at)), if self.ends_by.is_some() => return Ok(()),
                 _ = pings.tick() => {
                     if heard_at.elapsed() > LONGEST_SILENCE {
                         bail!("Twilio is gone without a word");
@@ -104,12 +103,8 @@ impl Line {
                     continue;
                 }
             };
-            if self.is_ending {
-                continue;
-            }
-            self.do_all(todo).await?;
-            if self.is_ending {
-                end_at = Instant::now();
+            if self.ends_by.is_none() {
+                self.do_all(todo).await?;
             }
         }
     }
@@ -237,7 +232,7 @@ impl Line {
     }
 
     async fn end(&mut self, next: Handoff) -> anyhow::Result<()> {
-        self.is_ending = true;
+        self.ends_by = Some(Instant::now() + END_PATIENCE);
         self.awaited = None;
         let handoff_data = Some(next.to_json());
         self.say(ToTwilio::End { handoff_data }).await

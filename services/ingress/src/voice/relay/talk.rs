@@ -130,8 +130,16 @@ impl Talk {
         self.take_keys(now)
     }
 
-    /// The caller spoke over the answer and heard this of it. Not a word more.
+    /// The caller spoke over what we said, and heard this of it. Not a word more of an answer is said; one that
+    /// has not begun is still wanted, for it was a line of ours that they cut short.
     pub(super) fn interrupt(&mut self, heard: Sensitive<String>, now: Instant) -> Vec<Do> {
+        if self
+            .answering
+            .as_ref()
+            .is_some_and(|answering| answering.said().is_empty())
+        {
+            return Vec::new();
+        }
         self.heard = Some(heard);
         self.spoken_at = now;
         self.is_back = false;

@@ -121,6 +121,17 @@ fn after_an_interrupt_not_a_word_more_is_said_and_the_next_turn_tells_what_was_h
 }
 
 #[test]
+fn a_cough_over_a_filler_costs_nobody_their_answer() {
+    let mut talk = asked("think hard");
+    let at = talk.next_tick();
+    assert_eq!(talk.tick(at), [Do::Ours(Line::Filler(0))]);
+
+    assert_eq!(talk.interrupt("One mo".into(), at), []);
+
+    assert_eq!(words(&talk.settled(1, speech("Well."), at)), "Well.");
+}
+
+#[test]
 fn who_speaks_on_before_an_answer_gets_one_answer() {
     let mut talk = asked("one");
 
