@@ -1,6 +1,6 @@
 use async_nats::jetstream::kv::UpdateErrorKind;
 use chrono::{DateTime, TimeDelta, Utc};
-use claw_domain::{Address, CallId, Sensitive, Trust};
+use claw_domain::{Address, CallId, Language, Sensitive, Trust};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -24,8 +24,8 @@ pub struct RelayTicket {
     pub trust: Trust,
     /// The last turn there was in the call.
     pub turn: u32,
-    /// The language the caller is heard in, as a BCP 47 tag.
-    pub language: String,
+    /// The language the caller is heard in.
+    pub language: Language,
     /// Characters said to the caller first.
     pub greeting_chars: u32,
 }

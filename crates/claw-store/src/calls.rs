@@ -145,30 +145,21 @@ impl Calls {
     pub async fn unlock(&self, call: CallId, now: DateTime<Utc>) -> Result<(), StoreError> {
         let first = Func::coalesce([Expr::col(Column::UnlockedAt), Expr::value(now)]);
         let update = update(call).col_expr(Column::UnlockedAt, first.into());
-        self.exec("unlocking a call", update).await
+        self.database
+            .update("call", "unlocking a call", update)
+            .await
     }
 
     /// The caller was told that their assistant is being made.
     pub async fn await_setup(&self, call: CallId) -> Result<(), StoreError> {
         let update = update(call).col_expr(Column::SetupAwaited, Expr::value(true));
-        self.exec("noting that a caller waits for an assistant", update)
+        self.database
+            .update(
+                "call",
+                "noting that a caller waits for an assistant",
+                update,
+            )
             .await
-    }
-
-    async fn exec(
-        &self,
-        operation: &'static str,
-        update: UpdateMany<Entity>,
-    ) -> Result<(), StoreError> {
-        let result = self
-            .database
-            .run(operation, update.exec(&self.database.pool))
-            .await?;
-        if result.rows_affected > 0 {
-            Ok(())
-        } else {
-            Err(StoreError::Missing { what: "call" })
-        }
     }
 }
 

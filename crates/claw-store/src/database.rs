@@ -3,7 +3,7 @@ use std::time::Duration;
 use sea_orm::{
     ConnectOptions, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
     EntityTrait, FromQueryResult, IdenStatic, Iterable, QueryResult, Statement, TransactionTrait,
-    Value,
+    UpdateMany, Value,
 };
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::timeout;
@@ -44,6 +44,21 @@ impl Database {
         Ok(Self {
             pool: open(options).await?,
         })
+    }
+
+    /// Changes the row of one `what`; if there is none, it is missing.
+    pub(crate) async fn update<E: EntityTrait>(
+        &self,
+        what: &'static str,
+        operation: &'static str,
+        update: UpdateMany<E>,
+    ) -> Result<(), StoreError> {
+        let changed = self.run(operation, update.exec(&self.pool)).await?;
+        if changed.rows_affected > 0 {
+            Ok(())
+        } else {
+            Err(StoreError::Missing { what })
+        }
     }
 
     /// Runs `work`, with a limit and a name for its failure.

@@ -84,14 +84,18 @@ impl Users {
     /// [`StoreError::Missing`] for somebody we never heard from, as with all that follow.
     pub async fn set_zone(&self, user: UserId, zone: Option<&str>) -> Result<(), StoreError> {
         let update = update(user).col_expr(Column::Zone, Expr::value(zone));
-        self.exec("keeping a time zone", update).await
+        self.database
+            .update("user", "keeping a time zone", update)
+            .await
     }
 
     /// When a person wants no proactive texts: `off`, or hours like `22:00-07:00`; `None`: as everybody.
     /// Anything else is refused by the database.
     pub async fn set_quiet(&self, user: UserId, quiet: Option<&str>) -> Result<(), StoreError> {
         let update = update(user).col_expr(Column::Quiet, Expr::value(quiet));
-        self.exec("keeping quiet hours", update).await
+        self.database
+            .update("user", "keeping quiet hours", update)
+            .await
     }
 
     /// Which language a person wants to speak in, by BCP 47's name (`de`, `pt-BR`); `None`: as their number
@@ -102,42 +106,32 @@ impl Users {
         language: Option<&str>,
     ) -> Result<(), StoreError> {
         let update = update(user).col_expr(Column::Language, Expr::value(language));
-        self.exec("keeping a language", update).await
+        self.database
+            .update("user", "keeping a language", update)
+            .await
     }
 
     /// A person wants no proactive texts. The first time counts.
     pub async fn stop_updates(&self, user: UserId, now: DateTime<Utc>) -> Result<(), StoreError> {
         let first = Func::coalesce([Expr::col(Column::UpdatesStoppedAt), Expr::value(now)]);
         let update = update(user).col_expr(Column::UpdatesStoppedAt, first.into());
-        self.exec("stopping updates", update).await
+        self.database
+            .update("user", "stopping updates", update)
+            .await
     }
 
     /// A person wants proactive texts again.
     pub async fn resume_updates(&self, user: UserId) -> Result<(), StoreError> {
         let never = Expr::value(None::<DateTime<Utc>>);
         let update = update(user).col_expr(Column::UpdatesStoppedAt, never);
-        self.exec("resuming updates", update).await
+        self.database
+            .update("user", "resuming updates", update)
+            .await
     }
 
     async fn row_of(&self, user: UserId) -> Result<Option<Model>, StoreError> {
         let query = Entity::find_by_id(user.as_uuid()).one(&self.database.pool);
         self.database.run("reading a user", query).await
-    }
-
-    async fn exec(
-        &self,
-        operation: &'static str,
-        update: UpdateMany<Entity>,
-    ) -> Result<(), StoreError> {
-        let result = self
-            .database
-            .run(operation, update.exec(&self.database.pool))
-            .await?;
-        if result.rows_affected > 0 {
-            Ok(())
-        } else {
-            Err(StoreError::Missing { what: "user" })
-        }
     }
 }
 

@@ -2,7 +2,7 @@ use std::pin::pin;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use claw_bus::{Bus, CallNews, Calls, RelayTicket, TicketCode, TicketError};
-use claw_domain::{Address, CallId, PhoneNumber, Trust, UserId};
+use claw_domain::{Address, CallId, Language, PhoneNumber, Trust, UserId};
 use claw_events::{CallInterrupted, CallStanding, Speech, SpeechHeard, TurnStanding};
 use futures_util::StreamExt;
 
@@ -203,7 +203,7 @@ fn ticket() -> RelayTicket {
         address: Address::Phone(PhoneNumber::try_from("15551234567").unwrap()),
         trust: Trust::Trusted,
         turn: 0,
-        language: "en-US".to_owned(),
+        language: Language::EnglishUs,
         greeting_chars: 20,
     }
 }

@@ -55,12 +55,14 @@ impl Users {
     ) -> Result<(), StoreError> {
         let sealed = seal(keyring, user.as_uuid(), &padded(pin))?;
         let update = replace(user, Some(sealed));
-        self.exec("keeping a PIN", update).await
+        self.database.update("user", "keeping a PIN", update).await
     }
 
     /// A person has no PIN any more.
     pub async fn remove_pin(&self, user: UserId) -> Result<(), StoreError> {
-        self.exec("removing a PIN", replace(user, None)).await
+        self.database
+            .update("user", "removing a PIN", replace(user, None))
+            .await
     }
 
     /// Whether a person has a PIN.

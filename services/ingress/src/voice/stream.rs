@@ -42,7 +42,7 @@ impl Conversation {
                 address,
                 trust,
                 turn: progress.turn.saturating_sub(1),
-                language: thread.language.tag().to_owned(),
+                language: thread.language,
                 greeting_chars: u32::try_from(chars).unwrap_or(u32::MAX),
             };
             let code = self

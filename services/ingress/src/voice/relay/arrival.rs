@@ -7,7 +7,6 @@ use claw_events::SpeechHeard;
 use claw_twilio::{
     phrases::lines,
     relay::{FromTwilio, Setup},
-    voices::Language,
 };
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
@@ -49,7 +48,6 @@ pub(super) async fn hold(arrival: Arrival) -> anyhow::Result<()> {
     let pieces = bus.hear_signals::<SpeechHeard>(Some(&about)).await?;
     let ticket = shown.ticket;
     let is_first = shown.times_before == 0;
-    let language = Language::parse(&ticket.language).unwrap_or(Language::EnglishUs);
     let greeting = if is_first { ticket.greeting_chars } else { 0 };
     let turn = shown.times_before.saturating_mul(SOCKET_TURNS);
     let turn = ticket.turn.saturating_add(turn);
@@ -66,8 +64,8 @@ pub(super) async fn hold(arrival: Arrival) -> anyhow::Result<()> {
             address: ticket.address,
             trust: ticket.trust,
         },
-        language,
-        lines: lines(language),
+        language: ticket.language,
+        lines: lines(ticket.language),
         talk,
         awaited: None,
         ends_by: None,
