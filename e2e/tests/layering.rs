@@ -68,6 +68,12 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "claw-whatsapp",
         ],
     ),
+    // Simulators: they speak the outside APIs by their own means, so that they share no mistake of ours.
+    ("sim-kit", &["claw-runtime"]),
+    ("sim-meta", &["claw-runtime", "sim-kit"]),
+    ("sim-openclaw", &["claw-runtime", "sim-kit"]),
+    ("sim-openrouter", &["claw-runtime", "sim-kit"]),
+    ("sim-twilio", &["claw-runtime", "sim-kit"]),
 ];
 
 /// Only tests name it; the system's tests, which are tests themselves, are the exception.
@@ -76,7 +82,7 @@ const TESTKIT: &str = "claw-testkit";
 /// Knows none of our words.
 const PLUMBING: &str = "claw-runtime";
 
-/// The whole system seen from outside: may use any crate, and no service.
+/// The whole system seen from outside: may use any crate and any simulator, and no service.
 const SYSTEM_TESTS: &str = "e2e";
 
 #[test]
@@ -129,7 +135,7 @@ impl std::fmt::Display for Edge {
 
 fn is_granted(edge: &Edge) -> bool {
     match (edge.user.as_str(), edge.used.as_str()) {
-        (SYSTEM_TESTS, target) => is_crate(target),
+        (SYSTEM_TESTS, target) => is_crate(target) || is_simulator(target),
         (TESTKIT, target) => is_crate(target) && !edge.is_for_tests,
         (_, TESTKIT) => edge.is_for_tests,
         // Plumbing: tests of an adapter make their HTTP client as services do.
@@ -140,9 +146,13 @@ fn is_granted(edge: &Edge) -> bool {
     }
 }
 
-/// By our naming: services have plain names, crates the prefix.
+/// By our naming: services have plain names; crates and simulators each have their prefix.
 fn is_crate(name: &str) -> bool {
     name.starts_with("claw-")
+}
+
+fn is_simulator(name: &str) -> bool {
+    name.starts_with("sim-")
 }
 
 fn edges_between(packages: &[Value]) -> Vec<Edge> {

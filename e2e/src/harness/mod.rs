@@ -17,14 +17,12 @@ use std::{
 use anyhow::{Context, Result};
 use claw_domain::{Address, PhoneNumber};
 use claw_testkit::{TestNats, TestPostgres};
+use sim_meta::{SimMeta, SimMetaConfig};
+use sim_openclaw::{SimOpenClaw, SimOpenClawConfig};
+use sim_openrouter::{SimOpenRouter, SimOpenRouterConfig};
+use sim_twilio::{SimTwilio, SimTwilioConfig};
 use tempfile::TempDir;
 
-use crate::{
-    sim_meta::{SimMeta, SimMetaConfig},
-    sim_openclaw::{SimOpenClaw, SimOpenClawConfig},
-    sim_openrouter::{SimOpenRouter, SimOpenRouterConfig},
-    sim_twilio::{SimTwilio, SimTwilioConfig},
-};
 pub use containers::Containers;
 pub use processor::MachineTime;
 use programs::Program;

@@ -2,16 +2,14 @@ use std::{collections::HashMap, net::TcpListener};
 
 use anyhow::Result;
 use claw_testkit::{TestNats, TestPostgres};
+use sim_meta::{SimMeta, SimMetaConfig, SimTemplate};
+use sim_openclaw::SimOpenClaw;
+use sim_openrouter::SimOpenRouter;
+use sim_twilio::SimTwilioConfig;
 
 use super::{
     Replica, Service,
     programs::{Variables, tool},
-};
-use crate::{
-    sim_meta::{SimMeta, SimMetaConfig, SimTemplate},
-    sim_openclaw::SimOpenClaw,
-    sim_openrouter::SimOpenRouter,
-    sim_twilio::SimTwilioConfig,
 };
 
 /// 32 bytes that look like nothing else, so that a leak would be found.

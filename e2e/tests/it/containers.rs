@@ -1,10 +1,8 @@
 use std::time::Duration;
 
-use e2e::{
-    harness::{Containers, Options, Sandboxes, VoiceMode, World},
-    sim_meta::{ChatView, SimMetaConfig},
-    sim_twilio::SimTwilioConfig,
-};
+use e2e::harness::{Containers, Options, Sandboxes, VoiceMode, World};
+use sim_meta::{ChatView, SimMetaConfig};
+use sim_twilio::SimTwilioConfig;
 use tokio::time::Instant;
 
 use crate::{

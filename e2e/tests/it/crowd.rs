@@ -3,12 +3,10 @@ mod outcome;
 use std::time::Duration;
 
 use claw_runtime::{Clock, SystemClock};
-use e2e::{
-    harness::{Options, Sandboxes, Service, VoiceMode, World},
-    sim_meta::{Inbound, SimMeta, SimMetaConfig, StatusPlan, WebhookPlan},
-    sim_openclaw::{Behaviour, EventDetail, SimOpenClawConfig},
-    sim_twilio::SimTwilioConfig,
-};
+use e2e::harness::{Options, Sandboxes, Service, VoiceMode, World};
+use sim_meta::{Inbound, SimMeta, SimMetaConfig, StatusPlan, WebhookPlan};
+use sim_openclaw::{Behaviour, EventDetail, SimOpenClawConfig};
+use sim_twilio::SimTwilioConfig;
 use tokio::time::{Instant, interval, sleep};
 
 pub use outcome::{Outcome, Times};

@@ -1,9 +1,7 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use e2e::{
-    harness::{Service, World},
-    sim_openclaw::{Restart, SimOpenClaw},
-};
+use e2e::harness::{Service, World};
+use sim_openclaw::{Restart, SimOpenClaw};
 use tokio::time::sleep;
 
 use crate::crowd::Crowd;

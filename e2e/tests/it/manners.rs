@@ -2,11 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use e2e::{
-    harness::World,
-    sim_meta::SimMeta,
-    sim_openclaw::{Beat, Heartbeat, SimOpenClaw},
-};
+use e2e::harness::World;
+use sim_meta::SimMeta;
+use sim_openclaw::{Beat, Heartbeat, SimOpenClaw};
 use tokio::time::{Instant, sleep};
 
 use crate::crowd::Crowd;

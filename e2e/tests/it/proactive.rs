@@ -2,11 +2,9 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use e2e::{
-    harness::{Service, World},
-    sim_meta::Speaker,
-    sim_openclaw::{Beat, Heartbeat, TranscriptRow},
-};
+use e2e::harness::{Service, World};
+use sim_meta::Speaker;
+use sim_openclaw::{Beat, Heartbeat, TranscriptRow};
 use tokio::time::{Instant, sleep};
 
 use crate::crowd::{Crowd, Times, is_answer, number};

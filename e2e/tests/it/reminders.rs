@@ -3,10 +3,8 @@
 
 use std::time::Duration;
 
-use e2e::{
-    harness::{Service, World},
-    sim_openrouter::{Act, Request},
-};
+use e2e::harness::{Service, World};
+use sim_openrouter::{Act, Request};
 use tokio::time::{sleep, timeout};
 
 use crate::containers::hears;

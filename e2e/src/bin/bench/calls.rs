@@ -10,14 +10,12 @@ mod turns;
 use std::time::Duration;
 
 use anyhow::Result;
-use e2e::{
-    harness::{Options, Sandboxes, VoiceMode, World},
-    moments::Moments,
-    sim_meta::SimMetaConfig,
-    sim_openclaw::{Behaviour, SimOpenClawConfig},
-    sim_twilio::SimTwilioConfig,
-};
+use e2e::harness::{Options, Sandboxes, VoiceMode, World};
 use futures_util::future::join_all;
+use sim_kit::moments::Moments;
+use sim_meta::SimMetaConfig;
+use sim_openclaw::{Behaviour, SimOpenClawConfig};
+use sim_twilio::SimTwilioConfig;
 use tokio::time::sleep;
 
 use crate::{

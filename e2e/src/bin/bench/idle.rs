@@ -3,12 +3,10 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use e2e::{
-    harness::{Options, Sandboxes, Service, VoiceMode, World},
-    sim_meta::SimMetaConfig,
-    sim_openclaw::{EventDetail, SimOpenClaw, SimOpenClawConfig},
-    sim_twilio::SimTwilioConfig,
-};
+use e2e::harness::{Options, Sandboxes, Service, VoiceMode, World};
+use sim_meta::SimMetaConfig;
+use sim_openclaw::{EventDetail, SimOpenClaw, SimOpenClawConfig};
+use sim_twilio::SimTwilioConfig;
 use tokio::{
     process::Command,
     time::{Instant, sleep, timeout},

@@ -10,13 +10,11 @@ use std::{
 use anyhow::Result;
 use claw_runtime::{HttpTimeouts, http};
 use claw_whatsapp::signature;
-use e2e::{
-    harness::{Options, Sandboxes, Service, VoiceMode, World},
-    sim_meta::{SimMetaConfig, Speaker},
-    sim_openclaw::{EventDetail, SimOpenClawConfig},
-    sim_twilio::SimTwilioConfig,
-};
+use e2e::harness::{Options, Sandboxes, Service, VoiceMode, World};
 use futures_util::{StreamExt, stream};
+use sim_meta::{SimMetaConfig, Speaker};
+use sim_openclaw::{EventDetail, SimOpenClawConfig};
+use sim_twilio::SimTwilioConfig;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::{

@@ -3,10 +3,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use claw_runtime::{HttpTimeouts, http};
 use claw_twilio::{phrases::lines, voices::Language};
-use e2e::sim_twilio::CallView;
 use reqwest::{Client, RequestBuilder, Response};
 use serde::Deserialize;
 use serde_json::json;
+use sim_twilio::CallView;
 use tokio::time::Instant;
 
 /// Longest one look at the call waits for something new: also the pause of a person who has heard.

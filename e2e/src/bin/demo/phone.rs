@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use claw_runtime::{Clock, HttpTimeouts, http};
-use e2e::sim_meta::{ChatView, Speaker};
 use serde_json::json;
+use sim_meta::{ChatView, Speaker};
 use tokio::time::Instant;
 
 /// Longest one look at the phone waits for something new.

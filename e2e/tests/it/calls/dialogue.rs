@@ -1,7 +1,7 @@
 //! What is said, and what is answered to it.
 
 use claw_twilio::{phrases::lines, voices::Language};
-use e2e::sim_twilio::{Call, RequestKind, Why};
+use sim_twilio::{Call, RequestKind, Why};
 use tokio::join;
 
 use super::{

@@ -3,10 +3,8 @@
 use std::time::Duration;
 
 use claw_twilio::signature;
-use e2e::{
-    harness::{Options, Service, World},
-    sim_twilio::{CallView, Faults, RequestKind, SimTwilioConfig, Why},
-};
+use e2e::harness::{Options, Service, World};
+use sim_twilio::{CallView, Faults, RequestKind, SimTwilioConfig, Why};
 
 use super::{
     ADA, LINES, PATIENCE, converse, dial, ended, hang_up, hears, say, webhooks::Webhooks, world,

@@ -1,10 +1,8 @@
 //! How calls end, and what comes after them.
 
 use claw_domain::CallOutcome;
-use e2e::{
-    harness::{Options, Service, World},
-    sim_twilio::{Call, Faults, RequestKind, SimTwilioConfig, Why},
-};
+use e2e::harness::{Options, Service, World};
+use sim_twilio::{Call, Faults, RequestKind, SimTwilioConfig, Why};
 
 use super::{
     ADA, LINES, PATIENCE, chat_has, chat_has_any, converse, dial, ended, hang_up, nothing_waits,

@@ -18,10 +18,8 @@ use claw_domain::{Address, PhoneNumber};
 use claw_store::{Call as CallRow, Store};
 use claw_testkit::eventually;
 use claw_twilio::{form::CallSid, phrases::Lines, phrases::lines, voices::Language};
-use e2e::{
-    harness::World,
-    sim_twilio::{Call, CallView, Ended, Heard, Why},
-};
+use e2e::harness::World;
+use sim_twilio::{Call, CallView, Ended, Heard, Why};
 use tokio::time::Instant;
 
 use crate::crowd::Crowd;

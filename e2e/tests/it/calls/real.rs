@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use e2e::{harness::World, sim_twilio::Call};
+use e2e::harness::World;
+use sim_twilio::Call;
 
 use crate::reminders::asked;
 

@@ -3,11 +3,9 @@
 use std::sync::Arc;
 
 use claw_testkit::eventually;
-use e2e::{
-    harness::{Options, Replica, Sandboxes, Service, VoiceMode, World},
-    sim_openclaw::{Behaviour, SimOpenClawConfig},
-    sim_twilio::{CallView, RelayView, RequestKind},
-};
+use e2e::harness::{Options, Replica, Sandboxes, Service, VoiceMode, World};
+use sim_openclaw::{Behaviour, SimOpenClawConfig};
+use sim_twilio::{CallView, RelayView, RequestKind};
 
 use super::{
     ADA, LINES, PATIENCE, chat_has, converse, ended, hang_up, hears, nothing_waits, over, say,

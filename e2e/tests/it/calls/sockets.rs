@@ -4,12 +4,10 @@ use claw_twilio::{
     form::Form,
     signature::{self, sign},
 };
-use e2e::{
-    harness::{BASE_URL, Options, TWILIO_AUTH_TOKEN, VoiceMode, World},
-    sim_twilio::Call,
-};
+use e2e::harness::{BASE_URL, Options, TWILIO_AUTH_TOKEN, VoiceMode, World};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
+use sim_twilio::Call;
 use tokio::net::TcpStream;
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async,

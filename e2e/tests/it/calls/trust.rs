@@ -1,12 +1,11 @@
 //! Who is believed to be who their number says.
 
-use e2e::sim_twilio::{Caller, Why};
-
 use super::{
     ADA, LINES, chat_has, ended, hang_up, hears, nothing_waits, say, world, write, written,
 };
 
 use claw_twilio::{phrases::lines, voices::Language};
+use sim_twilio::{Caller, Why};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_forged_number_gets_nobodys_memory_and_the_pin_set_in_the_chat_unlocks_it() {

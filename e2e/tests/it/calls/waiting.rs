@@ -3,11 +3,9 @@
 use std::time::Duration;
 
 use claw_testkit::eventually;
-use e2e::{
-    harness::World,
-    sim_openclaw::{Ending, Restart},
-    sim_twilio::{Call, CallView, RequestKind},
-};
+use e2e::harness::World;
+use sim_openclaw::{Ending, Restart};
+use sim_twilio::{Call, CallView, RequestKind};
 use tokio::join;
 
 use super::{LINES, chat_has_within, converse, hang_up, hears, nothing_waits, say, world, write};

@@ -3,11 +3,9 @@
 
 use std::{collections::HashMap, fmt, ops::RangeInclusive};
 
-use e2e::{
-    harness::World,
-    sim_meta::{MetaStats, Speaker},
-    sim_openclaw::GatewayStats,
-};
+use e2e::harness::World;
+use sim_meta::{MetaStats, Speaker};
+use sim_openclaw::GatewayStats;
 
 use super::{Crowd, number};
 

@@ -1,11 +1,9 @@
 use std::time::Duration;
 
 use claw_twilio::{phrases::lines, voices::Language};
-use e2e::{
-    harness::{VoiceMode, World},
-    sim_twilio::{Call, NotNow},
-};
+use e2e::harness::{VoiceMode, World};
 use rand::RngExt;
+use sim_twilio::{Call, NotNow};
 use tokio::time::sleep;
 
 use crate::people::number;

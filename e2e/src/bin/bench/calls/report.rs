@@ -1,11 +1,9 @@
 use std::{collections::HashMap, time::Duration};
 
 use anyhow::{Context, Result};
-use e2e::{
-    harness::{Service, VoiceMode, World},
-    moments::Moment,
-    sim_openclaw::GatewayStats,
-};
+use e2e::harness::{Service, VoiceMode, World};
+use sim_kit::moments::Moment;
+use sim_openclaw::GatewayStats;
 use tokio::time::{sleep, timeout};
 
 use super::{

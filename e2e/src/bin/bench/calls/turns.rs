@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use e2e::moments::{Moment, Note};
+use sim_kit::moments::{Moment, Note};
 
 /// One turn of a call, as far as it came.
 #[derive(Debug, Clone)]

@@ -1,0 +1,146 @@
+use std::{collections::VecDeque, sync::Arc};
+
+use tokio::{sync::watch, time::Instant};
+
+use super::{
+    limits::PairRate,
+    view::{ChatView, Line, Speaker},
+    world::Sent,
+};
+
+/// How long free text may be sent after the person last wrote.
+const WINDOW_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// One person's chat with the business.
+pub(crate) struct Chat {
+    entries: VecDeque<Entry>,
+    written: u64,
+    received: watch::Sender<u64>,
+    typing: u64,
+    last_written_ms: Option<i64>,
+    pair: PairRate,
+}
+
+enum Entry {
+    Wrote {
+        wamid: String,
+        text: String,
+        at_ms: i64,
+        is_read: bool,
+    },
+    Got(Arc<Sent>),
+}
+
+impl Chat {
+    pub(crate) fn new() -> Self {
+        Self {
+            entries: VecDeque::new(),
+            written: 0,
+            received: watch::Sender::new(0),
+            typing: 0,
+            last_written_ms: None,
+            pair: PairRate::default(),
+        }
+    }
+
+    pub(crate) fn write(&mut self, wamid: &str, text: String, at_ms: i64, kept: usize) {
+        self.written += 1;
+        self.last_written_ms = Some(at_ms);
+        let entry = Entry::Wrote {
+            wamid: wamid.to_owned(),
+            text,
+            at_ms,
+            is_read: false,
+        };
+        self.push(entry, kept);
+    }
+
+    /// Adds what the business said; true when it is the first thing ever.
+    pub(crate) fn receive(&mut self, sent: Arc<Sent>, kept: usize) -> bool {
+        self.push(Entry::Got(sent), kept);
+        self.received.send_modify(|received| *received += 1);
+        self.received() == 1
+    }
+
+    fn push(&mut self, entry: Entry, kept: usize) {
+        self.entries.push_back(entry);
+        if self.entries.len() > kept {
+            self.entries.pop_front();
+        }
+    }
+
+    /// Marks this message and all before it as read.
+    pub(crate) fn mark_read(&mut self, wamid: &str) {
+        let Some(upto) = self
+            .entries
+            .iter()
+            .rposition(|entry| matches!(entry, Entry::Wrote { wamid: id, .. } if id == wamid))
+        else {
+            return;
+        };
+        for entry in self.entries.iter_mut().take(upto + 1) {
+            if let Entry::Wrote { is_read, .. } = entry {
+                *is_read = true;
+            }
+        }
+    }
+
+    pub(crate) fn show_typing(&mut self) {
+        self.typing += 1;
+    }
+
+    pub(crate) fn window_is_open(&self, now_ms: i64) -> bool {
+        self.last_written_ms
+            .is_some_and(|written| now_ms - written < WINDOW_MS)
+    }
+
+    pub(crate) fn pair_admits(&mut self, now: Instant) -> bool {
+        self.pair.admits(now)
+    }
+
+    pub(crate) fn received(&self) -> u64 {
+        *self.received.borrow()
+    }
+
+    pub(crate) fn watch_received(&self) -> watch::Receiver<u64> {
+        self.received.subscribe()
+    }
+
+    pub(crate) fn view(&self, number: &str) -> ChatView {
+        ChatView {
+            number: number.to_owned(),
+            written: self.written,
+            received: self.received(),
+            typing: self.typing,
+            lines: self.entries.iter().map(Entry::line).collect(),
+        }
+    }
+
+    pub(crate) fn empty_view(number: &str) -> ChatView {
+        ChatView {
+            number: number.to_owned(),
+            ..ChatView::default()
+        }
+    }
+}
+
+impl Entry {
+    fn line(&self) -> Line {
+        match self {
+            Self::Got(sent) => sent.line(),
+            Self::Wrote {
+                wamid,
+                text,
+                at_ms,
+                is_read,
+            } => Line {
+                from: Speaker::Person,
+                wamid: wamid.clone(),
+                text: text.clone(),
+                at_ms: *at_ms,
+                state: if *is_read { "read" } else { "written" }.to_owned(),
+                tracker: None,
+            },
+        }
+    }
+}

@@ -1,0 +1,105 @@
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use reqwest::header::{CONTENT_TYPE, USER_AGENT};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::JoinSet,
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    WebhookPlan,
+    queue::{Content, Post, Signed},
+    world::World,
+};
+
+/// Idle connections are kept shorter than servers usually keep theirs.
+const IDLE_FOR: Duration = Duration::from_secs(20);
+
+/// The client that posts webhooks.
+pub(crate) fn client(plan: &WebhookPlan) -> reqwest::Result<reqwest::Client> {
+    claw_runtime::http::install_tls();
+    reqwest::Client::builder()
+        .timeout(Duration::from_millis(plan.timeout_ms))
+        .pool_max_idle_per_host(plan.concurrency)
+        .pool_idle_timeout(IDLE_FOR)
+        .no_proxy()
+        .build()
+}
+
+/// Posts webhooks, at most `concurrency` at once, until told to stop.
+pub(crate) async fn run(world: Arc<World>, client: reqwest::Client, stop: CancellationToken) {
+    let permits = Arc::new(Semaphore::new(world.config.webhooks.concurrency.max(1)));
+    let mut under_way = JoinSet::new();
+    loop {
+        let next = async {
+            let permit = Arc::clone(&permits).acquire_owned().await;
+            (permit, world.webhooks.next().await)
+        };
+        tokio::select! {
+            () = stop.cancelled() => return,
+            (permit, post) = next => {
+                let Ok(permit) = permit else { return };
+                under_way.spawn(deliver(Arc::clone(&world), client.clone(), post, permit));
+            }
+        }
+        while under_way.try_join_next().is_some() {}
+    }
+}
+
+async fn deliver(
+    world: Arc<World>,
+    client: reqwest::Client,
+    mut post: Post,
+    _permit: OwnedSemaphorePermit,
+) {
+    let counts = &world.webhooks.counts;
+    let mut target = world.webhooks.target.subscribe();
+    let url = match target.wait_for(Option::is_some).await {
+        Ok(url) => url.clone().unwrap_or_default(),
+        Err(_) => return,
+    };
+    let started = Instant::now();
+    let signed = match &post.content {
+        Content::Message(signed) | Content::Statuses(_, signed) => signed.clone(),
+        Content::Status(_) => unreachable!("a status is put into a body before it is posted"),
+    };
+    counts.posted.fetch_add(1, Ordering::Relaxed);
+    if post.tries > 0 {
+        counts.retried.fetch_add(1, Ordering::Relaxed);
+    }
+    post.tries += 1;
+    post.first_try.get_or_insert(started);
+    if is_accepted(&client, &url, signed).await {
+        counts.accepted.fetch_add(1, Ordering::Relaxed);
+        match &post.content {
+            Content::Message(_) => counts.messages_delivered.fetch_add(1, Ordering::Relaxed),
+            Content::Statuses(n, _) => counts.statuses_delivered.fetch_add(*n, Ordering::Relaxed),
+            Content::Status(_) => 0,
+        };
+        world.webhooks.accepted(&post);
+    } else {
+        counts.refused.fetch_add(1, Ordering::Relaxed);
+        world.webhooks.try_again(post, Instant::now());
+    }
+}
+
+/// Only 200 counts; anything else, or silence, is a failure.
+async fn is_accepted(client: &reqwest::Client, url: &str, signed: Signed) -> bool {
+    let answer = client
+        .post(url)
+        .header(CONTENT_TYPE, "application/json")
+        .header(USER_AGENT, "facebookexternalua")
+        .header("X-Hub-Signature-256", signed.signature)
+        .body(signed.body)
+        .send()
+        .await;
+    match answer {
+        Ok(answer) => answer.status() == 200 && answer.bytes().await.is_ok(),
+        Err(_) => false,
+    }
+}

@@ -1,0 +1,283 @@
+use std::{
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    hash::{BuildHasher, RandomState},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicU8, Ordering},
+    },
+};
+
+use tokio::{sync::watch, time::Instant};
+
+use super::{
+    ChatView, MetaStats, SendView, SimMetaConfig, StatusPlan,
+    chat::Chat,
+    faults::FaultBox,
+    limits::Throughput,
+    media::MediaShelf,
+    payload::StatusKind,
+    view::{Line, Speaker},
+    webhooks::Webhooks,
+};
+
+/// Inbound ids we can still attribute to a number when they are marked read.
+const INBOUND_IDS_KEPT: usize = 100_000;
+
+/// Trackers remembered to count repetitions; a repetition after so many others goes unseen.
+const TRACKERS_KEPT: usize = 2_000_000;
+
+/// A message Meta took.
+#[derive(Debug)]
+pub(crate) struct Sent {
+    pub(crate) seq: u64,
+    pub(crate) to: String,
+    pub(crate) is_to_user_id: bool,
+    pub(crate) wamid: String,
+    pub(crate) text: String,
+    pub(crate) tracker: Option<String>,
+    pub(crate) at_ms: i64,
+    state: AtomicU8,
+}
+
+/// Order of states; a later one is never overwritten by an earlier one.
+const STATES: [&str; 5] = ["accepted", "sent", "failed", "delivered", "read"];
+
+impl Sent {
+    pub(crate) fn advance(&self, kind: StatusKind) {
+        let rank = STATES.iter().position(|&state| state == kind.name());
+        let rank = rank.and_then(|rank| u8::try_from(rank).ok()).unwrap_or(0);
+        self.state.fetch_max(rank, Ordering::Relaxed);
+    }
+
+    pub(crate) fn line(&self) -> Line {
+        Line {
+            from: Speaker::Business,
+            wamid: self.wamid.clone(),
+            text: self.text.clone(),
+            at_ms: self.at_ms,
+            state: STATES[usize::from(self.state.load(Ordering::Relaxed))].to_owned(),
+            tracker: self.tracker.clone(),
+        }
+    }
+
+    fn view(&self) -> SendView {
+        SendView {
+            seq: self.seq,
+            to: self.to.clone(),
+            line: self.line(),
+        }
+    }
+}
+
+/// A send that passed all checks and is about to be taken.
+pub(crate) struct Draft {
+    pub(crate) to: String,
+    pub(crate) is_to_user_id: bool,
+    pub(crate) wamid: String,
+    pub(crate) text: String,
+    pub(crate) tracker: Option<String>,
+    pub(crate) at_ms: i64,
+}
+
+/// Everything the simulated Meta knows.
+pub(crate) struct World {
+    pub(crate) config: SimMetaConfig,
+    pub(crate) faults: FaultBox,
+    pub(crate) webhooks: Webhooks,
+    pub(crate) media: MediaShelf,
+    statuses: Mutex<StatusPlan>,
+    state: Mutex<State>,
+    hasher: RandomState,
+}
+
+/// What one lock protects; never held across an await.
+pub(crate) struct State {
+    pub(crate) stats: MetaStats,
+    pub(crate) throughput: Option<Throughput>,
+    pub(crate) chats: HashMap<String, Chat>,
+    sends: VecDeque<Arc<Sent>>,
+    trackers: Recent<u64>,
+    inbound: HashMap<String, String>,
+    inbound_order: VecDeque<String>,
+}
+
+impl World {
+    pub(crate) fn new(config: SimMetaConfig) -> Self {
+        Self {
+            faults: FaultBox::default(),
+            webhooks: Webhooks::new(&config),
+            media: MediaShelf::default(),
+            statuses: Mutex::new(config.statuses.clone()),
+            state: Mutex::new(State::new(&config)),
+            hasher: RandomState::new(),
+            config,
+        }
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("nothing panics with the state")
+    }
+
+    pub(crate) fn status_plan(&self) -> StatusPlan {
+        self.statuses.lock().expect("nothing panics here").clone()
+    }
+
+    pub(crate) fn set_status_plan(&self, plan: StatusPlan) {
+        *self.statuses.lock().expect("nothing panics here") = plan;
+    }
+
+    /// Forgets everything but its configuration.
+    pub(crate) fn reset(&self) {
+        self.faults.clear();
+        self.set_status_plan(self.config.statuses.clone());
+        *self.state() = State::new(&self.config);
+        self.webhooks.reset();
+    }
+
+    /// Takes a send: it will reach the person.
+    pub(crate) fn take(&self, draft: Draft) -> Arc<Sent> {
+        let tracker_hash = draft.tracker.as_ref().map(|t| self.hasher.hash_one(t));
+        let mut state = self.state();
+        let sent = Arc::new(Sent {
+            seq: state.stats.accepted,
+            to: draft.to,
+            is_to_user_id: draft.is_to_user_id,
+            wamid: draft.wamid,
+            text: draft.text,
+            tracker: draft.tracker,
+            at_ms: draft.at_ms,
+            state: AtomicU8::new(0),
+        });
+        state.stats.accepted += 1;
+        match tracker_hash {
+            Some(hash) if !state.trackers.is_new(hash) => state.stats.duplicate_trackers += 1,
+            Some(_) => {}
+            None => state.stats.untracked += 1,
+        }
+        state.sends.push_back(Arc::clone(&sent));
+        if state.sends.len() > self.config.sends_kept {
+            state.sends.pop_front();
+        }
+        let kept = self.config.lines_per_chat;
+        let chat = state.chat(&sent.to);
+        let is_first = chat.receive(Arc::clone(&sent), kept);
+        state.stats.recipients += u64::from(is_first);
+        sent
+    }
+
+    pub(crate) fn chat_view(&self, number: &str) -> ChatView {
+        self.state()
+            .chats
+            .get(number)
+            .map_or_else(|| Chat::empty_view(number), |chat| chat.view(number))
+    }
+
+    /// Tells when this person has received more.
+    pub(crate) fn received_watch(&self, number: &str) -> watch::Receiver<u64> {
+        self.state().chat(number).watch_received()
+    }
+
+    pub(crate) fn sends_since(&self, seq: u64, limit: usize) -> Vec<SendView> {
+        let state = self.state();
+        let first_kept = state.sends.front().map_or(0, |sent| sent.seq);
+        let skip = usize::try_from(seq.saturating_sub(first_kept)).unwrap_or(usize::MAX);
+        state
+            .sends
+            .iter()
+            .skip(skip)
+            .take(limit)
+            .map(|sent| sent.view())
+            .collect()
+    }
+
+    pub(crate) fn received_by_number(&self) -> BTreeMap<String, u64> {
+        self.state()
+            .chats
+            .iter()
+            .map(|(number, chat)| (number.clone(), chat.received()))
+            .collect()
+    }
+
+    pub(crate) fn stats(&self) -> MetaStats {
+        let mut stats = self.state().stats.clone();
+        stats.webhooks = self.webhooks.stats();
+        stats
+    }
+}
+
+impl State {
+    fn new(config: &SimMetaConfig) -> Self {
+        Self {
+            stats: MetaStats::default(),
+            throughput: (config.throughput > 0).then(|| Throughput::new(config.throughput)),
+            chats: HashMap::new(),
+            sends: VecDeque::new(),
+            trackers: Recent::new(TRACKERS_KEPT),
+            inbound: HashMap::new(),
+            inbound_order: VecDeque::new(),
+        }
+    }
+
+    pub(crate) fn chat(&mut self, number: &str) -> &mut Chat {
+        if !self.chats.contains_key(number) {
+            self.chats.insert(number.to_owned(), Chat::new());
+        }
+        self.chats.get_mut(number).expect("just put there")
+    }
+
+    /// Notes who wrote the message of this id; false when the id is known already.
+    pub(crate) fn note_inbound(&mut self, wamid: &str, number: &str) -> bool {
+        if self.inbound.contains_key(wamid) {
+            return false;
+        }
+        self.inbound.insert(wamid.to_owned(), number.to_owned());
+        self.inbound_order.push_back(wamid.to_owned());
+        if self.inbound_order.len() > INBOUND_IDS_KEPT
+            && let Some(oldest) = self.inbound_order.pop_front()
+        {
+            self.inbound.remove(&oldest);
+        }
+        true
+    }
+
+    pub(crate) fn writer_of(&self, wamid: &str) -> Option<String> {
+        self.inbound.get(wamid).cloned()
+    }
+
+    /// Counts a message against the throughput of the business number.
+    pub(crate) fn admits_one_more(&mut self, now: Instant) -> bool {
+        self.throughput
+            .as_mut()
+            .is_none_or(|limit| limit.admits(now))
+    }
+}
+
+/// A set that forgets its oldest members.
+struct Recent<T> {
+    limit: usize,
+    members: HashSet<T>,
+    order: VecDeque<T>,
+}
+
+impl<T: Copy + Eq + std::hash::Hash> Recent<T> {
+    fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            members: HashSet::new(),
+            order: VecDeque::new(),
+        }
+    }
+
+    fn is_new(&mut self, member: T) -> bool {
+        if !self.members.insert(member) {
+            return false;
+        }
+        self.order.push_back(member);
+        if self.order.len() > self.limit
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.members.remove(&oldest);
+        }
+        true
+    }
+}

@@ -1,0 +1,238 @@
+//! The operator's side of the simulator, under `/sim/` on the same port, and health per sandbox.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use axum::{
+    Json, Router,
+    extract::{Path, State},
+    http::{StatusCode, Uri},
+    response::{IntoResponse, Response},
+    routing::{delete, get, post},
+};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{
+    Beat, Behaviour, GatewayStats, Heartbeat, Restart, TranscriptRow, boot,
+    door::sandbox_of_path,
+    proactive,
+    sandbox::{Phase, Sandbox, Shared},
+};
+
+pub(crate) fn routes(shared: Arc<Shared>) -> Router {
+    Router::new()
+        .route("/sim", delete(forget))
+        .route("/sim/stats", get(stats))
+        .route("/sim/sandboxes", get(sandboxes))
+        .route("/sim/sandboxes/{sandbox}/transcript", get(transcript))
+        .route("/sim/sandboxes/{sandbox}/stats", get(stats_of_one))
+        .route("/sim/restart", post(restart))
+        .route("/sim/config", post(configure))
+        .route("/sim/disconnect", post(disconnect))
+        .route("/sim/approve", post(approve))
+        .route("/sim/remind", post(remind))
+        .route("/sim/heartbeat", post(heartbeat))
+        .route("/sim/proactive", get(proactive_texts))
+        .fallback(health)
+        .with_state(shared)
+}
+
+/// `/healthz`, `/readyz` and their like, of the gateway at any path.
+async fn health(State(shared): State<Arc<Shared>>, uri: Uri) -> Response {
+    let Some((path, probe)) = uri.path().rsplit_once('/') else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    let phase = shared
+        .find(&sandbox_of_path(path))
+        .map_or(Phase::Up, |sandbox| sandbox.state().boot.phase);
+    let is_ready = phase == Phase::Up;
+    let unready = StatusCode::SERVICE_UNAVAILABLE;
+    match (probe, phase) {
+        ("healthz" | "health" | "readyz" | "startupz", Phase::Down) => {
+            StatusCode::BAD_GATEWAY.into_response()
+        }
+        ("healthz" | "health", _) => Json(json!({ "ok": true, "status": "live" })).into_response(),
+        ("startupz", Phase::Starting) => {
+            let pending = "startup-sidecars";
+            let body = json!({ "ok": false, "status": "starting", "pendingReason": pending });
+            (unready, Json(body)).into_response()
+        }
+        ("startupz", _) => Json(json!({ "ok": true, "status": "started" })).into_response(),
+        ("readyz", _) if is_ready => Json(json!({ "ready": true })).into_response(),
+        ("readyz", _) => {
+            let body = json!({ "ready": false, "failing": ["startup-sidecars"] });
+            (unready, Json(body)).into_response()
+        }
+        _ => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+async fn forget(State(shared): State<Arc<Shared>>) -> StatusCode {
+    shared.forget_all();
+    StatusCode::NO_CONTENT
+}
+
+async fn stats(State(shared): State<Arc<Shared>>) -> Json<GatewayStats> {
+    Json(sum(&shared))
+}
+
+/// The counts of all sandboxes together.
+pub(crate) fn sum(shared: &Shared) -> GatewayStats {
+    let mut sum = GatewayStats::default();
+    for sandbox in shared.all() {
+        sum.add(&sandbox.stats());
+    }
+    sum
+}
+
+async fn sandboxes(State(shared): State<Arc<Shared>>) -> Json<BTreeMap<String, GatewayStats>> {
+    let all = shared.all();
+    Json(
+        all.iter()
+            .map(|sandbox| (sandbox.name.clone(), sandbox.stats()))
+            .collect(),
+    )
+}
+
+async fn transcript(
+    State(shared): State<Arc<Shared>>,
+    Path(name): Path<String>,
+) -> Json<Vec<TranscriptRow>> {
+    let sandbox = shared.find(&name);
+    Json(sandbox.map_or_else(Vec::new, |sandbox| sandbox.transcript()))
+}
+
+async fn stats_of_one(
+    State(shared): State<Arc<Shared>>,
+    Path(name): Path<String>,
+) -> Json<GatewayStats> {
+    let sandbox = shared.find(&name);
+    Json(sandbox.map_or_else(GatewayStats::default, |sandbox| sandbox.stats()))
+}
+
+#[derive(Deserialize)]
+struct RestartCall {
+    sandbox: Option<String>,
+    #[serde(flatten)]
+    restart: Restart,
+}
+
+async fn restart(
+    State(shared): State<Arc<Shared>>,
+    Json(call): Json<RestartCall>,
+) -> Json<serde_json::Value> {
+    let chosen = chosen(&shared, call.sandbox.as_deref());
+    for sandbox in &chosen {
+        boot::restart(sandbox, &call.restart);
+    }
+    Json(json!({ "restarted": chosen.len() }))
+}
+
+/// The sandbox of this name, or all of them.
+pub(crate) fn chosen(shared: &Arc<Shared>, name: Option<&str>) -> Vec<Arc<Sandbox>> {
+    match name {
+        Some(name) => vec![shared.sandbox(name)],
+        None => shared.all(),
+    }
+}
+
+#[derive(Deserialize)]
+struct ConfigCall {
+    sandbox: Option<String>,
+    behaviour: Behaviour,
+}
+
+async fn configure(State(shared): State<Arc<Shared>>, Json(call): Json<ConfigCall>) -> StatusCode {
+    set_behaviour(&shared, call.sandbox.as_deref(), call.behaviour);
+    StatusCode::NO_CONTENT
+}
+
+/// Sets how one agent behaves, or all that have no behaviour of their own.
+pub(crate) fn set_behaviour(shared: &Arc<Shared>, name: Option<&str>, behaviour: Behaviour) {
+    match name {
+        Some(name) => shared.sandbox(name).state().behaviour = Some(behaviour),
+        None => *shared.behaviour.write().expect("nothing panics with it") = behaviour,
+    }
+}
+
+#[derive(Deserialize)]
+struct Named {
+    sandbox: Option<String>,
+}
+
+async fn disconnect(State(shared): State<Arc<Shared>>, Json(call): Json<Named>) -> StatusCode {
+    cut_connections(&shared, call.sandbox.as_deref());
+    StatusCode::NO_CONTENT
+}
+
+/// Drops sockets; the gateway process lives on.
+pub(crate) fn cut_connections(shared: &Arc<Shared>, name: Option<&str>) {
+    for sandbox in chosen(shared, name) {
+        let mut state = sandbox.state();
+        state.boot.cut.cancel();
+        state.boot.cut = tokio_util::sync::CancellationToken::new();
+        state.room.members.clear();
+    }
+}
+
+#[derive(Deserialize)]
+struct Approval {
+    sandbox: String,
+    /// A request id or a device id.
+    id: String,
+}
+
+async fn approve(State(shared): State<Arc<Shared>>, Json(call): Json<Approval>) -> StatusCode {
+    let sandbox = shared.sandbox(&call.sandbox);
+    let is_known = sandbox.state().devices.approve_request(&call.id);
+    if is_known {
+        StatusCode::NO_CONTENT
+    } else {
+        StatusCode::NOT_FOUND
+    }
+}
+
+#[derive(Deserialize)]
+struct Reminder {
+    sandbox: String,
+    text: String,
+}
+
+/// Lets a reminder be due.
+async fn remind(State(shared): State<Arc<Shared>>, Json(call): Json<Reminder>) -> StatusCode {
+    if proactive::remind(&shared.sandbox(&call.sandbox), &call.text) {
+        StatusCode::ACCEPTED
+    } else {
+        StatusCode::CONFLICT
+    }
+}
+
+#[derive(Deserialize)]
+struct Polling {
+    sandbox: Option<String>,
+    heartbeat: Heartbeat,
+}
+
+async fn heartbeat(
+    State(shared): State<Arc<Shared>>,
+    Json(call): Json<Polling>,
+) -> Json<BTreeMap<String, Beat>> {
+    let chosen = chosen(&shared, call.sandbox.as_deref());
+    let beats = chosen.iter().map(|sandbox| {
+        let beat = proactive::heartbeat(sandbox, &call.heartbeat);
+        (sandbox.name.clone(), beat)
+    });
+    Json(beats.collect())
+}
+
+async fn proactive_texts(
+    State(shared): State<Arc<Shared>>,
+) -> Json<BTreeMap<String, Vec<TranscriptRow>>> {
+    let all = shared.all();
+    let texts = all.iter().map(|sandbox| {
+        let rows = sandbox.transcript().into_iter();
+        let said = rows.filter(|row| row.is_proactive).collect();
+        (sandbox.name.clone(), said)
+    });
+    Json(texts.collect())
+}

@@ -1,0 +1,119 @@
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::Router;
+use sim_kit::serve;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::mpsc,
+    time::timeout,
+};
+
+use super::{
+    connection,
+    sandbox::{Phase, Shared},
+};
+
+/// Bytes of a request's head we look at to tell a WebSocket from plain HTTP.
+const HEAD_BYTES: usize = 4096;
+
+/// Time a client has to send its head.
+const HEAD_LIMIT: Duration = Duration::from_secs(10);
+
+/// Between two looks at a head that has come only in part.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+/// Plain HTTP connections that may wait for the router.
+const HTTP_WAITING: usize = 128;
+
+/// Accepts connections and sends every `WebSocket` to its sandbox, all else to `router`.
+pub(crate) async fn keep(shared: Arc<Shared>, port: TcpListener, addr: SocketAddr, router: Router) {
+    let (http, connections) = mpsc::channel(HTTP_WAITING);
+    let stop = shared.stop.clone();
+    let serving = serve::serve_connections(connections, addr, router, stop.clone());
+    shared.tasks.spawn(serving);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            accepted = port.accept() => {
+                // A failed accept concerns one caller, who will try again.
+                let Ok((tcp, from)) = accepted else { continue };
+                let (shared, http) = (Arc::clone(&shared), http.clone());
+                let stop = stop.clone();
+                shared.tasks.clone().spawn(async move {
+                    tokio::select! {
+                        () = stop.cancelled() => {}
+                        () = lead_in(shared, tcp, from, http) => {}
+                    }
+                });
+            }
+        }
+    }
+}
+
+async fn lead_in(
+    shared: Arc<Shared>,
+    tcp: TcpStream,
+    from: SocketAddr,
+    http: mpsc::Sender<(TcpStream, SocketAddr)>,
+) {
+    tcp.set_nodelay(true).ok();
+    let Ok(Some(head)) = timeout(HEAD_LIMIT, peek_head(&tcp)).await else {
+        return;
+    };
+    match head {
+        Head::Http => {
+            http.send((tcp, from)).await.ok();
+        }
+        Head::WebSocket { path } => {
+            let sandbox = shared.sandbox(&path);
+            let is_down = sandbox.state().boot.phase == Phase::Down;
+            if !is_down {
+                connection::serve(sandbox, tcp).await;
+            }
+        }
+    }
+}
+
+enum Head {
+    Http,
+    WebSocket { path: String },
+}
+
+/// Looks at the head of the request without taking it; `None` when the caller went away.
+async fn peek_head(tcp: &TcpStream) -> Option<Head> {
+    let mut buffer = vec![0; HEAD_BYTES];
+    loop {
+        let seen = tcp.peek(&mut buffer).await.ok()?;
+        if seen == 0 {
+            return None;
+        }
+        let text = String::from_utf8_lossy(&buffer[..seen]);
+        if text.contains("\r\n\r\n") || seen == HEAD_BYTES {
+            return Some(read_head(&text));
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+fn read_head(head: &str) -> Head {
+    let is_upgrade = head.lines().any(|line| {
+        line.split_once(':').is_some_and(|(name, value)| {
+            name.eq_ignore_ascii_case("upgrade") && value.trim().eq_ignore_ascii_case("websocket")
+        })
+    });
+    if !is_upgrade {
+        return Head::Http;
+    }
+    let path = head.split_whitespace().nth(1).unwrap_or("/");
+    Head::WebSocket {
+        path: sandbox_of_path(path),
+    }
+}
+
+/// The name of the sandbox behind a path: what follows `/s/`, or the path without its slashes. The
+/// root path is the sandbox without a name.
+pub(crate) fn sandbox_of_path(path: &str) -> String {
+    let path = path.split(['?', '#']).next().unwrap_or_default();
+    let path = path.strip_prefix("/s/").unwrap_or(path);
+    path.trim_matches('/').to_owned()
+}
