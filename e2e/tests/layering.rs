@@ -19,11 +19,14 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("claw-store", &["claw-domain"]),
     ("claw-twilio", &["claw-domain"]),
     ("claw-whatsapp", &["claw-domain"]),
+    // The state of live calls, which three services share over the bus.
+    ("claw-calls", &["claw-bus", "claw-domain", "claw-events"]),
     // Services: each the adapters of its work, never one another.
     (
         "ingress",
         &[
             "claw-bus",
+            "claw-calls",
             "claw-domain",
             "claw-events",
             "claw-runtime",
@@ -50,6 +53,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &[
             "claw-agent",
             "claw-bus",
+            "claw-calls",
             "claw-domain",
             "claw-events",
             "claw-runtime",
@@ -60,6 +64,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "outbound",
         &[
             "claw-bus",
+            "claw-calls",
             "claw-domain",
             "claw-events",
             "claw-runtime",

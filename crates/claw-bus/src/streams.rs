@@ -33,10 +33,10 @@ pub(crate) const FLOORS: &str = "FLOORS";
 /// The bucket of people who changed their address.
 const ALIASES: &str = "ALIASES";
 
-/// The bucket of what live calls have come to.
-pub(crate) const CALLS: &str = "CALLS";
+/// The bucket that `claw-calls` keeps live calls in.
+pub const CALLS: &str = "CALLS";
 
-/// How long what is known of a call is kept: Twilio ends a call after four hours by default.
+/// How long an entry of [`CALLS`] is kept: Twilio ends a call after four hours by default.
 const CALLS_KEPT: Duration = Duration::from_hours(6);
 
 /// Creates the streams and buckets, or brings existing ones to this definition. Safe to repeat.

@@ -1,7 +1,8 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
-use claw_bus::{Bus, Calls, Consumer, Ownership, Share};
+use claw_bus::{Bus, Consumer, Ownership, Share};
+use claw_calls::LiveCalls;
 use claw_events::{SandboxFailed, SandboxQueued, SandboxReady};
 use claw_runtime::{Health, Lifecycle, SystemClock, health};
 use claw_store::Store;
@@ -38,7 +39,7 @@ impl App {
             .context("connecting to Postgres (is DATABASE_URL right, and the server up?)")?;
         let desk = Desk {
             publisher: bus.publisher(),
-            calls: Calls::open(&bus).await?,
+            live_calls: LiveCalls::open(&bus).await?,
             agents: Agents::new(store.clone(), config.keyring, bus.publisher()),
             bus,
             store,

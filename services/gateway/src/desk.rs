@@ -1,6 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
-use claw_bus::{Bus, Calls, Publisher};
+use claw_bus::{Bus, Publisher};
+use claw_calls::LiveCalls;
 use claw_domain::{Language, UserId};
 use claw_events::CallStanding;
 use claw_runtime::Clock;
@@ -17,7 +18,7 @@ pub(crate) const STARTS_AT_ONCE: usize = 96;
 pub(crate) struct Desk {
     pub(crate) bus: Bus,
     pub(crate) publisher: Publisher,
-    pub(crate) calls: Calls,
+    pub(crate) live_calls: LiveCalls,
     pub(crate) store: Store,
     pub(crate) agents: Agents,
     pub(crate) clock: Arc<dyn Clock>,

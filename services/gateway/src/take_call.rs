@@ -114,8 +114,9 @@ impl TakeCall {
         attempt: &Attempt,
     ) -> Result<(), HandlerError> {
         // Each look at a PIN counts as a try, and this one may have been taken before.
-        let came = self.desk.calls.of_turn(call.call, turn.number).await;
-        if came.map_err(HandlerError::retry)?.is_some() {
+        let live_calls = &self.desk.live_calls;
+        let came = live_calls.turn_status(call.call, turn.number).await?;
+        if came.is_some() {
             return Ok(());
         }
         let (Spoken::Words(text) | Spoken::Keys(text)) = &turn.words;
@@ -146,8 +147,7 @@ impl TakeCall {
             }
         };
         counter!("claw_pins_total", "outcome" => label).increment(1);
-        let referred = self.desk.calls.refer(call.call, turn.number).await;
-        referred.map_err(HandlerError::retry)?;
+        live_calls.refer_to_call(call.call, turn.number).await?;
         Ok(())
     }
 
@@ -198,8 +198,8 @@ impl TakeCall {
         call: &CallProgressed,
         standing: CallStanding,
     ) -> Result<(), HandlerError> {
-        let written = self.desk.calls.put(call.call, standing).await;
-        written.map_err(HandlerError::retry)
+        let live_calls = &self.desk.live_calls;
+        Ok(live_calls.set_status(call.call, standing).await?)
     }
 }
 

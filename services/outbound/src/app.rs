@@ -1,7 +1,8 @@
 use std::{future::ready, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use claw_bus::{Bus, BusConfig, Calls, Consumer, Ownership, Share};
+use claw_bus::{Bus, BusConfig, Consumer, Ownership, Share};
+use claw_calls::LiveCalls;
 use claw_runtime::{Health, HttpTimeouts, Lifecycle, SystemClock, health, http};
 use claw_store::Store;
 use claw_whatsapp::send::{CloudApi, WhatsApp};
@@ -70,8 +71,8 @@ impl App {
             Arc::new(SystemClock),
             patience,
         );
-        let calls = Calls::open(&bus).await?;
-        let deliver_reply = DeliverReply::new(sender, bus.publisher(), calls, config.template);
+        let live_calls = LiveCalls::open(&bus).await?;
+        let deliver_reply = DeliverReply::new(sender, bus.publisher(), live_calls, config.template);
         let record_report = RecordReport {
             deliveries: store.deliveries(),
             reports,

@@ -1,6 +1,7 @@
 use anyhow::anyhow;
 use async_trait::async_trait;
-use claw_bus::{Attempt, Calls, Handler, HandlerError, Publisher};
+use claw_bus::{Attempt, Handler, HandlerError, Publisher};
+use claw_calls::LiveCalls;
 use claw_domain::{CallId, Channel};
 use claw_events::{ReplyDelivered, ReplyFailed, ReplyProduced, TurnStanding};
 use claw_whatsapp::send::Template;
@@ -19,7 +20,7 @@ use crate::{
 pub struct DeliverReply {
     sender: PieceSender,
     publisher: Publisher,
-    calls: Calls,
+    live_calls: LiveCalls,
     template: Option<Template>,
 }
 
@@ -44,13 +45,13 @@ impl DeliverReply {
     pub const fn new(
         sender: PieceSender,
         publisher: Publisher,
-        calls: Calls,
+        live_calls: LiveCalls,
         template: Option<Template>,
     ) -> Self {
         Self {
             sender,
             publisher,
-            calls,
+            live_calls,
             template,
         }
     }
@@ -63,8 +64,7 @@ impl DeliverReply {
         turn: u32,
     ) -> Result<bool, HandlerError> {
         let speech = speech_of(reply.text.expose());
-        let standing = self.calls.answer(call, turn, speech).await;
-        let standing = standing.map_err(HandlerError::retry)?;
+        let standing = self.live_calls.answer(call, turn, speech).await?;
         let (label, is_all) = match standing {
             TurnStanding::Speech(speech) if speech.is_cut => ("cut", false),
             TurnStanding::Speech(_) => ("whole", true),

@@ -1,10 +1,10 @@
 //! The bus on a real NATS server.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-mod calling;
 mod consuming;
 mod owning;
 mod publishing;
 mod replaying;
+mod signals;
 mod wire;
 mod world;

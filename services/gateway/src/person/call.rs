@@ -37,8 +37,7 @@ impl Person {
         // Whoever has hung up hears of it when the end of their call has its turn.
         if self.is_live(call).await? {
             let ready = self.desk.ready_for(self.user).await?;
-            let written = self.desk.calls.put(call, ready).await;
-            written.map_err(HandlerError::retry)?;
+            self.desk.live_calls.set_status(call, ready).await?;
         }
         self.close(vec![message], Vec::new()).await
     }
@@ -77,11 +76,10 @@ impl Person {
             return Ok(None);
         };
         let turn = known.last_turn;
-        let calls = &self.desk.calls;
+        let live_calls = &self.desk.live_calls;
         // What is not laid ready by now is not waited for, and written where it comes from.
-        let came = calls.give_up(call, turn).await;
-        let came = came.map_err(HandlerError::retry)?;
-        let heard = calls.heard(call).await.map_err(HandlerError::retry)?;
+        let came = live_calls.give_up(call, turn).await?;
+        let heard = live_calls.last_heard(call).await?;
         if !is_unheard(&came, turn, heard) {
             return Ok(None);
         }
@@ -117,12 +115,11 @@ impl Person {
         let Channel::Voice { call, turn } = self.answers_go else {
             return Ok(());
         };
-        let calls = &self.desk.calls;
+        let live_calls = &self.desk.live_calls;
         if answer.is_empty() {
-            let referred = calls.refer(call, turn).await;
-            referred.map_err(HandlerError::retry)?;
+            live_calls.refer_to_call(call, turn).await?;
         } else if answer.iter().all(|it| it.source == ReplySource::Notice) {
-            let came = calls.fail(call, turn).await.map_err(HandlerError::retry)?;
+            let came = live_calls.fail(call, turn).await?;
             // Whoever waits no longer is told why in the chat.
             if came == TurnStanding::Failed {
                 answer.clear();

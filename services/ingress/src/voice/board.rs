@@ -5,8 +5,9 @@ use std::{
     time::Duration,
 };
 
-use claw_bus::{Bus, BusError, CallNews, Calls};
-use claw_domain::{Address, CallId};
+use claw_bus::{Bus, BusError};
+use claw_calls::{CallUpdate, LiveCalls};
+use claw_domain::CallId;
 use claw_events::{CallStanding, TurnStanding};
 use futures_util::StreamExt;
 use tokio::{
@@ -23,7 +24,7 @@ const WATCH_PAUSE: Duration = Duration::from_millis(200);
 /// once after, so a watch that is down costs time and no answer.
 #[derive(Clone)]
 pub(crate) struct Board {
-    calls: Calls,
+    live_calls: LiveCalls,
     waiting: Arc<Mutex<HashMap<Place, Waiters>>>,
     notes: TaskTracker,
 }
@@ -48,7 +49,7 @@ struct Waiting<'a> {
 impl Board {
     pub(crate) async fn open(bus: &Bus) -> Result<Self, BusError> {
         Ok(Self {
-            calls: Calls::open(bus).await?,
+            live_calls: LiveCalls::open(bus).await?,
             waiting: Arc::default(),
             notes: TaskTracker::new(),
         })
@@ -58,7 +59,7 @@ impl Board {
     pub(crate) async fn run(self, stop: CancellationToken) {
         stop.run_until_cancelled(async {
             loop {
-                match self.calls.watch().await {
+                match self.live_calls.watch().await {
                     Ok(news) => {
                         // What was written while nobody watched has to be looked for.
                         self.wake_all();
@@ -87,7 +88,7 @@ impl Board {
         turn: u32,
         until: Instant,
     ) -> Result<Option<TurnStanding>, BusError> {
-        let look = || self.calls.of_turn(call, turn);
+        let look = || self.live_calls.turn_status(call, turn);
         self.wait((call, Some(turn)), until, look, |_| true).await
     }
 
@@ -99,70 +100,27 @@ impl Board {
         until: Instant,
         wanted: impl Fn(&CallStanding) -> bool,
     ) -> Result<Option<CallStanding>, BusError> {
-        let look = || self.calls.of(call);
+        let look = || self.live_calls.status(call);
         self.wait((call, None), until, look, wanted).await
     }
 
-    /// Notes that the caller is not kept waiting any longer; the answer, if it is there already.
-    pub(crate) async fn give_up(&self, call: CallId, turn: u32) -> Result<TurnStanding, BusError> {
-        self.calls.give_up(call, turn).await
-    }
-
-    /// Notes which turn is asked.
-    pub(crate) async fn note_asked(&self, call: CallId, turn: u32) -> Result<(), BusError> {
-        self.calls.note_asked(call, turn).await
-    }
-
-    /// The turn that was asked last, if its answer is still to be said.
-    pub(crate) async fn owed(&self, call: CallId) -> Result<Option<u32>, BusError> {
-        let Some(turn) = self.calls.asked(call).await? else {
-            return Ok(None);
-        };
-        if self
-            .calls
-            .heard(call)
-            .await?
-            .is_some_and(|heard| heard >= turn)
-        {
-            return Ok(None);
-        }
-        Ok(match self.calls.of_turn(call, turn).await? {
-            None | Some(TurnStanding::Speech(_)) => Some(turn),
-            Some(TurnStanding::GivenUp | TurnStanding::Failed | TurnStanding::SeeCall) => None,
-        })
-    }
-
-    /// Tickets for sockets are made out and shown here.
-    pub(crate) const fn tickets(&self) -> &Calls {
-        &self.calls
+    /// The state that is waited for, without waiting.
+    pub(crate) const fn live_calls(&self) -> &LiveCalls {
+        &self.live_calls
     }
 
     /// Notes that the answer to a turn is said to the caller, who need not wait for that. If it cannot be
     /// noted, they may read the answer as well.
     pub(crate) fn note_heard(&self, call: CallId, turn: u32) {
-        let calls = self.calls.clone();
+        let live_calls = self.live_calls.clone();
         self.notes.spawn(async move {
-            if let Err(error) = calls.note_heard(call, turn).await {
+            if let Err(error) = live_calls.note_heard(call, turn).await {
                 warn!(
                     error = &error as &dyn std::error::Error,
                     "that an answer was heard is not noted"
                 );
             }
         });
-    }
-
-    /// Keeps the number that a caller keyed who hides theirs.
-    pub(crate) async fn keep_caller(
-        &self,
-        call: CallId,
-        address: &Address,
-    ) -> Result<(), BusError> {
-        self.calls.keep_caller(call, address).await
-    }
-
-    /// The number they keyed.
-    pub(crate) async fn caller(&self, call: CallId) -> Result<Option<Address>, BusError> {
-        self.calls.caller(call).await
     }
 
     async fn wait<T, F>(
@@ -202,10 +160,10 @@ impl Board {
         }
     }
 
-    fn wake(&self, news: &CallNews) {
+    fn wake(&self, news: &CallUpdate) {
         let place = match news {
-            CallNews::Call(call, _) => (*call, None),
-            CallNews::Turn(call, turn, _) => (*call, Some(*turn)),
+            CallUpdate::Call(call, _) => (*call, None),
+            CallUpdate::Turn(call, turn, _) => (*call, Some(*turn)),
         };
         if let Some(waiters) = self.waiting().get(&place) {
             waiters.news.notify_waiters();

@@ -149,7 +149,7 @@ impl Conversation {
         let turn = thread.progress.turn;
         let mut outcome = after_turn(came, thread.progress);
         if outcome == Outcome::GiveUp {
-            let came = self.board.give_up(call, turn).await?;
+            let came = self.board.live_calls().give_up(call, turn).await?;
             outcome = after_turn(Some(came), thread.progress);
         }
         match outcome {
@@ -209,7 +209,7 @@ impl Conversation {
             has_broken: thread.has_broken,
         };
         let address = Address::Phone(phone);
-        self.board.keep_caller(call, &address).await?;
+        self.board.live_calls().keep_caller(call, &address).await?;
         let trust = Trust::Unverified;
         self.begin(call, &CallerId { address, trust }, thread, heard)
             .await
@@ -229,7 +229,7 @@ impl Conversation {
     }
 
     async fn keyed(&self, call: CallId) -> anyhow::Result<Option<CallerId>> {
-        let address = self.board.caller(call).await?;
+        let address = self.board.live_calls().caller(call).await?;
         Ok(address.map(|address| CallerId {
             address,
             trust: Trust::Unverified,

@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use claw_bus::TicketCode;
+use claw_calls::TicketCode;
 use claw_twilio::{
     form::{Form, VoiceRequest},
     signature::{self, AuthTokens, PublicUrl, SignatureError},

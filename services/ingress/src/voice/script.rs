@@ -1,4 +1,4 @@
-use claw_bus::TicketCode;
+use claw_calls::TicketCode;
 use claw_twilio::{
     phrases::{Lines, lines},
     signature::PublicUrl,

@@ -1,6 +1,7 @@
 //! How a call comes to a streamed conversation, and goes on after it.
 
-use claw_bus::{PublishError, RelayTicket, Shown, TicketCode, TicketError};
+use claw_bus::PublishError;
+use claw_calls::{RedeemedTicket, RelayTicket, TicketCode, TicketError};
 use claw_domain::CallId;
 use claw_events::{CallStep, Turn};
 use claw_twilio::form::{SessionStatus, VoiceRequest};
@@ -47,8 +48,8 @@ impl Conversation {
             };
             let code = self
                 .board
-                .tickets()
-                .make_out(ticket, self.clock.now())
+                .live_calls()
+                .issue_ticket(ticket, self.clock.now())
                 .await?;
             Ok(Some(code))
         };
@@ -64,9 +65,12 @@ impl Conversation {
         code: &TicketCode,
         call: CallId,
         session: &str,
-    ) -> Result<Shown, TicketError> {
+    ) -> Result<RedeemedTicket, TicketError> {
         let now = self.clock.now();
-        self.board.tickets().show(code, call, session, now).await
+        self.board
+            .live_calls()
+            .redeem_ticket(code, call, session, now)
+            .await
     }
 
     /// The caller said something over a socket.
@@ -79,7 +83,7 @@ impl Conversation {
         let number = turn.number;
         let (told, noted) = tokio::join!(
             self.tell(call, caller, CallStep::Spoke(turn)),
-            self.board.note_asked(call, number),
+            self.board.live_calls().note_asked(call, number),
         );
         if let Err(error) = noted {
             // Missed only if the socket breaks before the answer.
@@ -128,7 +132,7 @@ impl Conversation {
                     has_broken: true,
                     ..thread
                 };
-                let owed = self.board.owed(call).await?;
+                let owed = self.board.live_calls().owed_turn(call).await?;
                 return Ok((thread, after_break(owed, next)));
             }
         };

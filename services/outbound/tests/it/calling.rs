@@ -1,4 +1,4 @@
-use claw_bus::Calls;
+use claw_calls::LiveCalls;
 use claw_domain::{CallId, Channel};
 use claw_events::{ReplyDelivered, ReplyProduced, TurnStanding};
 
@@ -46,8 +46,8 @@ async fn an_answer_nobody_waits_for_any_more_is_written() {
     assert_eq!(world.phone.texts_to(&world.ada), ["Late, but here."]);
 }
 
-async fn door(world: &World) -> Calls {
-    Calls::open(&connect(&world.nats, "ingress").await)
+async fn door(world: &World) -> LiveCalls {
+    LiveCalls::open(&connect(&world.nats, "ingress").await)
         .await
         .unwrap()
 }
@@ -63,8 +63,8 @@ async fn say(world: &World, turn: u32, text: &str) {
     assert_eq!(next(&mut delivered).await.reply, reply.id);
 }
 
-async fn spoken(door: &Calls, turn: u32) -> Option<(String, bool)> {
-    match door.of_turn(call(), turn).await.unwrap() {
+async fn spoken(door: &LiveCalls, turn: u32) -> Option<(String, bool)> {
+    match door.turn_status(call(), turn).await.unwrap() {
         Some(TurnStanding::Speech(speech)) => Some((speech.text.into_exposed(), speech.is_cut)),
         Some(TurnStanding::GivenUp | TurnStanding::Failed | TurnStanding::SeeCall) | None => None,
     }

@@ -1,7 +1,8 @@
 use std::{net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
-use claw_bus::{Bus, BusConfig, Calls, Publisher};
+use claw_bus::{Bus, BusConfig, Publisher};
+use claw_calls::LiveCalls;
 use claw_domain::{
     Address, Channel, DeliveryId, DeliveryState, MessageId, PhoneNumber, ReplyId, ReplySource,
     UserId, Wamid,
@@ -114,8 +115,8 @@ impl World {
             HASTY,
         );
         let bus = connect(&self.nats, "outbound").await;
-        let calls = Calls::open(&bus).await.unwrap();
-        DeliverReply::new(sender, bus.publisher(), calls, self.template.clone())
+        let live_calls = LiveCalls::open(&bus).await.unwrap();
+        DeliverReply::new(sender, bus.publisher(), live_calls, self.template.clone())
     }
 
     /// A reply to Ada, not yet published.

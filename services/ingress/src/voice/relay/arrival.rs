@@ -2,7 +2,8 @@ use std::{pin::pin, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
 use axum::extract::ws::{Message, WebSocket};
-use claw_bus::{Bus, TicketCode};
+use claw_bus::Bus;
+use claw_calls::TicketCode;
 use claw_events::SpeechHeard;
 use claw_twilio::{
     phrases::lines,
@@ -47,13 +48,13 @@ pub(super) async fn hold(arrival: Arrival) -> anyhow::Result<()> {
     let about = call.to_string();
     let pieces = bus.hear_signals::<SpeechHeard>(Some(&about)).await?;
     let ticket = shown.ticket;
-    let is_first = shown.times_before == 0;
+    let is_first = shown.previous_uses == 0;
     let greeting = if is_first { ticket.greeting_chars } else { 0 };
-    let turn = shown.times_before.saturating_mul(SOCKET_TURNS);
+    let turn = shown.previous_uses.saturating_mul(SOCKET_TURNS);
     let turn = ticket.turn.saturating_add(turn);
     let mut talk = Talk::after(turn, greeting, Instant::now());
     if !is_first {
-        let owed = conversation.board.owed(call).await?;
+        let owed = conversation.board.live_calls().owed_turn(call).await?;
         talk.resume(owed, Instant::now());
     }
     let line = Line {

@@ -183,11 +183,13 @@ impl Line {
                     };
                     self.conversation.publisher.signal(&interrupted).await;
                 }
-                Do::GiveUp(turn) => match self.board().give_up(self.call, turn).await {
-                    Ok(came) => todo.extend(self.talk.settled(turn, came, Instant::now())),
-                    // Tried again, after one more line of patience.
-                    Err(error) => warn!("an answer cannot be given up: {error}"),
-                },
+                Do::GiveUp(turn) => {
+                    match self.board().live_calls().give_up(self.call, turn).await {
+                        Ok(came) => todo.extend(self.talk.settled(turn, came, Instant::now())),
+                        // Tried again, after one more line of patience.
+                        Err(error) => warn!("an answer cannot be given up: {error}"),
+                    }
+                }
                 Do::SeeCall => {
                     let standing = self.board().standing(self.call, Instant::now(), |_| true);
                     if !matches!(standing.await?, Some(CallStanding::Ready { .. })) {

@@ -1,0 +1,42 @@
+use std::pin::pin;
+
+use claw_domain::{CallId, UserId};
+use claw_events::{CallInterrupted, SpeechHeard};
+use futures_util::StreamExt;
+
+use crate::world::{World, connect};
+
+#[tokio::test]
+async fn signals_reach_those_who_listen_for_their_call_or_for_all() {
+    let world = World::new().await;
+    let ingress = connect(&world.nats, "ingress").await;
+    let call = CallId::derived_from("CA1");
+    let about = call.to_string();
+    let pieces = ingress.hear_signals::<SpeechHeard>(Some(&about)).await;
+    let interrupts = world.gateway.hear_signals::<CallInterrupted>(None).await;
+    let (mut pieces, mut interrupts) = (pin!(pieces.unwrap()), pin!(interrupts.unwrap()));
+    let piece = SpeechHeard {
+        call,
+        turn: 1,
+        offset: 0,
+        text: "Two".into(),
+    };
+    let elsewhere = SpeechHeard {
+        call: CallId::derived_from("CA2"),
+        ..piece.clone()
+    };
+    let interrupt = CallInterrupted {
+        user: UserId::derived_from("ada"),
+        call,
+        turn: 1,
+    };
+
+    // After a round trip the server knows the subscriptions.
+    assert!(ingress.is_ready().await && world.gateway.is_ready().await);
+    world.gateway.publisher().signal(&elsewhere).await;
+    world.gateway.publisher().signal(&piece).await;
+    ingress.publisher().signal(&interrupt).await;
+
+    assert_eq!(pieces.next().await, Some(piece));
+    assert_eq!(interrupts.next().await, Some(interrupt));
+}
