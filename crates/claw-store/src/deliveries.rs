@@ -50,7 +50,7 @@ pub struct Delivery {
 
 /// A reply that is to be sent, or was.
 #[derive(Debug, Clone)]
-pub struct Outgoing {
+pub struct OutgoingReply {
     /// Where to.
     pub address: Address,
     /// When the person last wrote, which opens WhatsApp's 24 hours; `None` if they have only called so far.
@@ -83,7 +83,7 @@ impl Deliveries {
         reply: ReplyId,
         pieces: u32,
         now: DateTime<Utc>,
-    ) -> Result<Option<Outgoing>, StoreError> {
+    ) -> Result<Option<OutgoingReply>, StoreError> {
         let ids: Vec<Uuid> = (0..pieces)
             .map(|index| delivery_id(reply, index).as_uuid())
             .collect();
@@ -148,7 +148,7 @@ impl Deliveries {
         reply: ReplyId,
         ids: Vec<Uuid>,
         now: DateTime<Utc>,
-    ) -> Result<Option<Outgoing>, StoreError> {
+    ) -> Result<Option<OutgoingReply>, StoreError> {
         let values = [
             user.as_uuid().into(),
             reply.as_uuid().into(),
@@ -170,7 +170,7 @@ impl Deliveries {
             let piece: Option<delivery::Model> = joined(BEGINNING, row, "d")?;
             pieces.extend(piece.map(Delivery::try_from).transpose()?);
         }
-        Ok(Some(Outgoing {
+        Ok(Some(OutgoingReply {
             address,
             last_written_at,
             pieces,

@@ -20,17 +20,17 @@ mod text;
 mod users;
 
 pub use calls::{Call, CallBegin, CallEnd, Calls};
-pub use deliveries::{Deliveries, Delivery, Outgoing, Reported};
+pub use deliveries::{Deliveries, Delivery, OutgoingReply, Reported};
 pub use error::StoreError;
 pub use keyring::{Keyring, KeyringError};
 pub use messages::{
-    Caller, Fate, HeldReply, InboundMessage, Messages, NewReply, Origin, Received, Settled,
+    Caller, Disposition, HeldReply, InboundMessage, Messages, NewReply, Origin, Received, Settled,
     Settlement, TranscriptMove, VoiceKind, VoiceMessage, WaitingMessage,
 };
 pub use migration::migrate;
 pub use sandboxes::{
-    KnownKey, NewSandbox, Requested, Sandbox, SandboxSecrets, SandboxStart, SandboxWish, Sandboxes,
-    TranscriptCursor,
+    KnownModelKey, NewSandbox, Requested, Sandbox, SandboxRequest, SandboxSecrets, SandboxStart,
+    Sandboxes, TranscriptCursor,
 };
 pub use store::Store;
 pub use users::{PinOutcome, Profile, Users};

@@ -11,7 +11,7 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryResult, QuerySelect, s
 use uuid::Uuid;
 
 pub use held::HeldReply;
-pub use settle::{Fate, NewReply, Settled, Settlement, TranscriptMove};
+pub use settle::{Disposition, NewReply, Settled, Settlement, TranscriptMove};
 pub use voice::{Caller, VoiceKind, VoiceMessage};
 pub use waiting::{Origin, WaitingMessage};
 

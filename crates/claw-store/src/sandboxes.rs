@@ -1,12 +1,12 @@
 mod request;
 mod secrets;
-mod steps;
+mod transitions;
 
 use chrono::{DateTime, Utc};
 use claw_domain::{Endpoint, FailureReason, MessageId, SandboxId, SandboxStatus, UserId};
 use sea_orm::{ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, Select};
 
-pub use request::{NewSandbox, Requested, SandboxWish};
+pub use request::{NewSandbox, Requested, SandboxRequest};
 pub use secrets::SandboxSecrets;
 
 use crate::{
@@ -47,9 +47,9 @@ pub struct Sandbox {
     /// Which start of it this is, from 1.
     pub start: u32,
     /// The provider's name for its model key.
-    pub openrouter_key_hash: Option<String>,
+    pub model_key_hash: Option<String>,
     /// The name under which its model key was, or may have been, made.
-    pub openrouter_key_name: Option<String>,
+    pub model_key_name: Option<String>,
     /// How far its transcript has been read.
     pub transcript: Option<TranscriptCursor>,
     /// The message that asked for it last.
@@ -83,7 +83,7 @@ pub struct SandboxStart {
 
 /// What we know of a model key: enough to tell ours from strangers, and forgotten ones from used ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KnownKey {
+pub struct KnownModelKey {
     /// Whose.
     pub sandbox: SandboxId,
     /// The name it has or was to get.
@@ -129,19 +129,19 @@ impl Sandboxes {
     }
 
     /// Every model key that was made, or that may have been.
-    pub async fn known_keys(&self) -> Result<Vec<KnownKey>, StoreError> {
-        let with_key = Column::OpenrouterKeyHash
+    pub async fn known_model_keys(&self) -> Result<Vec<KnownModelKey>, StoreError> {
+        let with_key = Column::ModelKeyHash
             .is_not_null()
-            .or(Column::OpenrouterKeyName.is_not_null());
+            .or(Column::ModelKeyName.is_not_null());
         let query = Entity::find().filter(with_key).all(&self.database.pool);
         let rows = self
             .database
             .run("reading the known model keys", query)
             .await?;
-        let known = rows.into_iter().map(|row| KnownKey {
+        let known = rows.into_iter().map(|row| KnownModelKey {
             sandbox: SandboxId::from_uuid(row.id),
-            name: row.openrouter_key_name,
-            hash: row.openrouter_key_hash,
+            name: row.model_key_name,
+            hash: row.model_key_hash,
         });
         Ok(known.collect())
     }
@@ -187,8 +187,8 @@ impl TryFrom<sandbox::Model> for Sandbox {
             model: row.model,
             failure,
             start: u32::try_from(row.start).map_err(|_| corrupt("sandbox.start"))?,
-            openrouter_key_hash: row.openrouter_key_hash,
-            openrouter_key_name: row.openrouter_key_name,
+            model_key_hash: row.model_key_hash,
+            model_key_name: row.model_key_name,
             transcript: row
                 .transcript_cursor
                 .zip(row.boot_id)

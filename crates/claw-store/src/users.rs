@@ -20,8 +20,8 @@ use crate::{
     },
 };
 
-static TO_LOOK_AFTER: LazyLock<String> = LazyLock::new(|| {
-    include_str!("sql/to_look_after.sql").replace("{sandbox}", &columns::<sandbox::Entity>("s"))
+static ACTIVE_IN: LazyLock<String> = LazyLock::new(|| {
+    include_str!("sql/active_in.sql").replace("{sandbox}", &columns::<sandbox::Entity>("s"))
 });
 
 /// People.
@@ -63,13 +63,13 @@ impl Users {
     /// The people of a partition (of 64) who have a ready sandbox, unanswered messages or held texts: whom a
     /// new owner has to look after. Those who wait for an answer come first, the longest waiting at the
     /// head. All of them at once: a sixty-fourth of everybody at most.
-    pub async fn to_look_after(
+    pub async fn active_in(
         &self,
         partition: u16,
     ) -> Result<Vec<(UserId, Option<Sandbox>)>, StoreError> {
         let rows = self
             .database
-            .rows(LOOKING, &TO_LOOK_AFTER, [i32::from(partition).into()])
+            .rows(LOOKING, &ACTIVE_IN, [i32::from(partition).into()])
             .await?;
         rows.iter()
             .map(|row| {

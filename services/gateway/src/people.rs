@@ -115,7 +115,7 @@ impl People {
     /// Sees to it that everyone of a partition who needs an actor has one.
     async fn look_after(&self, partition: u16, roster: &Arc<Roster>) {
         let known = loop {
-            match self.desk.store.users().to_look_after(partition).await {
+            match self.desk.store.users().active_in(partition).await {
                 Ok(known) => break known,
                 Err(error) => warn!(
                     error = &error as &dyn std::error::Error,

@@ -87,7 +87,7 @@ pub(crate) fn item_of(message: &WaitingMessage) -> Item {
     Item {
         plan: match plan {
             // It was put to the assistant, so it was no order.
-            Plan::Obey(_, text) if message.burst.is_some() => Plan::Ask(text),
+            Plan::Obey(_, text) if message.batch.is_some() => Plan::Ask(text),
             plan @ (Plan::Ask(_)
             | Plan::Obey(..)
             | Plan::Say(_)
@@ -100,7 +100,7 @@ pub(crate) fn item_of(message: &WaitingMessage) -> Item {
         way,
         sequence: message.sequence,
         taken_at: message.taken_at,
-        burst: message.burst,
+        burst: message.batch,
         may_have_been_sent: true,
     }
 }

@@ -2,7 +2,7 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use claw_agent::RunFailure;
 use claw_domain::{Language, MessageId, ReplyId, ReplySource, Sensitive};
-use claw_store::{Fate, NewReply};
+use claw_store::{Disposition, NewReply};
 
 use crate::guard::Quiet;
 
@@ -221,7 +221,7 @@ impl Notice {
             source: ReplySource::Notice,
             run_id: None,
             cause: Some(cause),
-            fate: Fate::Said,
+            disposition: Disposition::Said,
         }
     }
 }

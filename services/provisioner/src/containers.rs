@@ -116,7 +116,7 @@ impl Containers {
         let Some(sandbox) = row.filter(|row| row.current_start() == start) else {
             return Ok(());
         };
-        if sandbox.openrouter_key_hash.is_some() {
+        if sandbox.model_key_hash.is_some() {
             return Ok(());
         }
         // A try whose answer got lost may have made a key; it is useless, and can spend money.
@@ -124,7 +124,7 @@ impl Containers {
         let name = KeyName::new(&self.settings.owner, sandbox.id, Uuid::new_v4()).to_string();
         if !self
             .sandboxes
-            .record_key_attempt(start, &name, self.clock.now())
+            .record_model_key_name(start, &name, self.clock.now())
             .await?
         {
             return Ok(());
@@ -133,7 +133,7 @@ impl Containers {
         let hash = minted.hash.as_str();
         if !self
             .sandboxes
-            .record_key(start, hash, &minted.key, &self.keyring)
+            .record_model_key(start, hash, &minted.key, &self.keyring)
             .await?
         {
             self.keys.revoke(&minted.hash).await?;
@@ -143,9 +143,9 @@ impl Containers {
 
     /// Undo of [`Containers::mint_key`], for the key in the row or the one that may have been made.
     pub(crate) async fn revoke_key(&self, sandbox: &Sandbox) -> Result<(), Fault> {
-        if let Some(hash) = &sandbox.openrouter_key_hash {
+        if let Some(hash) = &sandbox.model_key_hash {
             self.keys.revoke(&KeyHash::new(hash)).await?;
-        } else if let Some(name) = &sandbox.openrouter_key_name {
+        } else if let Some(name) = &sandbox.model_key_name {
             for key in self
                 .keys
                 .list()
@@ -187,7 +187,7 @@ impl Containers {
         let missing = |what: &'static str| Fault::Ours(anyhow!("the row has no {what}"));
         let secrets = self.secrets(sandbox).await?;
         let device = DeviceKey::from_seed(secrets.device_seed.expose_secret());
-        let key = secrets.openrouter_key.ok_or_else(|| missing("model key"))?;
+        let key = secrets.model_key.ok_or_else(|| missing("model key"))?;
         let mut environment: Vec<(&'static str, SecretString)> = vec![
             ("OPENCLAW_GATEWAY_TOKEN", secrets.gateway_token),
             ("OPENROUTER_API_KEY", key),

@@ -16,7 +16,7 @@ use claw_docker::{ContainerState, External, VolumeName};
 use claw_domain::{SandboxId, SandboxStatus, UserId};
 use claw_events::SandboxRequested;
 use claw_runtime::Clock;
-use claw_store::{Keyring, NewSandbox, Sandbox, SandboxWish, Sandboxes};
+use claw_store::{Keyring, NewSandbox, Sandbox, SandboxRequest, Sandboxes};
 use rand::{RngExt, rand_core::UnwrapErr, rngs::SysRng};
 use secrecy::SecretString;
 use tokio::{
@@ -140,7 +140,7 @@ impl Provisioner {
             },
             device_seed: DeviceKey::generate().seed(),
         };
-        let wish = SandboxWish {
+        let wish = SandboxRequest {
             user: wish.user,
             cause: wish.cause,
             attempt: wish.attempt,

@@ -183,7 +183,7 @@ impl Reconciler {
         // The listing first: the name of a key that is made after this is written down by then.
         let listed = containers.keys.list().await?;
         let mut known = KnownKeys::default();
-        for key in containers.sandboxes.known_keys().await? {
+        for key in containers.sandboxes.known_model_keys().await? {
             known.hashes.extend(key.hash);
             known.names.extend(key.name);
         }

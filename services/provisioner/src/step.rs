@@ -144,7 +144,7 @@ fn when_starting(
     if sandbox.port.is_none() {
         return Step::ReservePort;
     }
-    if sandbox.openrouter_key_hash.is_none() {
+    if sandbox.model_key_hash.is_none() {
         return Step::MintKey;
     }
     match observed.container {
@@ -231,11 +231,11 @@ mod tests {
     fn nothing_is_made_outside_before_port_and_key_are_there() {
         let without_port = Sandbox {
             port: None,
-            openrouter_key_hash: None,
+            model_key_hash: None,
             ..starting()
         };
         let without_key = Sandbox {
-            openrouter_key_hash: None,
+            model_key_hash: None,
             ..starting()
         };
 
@@ -346,8 +346,8 @@ mod tests {
             model: "openrouter/auto".to_owned(),
             failure: None,
             start: 1,
-            openrouter_key_hash: Some("hash".to_owned()),
-            openrouter_key_name: None,
+            model_key_hash: Some("hash".to_owned()),
+            model_key_name: None,
             transcript: None,
             cause: None,
             requested_at: at(0),

@@ -20,7 +20,8 @@ pub(crate) struct Model {
     pub(crate) created_at: DateTimeUtc,
     pub(crate) completed_at: Option<DateTimeUtc>,
     pub(crate) sequence: Option<i64>,
-    pub(crate) burst: Option<Uuid>,
+    #[sea_orm(column_name = "burst")]
+    pub(crate) batch: Option<Uuid>,
     pub(crate) held_until: Option<DateTimeUtc>,
     pub(crate) call_id: Option<Uuid>,
     pub(crate) turn: Option<i32>,

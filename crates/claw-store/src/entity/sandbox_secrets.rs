@@ -5,6 +5,10 @@ use std::fmt;
 use sea_orm::entity::prelude::*;
 
 #[derive(Clone, DeriveEntityModel)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "`model_key_sealed` is the column's name; sea-orm requires the row to be called `Model`"
+)]
 #[sea_orm(table_name = "sandbox")]
 pub(crate) struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
@@ -13,7 +17,7 @@ pub(crate) struct Model {
     pub(crate) start: i32,
     pub(crate) gateway_token_sealed: String,
     pub(crate) device_seed_sealed: String,
-    pub(crate) openrouter_key_sealed: Option<String>,
+    pub(crate) model_key_sealed: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -41,12 +41,12 @@ pub struct NewReply {
     /// The message it answers, if it answers one.
     pub cause: Option<MessageId>,
     /// What became of it.
-    pub fate: Fate,
+    pub disposition: Disposition,
 }
 
 /// What became of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
+pub enum Disposition {
     /// It is published. That comes before it is written down, so that a crash in between repeats it
     /// under the same id and does not lose it.
     Said,
@@ -116,7 +116,7 @@ fn values(settlement: &Settlement) -> [Value; 15] {
         .collect();
     let ends: Vec<DateTime<Utc>> = replies
         .iter()
-        .map(|reply| reply.fate.held_until().unwrap_or(*now))
+        .map(|reply| reply.disposition.held_until().unwrap_or(*now))
         .collect();
     let texts = |text: fn(&NewReply) -> String| replies.iter().map(text).collect::<Vec<_>>();
     let sandbox = transcript.as_ref().map(|step| step.sandbox.as_uuid());
@@ -130,7 +130,7 @@ fn values(settlement: &Settlement) -> [Value; 15] {
         texts(|reply| reply.source.as_str().to_owned()).into(),
         texts(|reply| reply.run_id.clone().unwrap_or_default()).into(),
         causes.into(),
-        texts(|reply| reply.fate.status().to_owned()).into(),
+        texts(|reply| reply.disposition.status().to_owned()).into(),
         ends.into(),
         sandbox.into(),
         to.map(|at| at.cursor.as_str()).into(),
@@ -141,7 +141,7 @@ fn values(settlement: &Settlement) -> [Value; 15] {
     ]
 }
 
-impl Fate {
+impl Disposition {
     const fn status(self) -> &'static str {
         match self {
             Self::Said => COMPLETE,

@@ -33,7 +33,7 @@ pub struct WaitingMessage {
     /// The position of its event in `INBOUND`; 0 if it was taken before positions were kept.
     pub sequence: u64,
     /// The first message of the turn it was, or may have been, put to the assistant in.
-    pub burst: Option<MessageId>,
+    pub batch: Option<MessageId>,
 }
 
 /// By which way a message came.
@@ -76,20 +76,20 @@ impl Messages {
     }
 
     /// Notes that these messages are put to the assistant as one turn, before they are: whoever comes next
-    /// finds the same turn. Leaves alone those that belong to a burst already, are answered, or are
+    /// finds the same turn. Leaves alone those that belong to a batch already, are answered, or are
     /// somebody else's; [`Messages::waiting`] tells what came of it.
-    pub async fn form_burst(
+    pub async fn form_batch(
         &self,
         user: UserId,
         first: MessageId,
         members: &[MessageId],
     ) -> Result<(), StoreError> {
         let update = these(user, members.iter().map(MessageId::as_uuid))
-            .col_expr(Column::Burst, Expr::value(first.as_uuid()))
+            .col_expr(Column::Batch, Expr::value(first.as_uuid()))
             .filter(Expr::cust(IS_WAITING))
-            .filter(Column::Burst.is_null())
+            .filter(Column::Batch.is_null())
             .exec(&self.database.pool);
-        self.database.run("forming a burst", update).await.map(drop)
+        self.database.run("forming a batch", update).await.map(drop)
     }
 }
 
@@ -116,7 +116,7 @@ impl TryFrom<Model> for WaitingMessage {
             sequence: sequence
                 .ok_or(corrupt("message.sequence"))?
                 .map_err(|_| corrupt("message.sequence"))?,
-            burst: row.burst.map(MessageId::from_uuid),
+            batch: row.batch.map(MessageId::from_uuid),
         })
     }
 }

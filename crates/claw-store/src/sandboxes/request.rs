@@ -27,7 +27,7 @@ static ADMIT: LazyLock<String> =
 
 /// Somebody wants a sandbox.
 #[derive(Debug, Clone, Copy)]
-pub struct SandboxWish {
+pub struct SandboxRequest {
     /// Who.
     pub user: UserId,
     /// The message that waits for it.
@@ -75,7 +75,7 @@ impl Sandboxes {
     /// Serialised over all processes, so that the places are never exceeded: four short round trips.
     pub async fn request(
         &self,
-        wish: &SandboxWish,
+        wish: &SandboxRequest,
         new: &NewSandbox,
         keyring: &Keyring,
     ) -> Result<Requested, StoreError> {
@@ -115,7 +115,7 @@ impl Sandboxes {
 
     async fn request_with_places(
         &self,
-        wish: &SandboxWish,
+        wish: &SandboxRequest,
         new: &NewSandbox,
         insert: impl FnOnce(SandboxStatus) -> Statement,
     ) -> Result<(Model, bool), DbErr> {
@@ -139,7 +139,7 @@ impl Sandboxes {
 
 /// Whether a wish gives a given-up sandbox another start. A wish it has seen does not: it is a repetition
 /// of the one that was given up.
-fn starts_over(row: &Model, wish: &SandboxWish) -> bool {
+fn starts_over(row: &Model, wish: &SandboxRequest) -> bool {
     let given_up = [SandboxStatus::Failed, SandboxStatus::Removed]
         .iter()
         .any(|status| status.as_str() == row.status);
@@ -170,7 +170,7 @@ async fn one(transaction: &DatabaseTransaction, statement: Statement) -> Result<
 }
 
 fn insertion(
-    wish: &SandboxWish,
+    wish: &SandboxRequest,
     new: &NewSandbox,
     gateway_token_sealed: String,
     device_seed_sealed: String,
@@ -192,7 +192,12 @@ fn insertion(
     statement(&INSERT, values)
 }
 
-fn restart(row: &Model, wish: &SandboxWish, new: &NewSandbox, status: SandboxStatus) -> Statement {
+fn restart(
+    row: &Model,
+    wish: &SandboxRequest,
+    new: &NewSandbox,
+    status: SandboxStatus,
+) -> Statement {
     let values = [
         row.id.into(),
         status.as_str().into(),

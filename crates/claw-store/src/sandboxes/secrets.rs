@@ -15,7 +15,7 @@ use crate::{
 
 pub(super) const GATEWAY_TOKEN: &str = "gateway_token";
 pub(super) const DEVICE_SEED: &str = "device_seed";
-const OPENROUTER_KEY: &str = "openrouter_key";
+const MODEL_KEY: &str = "model_key";
 
 /// What a sandbox and we know and nobody else does.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ pub struct SandboxSecrets {
     /// The seed of the Ed25519 key we prove ourselves with.
     pub device_seed: SecretBox<[u8; 32]>,
     /// Its key at the model provider, once made.
-    pub openrouter_key: Option<SecretString>,
+    pub model_key: Option<SecretString>,
 }
 
 impl Sandboxes {
@@ -47,20 +47,20 @@ impl Sandboxes {
     }
 
     /// Keeps the model key that was made for this start. `false` when the start is over: revoke the key.
-    pub async fn record_key(
+    pub async fn record_model_key(
         &self,
         start: SandboxStart,
         hash: &str,
         key: &SecretString,
         keyring: &Keyring,
     ) -> Result<bool, StoreError> {
-        let sealed = seal_text(keyring, start.sandbox.as_uuid(), OPENROUTER_KEY, key)?;
+        let sealed = seal_text(keyring, start.sandbox.as_uuid(), MODEL_KEY, key)?;
         let update = Entity::update_many()
-            .col_expr(sandbox::Column::OpenrouterKeyHash, Expr::value(hash))
-            .col_expr(Column::OpenrouterKeySealed, Expr::value(sealed))
+            .col_expr(sandbox::Column::ModelKeyHash, Expr::value(hash))
+            .col_expr(Column::ModelKeySealed, Expr::value(sealed))
             .filter(Column::Id.eq(start.sandbox.as_uuid()))
             .filter(Column::Start.eq(start.start.cast_signed()))
-            .filter(sandbox::Column::Status.is_in(super::steps::AT_WORK));
+            .filter(sandbox::Column::Status.is_in(super::transitions::AT_WORK));
         self.update_secrets("recording a model key", update).await
     }
 
@@ -81,12 +81,12 @@ impl Sandboxes {
     async fn rewrap_row(&self, keyring: &Keyring, row: &Model) -> Result<bool, StoreError> {
         let secrets = open(keyring, row)?;
         let key = secrets
-            .openrouter_key
-            .map(|key| seal_text(keyring, row.id, OPENROUTER_KEY, &key))
+            .model_key
+            .map(|key| seal_text(keyring, row.id, MODEL_KEY, &key))
             .transpose()?;
-        let unchanged = match &row.openrouter_key_sealed {
-            Some(sealed) => Column::OpenrouterKeySealed.eq(sealed.as_str()),
-            None => Column::OpenrouterKeySealed.is_null(),
+        let unchanged = match &row.model_key_sealed {
+            Some(sealed) => Column::ModelKeySealed.eq(sealed.as_str()),
+            None => Column::ModelKeySealed.is_null(),
         };
         let update = Entity::update_many()
             .col_expr(
@@ -107,7 +107,7 @@ impl Sandboxes {
                     &secrets.device_seed,
                 )?),
             )
-            .col_expr(Column::OpenrouterKeySealed, Expr::value(key))
+            .col_expr(Column::ModelKeySealed, Expr::value(key))
             .filter(Column::Id.eq(row.id))
             // A key recorded since the row was read must not be overwritten with the one before.
             .filter(unchanged);
@@ -146,12 +146,12 @@ pub(super) fn seal_seed(
 }
 
 fn open(keyring: &Keyring, row: &Model) -> Result<SandboxSecrets, KeyringError> {
-    let key = row.openrouter_key_sealed.as_deref();
+    let key = row.model_key_sealed.as_deref();
     Ok(SandboxSecrets {
         gateway_token: open_text(keyring, row.id, GATEWAY_TOKEN, &row.gateway_token_sealed)?,
         device_seed: open_seed(keyring, row.id, DEVICE_SEED, &row.device_seed_sealed)?,
-        openrouter_key: key
-            .map(|sealed| open_text(keyring, row.id, OPENROUTER_KEY, sealed))
+        model_key: key
+            .map(|sealed| open_text(keyring, row.id, MODEL_KEY, sealed))
             .transpose()?,
     })
 }
@@ -183,7 +183,7 @@ fn is_sealed_with_first(keyring: &Keyring, row: &Model) -> bool {
     [
         Some(&row.gateway_token_sealed),
         Some(&row.device_seed_sealed),
-        row.openrouter_key_sealed.as_ref(),
+        row.model_key_sealed.as_ref(),
     ]
     .into_iter()
     .flatten()

@@ -38,9 +38,9 @@ CREATE TABLE sandbox (
     model                 text NOT NULL,
     gateway_token_sealed  text NOT NULL,
     device_seed_sealed    text NOT NULL,
-    openrouter_key_sealed text,
-    openrouter_key_hash   text,
-    openrouter_key_name   text,                           -- written before the key is made
+    model_key_sealed text,
+    model_key_hash   text,
+    model_key_name   text,                           -- written before the key is made
     transcript_cursor     text,                           -- how far the transcript has been read
     boot_id               text,                           -- in which run of the agent
     requested_at          timestamptz NOT NULL,

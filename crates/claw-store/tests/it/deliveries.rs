@@ -1,5 +1,5 @@
 use claw_domain::{DeliveryId, DeliveryState, ReplyId, UserId, Wamid};
-use claw_store::{Deliveries, Delivery, Outgoing};
+use claw_store::{Deliveries, Delivery, OutgoingReply};
 use proptest::{prelude::*, test_runner::TestRunner};
 use tokio::task::JoinSet;
 
@@ -268,7 +268,7 @@ async fn report_all(
     }
 }
 
-async fn begin(deliveries: &Deliveries, user: UserId, reply: &str, pieces: u32) -> Outgoing {
+async fn begin(deliveries: &Deliveries, user: UserId, reply: &str, pieces: u32) -> OutgoingReply {
     deliveries
         .begin(user, ReplyId::derived_from(reply), pieces, at(1))
         .await

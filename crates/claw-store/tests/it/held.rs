@@ -1,5 +1,5 @@
 use claw_domain::{ReplyId, ReplySource, UserId};
-use claw_store::{Fate, HeldReply, NewReply};
+use claw_store::{Disposition, HeldReply, NewReply};
 
 use crate::world::{World, address, at, reply, settlement};
 
@@ -77,7 +77,7 @@ async fn a_text_that_was_published_after_all_is_not_held_any_more() {
     let world = World::new().await;
     let user = world.person(1).await;
     let withheld = NewReply {
-        fate: Fate::Withheld,
+        disposition: Disposition::Withheld,
         ..held("b")
     };
     keep(&world, user, [held("a"), withheld]).await;
@@ -98,7 +98,7 @@ async fn proactive_texts_count_from_when_they_were_said_and_only_if_they_were() 
         ..said(name)
     };
     let withheld = NewReply {
-        fate: Fate::Withheld,
+        disposition: Disposition::Withheld,
         ..held("withheld")
     };
     keep(
@@ -136,7 +136,7 @@ async fn texts(world: &World, user: UserId) -> Vec<String> {
 
 fn held(name: &str) -> NewReply {
     NewReply {
-        fate: Fate::HeldUntil(at(100)),
+        disposition: Disposition::HeldUntil(at(100)),
         ..said(name)
     }
 }

@@ -1,7 +1,7 @@
 use claw_domain::{MessageId, UserId};
 use claw_store::{
-    Fate, InboundMessage, NewReply, Origin, Sandbox, Settlement, StoreError, TranscriptCursor,
-    TranscriptMove, WaitingMessage,
+    Disposition, InboundMessage, NewReply, Origin, Sandbox, Settlement, StoreError,
+    TranscriptCursor, TranscriptMove, WaitingMessage,
 };
 use tokio::task::JoinSet;
 
@@ -27,7 +27,7 @@ async fn messages_wait_in_the_order_they_came_until_they_are_answered() {
             sent_at: third.sent_at,
             taken_at: third.now,
             sequence: third.sequence,
-            burst: None,
+            batch: None,
         }
     );
     let one = world.store.messages().waiting(first.user, 1).await.unwrap();
@@ -65,7 +65,7 @@ async fn what_was_said_is_found_by_its_id_and_by_nobody_else() {
     let (said, kept_back) = (
         reply("a"),
         NewReply {
-            fate: Fate::Withheld,
+            disposition: Disposition::Withheld,
             ..reply("b")
         },
     );
@@ -82,31 +82,31 @@ async fn what_was_said_is_found_by_its_id_and_by_nobody_else() {
 }
 
 #[tokio::test]
-async fn a_successor_finds_the_burst_that_was_formed_and_cannot_form_another_of_it() {
+async fn a_successor_finds_the_batch_that_was_formed_and_cannot_form_another_of_it() {
     let world = World::new().await;
     let messages = world.store.messages();
     let [first, second, third] = took(&world, 1).await;
     messages
-        .form_burst(first.user, first.id, &[first.id, second.id])
+        .form_batch(first.user, first.id, &[first.id, second.id])
         .await
         .unwrap();
 
     let late = [second.id, third.id];
     messages
-        .form_burst(first.user, second.id, &late)
+        .form_batch(first.user, second.id, &late)
         .await
         .unwrap();
 
-    let bursts: Vec<_> = waiting(&world, first.user)
+    let batches: Vec<_> = waiting(&world, first.user)
         .await
         .iter()
-        .map(|message| message.burst)
+        .map(|message| message.batch)
         .collect();
-    assert_eq!(bursts, [Some(first.id), Some(first.id), Some(second.id)]);
+    assert_eq!(batches, [Some(first.id), Some(first.id), Some(second.id)]);
 }
 
 #[tokio::test]
-async fn nobody_puts_another_persons_message_into_a_burst() {
+async fn nobody_puts_another_persons_message_into_a_batch() {
     let world = World::new().await;
     let [first, ..] = took(&world, 1).await;
     let other = world.person(2).await;
@@ -114,18 +114,18 @@ async fn nobody_puts_another_persons_message_into_a_burst() {
     world
         .store
         .messages()
-        .form_burst(other, first.id, &[first.id])
+        .form_batch(other, first.id, &[first.id])
         .await
         .unwrap();
 
-    assert_eq!(waiting(&world, first.user).await[0].burst, None);
+    assert_eq!(waiting(&world, first.user).await[0].batch, None);
 }
 
 #[tokio::test]
 async fn replies_are_kept_in_the_order_they_were_said_and_once_each() {
     let world = World::new().await;
     let [first, second, third] = took(&world, 1).await;
-    let burst = [first.id, second.id];
+    let batch = [first.id, second.id];
     let said: Vec<NewReply> = (0..20)
         .map(|n| NewReply {
             cause: Some(first.id),
@@ -134,7 +134,7 @@ async fn replies_are_kept_in_the_order_they_were_said_and_once_each() {
         .collect();
 
     for _ in 0..2 {
-        world.settle(&settlement(first.user, &burst, &said)).await;
+        world.settle(&settlement(first.user, &batch, &said)).await;
     }
 
     let expected: Vec<_> = said.iter().map(|reply| reply.text.expose()).collect();

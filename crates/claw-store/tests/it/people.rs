@@ -1,5 +1,5 @@
 use claw_domain::{Endpoint, UserId};
-use claw_store::{Fate, NewReply, Profile, Sandbox, StoreError};
+use claw_store::{Disposition, NewReply, Profile, Sandbox, StoreError};
 
 use crate::world::{World, address, at, message, reply, settlement};
 
@@ -151,7 +151,7 @@ async fn a_new_owner_looks_after_who_waits_who_is_owed_a_text_and_who_has_an_ass
     world.person_with_sandbox(starting).await;
     let starting_one = world.person_with_sandbox(starting_and_waiting).await;
 
-    let found = world.store.users().to_look_after(PARTITION).await.unwrap();
+    let found = world.store.users().active_in(PARTITION).await.unwrap();
 
     let waiting = [
         (user(early), None),
@@ -165,11 +165,11 @@ async fn a_new_owner_looks_after_who_waits_who_is_owed_a_text_and_who_has_an_ass
 }
 
 #[tokio::test]
-async fn a_partition_of_nobody_has_nobody_to_look_after() {
+async fn a_partition_of_nobody_has_nobody_active_in() {
     let world = World::new().await;
     world.person(STRANGER).await;
 
-    let found = world.store.users().to_look_after(PARTITION).await.unwrap();
+    let found = world.store.users().active_in(PARTITION).await.unwrap();
 
     assert!(found.is_empty());
 }
@@ -177,7 +177,7 @@ async fn a_partition_of_nobody_has_nobody_to_look_after() {
 /// Holds a text back from a person.
 async fn owe(world: &World, person: u32) {
     let text = NewReply {
-        fate: Fate::HeldUntil(at(9)),
+        disposition: Disposition::HeldUntil(at(9)),
         ..reply("held")
     };
     world.settle(&settlement(user(person), &[], &[text])).await;

@@ -2,7 +2,7 @@ use std::collections::HashSet;
 
 use claw_domain::{Endpoint, FailureReason, SandboxStatus, UserId};
 use claw_store::{
-    NewSandbox, Sandbox, SandboxStart, SandboxWish, Settlement, TranscriptCursor, TranscriptMove,
+    NewSandbox, Sandbox, SandboxRequest, SandboxStart, Settlement, TranscriptCursor, TranscriptMove,
 };
 use tokio::task::JoinSet;
 
@@ -60,7 +60,7 @@ async fn who_waited_longest_gets_the_place_that_becomes_free() {
     for number in 0..4 {
         let user = world.person(number).await;
         world
-            .request(SandboxWish {
+            .request(SandboxRequest {
                 now: at(number.into()),
                 ..wish(user, "a", 1)
             })
@@ -108,13 +108,13 @@ async fn a_failed_sandbox_starts_over_for_a_new_wish_and_not_for_a_repeated_one(
 
     let repeated = world.request(wish(sandbox.user, "first", 5)).await;
     let later = world
-        .request(SandboxWish {
+        .request(SandboxRequest {
             attempt: 1,
             ..wish(sandbox.user, "first", 5)
         })
         .await;
     let later_repeated = world
-        .request(SandboxWish {
+        .request(SandboxRequest {
             attempt: 1,
             ..wish(sandbox.user, "first", 5)
         })
@@ -179,7 +179,7 @@ async fn a_step_left_over_from_an_earlier_start_changes_nothing() {
     assert!(!sandboxes.record_container(first, "c", at(4)).await.unwrap());
     assert!(
         !sandboxes
-            .record_key(first, "h", &"k".into(), &keyring(OLD_KEY))
+            .record_model_key(first, "h", &"k".into(), &keyring(OLD_KEY))
             .await
             .unwrap()
     );
@@ -226,13 +226,13 @@ async fn every_step_may_be_repeated() {
         );
         assert!(
             sandboxes
-                .record_key_attempt(start, "clawkaka-1", at(2))
+                .record_model_key_name(start, "clawkaka-1", at(2))
                 .await
                 .unwrap()
         );
         assert!(
             sandboxes
-                .record_key(start, "hash", &"sk-1".into(), &keyring(OLD_KEY))
+                .record_model_key(start, "hash", &"sk-1".into(), &keyring(OLD_KEY))
                 .await
                 .unwrap()
         );
@@ -247,7 +247,7 @@ async fn every_step_may_be_repeated() {
         assert!(sandboxes.mark_ready(start, &endpoint, at(3)).await.unwrap());
     }
 
-    let keys = sandboxes.known_keys().await.unwrap();
+    let keys = sandboxes.known_model_keys().await.unwrap();
     assert_eq!(
         (keys[0].name.as_deref(), keys[0].hash.as_deref()),
         (Some("clawkaka-1"), Some("hash"))
@@ -265,7 +265,7 @@ async fn every_step_may_be_repeated() {
         (failed.port, failed.container_id, failed.endpoint),
         (None, None, None)
     );
-    assert!(sandboxes.known_keys().await.unwrap().is_empty());
+    assert!(sandboxes.known_model_keys().await.unwrap().is_empty());
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ async fn secrets_come_back_to_their_owner_only() {
         b"thirty-two bytes of device seed!"
     );
     assert_eq!(
-        secrets.openrouter_key.unwrap().expose_secret(),
+        secrets.model_key.unwrap().expose_secret(),
         "sk-or-v1-model-key"
     );
     let of_stranger = world
@@ -38,7 +38,7 @@ async fn a_sealed_value_moved_to_another_row_or_column_does_not_open() {
     let [first, second] = [with_key(&world, 1).await, with_key(&world, 2).await];
     for moved in [
         "SET gateway_token_sealed = (SELECT gateway_token_sealed FROM sandbox WHERE user_id <> s.user_id)",
-        "SET gateway_token_sealed = openrouter_key_sealed",
+        "SET gateway_token_sealed = model_key_sealed",
     ] {
         world
             .sql(&format!(
@@ -85,7 +85,7 @@ async fn keys_are_rotated_without_an_interruption() {
         .unwrap()
         .unwrap();
     assert_eq!(
-        secrets.openrouter_key.unwrap().expose_secret(),
+        secrets.model_key.unwrap().expose_secret(),
         "sk-or-v1-model-key"
     );
 }
@@ -152,7 +152,7 @@ async fn with_key(world: &World, number: u32) -> Sandbox {
     let sandboxes = world.store.sandboxes();
     assert!(
         sandboxes
-            .record_key(sandbox.current_start(), "hash", &key, &keyring(OLD_KEY))
+            .record_model_key(sandbox.current_start(), "hash", &key, &keyring(OLD_KEY))
             .await
             .unwrap()
     );

@@ -40,7 +40,7 @@ async fn converse(store: Store, person: u32) {
         messages.receive(&asked).await.unwrap();
         let waiting = messages.waiting(asked.user, 10).await.unwrap();
         messages
-            .form_burst(asked.user, asked.id, &[waiting[0].id])
+            .form_batch(asked.user, asked.id, &[waiting[0].id])
             .await
             .unwrap();
         messages

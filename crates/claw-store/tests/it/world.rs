@@ -7,8 +7,8 @@ use claw_domain::{
     Address, CallId, MessageId, PhoneNumber, ReplyId, ReplySource, SandboxId, UserId, Wamid,
 };
 use claw_store::{
-    Caller, Fate, InboundMessage, Keyring, NewReply, NewSandbox, Requested, Sandbox, SandboxWish,
-    Settled, Settlement, Store, VoiceKind, VoiceMessage,
+    Caller, Disposition, InboundMessage, Keyring, NewReply, NewSandbox, Requested, Sandbox,
+    SandboxRequest, Settled, Settlement, Store, VoiceKind, VoiceMessage,
 };
 use claw_testkit::TestPostgres;
 use sea_orm::{ConnectionTrait, DatabaseConnection, QueryResult};
@@ -52,7 +52,7 @@ impl World {
         self.request(wish(user, "first", 100)).await.sandbox
     }
 
-    pub async fn request(&self, wish: SandboxWish) -> Requested {
+    pub async fn request(&self, wish: SandboxRequest) -> Requested {
         let new = new_sandbox(wish.user);
         self.store
             .sandboxes()
@@ -176,12 +176,12 @@ pub fn reply(name: &str) -> NewReply {
         source: ReplySource::Chat,
         run_id: Some(format!("run of {name}")),
         cause: None,
-        fate: Fate::Said,
+        disposition: Disposition::Said,
     }
 }
 
-pub fn wish(user: UserId, cause: &str, cap: u32) -> SandboxWish {
-    SandboxWish {
+pub fn wish(user: UserId, cause: &str, cap: u32) -> SandboxRequest {
+    SandboxRequest {
         user,
         cause: MessageId::derived_from(cause),
         attempt: 0,

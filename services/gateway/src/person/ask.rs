@@ -120,7 +120,7 @@ impl Person {
         if burst.members.len() > 1 && !burst.is_noted {
             let messages = self.desk.store.messages();
             messages
-                .form_burst(self.user, burst.first, &burst.members)
+                .form_batch(self.user, burst.first, &burst.members)
                 .await?;
         }
         let is_noted = burst.members.len() > 1;

@@ -1,7 +1,7 @@
 use claw_bus::HandlerError;
 use claw_domain::{CallId, Channel, MessageId, ReplyId, ReplySource, Sensitive};
 use claw_events::TurnStanding;
-use claw_store::{Fate, NewReply};
+use claw_store::{Disposition, NewReply};
 use metrics::counter;
 
 use super::{Person, Then};
@@ -91,7 +91,7 @@ impl Person {
             source: ReplySource::VoiceFollowup,
             run_id: None,
             cause: Some(cause),
-            fate: Fate::Said,
+            disposition: Disposition::Said,
         }))
     }
 

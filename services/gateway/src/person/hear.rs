@@ -3,7 +3,7 @@ use std::{collections::HashSet, time::Duration};
 use chrono::{DateTime, Utc};
 use claw_bus::HandlerError;
 use claw_domain::{Channel, SandboxId};
-use claw_store::{Fate, NewReply};
+use claw_store::{Disposition, NewReply};
 use metrics::counter;
 use rand::random;
 use tokio::time::Instant;
@@ -84,21 +84,21 @@ impl Person {
         let new = unasked.into_iter().filter(|said| !known.contains(&said.id));
         let mut replies = Vec::new();
         for said in new {
-            let fate = match decide(now, sent_today, &habits) {
-                Verdict::Send => Fate::Said,
-                Verdict::Hold { until, .. } => Fate::HeldUntil(until),
-                Verdict::Withhold => Fate::Withheld,
+            let disposition = match decide(now, sent_today, &habits) {
+                Verdict::Send => Disposition::Said,
+                Verdict::Hold { until, .. } => Disposition::HeldUntil(until),
+                Verdict::Withhold => Disposition::Withheld,
             };
-            let label = match fate {
-                Fate::Said => {
+            let label = match disposition {
+                Disposition::Said => {
                     sent_today += 1;
                     "sent"
                 }
-                Fate::HeldUntil(until) => {
+                Disposition::HeldUntil(until) => {
                     self.hold_until(until);
                     "held"
                 }
-                Fate::Withheld => "withheld",
+                Disposition::Withheld => "withheld",
             };
             counter!("claw_proactive_total", "source" => said.source.as_str(), "outcome" => label)
                 .increment(1);
@@ -108,7 +108,7 @@ impl Person {
                 source: said.source,
                 run_id: None,
                 cause: None,
-                fate,
+                disposition,
             });
         }
         Ok(replies)
@@ -141,7 +141,7 @@ impl Person {
                         source: text.source,
                         run_id: None,
                         cause: None,
-                        fate: Fate::Said,
+                        disposition: Disposition::Said,
                     };
                     let publisher = &self.desk.publisher;
                     crate::tell::say(publisher, self.user, &reply, Channel::WhatsApp).await?;

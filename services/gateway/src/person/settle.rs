@@ -2,7 +2,7 @@ use claw_agent::History;
 use claw_bus::HandlerError;
 use claw_domain::{Channel, MessageId, SandboxId};
 use claw_events::DeadReason;
-use claw_store::{Fate, NewReply, Settlement, TranscriptCursor, TranscriptMove};
+use claw_store::{Disposition, NewReply, Settlement, TranscriptCursor, TranscriptMove};
 use metrics::counter;
 use tracing::{error, info, warn};
 
@@ -77,7 +77,7 @@ impl Person {
             return Ok(());
         };
         while let Some(reply) = settling.settlement.replies.get(settling.published) {
-            if reply.fate == Fate::Said {
+            if reply.disposition == Disposition::Said {
                 let channel = settling.channel_of(reply);
                 say(&self.desk.publisher, self.user, reply, channel).await?;
             }

@@ -3,7 +3,7 @@ use std::time::Duration;
 use claw_agent::{History, Interruption, Standing, standing, whole_text};
 use claw_bus::HandlerError;
 use claw_domain::{ReplySource, Sensitive};
-use claw_store::{Fate, NewReply};
+use claw_store::{Disposition, NewReply};
 use tokio::time::sleep;
 
 use super::{Answer, Ended, again, answer_id, attempt::Try};
@@ -122,7 +122,7 @@ impl Try<'_> {
             source: ReplySource::Chat,
             run_id: Some(run.clone()),
             cause: Some(self.turn.message),
-            fate: Fate::Said,
+            disposition: Disposition::Said,
         }
     }
 }

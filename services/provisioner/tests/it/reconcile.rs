@@ -36,7 +36,7 @@ async fn a_sandbox_whose_container_died_starts_over_with_its_volume_and_its_key(
     world.assert_told(&format!("ready {} 2", before.id)).await;
     world.assert_ready(wish.user, 2).await;
     let after = world.row(wish.user).await;
-    assert_eq!(after.openrouter_key_hash, before.openrouter_key_hash);
+    assert_eq!(after.model_key_hash, before.model_key_hash);
     assert_eq!((after.endpoint, after.port), (before.endpoint, before.port));
 }
 
@@ -94,7 +94,7 @@ async fn a_key_nobody_remembers_is_deleted_after_a_while_and_no_other() {
     world.clock.advance(TimeDelta::minutes(10));
     pass(&mut reconciler).await;
 
-    let ours = world.row(wish.user).await.openrouter_key_name.unwrap();
+    let ours = world.row(wish.user).await.model_key_name.unwrap();
     assert_eq!(world.keys.names(), [ours, others]);
 }
 

@@ -153,7 +153,7 @@ impl World {
             self.runtime.volumes(),
             [VolumeName::of(sandbox.id).to_string()]
         );
-        assert_eq!(self.keys.names(), [sandbox.openrouter_key_name.unwrap()]);
+        assert_eq!(self.keys.names(), [sandbox.model_key_name.unwrap()]);
         self.assert_told(&format!("ready {} {start}", sandbox.id))
             .await;
     }
@@ -162,7 +162,7 @@ impl World {
         let sandbox = self.row(user).await;
         assert_eq!(sandbox.status.as_str(), "failed");
         assert_eq!(sandbox.failure.unwrap().as_str(), reason);
-        assert_eq!((sandbox.port, sandbox.openrouter_key_hash), (None, None));
+        assert_eq!((sandbox.port, sandbox.model_key_hash), (None, None));
         assert!(self.runtime.containers().is_empty());
         assert!(self.runtime.volumes().is_empty());
         assert!(self.keys.names().is_empty());

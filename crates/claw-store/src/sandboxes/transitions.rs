@@ -67,14 +67,13 @@ impl Sandboxes {
 
     /// The name under which a model key is about to be made: written before it is made, so that a key
     /// whose making we did not survive is found.
-    pub async fn record_key_attempt(
+    pub async fn record_model_key_name(
         &self,
         start: SandboxStart,
         name: &str,
         now: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
-        let update =
-            step(start, now, &AT_WORK).col_expr(Column::OpenrouterKeyName, Expr::value(name));
+        let update = step(start, now, &AT_WORK).col_expr(Column::ModelKeyName, Expr::value(name));
         self.exec("recording the attempt to make a model key", update)
             .await
     }
@@ -193,9 +192,9 @@ fn forget_outside(update: UpdateMany<Entity>) -> UpdateMany<Entity> {
         .col_expr(Column::Port, Expr::value(None::<i32>))
         .col_expr(Column::ContainerId, nothing())
         .col_expr(Column::Endpoint, nothing())
-        .col_expr(Column::OpenrouterKeyName, nothing())
-        .col_expr(Column::OpenrouterKeyHash, nothing())
-        .col_expr(sandbox_secrets::Column::OpenrouterKeySealed, nothing())
+        .col_expr(Column::ModelKeyName, nothing())
+        .col_expr(Column::ModelKeyHash, nothing())
+        .col_expr(sandbox_secrets::Column::ModelKeySealed, nothing())
 }
 
 fn forget_transcript(update: UpdateMany<Entity>) -> UpdateMany<Entity> {
