@@ -6,7 +6,7 @@ use async_nats::{
     jetstream::{self, context::PublishAckFuture, message::PublishMessage},
 };
 use bytes::Bytes;
-use claw_domain::UserId;
+use claw_domain::{Backoff, UserId};
 use claw_events::{DeadLetter, Event, Signal, Stream, signal_subject, subject_of};
 use futures_util::{TryStreamExt, stream};
 use tokio::time::{Instant, sleep, timeout_at};
@@ -18,11 +18,11 @@ use crate::{dead, headers};
 /// server takes, so that most restarts pass unnoticed.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// First pause between two tries; doubles up to [`LONGEST_PAUSE`].
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-
-/// Longest pause between two tries.
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// The pauses between two tries.
+const RETRY: Backoff = Backoff {
+    first: Duration::from_millis(50),
+    longest: Duration::from_secs(2),
+};
 
 /// How long one try waits for its acknowledgement. A lost one is found out by trying again under
 /// the same id, so waiting longer only delays.
@@ -172,12 +172,14 @@ impl Publisher {
         event: &Outgoing,
         deadline: Instant,
     ) -> Result<Stored, PublishError> {
-        let mut pause = FIRST_PAUSE;
+        let mut failures = 0;
         loop {
             let reason = match self.try_store(event, deadline).await {
                 Ok(stored) => return Ok(stored),
                 Err(reason) => reason,
             };
+            failures += 1;
+            let pause = RETRY.delay(failures);
             if Instant::now() + pause >= deadline {
                 return Err(PublishError::NotAcknowledged {
                     subject_kind: event.kind,
@@ -185,7 +187,6 @@ impl Publisher {
                 });
             }
             sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 

@@ -2,6 +2,7 @@
 //! rules between them. Knows no I/O, no async, no wire format of anyone else.
 
 mod address;
+mod backoff;
 mod call;
 mod delivery;
 mod id;
@@ -13,6 +14,7 @@ mod sandbox;
 mod sensitive;
 
 pub use address::{Address, AddressError, PhoneNumber, WhatsAppUserId};
+pub use backoff::Backoff;
 pub use call::{CallOutcome, Trust};
 pub use delivery::DeliveryState;
 pub use id::{CallId, DeliveryId, IdError, MessageId, ReplyId, SandboxId, UserId, Wamid};

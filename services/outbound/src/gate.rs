@@ -6,15 +6,16 @@ use std::{
     time::Duration,
 };
 
+use claw_domain::Backoff;
 use tokio::time::{Instant, sleep_until};
 use tracing::warn;
 
-/// First pause after WhatsApp found the number too fast; doubles up to [`LONGEST_PAUSE`] while it still
-/// does after the pause.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-
-/// Longest pause of the number.
-const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+/// The pauses of the number after WhatsApp throttled it. They grow while WhatsApp still throttles it
+/// after a pause.
+const REST: Backoff = Backoff {
+    first: Duration::from_secs(1),
+    longest: Duration::from_mins(1),
+};
 
 /// Lets sends through evenly spaced, and nobody while the number rests.
 pub struct Gate(Mutex<Schedule>);
@@ -26,7 +27,7 @@ impl Gate {
             interval: Duration::from_secs(1) / messages_per_second.get(),
             next_free: now,
             resting_until: now,
-            pause: FIRST_PAUSE,
+            rests: 0,
         }))
     }
 
@@ -73,7 +74,8 @@ struct Schedule {
     interval: Duration,
     next_free: Instant,
     resting_until: Instant,
-    pause: Duration,
+    /// Rests since WhatsApp last took a message.
+    rests: u32,
 }
 
 impl Schedule {
@@ -95,17 +97,17 @@ impl Schedule {
         if is_resting {
             return self.resting_until - now;
         }
-        let pause = self.pause;
+        self.rests = self.rests.saturating_add(1);
+        let pause = REST.delay(self.rests);
         self.resting_until = now + pause;
         self.next_free = self.resting_until;
-        self.pause = (pause * 2).min(LONGEST_PAUSE);
         pause
     }
 
     fn recover(&mut self, now: Instant) {
         let is_resting = self.resting_until > now;
         if !is_resting {
-            self.pause = FIRST_PAUSE;
+            self.rests = 0;
         }
     }
 }
@@ -119,7 +121,7 @@ mod tests {
             interval: Duration::from_millis(100),
             next_free: start,
             resting_until: start,
-            pause: FIRST_PAUSE,
+            rests: 0,
         }
     }
 
@@ -181,6 +183,6 @@ mod tests {
             .map(|hour| schedule.rest(start + ms(hour * 3_600_000)))
             .max();
 
-        assert_eq!(longest, Some(LONGEST_PAUSE));
+        assert_eq!(longest, Some(REST.longest));
     }
 }

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use claw_docker::RuntimeError;
-use claw_domain::FailureReason;
+use claw_domain::{Backoff, FailureReason};
 use claw_openrouter::KeyError;
 
-/// First pause after trouble; doubles up to [`LONGEST_PAUSE`].
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
-
-/// Longest pause between two tries while something is away.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// The pauses between two tries while a dependency fails.
+const RETRY: Backoff = Backoff {
+    first: Duration::from_millis(250),
+    longest: Duration::from_secs(5),
+};
 
 /// Why a step, or a look, did not work.
 #[derive(Debug, thiserror::Error)]
@@ -122,9 +122,8 @@ impl Trouble {
 
     /// How long to wait before the next try.
     pub fn pause(&self) -> Duration {
-        let doublings = self.tries.saturating_sub(1).min(10);
-        let growing = (FIRST_PAUSE * 2_u32.pow(doublings)).min(LONGEST_PAUSE);
-        growing.max(self.asked_pause.unwrap_or_default())
+        let asked = self.asked_pause.unwrap_or_default();
+        RETRY.delay(self.tries).max(asked)
     }
 
     /// Whether this try should be logged: the 1st, 2nd, 4th, 8th, …

@@ -8,7 +8,7 @@ use std::{
 use anyhow::anyhow;
 use async_nats::{HeaderMap, Subject, jetstream};
 use bytes::Bytes;
-use claw_domain::UserId;
+use claw_domain::{Backoff, UserId};
 use claw_events::{DeadLetter, DeadReason, Event};
 use futures_util::FutureExt;
 use metrics::counter;
@@ -22,12 +22,12 @@ use crate::{Attempt, Bus, Handler, HandlerError, Outgoing, Tenure, dead, headers
 /// sit out; an event that cannot succeed is for its handler to reject.
 const GIVE_UP_AFTER: Duration = Duration::from_hours(24);
 
-/// First pause before a retry; doubles up to [`LONGEST_PAUSE`].
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-
-/// Longest pause of a retry whose handler names none: also the longest anybody waits on after what
-/// was away has come back.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// The pauses between retries whose handler names none. The longest is also how long an event may
+/// still wait after a failed dependency has recovered.
+const RETRY: Backoff = Backoff {
+    first: Duration::from_millis(100),
+    longest: Duration::from_secs(5),
+};
 
 /// How long writing to `DEAD` is tried before the whole event is tried again.
 const DEAD_PATIENCE: Duration = Duration::from_secs(30);
@@ -193,7 +193,6 @@ impl<H: Handler> Worker<H> {
 
     async fn try_again_and_again(&self, event: &H::Event, mut attempt: Attempt) -> Verdict {
         let give_up_at = Instant::now() + GIVE_UP_AFTER;
-        let mut pause = FIRST_PAUSE;
         loop {
             let (source, wait) = match self.try_once(event, &attempt).await {
                 Ok(()) => return Verdict::Handled,
@@ -201,7 +200,9 @@ impl<H: Handler> Worker<H> {
                 Err(HandlerError::Reject { source }) => {
                     return dead_because(DeadReason::Rejected, &source, &attempt);
                 }
-                Err(HandlerError::Retry { source, after }) => (source, after.unwrap_or(pause)),
+                Err(HandlerError::Retry { source, after }) => {
+                    (source, after.unwrap_or_else(|| RETRY.delay(attempt.number)))
+                }
             };
             if attempt.stop.is_cancelled() {
                 return Verdict::Left;
@@ -215,7 +216,6 @@ impl<H: Handler> Worker<H> {
                 return Verdict::Left;
             }
             attempt.number += 1;
-            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
@@ -294,7 +294,7 @@ impl<H: Handler> Worker<H> {
                     error = &error as &dyn std::error::Error,
                     "DEAD did not take an event"
                 );
-                Outcome::Deferred(item, LONGEST_PAUSE)
+                Outcome::Deferred(item, RETRY.longest)
             }
         }
     }

@@ -13,7 +13,7 @@ use std::{collections::VecDeque, panic::AssertUnwindSafe, sync::Arc, time::Durat
 
 use chrono::{DateTime, Utc};
 use claw_bus::{HandlerError, Tenure};
-use claw_domain::{Channel, MessageId, SandboxStatus, UserId};
+use claw_domain::{Backoff, Channel, MessageId, SandboxStatus, UserId};
 use claw_store::{NewReply, Sandbox};
 use futures_util::FutureExt;
 use rand::random;
@@ -36,11 +36,12 @@ use settle::Settling;
 /// Unanswered messages read at once.
 const WAITING_READ: u32 = 64;
 
-/// First pause after a failure that names none; doubles up to [`LONGEST_PAUSE`].
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-
-/// Longest such pause: also the longest anybody waits on after what was away has come back.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// The pauses after failures that name none. The longest is also how long a user may still wait
+/// after a failed dependency has recovered.
+const RETRY: Backoff = Backoff {
+    first: Duration::from_millis(100),
+    longest: Duration::from_secs(5),
+};
 
 /// One person, as long as there is something to look after.
 pub(crate) struct Person {
@@ -300,9 +301,7 @@ impl Person {
         if self.failures.is_power_of_two() {
             warn!(user.id = %self.user, failures = self.failures, "trying again: {source:#}");
         }
-        let doublings = self.failures.saturating_sub(1).min(10);
-        let growing = (FIRST_PAUSE * 2_u32.pow(doublings)).min(LONGEST_PAUSE);
-        let pause = after.unwrap_or_else(|| growing.mul_f64(random::<f64>().midpoint(1.0)));
+        let pause = after.unwrap_or_else(|| RETRY.jittered_delay(self.failures, random()));
         tokio::select! {
             () = sleep_until(Instant::now() + pause) => {}
             () = self.mailbox.news() => {}
