@@ -11,6 +11,7 @@ mod message;
 mod pin;
 mod reply;
 mod sandbox;
+mod secret_list;
 mod sensitive;
 
 pub use address::{Address, AddressError, PhoneNumber, WhatsAppUserId};
@@ -26,4 +27,5 @@ pub use message::{
 pub use pin::{Pin, PinError};
 pub use reply::{Channel, ReplySource};
 pub use sandbox::{Endpoint, FailureReason, SandboxStatus};
+pub use secret_list::{NoSecret, SecretList};
 pub use sensitive::Sensitive;

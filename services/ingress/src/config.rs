@@ -125,7 +125,7 @@ mod tests {
         for name in [
             "PORT is not a u16",
             "NATS_URL is not set",
-            "WHATSAPP_APP_SECRET no app secret given",
+            "WHATSAPP_APP_SECRET expected at least one secret",
             "WHATSAPP_VERIFICATION_TOKEN is not set",
             "WHATSAPP_SENDER_PHONE_NUMBER_ID is not set",
         ] {

@@ -1,11 +1,11 @@
-//! Proof that a request comes from Twilio: HMAC-SHA1 over the public URL and the form fields.
+//! Verification of Twilio's request signature: HMAC-SHA1 over the public URL and the form fields.
 //!
-//! The rules are those of Twilio's page on webhook security and of its helper libraries. The URL is the
-//! one configured at Twilio, so it is made from our own configured base and the path and query as they
-//! arrived; the host a proxy reports is never believed.
+//! The rules come from Twilio's page on webhook security and from its helper libraries. The signed URL is the
+//! one configured at Twilio, so it is built from our configured base and the path and query as received; a host
+//! reported by a proxy is never trusted.
 
 mod tokens;
 mod url;
 
-pub use tokens::{AuthTokens, HEADER, IDEMPOTENCY_HEADER, NoAuthToken, SignatureError, sign};
+pub use tokens::{AuthTokens, HEADER, IDEMPOTENCY_HEADER, SignatureError, sign};
 pub use url::{PublicUrl, PublicUrlError};

@@ -1,23 +1,23 @@
 use crate::form::push_escape;
 
-/// Why a text cannot be our public base URL.
+/// Why a text cannot be the public base URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PublicUrlError {
-    /// Not `https://` (or, for tests, `http://`) and a host.
-    #[error("the public URL begins with https:// and a host")]
+    /// It does not begin with `https://` (or, for tests, `http://`) and a host.
+    #[error("expected an address that begins with https:// and a host")]
     NotHttp,
-    /// It has a query or a fragment, so no path can be put behind it.
-    #[error("the public URL has no query and no fragment")]
+    /// It has a query or a fragment, so no path can be appended.
+    #[error("expected an address without a query and a fragment")]
     NotABase,
 }
 
-/// Where Twilio reaches us, as configured: scheme, host (in the spelling used at Twilio), perhaps a port,
-/// perhaps a path in front of ours.
+/// The configured address at which Twilio reaches us: a scheme, a host spelled as at Twilio, an optional port
+/// and an optional path prefix.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicUrl(String);
 
 impl PublicUrl {
-    /// Reads the configured base; a slash at its end is of no meaning.
+    /// Reads the configured base; trailing slashes are ignored.
     pub fn parse(text: &str) -> Result<Self, PublicUrlError> {
         let text = text.trim().trim_end_matches('/');
         let has_host = ["https://", "http://"]
@@ -33,7 +33,7 @@ impl PublicUrl {
         Ok(Self(text.to_owned()))
     }
 
-    /// The full URL of a path and query, both exactly as received (or as handed to Twilio).
+    /// The full URL of a path and query, which must be exactly as received from Twilio or given to it.
     pub fn of(&self, path_and_query: &str) -> String {
         let slash = if path_and_query.starts_with('/') {
             ""
@@ -43,15 +43,14 @@ impl PublicUrl {
         format!("{}{slash}{path_and_query}", self.0)
     }
 
-    /// The same for a WebSocket: `wss://`, or `ws://` where the base is plain.
+    /// The WebSocket URL of a path and query: `wss://`, or `ws://` if the base is `http://`.
     pub fn of_websocket(&self, path_and_query: &str) -> String {
-        with_scheme_of_socket(&self.of(path_and_query))
+        with_websocket_scheme(&self.of(path_and_query))
     }
 }
 
-/// The ways Twilio may have spelled a URL when it signed it, without repeats: as it is, with and without
-/// the default port, a port of its own left out, quotes in the query escaped or not. Twilio is not
-/// consistent in these; its helper libraries try them all.
+/// The distinct spellings of a URL that Twilio may have signed: unchanged, with and without a port, and with
+/// quotes in the query escaped or not. Twilio is inconsistent in these; its helper libraries try them all.
 pub(super) fn spellings(url: &str) -> Vec<String> {
     let url = url.split('#').next().unwrap_or_default();
     let mut spellings = Vec::new();
@@ -65,9 +64,9 @@ pub(super) fn spellings(url: &str) -> Vec<String> {
     spellings
 }
 
-/// The same for the upgrade of a WebSocket. A slash at the end of the path may come or go on the way.
+/// The spellings of a WebSocket URL, with and without a trailing slash, which Twilio or a proxy may add or drop.
 pub(super) fn upgrade_spellings(url: &str) -> Vec<String> {
-    let url = with_scheme_of_socket(url);
+    let url = with_websocket_scheme(url);
     let other = match url.strip_suffix('/') {
         Some(shorter) => shorter.to_owned(),
         None => format!("{url}/"),
@@ -75,7 +74,7 @@ pub(super) fn upgrade_spellings(url: &str) -> Vec<String> {
     [url, other].iter().flat_map(|url| spellings(url)).collect()
 }
 
-fn with_scheme_of_socket(url: &str) -> String {
+fn with_websocket_scheme(url: &str) -> String {
     match url.strip_prefix("http") {
         Some(rest) => format!("ws{rest}"),
         None => url.to_owned(),
@@ -89,7 +88,7 @@ fn with_and_without_port(url: &str) -> Vec<String> {
     };
     let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
     let host_from = authority.rfind('@').map_or(0, |at| at + 1);
-    // The colons inside the brackets of an IPv6 address are no ports.
+    // A colon inside the brackets of an IPv6 address does not begin a port.
     let port_from = authority.rfind(']').unwrap_or(host_from);
     if let Some(colon) = authority[port_from..].find(':') {
         let host = &authority[..port_from + colon];
@@ -116,7 +115,7 @@ fn query_spellings(url: &str) -> Vec<String> {
         .collect()
 }
 
-/// The query with what the URL standard's serialiser escapes in that of a web address.
+/// Escapes the query as the URL standard's serializer does for `http` and `https`.
 fn escaped_query(query: &str) -> String {
     let mut escaped = String::with_capacity(query.len());
     for byte in query.bytes() {
@@ -135,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_path_follows_the_base_byte_for_byte() {
+    fn the_path_is_appended_to_the_base_byte_for_byte() {
         let base = PublicUrl::parse("https://Voice.example.com/api/").unwrap();
 
         assert_eq!(
@@ -149,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_base_is_refused() {
+    fn an_invalid_base_is_refused() {
         for text in [
             "",
             "voice.example.com",
@@ -174,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn the_default_port_comes_and_another_port_goes() {
+    fn a_default_port_is_added_and_any_port_dropped() {
         for (url, other) in [
             ("https://x.example/a", "https://x.example:443/a"),
             ("http://x.example?a=1", "http://x.example:80?a=1"),
@@ -190,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quote_in_the_query_is_tried_both_ways() {
+    fn a_quote_in_the_query_is_tried_escaped_and_unescaped() {
         assert!(spellings("https://x/?a='").contains(&"https://x/?a=%27".to_owned()));
         assert!(spellings("https://x/?a=%27").contains(&"https://x/?a='".to_owned()));
     }
