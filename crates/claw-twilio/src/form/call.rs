@@ -1,18 +1,19 @@
 use std::{fmt, str::FromStr};
 
 use claw_domain::CallId;
+use strum::EnumString;
 
-/// Twilio's id of a call: `CA` and 32 hex digits as documented; any short token is accepted, because
-/// only sameness counts.
+/// Twilio's id of a call. Documented as `CA` and 32 hex digits; we accept any short alphanumeric token, because
+/// we only compare these ids.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CallSid(String);
 
-/// Longest id we accept: Twilio's own have 34 characters.
+/// Longest id we accept; Twilio's have 34 characters.
 const MAX_SID_CHARS: usize = 64;
 
-/// Why a text is no id of a call.
+/// The text is not a call id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a call's id has 1 to {MAX_SID_CHARS} letters and digits")]
+#[error("expected a call id of 1 to {MAX_SID_CHARS} letters and digits")]
 pub struct CallSidError;
 
 impl CallSid {
@@ -21,7 +22,7 @@ impl CallSid {
         &self.0
     }
 
-    /// Our own id of the call: the same for everything Twilio says about it.
+    /// Our id of the call, derived from Twilio's and so the same in every request about the call.
     pub fn call(&self) -> CallId {
         CallId::derived_from(&self.0)
     }
@@ -47,49 +48,39 @@ impl fmt::Display for CallSid {
     }
 }
 
-/// How far a call has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// Twilio's status of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EnumString)]
+#[strum(serialize_all = "kebab-case")]
 pub enum CallStatus {
-    /// Waiting to be made.
+    /// The call waits to be placed.
     Queued,
-    /// Being made.
+    /// The call is being placed.
     Initiated,
-    /// Ringing; also what the first request of an incoming call says.
+    /// The phone rings; also the status in the first request of an incoming call.
     Ringing,
-    /// Someone is on the line.
+    /// The call was answered.
     InProgress,
-    /// Over, after a conversation.
+    /// The call ended after a conversation.
     Completed,
-    /// The other side was on the phone.
+    /// The called number was busy.
     Busy,
-    /// It could not be put through.
+    /// The call could not be connected.
     Failed,
     /// Nobody answered.
     NoAnswer,
-    /// Given up before anybody answered.
+    /// The call was cancelled before anybody answered.
     Canceled,
-    /// A word Twilio did not have when this was written.
+    /// A status that Twilio introduced after this was written.
     Other,
 }
 
 impl CallStatus {
-    /// The status of this name.
+    /// The status of this name; [`CallStatus::Other`] for an unknown name.
     pub fn from_name(name: &str) -> Self {
-        match name {
-            "queued" => Self::Queued,
-            "initiated" => Self::Initiated,
-            "ringing" => Self::Ringing,
-            "in-progress" => Self::InProgress,
-            "completed" => Self::Completed,
-            "busy" => Self::Busy,
-            "failed" => Self::Failed,
-            "no-answer" => Self::NoAnswer,
-            "canceled" => Self::Canceled,
-            _ => Self::Other,
-        }
+        name.parse().unwrap_or(Self::Other)
     }
 
-    /// Whether the call is over for good. Reports may arrive out of order: a final one wins.
+    /// Whether the call is over. Status reports may arrive out of order: a final one wins.
     pub const fn is_final(self) -> bool {
         match self {
             Self::Completed | Self::Busy | Self::Failed | Self::NoAnswer | Self::Canceled => true,
@@ -100,21 +91,12 @@ impl CallStatus {
     }
 }
 
-/// Who called whom.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Direction {
-    /// A person called us.
-    Inbound,
-    /// We called a person.
-    Outbound,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_calls_id_is_a_short_token() {
+    fn a_call_id_is_a_short_token() {
         let sid = "CAaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
         assert_eq!(sid.parse::<CallSid>().unwrap().to_string(), sid);
 

@@ -1,21 +1,22 @@
 use claw_domain::{PhoneNumber, Trust};
 
-/// Who calls, as far as `From` and `StirVerstat` tell. Twilio describes both on its page on the requests
-/// it makes for TwiML and on the one on trusted calling.
+/// The caller, as told by the fields `From` and `StirVerstat`. Twilio describes them on its pages about
+/// requests for TwiML and about trusted calling.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Caller {
-    /// With a number.
+    /// The caller shows a phone number.
     Known {
-        /// The number they show.
+        /// The number shown.
         phone: PhoneNumber,
-        /// How far it may be believed.
+        /// Whether the caller is trusted to own that number.
         trust: Trust,
     },
-    /// Without one: withheld, from a SIP address, or nothing we can call back.
+    /// There is no usable number: the caller withholds it, calls from a SIP address, or shows something that is
+    /// not a phone number.
     Hidden,
 }
 
-/// What carriers send in place of a withheld number: a word spelled on a telephone's keys.
+/// What carriers send in place of a withheld number: a word, spelled on a telephone keypad.
 const WITHHELD: [(&str, &str); 5] = [
     ("ANONYMOUS", "266696687"),
     ("RESTRICTED", "7378742833"),
@@ -24,15 +25,16 @@ const WITHHELD: [(&str, &str); 5] = [
     ("UNAVAILABLE", "86282452253"),
 ];
 
-/// One of them has ten digits, and some carriers put their country code in front. It could be somebody's
-/// number: they are asked for a PIN, which is better than all who hide sharing one assistant.
+/// RESTRICTED has ten digits, and some carriers prefix their country code. The result could be a real number;
+/// its owner is then treated as hidden and asked for a PIN. The alternative is worse: all callers with hidden
+/// numbers would share one assistant.
 const RESTRICTED_WITH_COUNTRY: &str = "17378742833";
 
-/// What `StirVerstat` begins with when the check failed, at whichever level.
+/// Prefix of `StirVerstat` when verification failed, at any attestation level.
 const FAILED: &str = "TN-Validation-Failed";
 
 impl Caller {
-    /// Reads the two fields; either may be absent.
+    /// Reads the two fields; either may be absent. Only a failed verification makes a number untrusted.
     pub fn read(from: Option<&str>, stir_verstat: Option<&str>) -> Self {
         let Some(phone) = from.and_then(shown_number) else {
             return Self::Hidden;
@@ -44,21 +46,6 @@ impl Caller {
             Trust::Trusted
         };
         Self::Known { phone, trust }
-    }
-
-    /// The number, if it is shown and nothing speaks against it.
-    pub fn trusted_phone(&self) -> Option<&PhoneNumber> {
-        match self {
-            Self::Known {
-                phone,
-                trust: Trust::Trusted,
-            } => Some(phone),
-            Self::Known {
-                trust: Trust::Unverified,
-                ..
-            }
-            | Self::Hidden => None,
-        }
     }
 }
 
@@ -81,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn a_caller_who_hides_is_hidden_however_it_is_written() {
+    fn a_withheld_number_is_hidden_in_every_spelling() {
         for from in [
             "",
             " ",
@@ -109,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn the_numbers_of_withheld_callers_are_the_words_on_the_keys() {
+    fn the_digits_of_withheld_numbers_spell_their_words() {
         for (word, keys) in WITHHELD {
             let typed: String = word.chars().map(key_of).collect();
             assert_eq!(typed, keys, "{word}");
@@ -117,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_failed_check_speaks_against_a_number() {
+    fn only_a_failed_verification_makes_a_number_untrusted() {
         let phone = "+14155550101";
         for verdict in [
             None,
@@ -139,12 +126,11 @@ mod tests {
         ] {
             let caller = Caller::read(Some(phone), Some(verdict));
             assert_eq!(caller, known(phone, Trust::Unverified));
-            assert_eq!(caller.trusted_phone(), None);
         }
     }
 
     #[test]
-    fn a_caller_does_not_print() {
+    fn debug_output_hides_the_number() {
         let caller = known("+14155550101", Trust::Trusted);
         assert!(!format!("{caller:?}").contains("4155"));
     }

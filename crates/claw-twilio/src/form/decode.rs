@@ -1,15 +1,15 @@
 use std::{borrow::Cow, fmt};
 
-/// The fields of an `application/x-www-form-urlencoded` body or query, decoded, in their order, with
-/// repeats and empty values: all of them are part of Twilio's signature.
+/// The decoded fields of an `application/x-www-form-urlencoded` body or query, in order, including repeated
+/// names and empty values: Twilio's signature covers all of them.
 ///
-/// They are kept as bytes, because a signature is made over bytes, and a field that is no UTF-8 must not
-/// become another one.
+/// Fields are kept as bytes, because the signature covers bytes and decoding a field that is not UTF-8 would
+/// change it.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Form(Vec<(Vec<u8>, Vec<u8>)>);
 
 impl Form {
-    /// Reads anything: what is no escape stays as it is, as the URL standard has it.
+    /// Reads any input. An invalid escape stays as it is, as the URL standard requires.
     pub fn parse(body: &[u8]) -> Self {
         let fields = body
             .split(|byte| *byte == b'&')
@@ -21,7 +21,7 @@ impl Form {
         Self(pairs.collect())
     }
 
-    /// A form of these fields. For simulators, tests and the queries of our own URLs.
+    /// A form of these fields, for simulators and tests.
     pub fn from_pairs<N: AsRef<[u8]>, V: AsRef<[u8]>>(
         pairs: impl IntoIterator<Item = (N, V)>,
     ) -> Self {
@@ -40,7 +40,7 @@ impl Form {
             .map(|(name, value)| (name.as_slice(), value.as_slice()))
     }
 
-    /// The first value of this name; what is no UTF-8 in it is replaced by `�`.
+    /// The first value of this name, with `�` in place of bytes that are not UTF-8.
     pub fn get(&self, name: &str) -> Option<Cow<'_, str>> {
         self.pairs()
             .find(|(found, _)| *found == name.as_bytes())
@@ -52,7 +52,7 @@ impl Form {
         self.get(name).filter(|value| !value.trim().is_empty())
     }
 
-    /// The form as it is sent, or written behind the `?` of a URL.
+    /// The form as an encoded body or query.
     pub fn encode(&self) -> String {
         let mut text = String::new();
         for (name, value) in self.pairs() {
@@ -67,7 +67,7 @@ impl Form {
     }
 }
 
-/// The fields hold numbers and speech: only how many there are is shown.
+/// Shows only the number of fields, because they contain phone numbers and speech.
 impl fmt::Debug for Form {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Form({} fields)", self.0.len())
@@ -109,7 +109,7 @@ fn encode_into(text: &mut String, bytes: &[u8]) {
     }
 }
 
-/// Adds `%` and the two hex digits of a byte.
+/// Appends `%` and the two hex digits of a byte.
 pub(crate) fn push_escape(text: &mut String, byte: u8) {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     text.push('%');
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn repeats_empty_values_blanks_and_emoji_are_kept_in_order() {
+    fn repeats_empty_values_spaces_and_emoji_are_kept_in_order() {
         let expected = [
             ("b", "1"),
             ("a", ""),
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn an_escape_that_is_none_stays_as_it_is() {
+    fn an_invalid_escape_stays_as_it_is() {
         for text in ["%", "%4", "%zz", "100%", "%%41x%"] {
             let expected = text.replace("%41", "A");
             assert_eq!(pairs(&format!("a={text}"))[0].1, expected);
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_text_is_read_with_a_mark_and_kept_in_its_bytes() {
+    fn invalid_utf8_reads_as_a_replacement_character_and_keeps_its_bytes() {
         let form = Form::parse(b"a=x%FFy");
 
         assert_eq!(form.get("a").unwrap(), "x\u{FFFD}y");
@@ -165,14 +165,14 @@ mod tests {
     }
 
     #[test]
-    fn a_form_does_not_print_its_fields() {
+    fn debug_output_hides_the_fields() {
         let form = Form::parse(b"From=%2B14155550101&SpeechResult=secret");
         assert_eq!(format!("{form:?}"), "Form(2 fields)");
     }
 
     proptest! {
         #[test]
-        fn a_form_survives_writing_and_reading(
+        fn parsing_an_encoded_form_gives_the_same_form(
             fields in proptest::collection::vec((".{1,8}", ".{0,300}"), 0..12),
         ) {
             let form = Form::from_pairs(fields);
@@ -180,7 +180,7 @@ mod tests {
         }
 
         #[test]
-        fn nothing_that_arrives_makes_us_fall(body in proptest::collection::vec(any::<u8>(), 0..300)) {
+        fn no_body_makes_parsing_panic(body in proptest::collection::vec(any::<u8>(), 0..300)) {
             let _ = Form::parse(&body);
         }
     }

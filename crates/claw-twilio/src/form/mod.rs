@@ -1,11 +1,11 @@
-//! What Twilio posts to us: a form, and what the fields of it mean.
+//! The forms that Twilio posts to us, and what their fields mean.
 
 mod call;
 mod caller;
 mod decode;
 mod request;
 
-pub use call::{CallSid, CallSidError, CallStatus, Direction};
+pub use call::{CallSid, CallSidError, CallStatus};
 pub use caller::Caller;
 pub use decode::Form;
 pub(crate) use decode::push_escape;

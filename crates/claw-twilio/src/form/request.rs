@@ -1,89 +1,68 @@
 use std::str::FromStr;
 
-use chrono::{DateTime, Utc};
 use claw_domain::Sensitive;
+use strum::EnumString;
 
-use super::{CallSid, CallSidError, CallStatus, Caller, Direction, Form};
+use super::{CallSid, CallSidError, CallStatus, Caller, Form};
 
-/// How a streamed conversation ended, as told to the `action` of `<Connect>`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// How a `ConversationRelay` session ended, as told to the `action` of `<Connect>`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EnumString)]
+#[strum(serialize_all = "lowercase")]
 pub enum SessionStatus {
     /// The caller hung up.
     Completed,
-    /// We ended it.
+    /// We ended the session.
     Ended,
-    /// The socket broke or could not be opened: the caller is still there.
+    /// The socket broke or could not be opened; the caller is still on the line.
     Failed,
-    /// A word Twilio did not have when this was written.
+    /// A status that Twilio introduced after this was written.
     Other,
 }
 
-/// What is told when a streamed conversation is over.
+/// The end of a `ConversationRelay` session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RelayEnd {
-    /// Twilio's id of the session.
-    pub session: String,
     /// How it ended.
     pub status: SessionStatus,
-    /// What we handed over when we ended it.
+    /// The data that we attached when we ended the session.
     pub handoff: Option<Sensitive<String>>,
 }
 
-/// One request Twilio makes about a call. Only the call's id is certain to be there; fields we do not
-/// know are passed over, as Twilio adds some at any time.
+/// One request from Twilio about a call. Only the call's id is always present. Unknown fields are ignored,
+/// because Twilio adds fields at any time.
 #[derive(Debug, Clone, PartialEq)]
 pub struct VoiceRequest {
-    /// The call.
+    /// Twilio's id of the call.
     pub sid: CallSid,
-    /// Who calls.
+    /// The caller.
     pub caller: Caller,
-    /// Whom they called, or we call.
-    pub to: Option<Sensitive<String>>,
-    /// How far the call has come.
+    /// The status of the call.
     pub status: Option<CallStatus>,
-    /// Who called whom; as inbound if it is not said.
-    pub direction: Direction,
-    /// What was understood; `None` if nothing was.
+    /// The recognized speech; `None` if nothing was recognized.
     pub speech: Option<Sensitive<String>>,
-    /// How sure Twilio is of it, from 0 to 1; not always there.
-    pub confidence: Option<f32>,
     /// The keys that were pressed.
     pub digits: Option<Sensitive<String>>,
-    /// The language it was heard in, as a tag.
-    pub language: Option<String>,
-    /// How long the call lasted; with the final status only.
+    /// How long the call lasted; sent with the final status only.
     pub duration_seconds: Option<u32>,
-    /// The place of a status report among those of its call, from 0.
-    pub sequence: Option<u32>,
-    /// When what a status report tells happened.
-    pub timestamp: Option<DateTime<Utc>>,
-    /// How a streamed conversation ended.
+    /// How a `ConversationRelay` session ended, if one did.
     pub relay_end: Option<RelayEnd>,
-    /// Twilio's number of what went wrong, at the fallback URL and after a broken stream.
+    /// Twilio's error code, sent to the fallback URL and after a broken session.
     pub error_code: Option<u32>,
-    /// The URL of ours that did not answer well.
+    /// Our URL that failed, sent to the fallback URL.
     pub error_url: Option<String>,
 }
 
 impl VoiceRequest {
-    /// Reads a form. A field that cannot be understood counts as absent.
+    /// Reads a form. A field that cannot be parsed counts as absent, except the call's id.
     pub fn read(form: &Form) -> Result<Self, CallSidError> {
         let text = |name: &str| form.get_filled(name).map(|value| value.trim().to_owned());
         Ok(Self {
             sid: text("CallSid").ok_or(CallSidError)?.parse()?,
             caller: Caller::read(text("From").as_deref(), text("StirVerstat").as_deref()),
-            to: text("To").map(Sensitive::from),
             status: text("CallStatus").map(|name| CallStatus::from_name(&name)),
-            direction: direction(text("Direction").as_deref()),
             speech: text("SpeechResult").map(Sensitive::from),
-            confidence: number(form, "Confidence").filter(|sure| (0.0..=1.0).contains(sure)),
             digits: text("Digits").map(Sensitive::from),
-            language: text("Language"),
             duration_seconds: number(form, "CallDuration"),
-            sequence: number(form, "SequenceNumber"),
-            timestamp: text("Timestamp")
-                .and_then(|text| DateTime::parse_from_rfc2822(&text).ok())
-                .map(|time| time.to_utc()),
             relay_end: relay_end(form),
             error_code: number(form, "ErrorCode"),
             error_url: text("ErrorUrl"),
@@ -91,29 +70,14 @@ impl VoiceRequest {
     }
 }
 
-fn direction(name: Option<&str>) -> Direction {
-    if name.is_some_and(|name| name.starts_with("outbound")) {
-        Direction::Outbound
-    } else {
-        Direction::Inbound
-    }
-}
-
 fn relay_end(form: &Form) -> Option<RelayEnd> {
-    let session = form.get_filled("SessionId")?.into_owned();
-    let status = match form.get("SessionStatus").unwrap_or_default().as_ref() {
-        "completed" => SessionStatus::Completed,
-        "ended" => SessionStatus::Ended,
-        "failed" => SessionStatus::Failed,
-        _ => SessionStatus::Other,
-    };
-    let handoff = form
-        .get_filled("HandoffData")
-        .map(|data| Sensitive::from(data.as_ref()));
+    form.get_filled("SessionId")?;
+    let status = form.get("SessionStatus").unwrap_or_default();
     Some(RelayEnd {
-        session,
-        status,
-        handoff,
+        status: status.parse().unwrap_or(SessionStatus::Other),
+        handoff: form
+            .get_filled("HandoffData")
+            .map(|data| Sensitive::from(data.as_ref())),
     })
 }
 
@@ -123,7 +87,7 @@ fn number<N: FromStr>(form: &Form, name: &str) -> Option<N> {
 
 #[cfg(test)]
 mod tests {
-    use claw_domain::PhoneNumber;
+    use claw_domain::{PhoneNumber, Trust};
 
     use super::*;
 
@@ -132,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_but_the_calls_id_is_needed() {
+    fn only_the_call_id_is_required() {
         let request = read("CallSid=CA1&Brand=new&Brand=newer");
 
         assert_eq!(request.sid.as_str(), "CA1");
@@ -147,51 +111,39 @@ mod tests {
     }
 
     #[test]
-    fn a_sentence_is_read_with_how_sure_it_is() {
+    fn an_utterance_comes_with_its_caller() {
         let request = read(
-            "CallSid=CA1&From=%2B14155550101&CallStatus=in-progress&Direction=inbound\
-             &SpeechResult=What%27s+on+today%3F&Confidence=0.9135&Language=en-US",
+            "CallSid=CA1&From=%2B14155550101&CallStatus=in-progress&SpeechResult=What%27s+on+today%3F",
         );
 
         assert_eq!(request.speech, Some("What's on today?".into()));
-        assert_eq!(request.confidence, Some(0.9135));
-        assert_eq!(request.language.as_deref(), Some("en-US"));
         assert_eq!(
-            request.caller.trusted_phone(),
-            Some(&PhoneNumber::try_from("+14155550101").unwrap())
+            request.caller,
+            Caller::Known {
+                phone: PhoneNumber::try_from("+14155550101").unwrap(),
+                trust: Trust::Trusted
+            }
         );
     }
 
     #[test]
-    fn an_empty_result_is_no_sentence_and_a_strange_number_no_number() {
-        let request = read("CallSid=CA1&SpeechResult=+&Confidence=high&CallDuration=-1&Digits=");
+    fn an_empty_result_or_an_invalid_number_counts_as_absent() {
+        let request = read("CallSid=CA1&SpeechResult=+&CallDuration=-1&Digits=");
 
-        assert_eq!((request.speech, request.confidence), (None, None));
-        assert_eq!((request.duration_seconds, request.digits), (None, None));
-        assert_eq!(read("CallSid=CA1&Confidence=NaN").confidence, None);
+        assert_eq!((request.speech, request.digits), (None, None));
+        assert_eq!(request.duration_seconds, None);
     }
 
     #[test]
-    fn a_report_of_the_end_says_when_and_how_long() {
-        let request = read(
-            "CallSid=CA1&CallStatus=completed&CallDuration=42&SequenceNumber=3\
-             &Timestamp=Mon%2C+02+Nov+2026+09%3A30%3A00+%2B0000&Direction=outbound-api",
-        );
+    fn the_final_status_comes_with_the_duration() {
+        let request = read("CallSid=CA1&CallStatus=completed&CallDuration=42");
 
         assert_eq!(request.status, Some(CallStatus::Completed));
-        assert_eq!(
-            (request.duration_seconds, request.sequence),
-            (Some(42), Some(3))
-        );
-        assert_eq!(
-            request.timestamp.unwrap().to_rfc3339(),
-            "2026-11-02T09:30:00+00:00"
-        );
-        assert_eq!(request.direction, Direction::Outbound);
+        assert_eq!(request.duration_seconds, Some(42));
     }
 
     #[test]
-    fn a_broken_stream_is_told_with_its_error() {
+    fn a_broken_session_comes_with_its_error_code() {
         let request = read("CallSid=CA1&SessionId=VX1&SessionStatus=failed&ErrorCode=64105");
 
         assert_eq!(request.relay_end.unwrap().status, SessionStatus::Failed);
@@ -199,9 +151,16 @@ mod tests {
     }
 
     #[test]
-    fn what_a_person_said_and_who_they_are_does_not_print() {
+    fn an_unknown_session_status_is_other() {
+        let request = read("CallSid=CA1&SessionId=VX1&SessionStatus=teleported");
+
+        assert_eq!(request.relay_end.unwrap().status, SessionStatus::Other);
+    }
+
+    #[test]
+    fn debug_output_hides_speech_keys_and_numbers() {
         let request = read(
-            "CallSid=CA1&From=%2B14155550101&To=%2B14155550199&SpeechResult=secret&Digits=4711\
+            "CallSid=CA1&From=%2B14155550101&SpeechResult=secret&Digits=4711\
              &SessionId=VX1&HandoffData=secret",
         );
         let printed = format!("{request:?}");

@@ -1,6 +1,6 @@
-use super::Lines;
+use super::Phrases;
 
-pub(super) const LINES: Lines = Lines {
+pub(super) const PHRASES: Phrases = Phrases {
     greeting: "Hallo, je spreekt met je assistent. Wat kan ik voor je doen?",
     setting_up: "Hallo en welkom! Ik zet je assistent klaar. Dat duurt minder dan een minuut, blijf even aan de lijn.",
     still_setting_up: "Je assistent is bijna klaar. Bedankt voor het wachten.",

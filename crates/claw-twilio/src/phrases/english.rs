@@ -1,6 +1,6 @@
-use super::Lines;
+use super::Phrases;
 
-pub(super) const LINES: Lines = Lines {
+pub(super) const PHRASES: Phrases = Phrases {
     greeting: "Hi, this is your assistant. What can I do for you?",
     setting_up: "Hello and welcome! I am setting up your assistant. This takes less than a minute, please stay on the line.",
     still_setting_up: "Your assistant is almost ready. Thank you for waiting.",

@@ -1,6 +1,6 @@
-use super::Lines;
+use super::Phrases;
 
-pub(super) const LINES: Lines = Lines {
+pub(super) const PHRASES: Phrases = Phrases {
     greeting: "Bonjour, ici votre assistant. Que puis-je faire pour vous ?",
     setting_up: "Bonjour et bienvenue ! Je prépare votre assistant. Cela prend moins d'une minute, restez en ligne, s'il vous plaît.",
     still_setting_up: "Votre assistant est presque prêt. Merci de votre patience.",

@@ -1,6 +1,6 @@
-use super::Lines;
+use super::Phrases;
 
-pub(super) const LINES: Lines = Lines {
+pub(super) const PHRASES: Phrases = Phrases {
     greeting: "Hallo, hier ist dein Assistent. Was kann ich für dich tun?",
     setting_up: "Hallo und willkommen! Ich richte gerade deinen Assistenten ein. Das dauert weniger als eine Minute, bitte bleib dran.",
     still_setting_up: "Dein Assistent ist gleich so weit. Danke für deine Geduld.",

@@ -1,6 +1,6 @@
-use super::Lines;
+use super::Phrases;
 
-pub(super) const LINES: Lines = Lines {
+pub(super) const PHRASES: Phrases = Phrases {
     greeting: "नमस्ते, मैं आपका असिस्टेंट हूँ। मैं आपके लिए क्या कर सकता हूँ?",
     setting_up: "नमस्ते, आपका स्वागत है! मैं आपका असिस्टेंट तैयार कर रहा हूँ। इसमें एक मिनट से भी कम लगेगा, कृपया लाइन पर बने रहें।",
     still_setting_up: "आपका असिस्टेंट लगभग तैयार है। इंतज़ार करने के लिए धन्यवाद।",

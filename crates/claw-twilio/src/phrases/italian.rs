@@ -1,6 +1,6 @@
-use super::Lines;
+use super::Phrases;
 
-pub(super) const LINES: Lines = Lines {
+pub(super) const PHRASES: Phrases = Phrases {
     greeting: "Ciao, sono il tuo assistente. Cosa posso fare per te?",
     setting_up: "Ciao e benvenuto! Sto preparando il tuo assistente. Ci vuole meno di un minuto, resta in linea, per favore.",
     still_setting_up: "Il tuo assistente è quasi pronto. Grazie per l'attesa.",

@@ -13,7 +13,7 @@ use crate::voices::Language;
 
 /// Our lines in one language. Having them as fields means that no language can lack one.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Lines {
+pub struct Phrases {
     /// The call is taken and the assistant listens.
     pub greeting: &'static str,
     /// A first call: the assistant is being made.
@@ -52,7 +52,21 @@ pub struct Lines {
     pub code_left_out: &'static str,
 }
 
-impl Lines {
+impl Phrases {
+    /// The phrases for this language; British and American English share theirs.
+    pub const fn of(language: Language) -> &'static Self {
+        match language {
+            Language::EnglishUs | Language::EnglishGb => &english::PHRASES,
+            Language::German => &german::PHRASES,
+            Language::Spanish => &spanish::PHRASES,
+            Language::French => &french::PHRASES,
+            Language::Italian => &italian::PHRASES,
+            Language::PortugueseBr => &portuguese::PHRASES,
+            Language::Dutch => &dutch::PHRASES,
+            Language::Hindi => &hindi::PHRASES,
+        }
+    }
+
     /// The filler of this index; any index has one, and neighbours differ.
     pub const fn filler(&self, index: usize) -> &'static str {
         self.fillers[index % self.fillers.len()]
@@ -68,20 +82,6 @@ impl Lines {
     }
 }
 
-/// Our lines in this language.
-pub const fn lines(language: Language) -> &'static Lines {
-    match language {
-        Language::EnglishUs | Language::EnglishGb => &english::LINES,
-        Language::German => &german::LINES,
-        Language::Spanish => &spanish::LINES,
-        Language::French => &french::LINES,
-        Language::Italian => &italian::LINES,
-        Language::PortugueseBr => &portuguese::LINES,
-        Language::Dutch => &dutch::LINES,
-        Language::Hindi => &hindi::LINES,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
@@ -94,11 +94,14 @@ mod tests {
     #[test]
     fn every_line_is_a_whole_short_sentence() {
         for language in Language::ALL {
-            for line in all(lines(language)) {
-                assert!(line.ends_with(['.', '!', '?', '।']), "{language:?}: {line}");
+            for phrase in all(Phrases::of(language)) {
                 assert!(
-                    line.chars().count() <= LONGEST_CHARS,
-                    "{language:?}: {line}"
+                    phrase.ends_with(['.', '!', '?', '।']),
+                    "{language:?}: {phrase}"
+                );
+                assert!(
+                    phrase.chars().count() <= LONGEST_CHARS,
+                    "{language:?}: {phrase}"
                 );
             }
         }
@@ -108,47 +111,47 @@ mod tests {
     fn no_line_of_a_language_is_another_one() {
         for language in Language::ALL {
             let mut seen = HashSet::new();
-            for line in all(lines(language)) {
-                assert!(seen.insert(line), "{language:?}: {line}");
+            for phrase in all(Phrases::of(language)) {
+                assert!(seen.insert(phrase), "{language:?}: {phrase}");
             }
         }
     }
 
     #[test]
     fn fillers_go_round_without_a_neighbour_alike() {
-        let lines = lines(Language::German);
+        let phrases = Phrases::of(Language::German);
         for index in 0..20 {
-            assert_ne!(lines.filler(index), lines.filler(index + 1));
+            assert_ne!(phrases.filler(index), phrases.filler(index + 1));
         }
     }
 
     #[test]
     fn asking_again_gets_kinder_once_and_stays_so() {
-        let lines = lines(Language::EnglishUs);
-        assert_ne!(lines.did_not_hear(0), lines.did_not_hear(1));
-        assert_eq!(lines.did_not_hear(1), lines.did_not_hear(7));
+        let phrases = Phrases::of(Language::EnglishUs);
+        assert_ne!(phrases.did_not_hear(0), phrases.did_not_hear(1));
+        assert_eq!(phrases.did_not_hear(1), phrases.did_not_hear(7));
     }
 
-    fn all(lines: &Lines) -> Vec<&'static str> {
+    fn all(phrases: &Phrases) -> Vec<&'static str> {
         let mut all = vec![
-            lines.greeting,
-            lines.setting_up,
-            lines.still_setting_up,
-            lines.will_write_when_ready,
-            lines.goodbye,
-            lines.apology,
-            lines.could_not_answer,
-            lines.ask_pin,
-            lines.wrong_pin,
-            lines.set_pin_in_chat,
-            lines.ask_number,
-            lines.rest_on_whatsapp,
-            lines.answer_on_whatsapp,
-            lines.line_was_broken,
-            lines.code_left_out,
+            phrases.greeting,
+            phrases.setting_up,
+            phrases.still_setting_up,
+            phrases.will_write_when_ready,
+            phrases.goodbye,
+            phrases.apology,
+            phrases.could_not_answer,
+            phrases.ask_pin,
+            phrases.wrong_pin,
+            phrases.set_pin_in_chat,
+            phrases.ask_number,
+            phrases.rest_on_whatsapp,
+            phrases.answer_on_whatsapp,
+            phrases.line_was_broken,
+            phrases.code_left_out,
         ];
-        all.extend(lines.fillers);
-        all.extend(lines.did_not_hear);
+        all.extend(phrases.fillers);
+        all.extend(phrases.did_not_hear);
         all
     }
 }

@@ -1,6 +1,6 @@
-use super::Lines;
+use super::Phrases;
 
-pub(super) const LINES: Lines = Lines {
+pub(super) const PHRASES: Phrases = Phrases {
     greeting: "Oi, aqui é o seu assistente. Em que posso ajudar?",
     setting_up: "Olá e boas-vindas! Estou preparando o seu assistente. Leva menos de um minuto, fique na linha, por favor.",
     still_setting_up: "O seu assistente está quase pronto. Obrigado por esperar.",

@@ -1,6 +1,6 @@
-use super::Lines;
+use super::Phrases;
 
-pub(super) const LINES: Lines = Lines {
+pub(super) const PHRASES: Phrases = Phrases {
     greeting: "Hola, soy tu asistente. ¿En qué puedo ayudarte?",
     setting_up: "¡Hola y bienvenido! Estoy preparando tu asistente. Tarda menos de un minuto, no cuelgues, por favor.",
     still_setting_up: "Tu asistente está casi listo. Gracias por esperar.",

@@ -3,37 +3,32 @@ use std::collections::BTreeMap;
 use claw_domain::Sensitive;
 use serde::{Deserialize, Deserializer};
 
-use crate::form::{CallSid, Caller};
+use crate::form::CallSid;
 
-/// What Twilio tells us. What it may tell us in later years is [`FromTwilio::Other`] and to be passed over.
+/// A message from Twilio. Callers ignore [`FromTwilio::Other`].
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(tag = "type", rename_all = "camelCase")]
 pub enum FromTwilio {
-    /// The first message: which call this is.
+    /// The first message: names the call.
     Setup(Setup),
     /// The caller said something.
     Prompt(Prompt),
     /// The caller pressed a key.
     Dtmf {
-        /// Which one.
+        /// The key.
         digit: Sensitive<String>,
     },
-    /// The caller spoke while we did.
+    /// The caller spoke over us.
     Interrupt(Interrupt),
-    /// A message of ours was not understood; the session goes on.
-    Error {
-        /// Twilio's words. They repeat our message, so they hold speech.
-        #[serde(default)]
-        description: Option<Sensitive<String>>,
-    },
-    /// Something to know when looking for a fault.
-    Info {},
-    /// A kind that did not exist when this was written.
+    /// Twilio did not understand a message of ours; the session goes on. The description repeats our message, so
+    /// it contains speech and is not read.
+    Error,
+    /// A message we have no use for, or of a kind that did not exist when this was written.
     #[serde(other)]
     Other,
 }
 
-/// Which call a socket is for. Everything but the call's id may be missing or null.
+/// The call that a socket belongs to. Everything but the call's id may be missing or null.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Setup {
@@ -41,55 +36,44 @@ pub struct Setup {
     #[serde(default)]
     pub session_id: Option<String>,
     call_sid: String,
-    #[serde(default)]
-    from: Option<Sensitive<String>>,
-    /// What we put into the TwiML's `<Parameter>`s.
+    /// The values of the TwiML's `<Parameter>` elements.
     #[serde(default, deserialize_with = "null_is_empty")]
     pub custom_parameters: BTreeMap<String, Sensitive<String>>,
 }
 
 impl Setup {
-    /// The call, if its id is one.
+    /// The call's id, if it is a valid one.
     pub fn call_sid(&self) -> Option<CallSid> {
         self.call_sid.parse().ok()
     }
-
-    /// Who calls. What carriers say about the number does not come this way, only with the first request
-    /// of the call.
-    pub fn caller(&self) -> Caller {
-        Caller::read(self.from.as_ref().map(|from| from.expose().as_str()), None)
-    }
 }
 
-/// What the caller said.
+/// An utterance of the caller.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Prompt {
-    /// The words.
+    /// The transcribed words.
     pub voice_prompt: Sensitive<String>,
-    /// The language, as a tag.
+    /// The language tag.
     #[serde(default)]
     pub lang: Option<String>,
-    /// Whether the sentence is over. Partial ones come only if they were asked for.
+    /// Whether the utterance is complete. Twilio sends partial ones only on request.
     #[serde(default = "yes")]
     pub last: bool,
 }
 
-/// How far our speech came before the caller spoke.
+/// The caller spoke over us.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Interrupt {
-    /// What was heard of what we said.
+    /// The part of our utterance that was played before the interruption.
     #[serde(default)]
     pub utterance_until_interrupt: Sensitive<String>,
-    /// For how long it was spoken. A number; older documents have it as a text.
-    #[serde(default, deserialize_with = "number_or_text")]
-    pub duration_until_interrupt_ms: Option<u64>,
 }
 
-/// A frame that is no message of ConversationRelay. It does not say what stood there: that may be speech.
+/// The frame is not a `ConversationRelay` message. The error does not quote the frame, which may contain speech.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a message of ConversationRelay")]
+#[error("the frame is not a ConversationRelay message")]
 pub struct NotARelayMessage;
 
 impl FromTwilio {
@@ -109,25 +93,8 @@ fn null_is_empty<'de, D: Deserializer<'de>>(
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
-fn number_or_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Duration {
-        Number(u64),
-        Text(String),
-        Other(serde::de::IgnoredAny),
-    }
-    Ok(match Duration::deserialize(deserializer)? {
-        Duration::Number(number) => Some(number),
-        Duration::Text(text) => text.trim().parse().ok(),
-        Duration::Other(_) => None,
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use claw_domain::PhoneNumber;
-
     use super::*;
 
     fn parse(frame: &str) -> FromTwilio {
@@ -142,31 +109,28 @@ mod tests {
     }
 
     #[test]
-    fn a_setup_names_call_caller_and_our_own_parameters() {
+    fn a_setup_names_the_call_and_returns_our_parameters() {
         let setup = setup(
             r#"{"type":"setup","sessionId":"VX0","callSid":"CA1","parentCallSid":"","from":"+14155550101",
                 "to":"+14155550199","callStatus":"RINGING","customParameters":{"ticket":"abc"},"new":[1]}"#,
         );
 
         assert_eq!(setup.call_sid().unwrap().as_str(), "CA1");
-        assert_eq!(
-            setup.caller().trusted_phone(),
-            Some(&PhoneNumber::try_from("+14155550101").unwrap())
-        );
+        assert_eq!(setup.session_id.as_deref(), Some("VX0"));
         assert_eq!(setup.custom_parameters["ticket"], "abc".into());
     }
 
     #[test]
-    fn a_setup_without_a_caller_and_with_nulls_is_read() {
+    fn a_setup_with_nulls_is_read() {
         let setup =
             setup(r#"{"type":"setup","callSid":"CA1","from":null,"customParameters":null}"#);
 
-        assert_eq!(setup.caller(), Caller::Hidden);
+        assert_eq!(setup.session_id, None);
         assert!(setup.custom_parameters.is_empty());
     }
 
     #[test]
-    fn a_prompt_is_whole_unless_it_says_otherwise() {
+    fn a_prompt_is_complete_unless_it_says_otherwise() {
         for (last, expected) in [
             ("", true),
             (r#","last":false"#, false),
@@ -181,46 +145,39 @@ mod tests {
     }
 
     #[test]
-    fn an_interrupt_gives_its_duration_as_number_as_text_or_not_at_all() {
-        for (duration, expected) in [
-            (r#","durationUntilInterruptMs":460"#, Some(460)),
-            (r#","durationUntilInterruptMs":"460""#, Some(460)),
-            (r#","durationUntilInterruptMs":null"#, None),
-            (r#","durationUntilInterruptMs":"long""#, None),
-            (r#","durationUntilInterruptMs":-1"#, None),
-            ("", None),
-        ] {
-            let frame =
-                format!(r#"{{"type":"interrupt","utteranceUntilInterrupt":"Life is"{duration}}}"#);
-            let FromTwilio::Interrupt(interrupt) = parse(&frame) else {
-                panic!("{frame}");
-            };
-            assert_eq!(interrupt.duration_until_interrupt_ms, expected, "{frame}");
-            assert_eq!(interrupt.utterance_until_interrupt, "Life is".into());
-        }
+    fn an_interrupt_names_what_was_played() {
+        let interrupt = parse(
+            r#"{"type":"interrupt","utteranceUntilInterrupt":"Life is","durationUntilInterruptMs":"460"}"#,
+        );
+
+        assert_eq!(
+            interrupt,
+            FromTwilio::Interrupt(Interrupt {
+                utterance_until_interrupt: "Life is".into()
+            })
+        );
     }
 
     #[test]
-    fn keys_errors_notes_and_what_is_new_are_told_apart() {
+    fn keys_errors_and_other_messages_are_distinguished() {
         assert_eq!(
             parse(r#"{"type":"dtmf","digit":"1"}"#),
             FromTwilio::Dtmf { digit: "1".into() }
         );
         assert_eq!(
             parse(r#"{"type":"error","description":"Invalid message"}"#),
-            FromTwilio::Error {
-                description: Some("Invalid message".into())
-            }
+            FromTwilio::Error
         );
-        assert_eq!(
-            parse(r#"{"type":"info","name":"tokensPlayed","value":"x"}"#),
-            FromTwilio::Info {}
-        );
-        assert_eq!(parse(r#"{"type":"hologram","size":3}"#), FromTwilio::Other);
+        for other in [
+            r#"{"type":"info","name":"tokensPlayed","value":"x"}"#,
+            r#"{"type":"hologram","size":3}"#,
+        ] {
+            assert_eq!(parse(other), FromTwilio::Other);
+        }
     }
 
     #[test]
-    fn a_frame_that_is_no_message_is_refused_without_telling_what_it_says() {
+    fn an_invalid_frame_is_refused_without_being_quoted() {
         for frame in [
             "",
             "secret",
@@ -234,9 +191,9 @@ mod tests {
     }
 
     #[test]
-    fn no_message_prints_what_was_heard() {
-        let heard = parse(r#"{"type":"prompt","voicePrompt":"secret"}"#);
+    fn debug_output_hides_speech() {
+        let prompt = parse(r#"{"type":"prompt","voicePrompt":"secret"}"#);
 
-        assert!(!format!("{heard:?}").contains("secret"));
+        assert!(!format!("{prompt:?}").contains("secret"));
     }
 }

@@ -1,9 +1,9 @@
-//! The messages of a ConversationRelay WebSocket: Twilio hears and speaks, we exchange text with it.
+//! The messages of a `ConversationRelay` WebSocket: Twilio transcribes and speaks, and exchanges text with us.
 //!
-//! The shapes are those of Twilio's page on ConversationRelay's WebSocket messages.
+//! The shapes come from Twilio's page on `ConversationRelay` WebSocket messages.
 
-mod heard;
-mod said;
+mod from_twilio;
+mod to_twilio;
 
-pub use heard::{FromTwilio, Interrupt, NotARelayMessage, Prompt, Setup};
-pub use said::ToTwilio;
+pub use from_twilio::{FromTwilio, Interrupt, NotARelayMessage, Prompt, Setup};
+pub use to_twilio::ToTwilio;

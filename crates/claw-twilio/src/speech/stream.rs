@@ -6,10 +6,7 @@ use super::{
     table::Table,
     words::Words,
 };
-use crate::{
-    phrases::{Lines, lines},
-    voices::Language,
-};
+use crate::{phrases::Phrases, voices::Language};
 
 /// Longest piece of text that is held back to see whether it becomes a link or a tag.
 ///
@@ -35,7 +32,7 @@ pub fn speakable_in(text: &str, language: Language) -> String {
 /// A text that is still being written, made speakable as it comes: the pieces put together are what
 /// [`speakable_in`] makes of the whole. A word comes out once the blank behind it is there.
 pub struct SpeechStream {
-    lines: &'static Lines,
+    phrases: &'static Phrases,
     /// What is known of the line that is being read.
     line: Line,
     /// What may still become a link, a tag, or just a longer word.
@@ -55,16 +52,16 @@ impl SpeechStream {
 
     /// With our own words in this language.
     pub fn in_language(language: Language) -> Self {
-        let lines = lines(language);
+        let phrases = Phrases::of(language);
         Self {
-            lines,
+            phrases,
             line: Line::begun(),
             held: String::new(),
             held_chars: 0,
             fence: None,
             table: None,
             has_said_code: false,
-            words: Words::new(lines.a_link),
+            words: Words::new(phrases.a_link),
         }
     }
 
@@ -187,7 +184,7 @@ impl SpeechStream {
                 self.fence = Fence::opened_by(line);
                 if !self.has_said_code {
                     self.has_said_code = true;
-                    self.say_block(self.lines.code_left_out);
+                    self.say_block(self.phrases.code_left_out);
                 }
             }
             _ => {}

@@ -1,8 +1,8 @@
-//! The documents we answer Twilio with. A document is made by ending a [`Script`]: by listening, by
-//! sending Twilio elsewhere, by a streamed conversation, or by hanging up. One without an end would cut the
-//! caller off.
+//! The TwiML documents we answer Twilio with. A [`Script`] becomes a document only through an ending: it
+//! listens, redirects Twilio, opens a `ConversationRelay` session, or hangs up. Twilio would cut the caller off
+//! after a document without one.
 //!
-//! Rules and limits are those of Twilio's pages on TwiML for voice and of its error pages 11750, 12100,
+//! The rules and limits come from Twilio's pages on TwiML for voice and from its error pages 11750, 12100,
 //! 12300 and 13521.
 
 mod gather;
@@ -10,8 +10,8 @@ mod relay;
 mod script;
 mod xml;
 
-pub use gather::{Gather, GatherInput, SpeechEnd};
-pub use relay::{Interruptible, Relay};
+pub use gather::Gather;
+pub use relay::Relay;
 pub use script::{CONTENT_TYPE, Script, Twiml};
 
 #[cfg(test)]

@@ -7,28 +7,17 @@ use super::{
 };
 use crate::voices::Language;
 
-/// The type Twilio wants an answer to have; with another one it takes it for a failure.
+/// The content type of an answer to Twilio, which treats any other one as a failure.
 pub const CONTENT_TYPE: &str = "text/xml; charset=utf-8";
 
-/// A finished document: well-formed, at most 64 kB, and with an end.
+/// A complete document: well-formed, at most 64 kB, and with an ending.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Twiml(Sensitive<String>);
 
-/// What is said before a document's end.
+/// What is said before a document's ending.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[must_use = "a script is nothing until it is ended"]
-pub struct Script(Vec<Verb>);
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Verb {
-    Say {
-        language: Language,
-        text: Sensitive<String>,
-    },
-    Pause {
-        seconds: u8,
-    },
-}
+#[must_use = "a script becomes a document only through its ending"]
+pub struct Script(Vec<(Language, Sensitive<String>)>);
 
 enum Ending<'a> {
     Listen(&'a Gather),
@@ -38,44 +27,26 @@ enum Ending<'a> {
 }
 
 impl Twiml {
-    /// The document, as the body of an answer. It holds what is said: never for a log.
+    /// The document. It contains speech, so it must not be logged.
     pub fn expose(&self) -> &str {
         self.0.expose()
     }
 
-    /// The document, taken out.
+    /// The document as an owned string.
     pub fn into_exposed(self) -> String {
         self.0.into_exposed()
-    }
-
-    /// The answer to a report, which asks for nothing: Twilio takes it and does nothing.
-    pub fn acknowledged() -> Self {
-        let mut xml = Xml::new(0);
-        xml.open("Response");
-        xml.close_empty();
-        Self(xml.into_text().into())
     }
 }
 
 impl Script {
-    /// Nothing is said.
+    /// A script that says nothing yet.
     pub const fn new() -> Self {
         Self(Vec::new())
     }
 
-    /// Says something, to its end: the caller cannot speak over it. For what may be spoken over see
-    /// [`Gather::say`].
+    /// Says a text to its end: the caller cannot speak over it, as they can over [`Gather::say`].
     pub fn say(mut self, language: Language, text: &str) -> Self {
-        self.0.push(Verb::Say {
-            language,
-            text: text.into(),
-        });
-        self
-    }
-
-    /// Is silent for a while.
-    pub fn pause(mut self, seconds: u8) -> Self {
-        self.0.push(Verb::Pause { seconds });
+        self.0.push((language, text.into()));
         self
     }
 
@@ -84,12 +55,12 @@ impl Script {
         self.end(&Ending::Listen(gather))
     }
 
-    /// Ends by asking this full URL of ours what comes next.
+    /// Ends by sending Twilio to this full URL of ours for the next document.
     pub fn redirect(self, url: &str) -> Twiml {
         self.end(&Ending::Redirect(url))
     }
 
-    /// Ends by a streamed conversation.
+    /// Ends by opening a `ConversationRelay` session.
     pub fn connect(self, relay: &Relay) -> Twiml {
         self.end(&Ending::Connect(relay))
     }
@@ -105,22 +76,16 @@ impl Script {
         Twiml(document.into())
     }
 
-    fn rendered(&self, ending: &Ending<'_>, room_for_speech: usize) -> String {
-        let mut xml = Xml::new(room_for_speech);
+    fn rendered(&self, ending: &Ending<'_>, speech_bytes: usize) -> String {
+        let mut xml = Xml::new(speech_bytes);
         xml.open("Response");
         xml.begin_content();
-        for verb in &self.0 {
-            verb.write(&mut xml);
+        for (language, text) in &self.0 {
+            xml.say(*language, text.expose());
         }
         match ending {
             Ending::Listen(gather) => gather.write(&mut xml),
-            Ending::Redirect(url) => {
-                xml.open("Redirect");
-                xml.attribute("method", "POST");
-                xml.begin_content();
-                xml.content(url);
-                xml.close("Redirect");
-            }
+            Ending::Redirect(url) => xml.redirect(url),
             Ending::Connect(relay) => relay.write(&mut xml),
             Ending::HangUp => {
                 xml.open("Hangup");
@@ -129,18 +94,5 @@ impl Script {
         }
         xml.close("Response");
         xml.into_text()
-    }
-}
-
-impl Verb {
-    pub(super) fn write(&self, xml: &mut Xml) {
-        match self {
-            Self::Say { language, text } => xml.say(*language, text.expose()),
-            Self::Pause { seconds } => {
-                xml.open("Pause");
-                xml.attribute("length", &seconds.to_string());
-                xml.close_empty();
-            }
-        }
     }
 }

@@ -3,37 +3,34 @@ use crate::{
     voices::{Language, voice},
 };
 
-/// Twilio takes at most 64 kB; whether it counts 1000 or 1024 is not said.
+/// Longest document: Twilio accepts 64 kB and does not say whether a kB has 1000 or 1024 bytes.
 pub(super) const MAX_BYTES: usize = 64_000;
 
-/// Longest text in one `<Say>` with a voice of Polly.
+/// Longest text in one `<Say>` with a Polly voice.
 const MAX_SAY_CHARS: usize = 3_000;
 
-/// Longest text in one `<Say>` when URL-encoded, which Twilio does with it in some cases.
+/// Longest URL-encoded text in one `<Say>`; Twilio URL-encodes the text in some cases.
 const MAX_SAY_ENCODED_BYTES: usize = 4_500;
 
-/// XML in the making. What is spoken is given as much room as the rest leaves it: a text can be cut, the
+/// Writes XML. Spoken text gets only the bytes that the structure leaves free, because text can be cut and
 /// structure cannot.
 pub(super) struct Xml {
     text: String,
-    /// Bytes that spoken text may still take.
-    room_for_speech: usize,
+    /// Bytes left for spoken text, its `<Say>` tags included.
+    speech_bytes: usize,
 }
 
 impl Xml {
-    pub(super) fn new(room_for_speech: usize) -> Self {
+    pub(super) fn new(speech_bytes: usize) -> Self {
         let text = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
-        Self {
-            text,
-            room_for_speech,
-        }
+        Self { text, speech_bytes }
     }
 
     pub(super) fn into_text(self) -> String {
         self.text
     }
 
-    /// `<name`; attributes follow.
+    /// Writes `<name`; attributes follow.
     pub(super) fn open(&mut self, name: &str) {
         self.text.push('<');
         self.text.push_str(name);
@@ -47,18 +44,12 @@ impl Xml {
         self.text.push('"');
     }
 
-    pub(super) fn optional(&mut self, name: &str, value: Option<&str>) {
-        if let Some(value) = value {
-            self.attribute(name, value);
-        }
-    }
-
-    /// The end of a tag with something inside.
+    /// Ends the start tag of an element with content.
     pub(super) fn begin_content(&mut self) {
         self.text.push('>');
     }
 
-    /// The end of a tag with nothing inside.
+    /// Ends an element without content.
     pub(super) fn close_empty(&mut self) {
         self.text.push_str("/>");
     }
@@ -73,7 +64,15 @@ impl Xml {
         self.text.push_str(&escaped(text));
     }
 
-    /// `<Say>`, as often as the voice's limits need it, as long as there is room.
+    pub(super) fn redirect(&mut self, url: &str) {
+        self.open("Redirect");
+        self.attribute("method", "POST");
+        self.begin_content();
+        self.content(url);
+        self.close("Redirect");
+    }
+
+    /// Writes as many `<Say>` elements as the voice's limits require, while there are bytes left.
     pub(super) fn say(&mut self, language: Language, text: &str) {
         for piece in pieces(text, MAX_SAY_CHARS, MAX_SAY_ENCODED_BYTES) {
             self.say_piece(language, piece);
@@ -82,15 +81,15 @@ impl Xml {
 
     fn say_piece(&mut self, language: Language, piece: &str) {
         let frame = 64 + voice(language).len() + language.tag().len();
-        if frame >= self.room_for_speech {
-            self.room_for_speech = 0;
+        if frame >= self.speech_bytes {
+            self.speech_bytes = 0;
             return;
         }
         let whole = piece;
         let mut piece = piece;
-        while frame + escaped(piece).len() > self.room_for_speech {
-            // Escaped text is longer: it is cut again until it fits.
-            let too_much = frame + escaped(piece).len() - self.room_for_speech;
+        while frame + escaped(piece).len() > self.speech_bytes {
+            // The cut is measured in characters and the limit in escaped bytes, so it may take several cuts.
+            let too_much = frame + escaped(piece).len() - self.speech_bytes;
             let chars = piece.chars().count();
             let less = chars.saturating_sub(too_much.div_ceil(MAX_ESCAPED_BYTES));
             piece = cut(piece, less).0;
@@ -104,19 +103,19 @@ impl Xml {
         self.content(piece);
         self.close("Say");
         let taken = self.text.len() - before;
-        // After a cut nothing more is said: speech with holes is worse than speech that stops.
-        self.room_for_speech = if was_cut {
+        // Nothing is said after a cut: speech with gaps is worse than speech that stops.
+        self.speech_bytes = if was_cut {
             0
         } else {
-            self.room_for_speech.saturating_sub(taken)
+            self.speech_bytes.saturating_sub(taken)
         };
     }
 }
 
-/// The longest a character becomes: `&quot;`.
+/// Length of the longest escape, `&quot;`.
 const MAX_ESCAPED_BYTES: usize = 6;
 
-/// The text as XML 1.0 allows it: five characters escaped, and left out what it forbids even escaped.
+/// Escapes the five special characters of XML 1.0 and drops the ones it forbids even as escapes.
 pub(super) fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {

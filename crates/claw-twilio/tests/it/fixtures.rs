@@ -1,7 +1,8 @@
-//! The shared collection of recorded requests, where it is at hand; it is no part of the repository.
+//! Checks against the shared collection of recorded requests, which is not part of the repository.
 
 use std::{fs, path::PathBuf};
 
+use claw_domain::Trust;
 use claw_twilio::{
     form::{CallStatus, Caller, Form, SessionStatus, VoiceRequest},
     relay::FromTwilio,
@@ -10,13 +11,13 @@ use claw_twilio::{
 use secrecy::SecretString;
 use serde_json::Value;
 
-/// The folder, or `None` (said aloud) when this checkout stands alone.
+/// The collection's folder, or `None` if there is none next to this checkout.
 fn folder() -> Option<PathBuf> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/fixtures/twilio");
     if folder.is_dir() {
         return Some(folder);
     }
-    eprintln!("the shared fixtures are not there: nothing to check");
+    eprintln!("skipped: the shared fixtures are not next to this checkout");
     None
 }
 
@@ -43,28 +44,29 @@ fn fields(value: &Value) -> Form {
 }
 
 #[test]
-fn every_signature_vector_is_judged_as_stated() {
+fn every_signature_vector_has_its_stated_verdict() {
     let Some(vectors) = json("signature_vectors.json") else {
         return;
     };
-    for vector in vectors.as_array().unwrap() {
+    let mut count = 0;
+    // We receive no body that is not a form.
+    let is_form = |vector: &&Value| vector["body"].is_null();
+    for vector in vectors.as_array().unwrap().iter().filter(is_form) {
         let tokens = AuthTokens::parse(&SecretString::from(text(&vector["auth_token"]))).unwrap();
         let header = Some(text(&vector["signature"]).as_bytes());
         let url = text(&vector["configured_url"]);
 
-        let verdict = match vector["body"].as_str() {
-            Some(body) => tokens.verify_body(header, url, body.as_bytes()),
-            None => tokens.verify_form(header, url, &fields(&vector["params"])),
-        };
+        let verdict = tokens.verify_form(header, url, &fields(&vector["params"]));
 
         assert_eq!(Value::Bool(verdict.is_ok()), vector["valid"], "{vector}");
+        count += 1;
     }
-    assert!(vectors.as_array().unwrap().len() >= 20);
+    assert!(count >= 19, "{count}");
     assert_eq!(HEADER, "x-twilio-signature");
 }
 
 #[test]
-fn every_recorded_form_is_decoded_as_stated_and_signed_as_stated() {
+fn every_recorded_form_has_its_stated_fields_and_signature() {
     let Some(folder) = folder() else {
         return;
     };
@@ -94,21 +96,18 @@ fn every_recorded_form_is_decoded_as_stated_and_signed_as_stated() {
 }
 
 #[test]
-fn recorded_calls_say_who_rings_what_was_heard_and_how_it_ended() {
+fn recorded_calls_tell_the_caller_the_speech_and_the_end() {
     let Some(ringing) = request("voice_inbound_ringing") else {
         return;
     };
     assert_eq!(ringing.status, Some(CallStatus::Ringing));
-    assert!(ringing.caller.trusted_phone().is_some());
-
+    let trust_of = |caller| match caller {
+        Caller::Known { trust, .. } => Some(trust),
+        Caller::Hidden => None,
+    };
+    assert_eq!(trust_of(ringing.caller), Some(Trust::Trusted));
     let forged = request("voice_inbound_stir_failed").unwrap().caller;
-    assert!(matches!(
-        forged,
-        Caller::Known {
-            trust: claw_domain::Trust::Unverified,
-            ..
-        }
-    ));
+    assert_eq!(trust_of(forged), Some(Trust::Unverified));
 
     assert!(request("gather_speech").unwrap().speech.is_some());
     let silence = request("gather_empty_action_on_empty").unwrap();
@@ -117,7 +116,7 @@ fn recorded_calls_say_who_rings_what_was_heard_and_how_it_ended() {
 
     let completed = request("status_completed").unwrap();
     assert!(completed.status.unwrap().is_final());
-    assert!(completed.duration_seconds.is_some() && completed.timestamp.is_some());
+    assert!(completed.duration_seconds.is_some());
     assert!(request("voice_fallback").unwrap().error_code.is_some());
 
     let failed = request("connect_action_failed").unwrap();
@@ -131,7 +130,7 @@ fn recorded_calls_say_who_rings_what_was_heard_and_how_it_ended() {
 }
 
 #[test]
-fn recorded_messages_of_a_relay_are_read() {
+fn recorded_relay_messages_are_read() {
     for name in ["setup", "prompt", "dtmf", "interrupt", "error"] {
         let Some(frame) = read(&format!("relay_in_{name}.json")) else {
             return;
@@ -142,10 +141,10 @@ fn recorded_messages_of_a_relay_are_read() {
             FromTwilio::Prompt(prompt) => name == "prompt" && prompt.last,
             FromTwilio::Dtmf { .. } => name == "dtmf",
             FromTwilio::Interrupt(interrupt) => {
-                name == "interrupt" && interrupt.duration_until_interrupt_ms == Some(460)
+                name == "interrupt" && !interrupt.utterance_until_interrupt.expose().is_empty()
             }
-            FromTwilio::Error { description } => name == "error" && description.is_some(),
-            FromTwilio::Info {} | FromTwilio::Other => false,
+            FromTwilio::Error => name == "error",
+            FromTwilio::Other => false,
         };
         assert!(is_this, "{name}");
     }

@@ -1,7 +1,4 @@
-//! The crate against recorded requests.
-#![expect(
-    clippy::unwrap_used,
-    reason = "helpers of tests may panic as tests may"
-)]
+//! Tests against recorded requests.
+#![expect(clippy::unwrap_used, reason = "test helpers may panic as tests may")]
 
 mod fixtures;

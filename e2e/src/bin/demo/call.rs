@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use claw_runtime::{HttpTimeouts, http};
-use claw_twilio::{phrases::lines, voices::Language};
+use claw_twilio::{phrases::Phrases, voices::Language};
 use reqwest::{Client, RequestBuilder, Response};
 use serde::Deserialize;
 use serde_json::json;
@@ -105,7 +105,7 @@ impl Line {
             .last()
             .and_then(|relay| relay.tokens.last())
             .is_none_or(|token| token.last);
-        let fillers = lines(Language::EnglishGb).fillers;
+        let fillers = Phrases::of(Language::EnglishGb).fillers;
         let is_answered = view.heard.last().is_some_and(|heard| {
             let is_over = heard.until_ms.is_some() && !fillers.contains(&heard.text.as_str());
             is_over && heard.from_ms >= self.spoke_ms

@@ -1,6 +1,6 @@
 //! What is said, and what is answered to it.
 
-use claw_twilio::{phrases::lines, voices::Language};
+use claw_twilio::{phrases::Phrases, voices::Language};
 use sim_twilio::{Call, RequestKind, Why};
 use tokio::join;
 
@@ -70,7 +70,7 @@ async fn a_caller_is_greeted_and_understood_in_the_language_they_chose_in_the_ch
     write(&world, ADA, "language hindi", "we speak Hindi").await;
 
     let call = dial(&world, ADA);
-    hears(&call, lines(Language::Hindi).greeting).await;
+    hears(&call, Phrases::of(Language::Hindi).greeting).await;
     say(&call, "namaste", "echo: namaste").await;
 
     hang_up(&call).await;

@@ -17,7 +17,7 @@ use std::time::Duration;
 use claw_domain::{Address, PhoneNumber};
 use claw_store::{Call as CallRow, Store};
 use claw_testkit::eventually;
-use claw_twilio::{form::CallSid, phrases::Lines, phrases::lines, voices::Language};
+use claw_twilio::{form::CallSid, phrases::Phrases, voices::Language};
 use e2e::harness::World;
 use sim_twilio::{Call, CallView, Ended, Heard, Why};
 use tokio::time::Instant;
@@ -27,7 +27,7 @@ use crate::crowd::Crowd;
 const ADA: &str = "491515550001";
 
 /// What callers from Germany hear of us.
-const LINES: &Lines = lines(Language::German);
+const LINES: &Phrases = Phrases::of(Language::German);
 
 /// How long a line, or a message in a chat, may take.
 const PATIENCE: Duration = Duration::from_secs(20);

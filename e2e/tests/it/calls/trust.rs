@@ -4,7 +4,7 @@ use super::{
     ADA, LINES, chat_has, ended, hang_up, hears, nothing_waits, say, world, write, written,
 };
 
-use claw_twilio::{phrases::lines, voices::Language};
+use claw_twilio::{phrases::Phrases, voices::Language};
 use sim_twilio::{Caller, Why};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -41,9 +41,9 @@ async fn who_hides_their_number_keys_it_and_proves_with_the_pin_that_it_is_their
     write(&world, ADA, "pin 4711", "know you by this PIN").await;
 
     let call = world.twilio.call("anonymous");
-    hears(&call, lines(Language::EnglishUs).ask_number).await;
+    hears(&call, Phrases::of(Language::EnglishUs).ask_number).await;
     call.key("12#").await.unwrap();
-    hears(&call, lines(Language::EnglishUs).ask_number).await;
+    hears(&call, Phrases::of(Language::EnglishUs).ask_number).await;
     call.key(&format!("{ADA}#")).await.unwrap();
     hears(&call, LINES.ask_pin).await;
     call.key("4711#").await.unwrap();
@@ -63,7 +63,7 @@ async fn who_guesses_pins_is_let_go_and_gets_no_word_of_the_assistant() {
     write(&world, ADA, "pin 4711", "know you by this PIN").await;
 
     let call = world.twilio.call("+266696687");
-    hears(&call, lines(Language::EnglishUs).ask_number).await;
+    hears(&call, Phrases::of(Language::EnglishUs).ask_number).await;
     call.key(&format!("{ADA}#")).await.unwrap();
     hears(&call, LINES.ask_pin).await;
     let mut guesses = 0;

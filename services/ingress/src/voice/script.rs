@@ -1,8 +1,8 @@
 use claw_calls::TicketCode;
 use claw_twilio::{
-    phrases::{Lines, lines},
+    phrases::Phrases,
     signature::PublicUrl,
-    twiml::{Gather, GatherInput, Relay, Script, Twiml},
+    twiml::{Gather, Relay, Script, Twiml},
 };
 
 use super::{
@@ -41,14 +41,12 @@ pub(crate) fn write(
             script.say(thread.language, text)
         })
     };
-    let listen =
-        |input, progress| Gather::new(input, url(TRANSCRIPTION, progress), thread.language);
+    let listen = |progress| Gather::new(url(TRANSCRIPTION, progress), thread.language);
     let mut words = words;
     match beat.then {
         Then::Listen(progress) if let Some(ticket) = ticket => {
             let socket = base.of_websocket(relay::PATH);
             let relay = Relay::new(url(RELAY_DONE, progress), socket, thread.language)
-                .reconnecting()
                 .parameter(relay::TICKET, ticket.to_url());
             let greeting = words.collect::<Vec<_>>().join(" ");
             Script::new().connect(&if greeting.is_empty() {
@@ -58,11 +56,11 @@ pub(crate) fn write(
             })
         }
         Then::Listen(progress) => {
-            let gather = listen(GatherInput::Both, progress).timeout_seconds(6);
+            let gather = listen(progress).timeout_seconds(6);
             Script::new().listen(&words.fold(gather, Gather::say))
         }
         Then::ListenForDigits(progress) => {
-            let gather = listen(GatherInput::Both, progress).timeout_seconds(10);
+            let gather = listen(progress).timeout_seconds(10);
             Script::new().listen(&words.fold(gather, Gather::say))
         }
         Then::Wait(progress) | Then::WaitForCall(progress) => {
@@ -74,34 +72,34 @@ pub(crate) fn write(
 
 /// What is said, in the caller's language.
 pub(crate) fn texts(thread: Thread, beat: &Beat) -> impl Iterator<Item = &str> {
-    let lines = lines(thread.language);
+    let phrases = Phrases::of(thread.language);
     beat.say.iter().map(|words| match words {
-        Words::Ours(line) => text_of(lines, *line),
+        Words::Ours(line) => text_of(phrases, *line),
         Words::Theirs(text) => text.expose().as_str(),
     })
 }
 
 /// A line of ours.
-pub(crate) fn text_of(lines: &'static Lines, line: Line) -> &'static str {
+pub(crate) fn text_of(phrases: &'static Phrases, line: Line) -> &'static str {
     let index = |number: u32| usize::try_from(number).unwrap_or_default();
     match line {
-        Line::Greeting => lines.greeting,
-        Line::SettingUp => lines.setting_up,
+        Line::Greeting => phrases.greeting,
+        Line::SettingUp => phrases.setting_up,
         // Every other time the usual words for a moment's patience.
-        Line::StillSettingUp(number) if number % 2 == 0 => lines.still_setting_up,
-        Line::StillSettingUp(number) | Line::Filler(number) => lines.filler(index(number)),
-        Line::WillWriteWhenReady => lines.will_write_when_ready,
-        Line::Pardon(number) => lines.did_not_hear(index(number)),
-        Line::Goodbye => lines.goodbye,
-        Line::Apology => lines.apology,
-        Line::AskPin => lines.ask_pin,
-        Line::WrongPin => lines.wrong_pin,
-        Line::CannotTellWhoCalls => lines.set_pin_in_chat,
-        Line::AskNumber => lines.ask_number,
-        Line::CouldNotAnswer => lines.could_not_answer,
-        Line::AnswerInChat => lines.answer_on_whatsapp,
-        Line::BrokenOff => lines.line_was_broken,
-        Line::RestInChat => lines.rest_on_whatsapp,
+        Line::StillSettingUp(number) if number % 2 == 0 => phrases.still_setting_up,
+        Line::StillSettingUp(number) | Line::Filler(number) => phrases.filler(index(number)),
+        Line::WillWriteWhenReady => phrases.will_write_when_ready,
+        Line::Pardon(number) => phrases.did_not_hear(index(number)),
+        Line::Goodbye => phrases.goodbye,
+        Line::Apology => phrases.apology,
+        Line::AskPin => phrases.ask_pin,
+        Line::WrongPin => phrases.wrong_pin,
+        Line::CannotTellWhoCalls => phrases.set_pin_in_chat,
+        Line::AskNumber => phrases.ask_number,
+        Line::CouldNotAnswer => phrases.could_not_answer,
+        Line::AnswerInChat => phrases.answer_on_whatsapp,
+        Line::BrokenOff => phrases.line_was_broken,
+        Line::RestInChat => phrases.rest_on_whatsapp,
     }
 }
 
@@ -131,8 +129,8 @@ mod tests {
 
         let document = write(&base, Thread::read(""), &sorry(), None);
 
-        let lines = lines(Language::EnglishUs);
-        assert!(document.expose().contains(lines.apology));
+        let phrases = Phrases::of(Language::EnglishUs);
+        assert!(document.expose().contains(phrases.apology));
         assert!(document.expose().ends_with("<Hangup/></Response>"));
     }
 }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use claw_twilio::{phrases::lines, voices::Language};
+use claw_twilio::{phrases::Phrases, voices::Language};
 use e2e::harness::{VoiceMode, World};
 use rand::RngExt;
 use sim_twilio::{Call, NotNow};
@@ -59,7 +59,7 @@ pub(super) async fn hold(world: &World, voice: VoiceMode, person: u32) -> Talk {
 
 impl Talk {
     async fn through(&mut self, call: &Call, voice: VoiceMode, person: u32) -> Result<(), NotNow> {
-        let greeting = lines(Language::German).greeting;
+        let greeting = Phrases::of(Language::German).greeting;
         call.next_heard(greeting, PATIENCE).await?;
         pause(PAUSE_MS).await;
         for turn in 0..TURNS {

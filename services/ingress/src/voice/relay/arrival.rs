@@ -6,7 +6,7 @@ use claw_bus::Bus;
 use claw_calls::TicketCode;
 use claw_events::SpeechHeard;
 use claw_twilio::{
-    phrases::lines,
+    phrases::Phrases,
     relay::{FromTwilio, Setup},
 };
 use tokio::time::{Instant, timeout};
@@ -66,7 +66,7 @@ pub(super) async fn hold(arrival: Arrival) -> anyhow::Result<()> {
             trust: ticket.trust,
         },
         language: ticket.language,
-        lines: lines(ticket.language),
+        phrases: Phrases::of(ticket.language),
         talk,
         awaited: None,
         ends_by: None,
@@ -82,8 +82,7 @@ async fn setup(socket: &mut WebSocket) -> anyhow::Result<Setup> {
                 FromTwilio::Prompt(_)
                 | FromTwilio::Dtmf { .. }
                 | FromTwilio::Interrupt(_)
-                | FromTwilio::Error { .. }
-                | FromTwilio::Info {}
+                | FromTwilio::Error
                 | FromTwilio::Other => bail!("something was said before which call it is"),
             },
             Some(Message::Ping(_) | Message::Pong(_)) => {}

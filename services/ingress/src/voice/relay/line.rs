@@ -8,7 +8,7 @@ use axum::{
 use claw_domain::CallId;
 use claw_events::{CallInterrupted, CallStanding, SpeechHeard, Turn, TurnStanding};
 use claw_twilio::{
-    phrases::Lines,
+    phrases::Phrases,
     relay::{FromTwilio, ToTwilio},
     voices::Language,
 };
@@ -48,7 +48,7 @@ pub(super) struct Line {
     /// What the caller speaks.
     pub(super) language: Language,
     /// What we say ourselves.
-    pub(super) lines: &'static Lines,
+    pub(super) phrases: &'static Phrases,
     pub(super) talk: Talk,
     pub(super) awaited: Option<Awaited>,
     /// We said the end: what is still heard is nobody's. Twilio has until then to say what was said before.
@@ -129,15 +129,12 @@ impl Line {
                 self.talk
                     .interrupt(interrupt.utterance_until_interrupt, now)
             }
-            FromTwilio::Error { .. } => {
+            FromTwilio::Error => {
                 counter!("ingress_relay_messages_total", "kind" => "error").increment(1);
                 warn!("Twilio did not understand a message of ours");
                 Vec::new()
             }
-            FromTwilio::Setup(_)
-            | FromTwilio::Prompt(_)
-            | FromTwilio::Info {}
-            | FromTwilio::Other => Vec::new(),
+            FromTwilio::Setup(_) | FromTwilio::Prompt(_) | FromTwilio::Other => Vec::new(),
         }
     }
 
@@ -152,11 +149,11 @@ impl Line {
                     }
                 }
                 Do::Ours(line @ Ours::Filler(_)) => {
-                    self.say(ToTwilio::filler(text_of(self.lines, line)))
+                    self.say(ToTwilio::filler(text_of(self.phrases, line)))
                         .await?;
                 }
                 Do::Ours(line) => {
-                    let text = text_of(self.lines, line);
+                    let text = text_of(self.phrases, line);
                     self.say(ToTwilio::last_token(text)).await?;
                 }
                 Do::Tell { turn, words, heard } => {
