@@ -1,6 +1,6 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::{Context as _, Result};
 use claw_bus::{Bus, Consumer, Ownership, Share};
 use claw_calls::LiveCalls;
 use claw_events::{SandboxFailed, SandboxQueued, SandboxReady};
@@ -10,13 +10,13 @@ use tokio::sync::Semaphore;
 
 use crate::{
     Config,
+    actors::UserActors,
     agents::Agents,
-    desk::{Desk, STARTS_AT_ONCE},
+    call_intake::CallIntake,
+    context::{Context, STARTS_AT_ONCE},
     intake::Intake,
     lost_calls::LostCalls,
-    news::{hear_interrupts, watch},
-    people::People,
-    take_call::TakeCall,
+    watches::{watch, watch_interruptions},
 };
 
 /// The names under which our places in `INBOUND` are kept.
@@ -25,7 +25,7 @@ const CALLS: &str = "gateway-calls";
 
 /// The service, wired and not yet running.
 pub struct App {
-    desk: Arc<Desk>,
+    context: Arc<Context>,
     health: SocketAddr,
     grace: Duration,
 }
@@ -37,18 +37,18 @@ impl App {
         let store = Store::connect(&config.database_url, config.database_connections)
             .await
             .context("connecting to Postgres (is DATABASE_URL right, and the server up?)")?;
-        let desk = Desk {
+        let context = Context {
             publisher: bus.publisher(),
             live_calls: LiveCalls::open(&bus).await?,
             agents: Agents::new(store.clone(), config.keyring, bus.publisher()),
             bus,
             store,
             clock: Arc::new(SystemClock),
-            manners: config.manners,
+            policy: config.policy,
             starts: Arc::new(Semaphore::new(STARTS_AT_ONCE)),
         };
         Ok(Self {
-            desk: Arc::new(desk),
+            context: Arc::new(context),
             health: config.health,
             grace: config.grace,
         })
@@ -57,40 +57,40 @@ impl App {
     /// Runs until `stop`; then begins no new turn, and lets running ones end within the grace or hands
     /// them to another replica.
     pub async fn run_until_stopped(self, stop: impl Future<Output = ()>) -> Result<()> {
-        let bus = self.desk.bus.clone();
+        let bus = self.context.bus.clone();
         let mut lifecycle = Lifecycle::new(self.grace);
         let ownership = Ownership::new(&bus, Share::Partitions, self.grace);
-        let people = People::new(Arc::clone(&self.desk));
+        let actors = UserActors::new(Arc::clone(&self.context));
 
-        let (all, shared) = (people.clone(), ownership.clone());
+        let (all, shared) = (actors.clone(), ownership.clone());
         lifecycle.spawn("people", move |stop| all.run(shared, stop));
         let intake = Intake {
-            desk: Arc::clone(&self.desk),
-            people: people.clone(),
+            context: Arc::clone(&self.context),
+            actors: actors.clone(),
         };
         let consumer = Consumer::new(bus.clone(), MESSAGES, intake);
         let shared = ownership.clone();
         lifecycle.spawn("messages", move |stop| async move {
             consumer.run(&shared, stop).await;
         });
-        let take_call = TakeCall {
-            desk: Arc::clone(&self.desk),
-            people: people.clone(),
+        let call_intake = CallIntake {
+            context: Arc::clone(&self.context),
+            actors: actors.clone(),
         };
-        let consumer = Consumer::new(bus.clone(), CALLS, take_call);
+        let consumer = Consumer::new(bus.clone(), CALLS, call_intake);
         let shared = ownership.clone();
         lifecycle.spawn("calls", move |stop| async move {
             consumer.run(&shared, stop).await;
         });
         let lost_calls = LostCalls {
-            desk: Arc::clone(&self.desk),
+            context: Arc::clone(&self.context),
         };
         lifecycle.spawn("lost-calls", |stop| lost_calls.run(stop));
-        watch::<SandboxReady>(&mut lifecycle, "sandbox-ready", &bus, &people);
-        watch::<SandboxFailed>(&mut lifecycle, "sandbox-failed", &bus, &people);
-        watch::<SandboxQueued>(&mut lifecycle, "sandbox-queued", &bus, &people);
+        watch::<SandboxReady>(&mut lifecycle, "sandbox-ready", &bus, &actors);
+        watch::<SandboxFailed>(&mut lifecycle, "sandbox-failed", &bus, &actors);
+        watch::<SandboxQueued>(&mut lifecycle, "sandbox-queued", &bus, &actors);
 
-        hear_interrupts(&mut lifecycle, &bus, &people);
+        watch_interruptions(&mut lifecycle, &bus, &actors);
 
         let health = self.health_of(&ownership);
         let listener = health::listen(self.health).await?;
@@ -100,7 +100,7 @@ impl App {
     }
 
     fn health_of(&self, ownership: &Ownership) -> Health {
-        let (bus, store) = (self.desk.bus.clone(), self.desk.store.clone());
+        let (bus, store) = (self.context.bus.clone(), self.context.store.clone());
         let ownership = ownership.clone();
         Health::new()
             .check("nats", move || {

@@ -1,15 +1,15 @@
 use std::{net::SocketAddr, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::{Context as _, Result};
 use claw_bus::BusConfig;
 use claw_runtime::{Env, health, lifecycle};
 use claw_store::Keyring;
 use secrecy::SecretString;
 
 use crate::{
-    desk::Manners,
+    context::Policy,
     guard::Quiet,
-    habits::{NEVER_QUIET, read_quiet},
+    preferences::{NEVER_QUIET, read_quiet},
     turn::TurnLimits,
 };
 
@@ -53,7 +53,7 @@ pub struct Config {
     /// How long running turns may go on after a stop was asked for.
     pub grace: Duration,
     /// How people are treated.
-    pub(crate) manners: Manners,
+    pub(crate) policy: Policy,
 }
 
 impl Config {
@@ -82,7 +82,7 @@ impl Config {
             keyring: Keyring::parse(&master_key?).context("CLAWKAKA_MASTER_KEY")?,
             health: health?,
             grace: grace?,
-            manners: Manners {
+            policy: Policy {
                 limits: TurnLimits {
                     total: Duration::from_secs(total?),
                     idle: Duration::from_secs(idle?),

@@ -9,9 +9,9 @@ use claw_events::MessageReceived;
 use claw_store::InboundMessage;
 
 use crate::{
+    actors::UserActors,
     commands::{Command, PIN_IS_KEPT, pin_of},
-    desk::Desk,
-    people::People,
+    context::Context,
     plan::{Plan, plan},
     queue::{Item, Way},
 };
@@ -19,8 +19,8 @@ use crate::{
 /// Writes every message down and wakes its person's actor. From then on the database is the queue: who
 /// waits, for an answer or for room, holds nothing on the bus.
 pub(crate) struct Intake {
-    pub(crate) desk: Arc<Desk>,
-    pub(crate) people: People,
+    pub(crate) context: Arc<Context>,
+    pub(crate) actors: UserActors,
 }
 
 #[async_trait]
@@ -32,17 +32,17 @@ impl Handler for Intake {
         message: &MessageReceived,
         attempt: &Attempt,
     ) -> Result<(), HandlerError> {
-        let now = self.desk.clock.now();
+        let now = self.context.clock.now();
         let plan = plan_of(message);
         let inbound = record(message, &plan, attempt, now);
-        let received = self.desk.store.messages().receive(&inbound).await?;
+        let received = self.context.store.messages().receive(&inbound).await?;
         if received.complete || plan == Plan::Keep {
             return Ok(());
         }
         if let Plan::Obey(Command::SetPin, text) = &plan
             && let Some(pin) = pin_of(text.expose())
         {
-            let (users, keyring) = (self.desk.store.users(), self.desk.agents.keyring());
+            let (users, keyring) = (self.context.store.users(), self.context.agents.keyring());
             users.set_pin(message.user, &pin, keyring).await?;
         }
         // Whoever has this person by now may have looked before the row was there. What is not
@@ -58,10 +58,10 @@ impl Handler for Intake {
             sequence: attempt.sequence,
             taken_at: now,
             plan,
-            burst: None,
+            batch: None,
             may_have_been_sent: false,
         });
-        self.people
+        self.actors
             .deliver(&attempt.tenure, message.user, item, received.sandbox);
         Ok(())
     }

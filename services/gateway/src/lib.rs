@@ -2,28 +2,28 @@
 //! bus what the assistant answered, or said by itself. Knows nothing of WhatsApp's API, of containers
 //! or of model keys.
 
+mod actor;
+mod actors;
 mod agents;
 mod app;
+mod call_intake;
 mod commands;
 mod config;
-mod desk;
+mod context;
 mod guard;
-mod habits;
 mod intake;
 mod lost_calls;
 mod mailbox;
-mod news;
-mod people;
-mod person;
+mod notice;
 mod plan;
+mod preferences;
+mod proactive;
+mod provisioning;
 mod queue;
+mod reply;
 mod session;
-mod setup;
-mod take_call;
-mod tell;
 mod turn;
-mod unasked;
-mod words;
+mod watches;
 mod zones;
 
 pub use app::App;

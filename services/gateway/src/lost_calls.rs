@@ -10,7 +10,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::desk::Desk;
+use crate::context::Context;
 
 /// A call in which the caller has not spoken for so long is over, and Twilio's word of it was lost. Whoever
 /// is silent, waits for an answer or for their assistant is let go or told to look into the chat within
@@ -26,7 +26,7 @@ const AT_ONCE: u32 = 100;
 /// Ends calls whose end nobody told, so that what is still to be said goes to the chat. Every replica does:
 /// the end of a call is one event, whoever tells it, and it comes behind what is known of the call.
 pub(crate) struct LostCalls {
-    pub(crate) desk: Arc<Desk>,
+    pub(crate) context: Arc<Context>,
 }
 
 impl LostCalls {
@@ -42,16 +42,16 @@ impl LostCalls {
     }
 
     async fn look(&self) -> Result<()> {
-        let now = self.desk.clock.now();
-        let calls = self.desk.store.calls();
+        let now = self.context.clock.now();
+        let calls = self.context.store.calls();
         for call in calls.silent_since(now - LONGEST_SILENCE, AT_ONCE).await? {
             info!(call.id = %call.id, "the end of call {} was never told: it is over", call.id);
             counter!("claw_calls_assumed_over_total").increment(1);
             let end = assumed_end(&call, now);
-            match self.desk.store.users().address_of(call.user).await? {
+            match self.context.store.users().address_of(call.user).await? {
                 Some(address) => {
                     let over = progressed(&call, address, end);
-                    self.desk.publisher.publish(&over).await?;
+                    self.context.publisher.publish(&over).await?;
                 }
                 // An unproven caller under a number nobody knows: there is nobody to write to.
                 None => calls.end(call.id, call.user, &end).await?,

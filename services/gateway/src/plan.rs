@@ -4,8 +4,8 @@ use claw_store::{Call, Origin, VoiceKind, WaitingMessage};
 
 use crate::{
     commands::{Command, command_of},
+    notice::Notice,
     queue::{Item, Way},
-    words::Notice,
 };
 
 /// What to do with something a person sent.
@@ -100,7 +100,7 @@ pub(crate) fn item_of(message: &WaitingMessage) -> Item {
         way,
         sequence: message.sequence,
         taken_at: message.taken_at,
-        burst: message.batch,
+        batch: message.batch,
         may_have_been_sent: true,
     }
 }

@@ -3,17 +3,17 @@ use std::{collections::VecDeque, time::Duration};
 use chrono::{DateTime, Utc};
 use claw_domain::{CallId, MessageId, Sensitive, Wamid};
 
-use crate::{commands::Command, plan::Plan, words::Notice};
+use crate::{commands::Command, notice::Notice, plan::Plan};
 
 /// How long the real message behind a placeholder is waited for. It comes within some 200 ms, or
 /// never (seen by integrators; Meta does not document it).
-const REAL_MESSAGE_PATIENCE: Duration = Duration::from_secs(4);
+const REAL_MESSAGE_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Most messages put to the assistant as one turn.
-const BURST_MESSAGES: usize = 32;
+const BATCH_MESSAGES: usize = 32;
 
 /// Most characters put to the assistant as one turn, unless one message alone is longer.
-const BURST_CHARACTERS: usize = 32_000;
+const BATCH_CHARACTERS: usize = 32_000;
 
 /// One unanswered message, in the order of arrival.
 #[derive(Debug, Clone)]
@@ -30,7 +30,7 @@ pub(crate) struct Item {
     pub(crate) plan: Plan,
     /// The first message of the turn it was put to the assistant in; `None` if it never was, as far
     /// as the database knows.
-    pub(crate) burst: Option<MessageId>,
+    pub(crate) batch: Option<MessageId>,
     /// It may have been put to the assistant already, in an earlier life of ours.
     pub(crate) may_have_been_sent: bool,
 }
@@ -55,7 +55,7 @@ pub(crate) enum Way {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Next {
     /// Put these to the assistant as one turn.
-    Turn(Burst),
+    Turn(Batch),
     /// Answer this one with a line of our own.
     Say(MessageId, Notice),
     /// Do what the person asks of us.
@@ -76,7 +76,7 @@ pub(crate) enum Next {
 
 /// Messages that become one turn.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Burst {
+pub(crate) struct Batch {
     /// The first message: its id is the run key.
     pub(crate) first: MessageId,
     /// All of them, in order.
@@ -101,7 +101,7 @@ pub(crate) fn next(queue: &VecDeque<Item>, now: DateTime<Utc>) -> Next {
     for (place, item) in queue.iter().enumerate() {
         return match &item.plan {
             Plan::AwaitTheReal => {
-                let due = item.taken_at + REAL_MESSAGE_PATIENCE;
+                let due = item.taken_at + REAL_MESSAGE_TIMEOUT;
                 if now < due {
                     wait = Some(wait.map_or(due, |wait| wait.min(due)));
                     continue;
@@ -111,7 +111,7 @@ pub(crate) fn next(queue: &VecDeque<Item>, now: DateTime<Utc>) -> Next {
                     Way::Call { .. } | Way::AfterCall => Next::Close(item.id),
                 }
             }
-            Plan::Ask(text) => Next::Turn(burst(item, text, queue.iter().skip(place + 1))),
+            Plan::Ask(text) => Next::Turn(batch(item, text, queue.iter().skip(place + 1))),
             Plan::Say(notice) => Next::Say(item.id, *notice),
             Plan::Obey(command, _) => Next::Obey(item.id, *command),
             Plan::PutThrough(call) => Next::PutThrough(item.id, *call),
@@ -141,20 +141,20 @@ pub(crate) fn keep_before_stop(queue: &mut VecDeque<Item>) -> bool {
 }
 
 /// `first`, and everything behind it that belongs into one turn with it.
-fn burst<'a>(
+fn batch<'a>(
     first: &Item,
     text: &Sensitive<String>,
     behind: impl Iterator<Item = &'a Item>,
-) -> Burst {
-    let mut burst = Burst {
-        first: first.burst.unwrap_or(first.id),
+) -> Batch {
+    let mut batch = Batch {
+        first: first.batch.unwrap_or(first.id),
         members: vec![first.id],
         way: first.way.clone(),
         since: first.taken_at,
         sequence: first.sequence,
         text: text.clone(),
         may_have_been_sent: first.may_have_been_sent,
-        is_noted: first.burst.is_some(),
+        is_noted: first.batch.is_some(),
     };
     let mut texts = vec![text.expose().as_str()];
     let mut characters = text.expose().chars().count();
@@ -168,10 +168,10 @@ fn burst<'a>(
             }
         };
         characters += text.chars().count();
-        let fits = burst.members.len() < BURST_MESSAGES && characters <= BURST_CHARACTERS;
-        let belongs = match first.burst {
+        let fits = batch.members.len() < BATCH_MESSAGES && characters <= BATCH_CHARACTERS;
+        let belongs = match first.batch {
             // What was put to the assistant before is put again as it was.
-            Some(_) => item.burst == first.burst,
+            Some(_) => item.batch == first.batch,
             None => fits && !first.may_have_been_sent && item.is_untouched(),
         };
         // What is spoken is answered in the call, turn by turn.
@@ -179,18 +179,18 @@ fn burst<'a>(
         if !belongs || !is_written {
             break;
         }
-        burst.members.push(item.id);
-        burst.way = item.way.clone();
+        batch.members.push(item.id);
+        batch.way = item.way.clone();
         texts.push(text);
     }
-    burst.text = texts.join("\n\n").into();
-    burst
+    batch.text = texts.join("\n\n").into();
+    batch
 }
 
 impl Item {
     /// It was never put to the assistant.
     const fn is_untouched(&self) -> bool {
-        self.burst.is_none() && !self.may_have_been_sent
+        self.batch.is_none() && !self.may_have_been_sent
     }
 }
 
@@ -211,9 +211,9 @@ mod tests {
         let mut queue = VecDeque::from([ask("a"), spoken("b"), spoken("c"), ask("d")]);
         let mut turns = Vec::new();
         while !queue.is_empty() {
-            let burst = turn(&queue);
-            queue.retain(|item| !burst.members.contains(&item.id));
-            turns.push(burst.text.expose().clone());
+            let batch = turn(&queue);
+            queue.retain(|item| !batch.members.contains(&item.id));
+            turns.push(batch.text.expose().clone());
         }
 
         assert_eq!(turns, ["a", "b", "c", "d"]);
@@ -223,12 +223,12 @@ mod tests {
     fn questions_that_piled_up_become_one_turn_in_their_order() {
         let queue = VecDeque::from([ask("a"), ask("b"), ask("c")]);
 
-        let burst = turn(&queue);
+        let batch = turn(&queue);
 
-        assert_eq!(burst.text.expose(), "a\n\nb\n\nc");
-        assert_eq!(burst.first, id("a"));
-        assert_eq!(burst.members, [id("a"), id("b"), id("c")]);
-        assert_eq!(burst.way, Way::Chat(Wamid::new("wamid.c")));
+        assert_eq!(batch.text.expose(), "a\n\nb\n\nc");
+        assert_eq!(batch.first, id("a"));
+        assert_eq!(batch.members, [id("a"), id("b"), id("c")]);
+        assert_eq!(batch.way, Way::Chat(Wamid::new("wamid.c")));
     }
 
     #[test]
@@ -242,15 +242,15 @@ mod tests {
     #[test]
     fn a_turn_is_put_again_as_it_was_put_before() {
         let part = |name| Item {
-            burst: Some(id("a")),
+            batch: Some(id("a")),
             may_have_been_sent: true,
             ..ask(name)
         };
 
-        let burst = turn(&VecDeque::from([part("a"), part("b"), ask("c")]));
+        let batch = turn(&VecDeque::from([part("a"), part("b"), ask("c")]));
 
-        assert_eq!(burst.members, [id("a"), id("b")]);
-        assert!(burst.is_noted);
+        assert_eq!(batch.members, [id("a"), id("b")]);
+        assert!(batch.is_noted);
     }
 
     #[test]
@@ -276,7 +276,7 @@ mod tests {
             ..ask("a")
         };
         let queue = VecDeque::from([placeholder]);
-        let due = DateTime::UNIX_EPOCH + REAL_MESSAGE_PATIENCE;
+        let due = DateTime::UNIX_EPOCH + REAL_MESSAGE_TIMEOUT;
 
         assert_eq!(next(&queue, DateTime::UNIX_EPOCH), Next::Wait(due));
         assert_eq!(
@@ -327,15 +327,15 @@ mod tests {
     fn a_turn_holds_a_bounded_number_of_messages() {
         let queue: VecDeque<Item> = (0..100).map(|n| ask(&n.to_string())).collect();
 
-        assert_eq!(turn(&queue).members.len(), BURST_MESSAGES);
+        assert_eq!(turn(&queue).members.len(), BATCH_MESSAGES);
     }
 
-    fn turn(queue: &VecDeque<Item>) -> Burst {
+    fn turn(queue: &VecDeque<Item>) -> Batch {
         let next = next(queue, DateTime::UNIX_EPOCH);
-        let Next::Turn(burst) = next else {
+        let Next::Turn(batch) = next else {
             panic!("not a turn: {next:?}");
         };
-        burst
+        batch
     }
 
     fn id(name: &str) -> MessageId {
@@ -349,7 +349,7 @@ mod tests {
             sequence: 1,
             taken_at: DateTime::UNIX_EPOCH,
             plan: Plan::Ask(text.into()),
-            burst: None,
+            batch: None,
             may_have_been_sent: false,
         }
     }

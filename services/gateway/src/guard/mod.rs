@@ -16,7 +16,7 @@ use wall_clock::next_local_midnight;
 
 /// What a person allows their assistant to say unasked, and when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Habits {
+pub(crate) struct Preferences {
     /// The time the person lives by.
     pub(crate) zone: Tz,
     /// When not to disturb them. `None`: never mind the hour.
@@ -41,7 +41,7 @@ pub(crate) enum Updates {
 pub(crate) enum Verdict {
     /// It goes out.
     Send,
-    /// It waits, and is judged anew at `until`: by then the person may have changed their habits,
+    /// It waits, and is judged anew at `until`: by then the person may have changed their preferences,
     /// and the texts held before it may have used up the day.
     Hold {
         /// The earliest moment at which it can go out. Later than the moment it was judged at.
@@ -72,19 +72,19 @@ pub(crate) enum HoldReason {
 /// assistant's own claim, and an assistant talked into disturbing someone would label everything
 /// a reminder. The price: what was set for half past eleven at night comes in the morning, unless
 /// the person moves their quiet hours or turns them off.
-pub(crate) fn decide(now: DateTime<Utc>, sent_today: u32, habits: &Habits) -> Verdict {
-    match habits.updates {
+pub(crate) fn decide(now: DateTime<Utc>, sent_today: u32, preferences: &Preferences) -> Verdict {
+    match preferences.updates {
         Updates::Stopped => return Verdict::Withhold,
         Updates::On => {}
     }
-    let limit_reached = sent_today >= habits.most_a_day;
+    let limit_reached = sent_today >= preferences.most_a_day;
     let within_limit = if limit_reached {
-        next_local_midnight(now, habits.zone)
+        next_local_midnight(now, preferences.zone)
     } else {
         now
     };
-    let until = match habits.quiet {
-        Some(quiet) => quiet.over_after(within_limit, habits.zone),
+    let until = match preferences.quiet {
+        Some(quiet) => quiet.over_after(within_limit, preferences.zone),
         None => within_limit,
     };
     let why = if limit_reached {

@@ -5,7 +5,11 @@ use super::*;
 
 #[test]
 fn by_day_and_within_the_limit_a_text_goes_out() {
-    let verdict = decide(at("2026-03-10T12:00:00Z"), 2, &habits(Tz::Europe__Berlin));
+    let verdict = decide(
+        at("2026-03-10T12:00:00Z"),
+        2,
+        &preferences(Tz::Europe__Berlin),
+    );
 
     assert_eq!(verdict, Verdict::Send);
 }
@@ -19,7 +23,7 @@ fn what_comes_at_night_waits_for_the_morning() {
         ("2026-01-10T21:00:00Z", "2026-01-11T06:00:00Z"),
     ] {
         assert_eq!(
-            decide(at(night), 0, &habits(Tz::Europe__Berlin)),
+            decide(at(night), 0, &preferences(Tz::Europe__Berlin)),
             held(morning, HoldReason::QuietHours),
             "{night}"
         );
@@ -28,7 +32,7 @@ fn what_comes_at_night_waits_for_the_morning() {
 
 #[test]
 fn quiet_hours_end_with_their_last_minute() {
-    let berlin = habits(Tz::Europe__Berlin);
+    let berlin = preferences(Tz::Europe__Berlin);
 
     assert_eq!(
         decide(at("2026-01-11T05:59:59Z"), 0, &berlin),
@@ -45,20 +49,20 @@ fn quiet_hours_are_those_of_the_person_not_of_the_server() {
     let noon_in_london = at("2026-01-10T12:00:00Z");
 
     assert_eq!(
-        decide(noon_in_london, 0, &habits(Tz::America__Los_Angeles)),
+        decide(noon_in_london, 0, &preferences(Tz::America__Los_Angeles)),
         held("2026-01-10T15:00:00Z", HoldReason::QuietHours)
     );
     assert_eq!(
-        decide(noon_in_london, 0, &habits(Tz::Asia__Kolkata)),
+        decide(noon_in_london, 0, &preferences(Tz::Asia__Kolkata)),
         Verdict::Send
     );
 }
 
 #[test]
 fn a_siesta_is_quiet_and_the_night_around_it_is_not() {
-    let siesta = Habits {
+    let siesta = Preferences {
         quiet: quiet("13:00", "15:30"),
-        ..habits(Tz::UTC)
+        ..preferences(Tz::UTC)
     };
 
     assert_eq!(
@@ -73,9 +77,9 @@ fn a_siesta_is_quiet_and_the_night_around_it_is_not() {
 
 #[test]
 fn who_minds_no_hour_is_written_at_night_too() {
-    let sleepless = Habits {
+    let sleepless = Preferences {
         quiet: None,
-        ..habits(Tz::UTC)
+        ..preferences(Tz::UTC)
     };
 
     assert_eq!(
@@ -86,17 +90,17 @@ fn who_minds_no_hour_is_written_at_night_too() {
 
 #[test]
 fn over_the_limit_a_text_waits_for_the_next_day_and_its_morning() {
-    let sleepless = Habits {
+    let sleepless = Preferences {
         quiet: None,
-        ..habits(Tz::Europe__Berlin)
+        ..preferences(Tz::Europe__Berlin)
     };
 
-    for (habits, until) in [
-        (habits(Tz::Europe__Berlin), "2026-01-11T06:00:00Z"),
+    for (preferences, until) in [
+        (preferences(Tz::Europe__Berlin), "2026-01-11T06:00:00Z"),
         (sleepless, "2026-01-10T23:00:00Z"),
     ] {
         assert_eq!(
-            decide(at("2026-01-10T12:00:00Z"), 3, &habits),
+            decide(at("2026-01-10T12:00:00Z"), 3, &preferences),
             held(until, HoldReason::DailyLimit)
         );
     }
@@ -105,16 +109,16 @@ fn over_the_limit_a_text_waits_for_the_next_day_and_its_morning() {
 #[test]
 fn over_the_limit_after_midnight_a_text_waits_a_whole_day() {
     assert_eq!(
-        decide(at("2026-01-11T00:30:00Z"), 3, &habits(Tz::UTC)),
+        decide(at("2026-01-11T00:30:00Z"), 3, &preferences(Tz::UTC)),
         held("2026-01-12T07:00:00Z", HoldReason::DailyLimit)
     );
 }
 
 #[test]
 fn who_stopped_updates_gets_none_at_any_hour() {
-    let stopped = Habits {
+    let stopped = Preferences {
         updates: Updates::Stopped,
-        ..habits(Tz::UTC)
+        ..preferences(Tz::UTC)
     };
 
     for moment in ["2026-01-10T12:00:00Z", "2026-01-10T23:00:00Z"] {
@@ -124,7 +128,7 @@ fn who_stopped_updates_gets_none_at_any_hour() {
 
 #[test]
 fn quiet_hours_keep_to_the_wall_clock_when_it_is_moved() {
-    let berlin = habits(Tz::Europe__Berlin);
+    let berlin = preferences(Tz::Europe__Berlin);
 
     // Put forward on 29 March, put back on 25 October: 07:00 is 05:00 and 06:00 UTC.
     assert_eq!(
@@ -139,9 +143,9 @@ fn quiet_hours_keep_to_the_wall_clock_when_it_is_moved() {
 
 #[test]
 fn quiet_hours_that_end_in_a_skipped_hour_end_when_it_is_skipped() {
-    let berlin = Habits {
+    let berlin = Preferences {
         quiet: quiet("22:00", "02:30"),
-        ..habits(Tz::Europe__Berlin)
+        ..preferences(Tz::Europe__Berlin)
     };
 
     assert_eq!(
@@ -152,9 +156,9 @@ fn quiet_hours_that_end_in_a_skipped_hour_end_when_it_is_skipped() {
 
 #[test]
 fn quiet_hours_that_end_in_a_repeated_hour_end_at_its_next_pass() {
-    let berlin = Habits {
+    let berlin = Preferences {
         quiet: quiet("22:00", "02:30"),
-        ..habits(Tz::Europe__Berlin)
+        ..preferences(Tz::Europe__Berlin)
     };
 
     for (now, until) in [
@@ -178,17 +182,17 @@ proptest! {
         to in 0_u32..96,
         zone in proptest::sample::select(chrono_tz::TZ_VARIANTS.as_slice()),
     ) {
-        let habits = Habits {
+        let preferences = Preferences {
             quiet: Quiet::new(quarter(from), quarter(to)),
-            ..habits(zone)
+            ..preferences(zone)
         };
-        match decide(now, sent_today, &habits) {
-            Verdict::Send => prop_assert!(sent_today < habits.most_a_day),
+        match decide(now, sent_today, &preferences) {
+            Verdict::Send => prop_assert!(sent_today < preferences.most_a_day),
             Verdict::Hold { until, .. } => {
                 prop_assert!(until > now);
-                prop_assert_eq!(decide(until, 0, &habits), Verdict::Send);
+                prop_assert_eq!(decide(until, 0, &preferences), Verdict::Send);
                 let just_before = until - TimeDelta::seconds(1);
-                prop_assert_ne!(decide(just_before, sent_today, &habits), Verdict::Send);
+                prop_assert_ne!(decide(just_before, sent_today, &preferences), Verdict::Send);
             }
             Verdict::Withhold => prop_assert!(false, "updates are on"),
         }
@@ -204,8 +208,8 @@ fn quiet(from: &str, to: &str) -> Option<Quiet> {
     Quiet::new(time(from), time(to))
 }
 
-fn habits(zone: Tz) -> Habits {
-    Habits {
+fn preferences(zone: Tz) -> Preferences {
+    Preferences {
         zone,
         quiet: quiet("22:00", "07:00"),
         most_a_day: 3,

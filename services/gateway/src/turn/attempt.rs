@@ -10,17 +10,17 @@ use super::{Answer, Ended, Turn, again, reading::Judgement};
 use crate::session::{Ending, Session};
 
 /// How long a heartbeat or cron turn that is under way is waited for before ours is sent.
-const IDLE_PATIENCE: Duration = Duration::from_mins(2);
+const IDLE_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// Over the limit we give the gateway: it ends the run itself, and says so.
 const LIMIT_MARGIN: Duration = Duration::from_secs(30);
 
 /// How long a turn that a crash interrupted may wait to be marked for being taken up again. The gateway
 /// does so half a second after it is ready.
-const MARKING_PATIENCE: Duration = Duration::from_mins(1);
+const MARKING_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// How long a turn must look as if it had died before it began until it is sent again.
-const ABANDONED_PATIENCE: Duration = Duration::from_secs(5);
+const ABANDONED_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How often one turn is sent: again only after the gateway crashed before it began.
 const SENDS: u32 = 3;
@@ -90,7 +90,7 @@ impl Try<'_> {
             }
         }
         for _ in 0..SENDS {
-            self.session().idle(IDLE_PATIENCE).await;
+            self.session().idle(IDLE_TIMEOUT).await;
             if !self.turn.tenure.may_act() {
                 let not_ours = anyhow!("this person is another replica's now");
                 return Err(HandlerError::retry(not_ours));
@@ -186,13 +186,13 @@ impl Try<'_> {
                     look_every = LOOK_EVERY;
                 }
                 Judgement::Interrupted { is_marked: false } => {
-                    if DeadSince::lasts(&mut dead.interrupted, MARKING_PATIENCE) {
+                    if DeadSince::lasts(&mut dead.interrupted, MARKING_TIMEOUT) {
                         return Ok(Outcome::SendAgain);
                     }
                     look_every = LOOK_EVERY;
                 }
                 Judgement::Abandoned => {
-                    if DeadSince::lasts(&mut dead.abandoned, ABANDONED_PATIENCE) {
+                    if DeadSince::lasts(&mut dead.abandoned, ABANDONED_TIMEOUT) {
                         return Ok(Outcome::SendAgain);
                     }
                     look_every = LOOK_EVERY;

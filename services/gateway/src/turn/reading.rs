@@ -9,7 +9,7 @@ use tokio::time::sleep;
 use super::{Answer, Ended, again, answer_id, attempt::Try};
 
 /// A final event may be a moment ahead of its row.
-const ROW_PATIENCE: [Duration; 4] = [
+const ROW_RETRY_PAUSES: [Duration; 4] = [
     Duration::from_millis(20),
     Duration::from_millis(100),
     Duration::from_millis(400),
@@ -36,7 +36,7 @@ impl Try<'_> {
         &self,
         said: Option<Sensitive<String>>,
     ) -> Result<Ended, HandlerError> {
-        for pause in ROW_PATIENCE {
+        for pause in ROW_RETRY_PAUSES {
             let history = self.read_since().await?;
             if let Judgement::Ended(ended) = self.judge(history, said.as_ref()) {
                 return Ok(ended);

@@ -3,7 +3,7 @@ use claw_domain::{ReplyId, ReplySource, SandboxId, Sensitive};
 
 /// Something the assistant said that nobody asked for: a heartbeat's alert, a reminder.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Unasked {
+pub(crate) struct ProactiveText {
     /// Follows from the transcript row, so that it is said once.
     pub(crate) id: ReplyId,
     pub(crate) text: Sensitive<String>,
@@ -13,9 +13,9 @@ pub(crate) struct Unasked {
 }
 
 /// What was said unasked, in order.
-pub(crate) fn unasked(history: &History, sandbox: SandboxId) -> Vec<Unasked> {
+pub(crate) fn proactive_texts(history: &History, sandbox: SandboxId) -> Vec<ProactiveText> {
     let said = proactive(&history.rows).into_iter();
-    said.map(|row| Unasked {
+    said.map(|row| ProactiveText {
         id: ReplyId::derived_from(&format!("row:{sandbox}:{}", row.id)),
         text: row.text,
         source: if row.is_automation {
@@ -32,13 +32,13 @@ pub(crate) fn unasked(history: &History, sandbox: SandboxId) -> Vec<Unasked> {
 pub(crate) fn around(
     history: &History,
     answer: Option<&str>,
-    unasked: Vec<Unasked>,
-) -> (Vec<Unasked>, Vec<Unasked>) {
+    texts: Vec<ProactiveText>,
+) -> (Vec<ProactiveText>, Vec<ProactiveText>) {
     let place = |id: &str| history.rows.iter().position(|row| row.id == id);
     let Some(answer) = answer.and_then(place) else {
-        return (unasked, Vec::new());
+        return (texts, Vec::new());
     };
-    unasked
+    texts
         .into_iter()
         .partition(|said| place(&said.row).is_none_or(|place| place < answer))
 }

@@ -9,19 +9,19 @@ use metrics::counter;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use super::{
-    Person, Then, Trying,
+    Then, Trying, UserActor,
     call::{as_follow_up, note_of},
 };
 use crate::{
     commands::Command,
+    notice::{Notice, notice_of_failure},
     plan::Plan,
-    queue::{Burst, Item, Way, keep_before_stop},
+    proactive::{around, proactive_texts},
+    provisioning::{Request, SetupNotice, setup_step},
+    queue::{Batch, Item, Way, keep_before_stop},
+    reply::publish_reply,
     session::Session,
-    setup::{Ask, Told, need},
-    tell::say,
     turn::{Answer, Ended, Turn, answer_id},
-    unasked::{around, unasked},
-    words::{Notice, notice_of_failure},
 };
 
 /// Meta shows typing for 25 s at most.
@@ -38,27 +38,27 @@ const UNANSWERED_AFTER: Duration = Duration::from_secs(4);
 /// out; waiting for room or for a sandbox to start is no failure.
 const GIVE_UP_AFTER: Duration = Duration::from_hours(24);
 
-impl Person {
+impl UserActor {
     /// Puts messages to the assistant, once it is there, and passes on what it says.
-    pub(super) async fn ask(&mut self, burst: Burst) -> Result<Then, HandlerError> {
+    pub(super) async fn ask(&mut self, batch: Batch) -> Result<Then, HandlerError> {
         // Stopped before it began.
-        if !burst.may_have_been_sent && keep_before_stop(&mut self.queue) {
+        if !batch.may_have_been_sent && keep_before_stop(&mut self.queue) {
             return Ok(Then::Again);
         }
-        let Some(sandbox) = self.ready_sandbox(burst.first).await? else {
-            self.link.hang_up();
+        let Some(sandbox) = self.ready_sandbox(batch.first).await? else {
+            self.connection.hang_up();
             return Ok(self.wait_for_sandbox());
         };
         let same = self
             .trying
             .take()
-            .filter(|trying| trying.messages == burst.members);
+            .filter(|trying| trying.messages == batch.members);
         let failing_since = same.and_then(|trying| trying.failing_since);
         self.trying = Some(Trying {
-            messages: burst.members.clone(),
+            messages: batch.members.clone(),
             failing_since,
         });
-        let outcome = self.ask_at(sandbox, &burst).await;
+        let outcome = self.ask_at(sandbox, &batch).await;
         match outcome {
             Ok(then) => {
                 self.trying = None;
@@ -81,63 +81,63 @@ impl Person {
         }
     }
 
-    async fn ask_at(&mut self, sandbox: SandboxId, burst: &Burst) -> Result<Then, HandlerError> {
+    async fn ask_at(&mut self, sandbox: SandboxId, batch: &Batch) -> Result<Then, HandlerError> {
         let session = match self.connect().await {
             Ok(session) => session,
             Err(error) => {
                 let since = self.trying.as_ref().and_then(|trying| trying.failing_since);
-                let is_written = matches!(burst.way, Way::Chat(_));
+                let is_written = matches!(batch.way, Way::Chat(_));
                 if is_written && since.is_some_and(|since| since.elapsed() > UNANSWERED_AFTER) {
-                    self.tell(Notice::WakingUp, burst.first).await?;
+                    self.tell(Notice::WakingUp, batch.first).await?;
                 }
                 return Err(error);
             }
         };
         // A turn may take long, and others want to start.
         self.starting = None;
-        let before = self.link.cursor();
+        let before = self.connection.cursor();
         let turn = Turn {
             session: &session,
             tenure: &self.tenure,
             sandbox,
-            message: burst.first,
-            text: &burst.text,
-            aloud: match burst.way {
+            message: batch.first,
+            text: &batch.text,
+            aloud: match batch.way {
                 Way::Call { call, turn, .. } => Some((call, turn)),
                 Way::Chat(_) | Way::AfterCall => None,
             },
-            note: note_of(&burst.way),
+            note: note_of(&batch.way),
             before: before.as_ref(),
-            limits: self.desk.manners.limits,
+            limits: self.context.policy.limits,
         };
-        if burst.may_have_been_sent && !burst.is_noted && !turn.was_sent().await? {
+        if batch.may_have_been_sent && !batch.is_noted && !turn.was_sent().await? {
             // Nor was anything behind it: now they may go together.
             for item in &mut self.queue {
-                item.may_have_been_sent = item.burst.is_some();
+                item.may_have_been_sent = item.batch.is_some();
             }
             return Ok(Then::Again);
         }
-        if burst.members.len() > 1 && !burst.is_noted {
-            let messages = self.desk.store.messages();
+        if batch.members.len() > 1 && !batch.is_noted {
+            let messages = self.context.store.messages();
             messages
-                .form_batch(self.user, burst.first, &burst.members)
+                .form_batch(self.user, batch.first, &batch.members)
                 .await?;
         }
-        let is_noted = burst.members.len() > 1;
+        let is_noted = batch.members.len() > 1;
         for item in &mut self.queue {
-            if burst.members.contains(&item.id) {
+            if batch.members.contains(&item.id) {
                 item.may_have_been_sent = true;
-                item.burst = is_noted.then_some(burst.first);
+                item.batch = is_noted.then_some(batch.first);
             }
         }
-        let (ended, told) = self.take_turn(&turn, burst).await;
+        let (ended, told) = self.take_turn(&turn, batch).await;
         for reply in told {
             if self.told.iter().all(|known| known.id != reply.id) {
                 self.told.push(reply);
             }
         }
         let ended = ended?;
-        self.finish(sandbox, &session, burst, ended).await
+        self.finish(sandbox, &session, batch, ended).await
     }
 
     /// Takes a turn to its end; meanwhile shows typing, says that it takes long, and listens whether
@@ -145,13 +145,13 @@ impl Person {
     async fn take_turn(
         &self,
         turn: &Turn<'_>,
-        burst: &Burst,
+        batch: &Batch,
     ) -> (Result<Ended, HandlerError>, Vec<NewReply>) {
         let mut told = Vec::new();
         let ended = tokio::select! {
-            ended = turn.take(burst.may_have_been_sent) => ended,
-            () = self.show_typing(burst) => unreachable!("typing is shown until the turn ends"),
-            error = self.keep_company(turn, burst, &mut told) => Err(error),
+            ended = turn.take(batch.may_have_been_sent) => ended,
+            () = self.show_typing(batch) => unreachable!("typing is shown until the turn ends"),
+            error = self.keep_company(turn, batch, &mut told) => Err(error),
         };
         (ended, told)
     }
@@ -160,42 +160,42 @@ impl Person {
         &mut self,
         sandbox: SandboxId,
         session: &Session,
-        burst: &Burst,
+        batch: &Batch,
         ended: Ended,
     ) -> Result<Then, HandlerError> {
         let Ended { answer, history } = ended;
         let is_over = matches!(answer, Answer::Stopped | Answer::Lost | Answer::Silent);
         self.was_stopped = is_over && self.is_to_stop();
         let row = answer.row().map(str::to_owned);
-        let mut answer = self.replies_of(sandbox, burst, answer).await?;
-        if burst.way == Way::AfterCall {
+        let mut answer = self.replies_of(sandbox, batch, answer).await?;
+        if batch.way == Way::AfterCall {
             as_follow_up(&mut answer);
         }
-        self.answers_go = self.channel_of(&burst.way).await?;
+        self.answers_go = self.channel_of(&batch.way).await?;
         self.tell_in_call(&mut answer).await?;
-        counter!("claw_messages_total", "outcome" => "turn").increment(burst.members.len() as u64);
+        counter!("claw_messages_total", "outcome" => "turn").increment(batch.members.len() as u64);
         let Some(history) = history else {
-            return self.close(burst.members.clone(), answer).await;
+            return self.close(batch.members.clone(), answer).await;
         };
         let replies = self
-            .with_unasked(sandbox, &history, row.as_deref(), answer)
+            .with_proactive_texts(sandbox, &history, row.as_deref(), answer)
             .await?;
         let boot_id = session.handle().boot_id();
         let read = Some((sandbox, &*history, boot_id));
-        self.settle(burst.members.clone(), replies, read).await?;
+        self.settle(batch.members.clone(), replies, read).await?;
         Ok(Then::Again)
     }
 
     /// The answer, among what else was said since the transcript was read last, in the order of the
     /// transcript.
-    async fn with_unasked(
+    async fn with_proactive_texts(
         &mut self,
         sandbox: SandboxId,
         history: &History,
         row: Option<&str>,
         answer: Vec<NewReply>,
     ) -> Result<Vec<NewReply>, HandlerError> {
-        let (before, after) = around(history, row, unasked(history, sandbox));
+        let (before, after) = around(history, row, proactive_texts(history, sandbox));
         let early: HashSet<ReplyId> = before.iter().map(|said| said.id).collect();
         let judged = self
             .judge(before.into_iter().chain(after).collect())
@@ -212,10 +212,10 @@ impl Person {
     async fn replies_of(
         &self,
         sandbox: SandboxId,
-        burst: &Burst,
+        batch: &Batch,
         answer: Answer,
     ) -> Result<Vec<NewReply>, HandlerError> {
-        let cause = burst.first;
+        let cause = batch.first;
         // Whoever takes the turn up after us may find another end of it: the person hears one.
         let instead = |notice: Notice| NewReply {
             id: answer_id(sandbox, cause),
@@ -231,11 +231,11 @@ impl Person {
                     cause,
                     failure: failure.as_str().to_owned(),
                 };
-                self.desk.publisher.publish(&failed).await?;
+                self.context.publisher.publish(&failed).await?;
                 (failure.as_str(), vec![instead(notice_of_failure(failure))])
             }
             // They said something else instead, which has its turn.
-            Answer::Stopped | Answer::Lost if self.is_spoken_over(&burst.way) => {
+            Answer::Stopped | Answer::Lost if self.is_spoken_over(&batch.way) => {
                 ("spoken_over", Vec::new())
             }
             // Whoever stopped it is told when their own message has its turn.
@@ -275,29 +275,27 @@ impl Person {
             .sandbox
             .as_ref()
             .is_none_or(|sandbox| sandbox.transcript.is_none());
-        let Some(need) = need(self.sandbox.as_ref(), is_new_here) else {
+        let Some(step) = setup_step(self.sandbox.as_ref(), is_new_here) else {
             return Ok(self.sandbox_id());
         };
         let now = Instant::now();
-        let told = self
-            .told_about_setup
-            .filter(|told| told.notice == need.tell);
+        let told = self.setup_notice.filter(|told| told.notice == step.notice);
         // A caller hears it in the call.
         if told.is_none() && self.is_written(cause) {
-            self.tell(need.tell, cause).await?;
+            self.tell(step.notice, cause).await?;
         }
         let since = told.map_or(now, |told| told.since);
-        match need.ask {
-            Ask::Now(attempt) if told.is_none() => self.request_sandbox(cause, attempt).await?,
-            Ask::Later(attempt) if now >= since + need.ask.patience() => {
+        match step.request {
+            Request::Now(attempt) if told.is_none() => self.request_sandbox(cause, attempt).await?,
+            Request::Later(attempt) if now >= since + step.request.wait() => {
                 self.request_sandbox(cause, attempt).await?;
             }
-            Ask::Now(_) | Ask::Later(_) => {}
+            Request::Now(_) | Request::Later(_) => {}
         }
-        self.told_about_setup = Some(Told {
-            notice: need.tell,
+        self.setup_notice = Some(SetupNotice {
+            notice: step.notice,
             since,
-            look_at: now + need.ask.patience(),
+            look_at: now + step.request.wait(),
         });
         Ok(None)
     }
@@ -309,8 +307,8 @@ impl Person {
             return Then::Leave;
         }
         // News can get lost: then the row tells.
-        self.mailbox.look_at_sandbox();
-        Then::Rest(self.told_about_setup.map(|told| told.look_at))
+        self.mailbox.reread_sandbox();
+        Then::Rest(self.setup_notice.map(|told| told.look_at))
     }
 
     /// Says a notice to the messages that wait, and remembers it for the record.
@@ -318,8 +316,8 @@ impl Person {
         let reply = notice.because_of(cause);
         if self.told.iter().all(|told| told.id != reply.id) {
             counter!("claw_notices_total", "notice" => notice.name()).increment(1);
-            let publisher = &self.desk.publisher;
-            say(publisher, self.user, &reply, Channel::WhatsApp).await?;
+            let publisher = &self.context.publisher;
+            publish_reply(publisher, self.user, &reply, Channel::WhatsApp).await?;
             self.told.push(reply);
         }
         Ok(())
@@ -335,13 +333,13 @@ impl Person {
             cause,
             attempt,
         };
-        self.desk.publisher.publish(&request).await?;
+        self.context.publisher.publish(&request).await?;
         Ok(())
     }
 
     /// Marks the messages read and shows typing, again and again, until dropped.
-    async fn show_typing(&self, burst: &Burst) {
-        let Way::Chat(latest) = &burst.way else {
+    async fn show_typing(&self, batch: &Batch) {
+        let Way::Chat(latest) = &batch.way else {
             return std::future::pending().await;
         };
         let signal = TypingStarted {
@@ -352,7 +350,7 @@ impl Person {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            self.desk.publisher.signal(&signal).await;
+            self.context.publisher.signal(&signal).await;
         }
     }
 
@@ -361,17 +359,17 @@ impl Person {
     async fn keep_company(
         &self,
         turn: &Turn<'_>,
-        burst: &Burst,
+        batch: &Batch,
         told: &mut Vec<NewReply>,
     ) -> HandlerError {
-        let manners = &self.desk.manners;
-        let mut slow = std::pin::pin!(sleep(manners.still_working_after));
+        let policy = &self.context.policy;
+        let mut slow = std::pin::pin!(sleep(policy.still_working_after));
         let (mut is_late, mut is_full, mut is_stopped) = (false, false, false);
-        let is_written = matches!(burst.way, Way::Chat(_));
+        let is_written = matches!(batch.way, Way::Chat(_));
         let mut stops = interval(STOP_EVERY);
         stops.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            if !is_stopped && (self.is_to_stop() || self.is_spoken_over(&burst.way)) {
+            if !is_stopped && (self.is_to_stop() || self.is_spoken_over(&batch.way)) {
                 stops.tick().await;
                 is_stopped = turn.stop().await;
                 continue;
@@ -381,18 +379,19 @@ impl Person {
                     is_late = true;
                     Notice::StillWorking
                 }
-                () = self.mailbox.news() => {
-                    if is_full || !is_written || self.mailbox.waiting() < manners.backlog {
+                () = self.mailbox.changed() => {
+                    if is_full || !is_written || self.mailbox.waiting() < policy.backlog {
                         continue;
                     }
                     is_full = true;
                     Notice::Backlog
                 }
             };
-            let reply = notice.because_of(burst.first);
+            let reply = notice.because_of(batch.first);
             counter!("claw_notices_total", "notice" => notice.name()).increment(1);
-            let publisher = &self.desk.publisher;
-            if let Err(error) = say(publisher, self.user, &reply, Channel::WhatsApp).await {
+            let publisher = &self.context.publisher;
+            if let Err(error) = publish_reply(publisher, self.user, &reply, Channel::WhatsApp).await
+            {
                 return error;
             }
             told.push(reply);

@@ -8,12 +8,12 @@ use metrics::counter;
 use rand::random;
 use tokio::time::Instant;
 
-use super::{Held, Person};
+use super::{Held, UserActor};
 use crate::{
-    guard::{Habits, Verdict, decide, local_midnight},
-    habits::habits_of,
+    guard::{Preferences, Verdict, decide, local_midnight},
+    preferences::preferences_of,
+    proactive::{ProactiveText, proactive_texts},
     turn::again,
-    unasked::{Unasked, unasked},
 };
 
 /// How often the transcript is read though nothing was heard: events can get lost.
@@ -25,13 +25,13 @@ const LOOK_AGAIN: Duration = Duration::from_secs(3);
 /// Held texts the database gives at once.
 const HELD_READ: usize = 1_000;
 
-impl Person {
+impl UserActor {
     /// Reads what the assistant wrote since the last time, if it may have written something, and
     /// passes on what nobody asked for. The next time to look, or `None` for at once.
     pub(super) async fn hear(&mut self) -> Result<Option<Instant>, HandlerError> {
         let session = self.connect().await?;
         let has_grown = session.take_growth();
-        let look_at = self.link.look_at;
+        let look_at = self.connection.look_at;
         if !has_grown && look_at.is_some_and(|look_at| Instant::now() < look_at) {
             return Ok(look_at);
         }
@@ -39,18 +39,18 @@ impl Person {
             return Ok(None);
         };
         // Should it fail, it is read again.
-        self.link.look_at = Some(Instant::now());
-        let history = session.read_since(self.link.cursor().as_ref()).await;
+        self.connection.look_at = Some(Instant::now());
+        let history = session.read_since(self.connection.cursor().as_ref()).await;
         let history = history.map_err(again)?;
         let read_to = self
-            .link
+            .connection
             .read_to
             .as_ref()
             .map(|read_to| read_to.cursor.as_str());
         let moves = history.cursor.as_ref().map(claw_agent::Cursor::as_str) != read_to;
         // A quiet heartbeat moves the cursor, too, though its rows are hidden.
         if moves || !history.rows.is_empty() {
-            let replies = self.judge(unasked(&history, sandbox)).await?;
+            let replies = self.judge(proactive_texts(&history, sandbox)).await?;
             let boot_id = session.handle().boot_id();
             self.settle(Vec::new(), replies, Some((sandbox, &history, boot_id)))
                 .await?;
@@ -62,29 +62,29 @@ impl Person {
         } else {
             LOOK_AGAIN
         };
-        self.link.look_at = Some(Instant::now() + pause);
-        Ok(self.link.look_at)
+        self.connection.look_at = Some(Instant::now() + pause);
+        Ok(self.connection.look_at)
     }
 
     /// Decides what becomes of texts nobody asked for. Those known already are left out: a transcript
     /// that was read from further back shows them again.
     pub(super) async fn judge(
         &mut self,
-        unasked: Vec<Unasked>,
+        texts: Vec<ProactiveText>,
     ) -> Result<Vec<NewReply>, HandlerError> {
-        if unasked.is_empty() {
+        if texts.is_empty() {
             return Ok(Vec::new());
         }
         // What was held back came first.
         self.release_held().await?;
-        let ids: Vec<_> = unasked.iter().map(|said| said.id).collect();
-        let known: HashSet<_> = self.desk.store.messages().known(self.user, &ids).await?;
-        let now = self.desk.clock.now();
-        let (habits, mut sent_today) = self.habits(now).await?;
-        let new = unasked.into_iter().filter(|said| !known.contains(&said.id));
+        let ids: Vec<_> = texts.iter().map(|said| said.id).collect();
+        let known: HashSet<_> = self.context.store.messages().known(self.user, &ids).await?;
+        let now = self.context.clock.now();
+        let (preferences, mut sent_today) = self.preferences(now).await?;
+        let new = texts.into_iter().filter(|said| !known.contains(&said.id));
         let mut replies = Vec::new();
         for said in new {
-            let disposition = match decide(now, sent_today, &habits) {
+            let disposition = match decide(now, sent_today, &preferences) {
                 Verdict::Send => Disposition::Said,
                 Verdict::Hold { until, .. } => Disposition::HeldUntil(until),
                 Verdict::Withhold => Disposition::Withheld,
@@ -117,23 +117,23 @@ impl Person {
     /// Says texts held back whose time has come; judged anew, because the person may have changed
     /// their mind. When the next is due.
     pub(super) async fn release_held(&mut self) -> Result<Option<Instant>, HandlerError> {
-        let now = self.desk.clock.now();
+        let now = self.context.clock.now();
         match self.held {
             Held::None => return Ok(None),
             Held::Until(until) if now < until => return Ok(Some(self.instant_of(until))),
             Held::Until(_) | Held::Unknown => {}
         }
-        let messages = self.desk.store.messages();
+        let messages = self.context.store.messages();
         let held = messages.held(self.user).await?;
         if held.is_empty() {
             self.held = Held::None;
             return Ok(None);
         }
         let is_all = held.len() < HELD_READ;
-        let (habits, mut sent_today) = self.habits(now).await?;
+        let (preferences, mut sent_today) = self.preferences(now).await?;
         let mut next: Option<DateTime<Utc>> = None;
         for text in held {
-            match decide(now, sent_today, &habits) {
+            match decide(now, sent_today, &preferences) {
                 Verdict::Send => {
                     let reply = NewReply {
                         id: text.id,
@@ -143,8 +143,9 @@ impl Person {
                         cause: None,
                         disposition: Disposition::Said,
                     };
-                    let publisher = &self.desk.publisher;
-                    crate::tell::say(publisher, self.user, &reply, Channel::WhatsApp).await?;
+                    let publisher = &self.context.publisher;
+                    crate::reply::publish_reply(publisher, self.user, &reply, Channel::WhatsApp)
+                        .await?;
                     messages.release(self.user, &[text.id], now).await?;
                     counter!("claw_proactive_total", "source" => text.source.as_str(), "outcome" => "released")
                         .increment(1);
@@ -167,14 +168,14 @@ impl Person {
         Ok(next.map(|next| self.instant_of(next)))
     }
 
-    /// How this person wants to be treated, and how many texts they got unasked today.
-    async fn habits(&self, now: DateTime<Utc>) -> Result<(Habits, u32), HandlerError> {
-        let profile = self.desk.store.users().profile(self.user).await?;
-        let habits = habits_of(profile.as_ref(), &self.desk.manners);
-        let midnight = local_midnight(now, habits.zone);
-        let messages = self.desk.store.messages();
+    /// How this person wants to be treated, and how many texts they got texts today.
+    async fn preferences(&self, now: DateTime<Utc>) -> Result<(Preferences, u32), HandlerError> {
+        let profile = self.context.store.users().profile(self.user).await?;
+        let preferences = preferences_of(profile.as_ref(), &self.context.policy);
+        let midnight = local_midnight(now, preferences.zone);
+        let messages = self.context.store.messages();
         let sent_today = messages.proactive_since(self.user, midnight).await?;
-        Ok((habits, sent_today))
+        Ok((preferences, sent_today))
     }
 
     fn hold_until(&mut self, until: DateTime<Utc>) {

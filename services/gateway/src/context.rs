@@ -10,25 +10,26 @@ use tokio::sync::Semaphore;
 
 use crate::{agents::Agents, guard::Quiet, turn::TurnLimits};
 
-/// People whose messages are read and whose assistant is connected to at once. After a takeover everyone's
-/// turn comes together: each takes a few statements, a signature check of the sandbox, and memory.
+/// Most users whose messages are read and whose assistant is connected to at the same time. After a
+/// takeover all users of a partition start together: each start takes a few SQL statements, a signature
+/// check in the sandbox, and memory.
 pub(crate) const STARTS_AT_ONCE: usize = 96;
 
-/// What every person's actor works with.
-pub(crate) struct Desk {
+/// The connections and settings that all handlers and actors share.
+pub(crate) struct Context {
     pub(crate) bus: Bus,
     pub(crate) publisher: Publisher,
     pub(crate) live_calls: LiveCalls,
     pub(crate) store: Store,
     pub(crate) agents: Agents,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) manners: Manners,
+    pub(crate) policy: Policy,
     /// Has [`STARTS_AT_ONCE`] permits.
     pub(crate) starts: Arc<Semaphore>,
 }
 
-impl Desk {
-    /// That this person's assistant listens on the phone, in the language they chose.
+impl Context {
+    /// The standing of a call whose caller is put through, with the language the user chose, if any.
     pub(crate) async fn ready_for(&self, user: UserId) -> Result<CallStanding, StoreError> {
         let profile = self.store.users().profile(user).await?;
         let language = profile.and_then(|profile| Language::parse(profile.language.as_deref()?));
@@ -36,17 +37,17 @@ impl Desk {
     }
 }
 
-/// How people are treated, as the operator chose.
+/// How the gateway treats users, as the operator configured it.
 #[derive(Debug, Clone)]
-pub(crate) struct Manners {
+pub(crate) struct Policy {
     /// How long a turn may take.
     pub(crate) limits: TurnLimits,
-    /// After this long a person hears, once, that their assistant is still at work.
+    /// After this long in a turn the user is told once that their assistant is still at work.
     pub(crate) still_working_after: Duration,
-    /// More messages than this behind a running turn, and the person hears so, once.
+    /// With more messages than this waiting behind a turn, the user is told so once.
     pub(crate) backlog: u32,
-    /// When nobody is to be disturbed, unless they say otherwise; `None` is never.
+    /// Quiet hours of users who have not set their own; `None` for no quiet hours.
     pub(crate) quiet: Option<Quiet>,
-    /// Most proactive texts to one person a day; 0 is no limit.
+    /// Most proactive messages to one user per day; 0 for no limit.
     pub(crate) proactive_per_day: u32,
 }

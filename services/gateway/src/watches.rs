@@ -8,29 +8,30 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::people::People;
+use crate::actors::UserActors;
 
-/// Pause before a lost watch is begun again.
+/// Pause before a watch that ended is begun again.
 const WATCH_PAUSE: Duration = Duration::from_secs(1);
 
-/// Passes news about sandboxes on to those they concern. News is only a reason to look at the database
-/// again, so what gets lost costs time and nothing else.
+/// Wakes the actor of each user whom an event `E` about a sandbox concerns. The event only prompts the
+/// actor to read the database, so a lost event delays the user's answer and does no other harm.
 pub(crate) fn watch<E: Event>(
     lifecycle: &mut Lifecycle,
     name: &'static str,
     bus: &Bus,
-    people: &People,
+    actors: &UserActors,
 ) {
-    let (bus, people) = (bus.clone(), people.clone());
+    let (bus, actors) = (bus.clone(), actors.clone());
     lifecycle.spawn(name, move |stop: CancellationToken| async move {
-        stop.run_until_cancelled(watch_for_ever::<E>(bus, people))
+        stop.run_until_cancelled(watch_for_ever::<E>(bus, actors))
             .await;
     });
 }
 
-/// Passes on that callers speak over an answer. What gets lost costs the rest of a run nobody hears.
-pub(crate) fn hear_interrupts(lifecycle: &mut Lifecycle, bus: &Bus, people: &People) {
-    let (bus, people) = (bus.clone(), people.clone());
+/// Tells actors that a caller spoke over an answer. If the signal is lost, the assistant finishes a run
+/// that nobody hears.
+pub(crate) fn watch_interruptions(lifecycle: &mut Lifecycle, bus: &Bus, actors: &UserActors) {
+    let (bus, actors) = (bus.clone(), actors.clone());
     lifecycle.spawn("interrupts", move |stop: CancellationToken| async move {
         let hear = async {
             loop {
@@ -38,14 +39,14 @@ pub(crate) fn hear_interrupts(lifecycle: &mut Lifecycle, bus: &Bus, people: &Peo
                     Ok(interrupts) => {
                         interrupts
                             .for_each(|interrupted| {
-                                people.interrupt(&interrupted);
+                                actors.interrupt(&interrupted);
                                 ready(())
                             })
                             .await;
                     }
                     Err(error) => warn!(
                         error = &error as &dyn std::error::Error,
-                        "interrupts of callers cannot be heard"
+                        "could not subscribe to interruptions by callers; trying again"
                     ),
                 }
                 sleep(WATCH_PAUSE).await;
@@ -55,21 +56,21 @@ pub(crate) fn hear_interrupts(lifecycle: &mut Lifecycle, bus: &Bus, people: &Peo
     });
 }
 
-async fn watch_for_ever<E: Event>(bus: Bus, people: People) {
+async fn watch_for_ever<E: Event>(bus: Bus, actors: UserActors) {
     loop {
         match bus.watch::<E>().await {
             Ok(news) => {
-                // What happened while nobody watched is in the database.
-                people.look_around();
+                // The database shows what happened while there was no watch.
+                actors.wake_all();
                 news.for_each(|event| {
-                    people.nudge(event.user());
+                    actors.sandbox_changed(event.user());
                     ready(())
                 })
                 .await;
             }
             Err(error) => warn!(
                 error = &error as &dyn std::error::Error,
-                "news about sandboxes cannot be watched"
+                "could not watch events about sandboxes; trying again"
             ),
         }
         sleep(WATCH_PAUSE).await;

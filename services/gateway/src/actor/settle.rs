@@ -6,8 +6,8 @@ use claw_store::{Disposition, NewReply, Settlement, TranscriptCursor, Transcript
 use metrics::counter;
 use tracing::{error, info, warn};
 
-use super::{Person, Then};
-use crate::{queue::Item, tell::say, words::Notice};
+use super::{Then, UserActor};
+use crate::{notice::Notice, queue::Item, reply::publish_reply};
 
 /// Who gives up, in `DEAD`.
 const PURPOSE: &str = "gateway-turns";
@@ -31,7 +31,7 @@ impl Settling {
     }
 }
 
-impl Person {
+impl UserActor {
     /// Says `replies` in their order, then keeps them together with how far the transcript was read,
     /// and closes the messages they answer.
     ///
@@ -51,7 +51,7 @@ impl Person {
                     cursor: history.cursor.as_ref()?.as_str().to_owned(),
                     boot_id: boot_id.to_owned(),
                 };
-                let from = self.link.read_to.clone();
+                let from = self.connection.read_to.clone();
                 Some(TranscriptMove { sandbox, from, to })
             });
         let mut all = std::mem::take(&mut self.told);
@@ -63,7 +63,7 @@ impl Person {
                 answered,
                 replies: all,
                 transcript,
-                now: self.desk.clock.now(),
+                now: self.context.clock.now(),
             },
             published,
             channel: std::mem::replace(&mut self.answers_go, Channel::WhatsApp),
@@ -79,14 +79,14 @@ impl Person {
         while let Some(reply) = settling.settlement.replies.get(settling.published) {
             if reply.disposition == Disposition::Said {
                 let channel = settling.channel_of(reply);
-                say(&self.desk.publisher, self.user, reply, channel).await?;
+                publish_reply(&self.context.publisher, self.user, reply, channel).await?;
             }
             settling.published += 1;
         }
         let settlement = &settling.settlement;
-        let settled = self.desk.store.messages().settle(settlement).await?;
+        let settled = self.context.store.messages().settle(settlement).await?;
         if settlement.transcript.is_some() {
-            self.link.read_to = settled.transcript;
+            self.connection.read_to = settled.transcript;
         }
         let answered = &settlement.answered;
         self.queue.retain(|item| !answered.contains(&item.id));
@@ -94,7 +94,7 @@ impl Person {
             info!(user.id = %self.user, message.id = %message, "{message} is answered");
         }
         if !answered.is_empty() {
-            self.told_about_setup = None;
+            self.setup_notice = None;
         }
         self.settling = None;
         Ok(())
@@ -142,7 +142,7 @@ impl Person {
             error!(user.id = %self.user, message.id = %item.id, "a message is set aside: {error}");
             let (sequence, reason) = (item.sequence, DeadReason::Rejected);
             let set_aside = self
-                .desk
+                .context
                 .bus
                 .set_aside(sequence, self.user, PURPOSE, reason, error);
             if let Err(error) = set_aside.await {
@@ -162,7 +162,7 @@ impl Person {
             warn!(user.id = %self.user, "what was set aside is not closed yet");
             return;
         }
-        let store = self.desk.store.messages();
+        let store = self.context.store.messages();
         if let Err(error) = store.give_up(self.user, &messages).await {
             warn!(
                 error = &error as &dyn std::error::Error,

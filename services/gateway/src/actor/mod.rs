@@ -4,10 +4,10 @@
 
 mod ask;
 mod call;
-mod hear;
-mod link;
-mod obey;
+mod command;
+mod connection;
 mod settle;
+mod transcript;
 
 use std::{collections::VecDeque, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
@@ -24,13 +24,13 @@ use tokio::{
 use tracing::{Instrument, info_span, warn};
 
 use crate::{
-    desk::Desk,
+    context::Context,
     mailbox::Mailbox,
     plan::item_of,
+    provisioning::SetupNotice,
     queue::{Item, Next, keep_before_stop, next},
-    setup::Told,
 };
-use link::Link;
+use connection::Connection;
 use settle::Settling;
 
 /// Unanswered messages read at once.
@@ -44,8 +44,8 @@ const RETRY: Backoff = Backoff {
 };
 
 /// One person, as long as there is something to look after.
-pub(crate) struct Person {
-    desk: Arc<Desk>,
+pub(crate) struct UserActor {
+    context: Arc<Context>,
     user: UserId,
     tenure: Tenure,
     mailbox: Arc<Mailbox>,
@@ -54,14 +54,14 @@ pub(crate) struct Person {
     /// There may be more of them in the database.
     has_more: bool,
     sandbox: Option<Sandbox>,
-    link: Link,
+    connection: Connection,
     /// Held while there is no connection and one is made.
     starting: Option<OwnedSemaphorePermit>,
     /// What was said and is not kept yet.
     settling: Option<Box<Settling>>,
     /// Notices said to the messages that wait.
     told: Vec<NewReply>,
-    told_about_setup: Option<Told>,
+    setup_notice: Option<SetupNotice>,
     /// When texts held back are due.
     held: Held,
     /// Where the answers that are settled next go.
@@ -100,27 +100,27 @@ enum Then {
     Leave,
 }
 
-impl Person {
+impl UserActor {
     pub(crate) fn new(
-        desk: Arc<Desk>,
+        context: Arc<Context>,
         user: UserId,
         tenure: Tenure,
         mailbox: Arc<Mailbox>,
         sandbox: Option<Sandbox>,
     ) -> Self {
         Self {
-            desk,
+            context,
             user,
             tenure,
             mailbox,
             queue: VecDeque::new(),
             has_more: false,
             sandbox,
-            link: Link::default(),
+            connection: Connection::default(),
             starting: None,
             settling: None,
             told: Vec::new(),
-            told_about_setup: None,
+            setup_notice: None,
             held: Held::Unknown,
             answers_go: Channel::WhatsApp,
             was_stopped: false,
@@ -148,9 +148,9 @@ impl Person {
     /// Step by step, until there is nothing to look after or somebody else takes over.
     async fn live(&mut self) {
         loop {
-            if !self.link.is_open() {
+            if !self.connection.is_open() {
                 // Never closed.
-                let starts = Arc::clone(&self.desk.starts);
+                let starts = Arc::clone(&self.context.starts);
                 self.starting = starts.acquire_owned().await.ok();
             }
             // Without a hold somebody else is about to take over: what is not begun is theirs.
@@ -158,7 +158,7 @@ impl Person {
                 break;
             };
             // Boxed: an actor that rests, as most do, need not have room for a turn.
-            let span = info_span!("person", user.id = %self.user);
+            let span = info_span!("gateway.person", user.id = %self.user);
             let step = AssertUnwindSafe(Box::pin(self.step()).instrument(span)).catch_unwind();
             let outcome = step.await;
             self.starting = None;
@@ -186,9 +186,9 @@ impl Person {
     async fn step(&mut self) -> Result<Then, HandlerError> {
         self.conclude().await?;
         self.take_mail().await?;
-        let now = self.desk.clock.now();
+        let now = self.context.clock.now();
         match next(&self.queue, now) {
-            Next::Turn(burst) => self.ask(burst).await,
+            Next::Turn(batch) => self.ask(batch).await,
             Next::Say(message, notice) => self.say(message, notice).await,
             Next::Obey(message, command) => self.obey(message, command).await,
             Next::PutThrough(message, call) => self.put_through(message, call).await,
@@ -234,7 +234,7 @@ impl Person {
 
     async fn sort(&mut self, inbox: &crate::mailbox::Inbox) -> Result<(), HandlerError> {
         if inbox.reload || (self.has_more && self.queue.is_empty()) {
-            let messages = self.desk.store.messages();
+            let messages = self.context.store.messages();
             let waiting = messages.waiting(self.user, WAITING_READ).await?;
             self.has_more = waiting.len() >= WAITING_READ as usize;
             let mut queue: VecDeque<Item> = VecDeque::new();
@@ -248,7 +248,7 @@ impl Person {
             self.queue = queue;
         }
         if inbox.sandbox {
-            self.sandbox = self.desk.store.sandboxes().of_user(self.user).await?;
+            self.sandbox = self.context.store.sandboxes().of_user(self.user).await?;
         }
         Ok(())
     }
@@ -261,7 +261,7 @@ impl Person {
             .as_ref()
             .is_some_and(|sandbox| sandbox.status == SandboxStatus::Ready);
         if !is_ready {
-            self.link.hang_up();
+            self.connection.hang_up();
             let nothing_to_wait_for = until.is_none() && held.is_none();
             return Ok(if nothing_to_wait_for {
                 Then::Leave
@@ -280,8 +280,8 @@ impl Person {
     async fn rest(&self, until: Option<Instant>) {
         let far = || Instant::now() + Duration::from_hours(24);
         tokio::select! {
-            () = self.mailbox.news() => {}
-            () = self.link.news() => {}
+            () = self.mailbox.changed() => {}
+            () = self.connection.news() => {}
             () = sleep_until(until.unwrap_or_else(far)) => {}
             () = self.tenure.ending().cancelled_owned() => {}
         }
@@ -304,13 +304,13 @@ impl Person {
         let pause = after.unwrap_or_else(|| RETRY.jittered_delay(self.failures, random()));
         tokio::select! {
             () = sleep_until(Instant::now() + pause) => {}
-            () = self.mailbox.news() => {}
+            () = self.mailbox.changed() => {}
             () = self.tenure.ending().cancelled_owned() => {}
         }
     }
 
     fn instant_of(&self, at: DateTime<Utc>) -> Instant {
-        let wait = (at - self.desk.clock.now()).to_std().unwrap_or_default();
+        let wait = (at - self.context.clock.now()).to_std().unwrap_or_default();
         Instant::now() + wait
     }
 }

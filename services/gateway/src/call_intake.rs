@@ -9,21 +9,21 @@ use claw_store::{CallBegin, CallEnd, Caller, PinOutcome, Received, VoiceKind, Vo
 use metrics::counter;
 
 use crate::{
-    desk::Desk,
-    people::People,
+    actors::UserActors,
+    context::Context,
     plan::{Plan, plan_after, plan_spoken},
     queue::{Item, Way},
 };
 
 /// Takes the steps of calls: whoever may speak as a person gets their words into that person's line, behind
 /// what they wrote; whoever may not gets to prove it.
-pub(crate) struct TakeCall {
-    pub(crate) desk: Arc<Desk>,
-    pub(crate) people: People,
+pub(crate) struct CallIntake {
+    pub(crate) context: Arc<Context>,
+    pub(crate) actors: UserActors,
 }
 
 #[async_trait]
-impl Handler for TakeCall {
+impl Handler for CallIntake {
     type Event = CallProgressed;
 
     async fn handle(&self, call: &CallProgressed, attempt: &Attempt) -> Result<(), HandlerError> {
@@ -36,11 +36,11 @@ impl Handler for TakeCall {
     }
 }
 
-impl TakeCall {
+impl CallIntake {
     async fn start(&self, call: &CallProgressed, attempt: &Attempt) -> Result<(), HandlerError> {
         self.begin(call, attempt).await?;
         if call.trust == Trust::Unverified {
-            let has_pin = self.desk.store.users().has_pin(call.user).await?;
+            let has_pin = self.context.store.users().has_pin(call.user).await?;
             let standing = if has_pin {
                 CallStanding::NeedsPin { was_wrong: false }
             } else {
@@ -53,10 +53,10 @@ impl TakeCall {
 
     /// The caller may speak as this person: they are listened to, once their assistant is there.
     async fn greet(&self, call: &CallProgressed, attempt: &Attempt) -> Result<(), HandlerError> {
-        let sandbox = self.desk.store.sandboxes().of_user(call.user).await?;
+        let sandbox = self.context.store.sandboxes().of_user(call.user).await?;
         let is_ready = sandbox.is_some_and(|sandbox| sandbox.status == SandboxStatus::Ready);
         if !is_ready {
-            self.desk.store.calls().await_setup(call.call).await?;
+            self.context.store.calls().await_setup(call.call).await?;
             self.stand(call, CallStanding::SettingUp).await?;
         }
         let message = self.message(
@@ -70,7 +70,7 @@ impl TakeCall {
             return Ok(());
         };
         if is_ready {
-            let ready = self.desk.ready_for(call.user).await?;
+            let ready = self.context.ready_for(call.user).await?;
             return self.stand(call, ready).await;
         }
         self.deliver(call, received, Plan::PutThrough(call.call), attempt)
@@ -82,7 +82,7 @@ impl TakeCall {
         turn: &Turn,
         attempt: &Attempt,
     ) -> Result<(), HandlerError> {
-        let calls = self.desk.store.calls();
+        let calls = self.context.store.calls();
         let mut known = calls.of(call.call).await?;
         if known.is_none() {
             // That it rang was lost, or comes later.
@@ -114,25 +114,25 @@ impl TakeCall {
         attempt: &Attempt,
     ) -> Result<(), HandlerError> {
         // Each look at a PIN counts as a try, and this one may have been taken before.
-        let live_calls = &self.desk.live_calls;
+        let live_calls = &self.context.live_calls;
         let came = live_calls.turn_status(call.call, turn.number).await?;
         if came.is_some() {
             return Ok(());
         }
         let (Spoken::Words(text) | Spoken::Keys(text)) = &turn.words;
         let digits: String = text.expose().chars().filter(char::is_ascii_digit).collect();
-        let calls = self.desk.store.calls();
+        let calls = self.context.store.calls();
         let outcome = match Pin::try_from(digits.as_str()) {
             Ok(pin) => {
-                let (users, now) = (self.desk.store.users(), self.desk.clock.now());
-                let keyring = self.desk.agents.keyring();
+                let (users, now) = (self.context.store.users(), self.context.clock.now());
+                let keyring = self.context.agents.keyring();
                 Some(users.try_pin(call.user, &pin, now, keyring).await?)
             }
             Err(_) => None,
         };
         let label = match outcome {
             Some(PinOutcome::Right) => {
-                calls.unlock(call.call, self.desk.clock.now()).await?;
+                calls.unlock(call.call, self.context.clock.now()).await?;
                 self.greet(call, attempt).await?;
                 "right"
             }
@@ -160,7 +160,7 @@ impl TakeCall {
             duration_seconds: seconds,
             outcome,
         };
-        let calls = self.desk.store.calls();
+        let calls = self.context.store.calls();
         calls.end(call.call, call.user, &end).await?;
         let Some(known) = calls.of(call.call).await? else {
             return Ok(());
@@ -190,7 +190,7 @@ impl TakeCall {
             at: call.at,
             sequence: attempt.sequence,
         };
-        Ok(self.desk.store.calls().begin(&begin).await?)
+        Ok(self.context.store.calls().begin(&begin).await?)
     }
 
     async fn stand(
@@ -198,15 +198,15 @@ impl TakeCall {
         call: &CallProgressed,
         standing: CallStanding,
     ) -> Result<(), HandlerError> {
-        let live_calls = &self.desk.live_calls;
+        let live_calls = &self.context.live_calls;
         Ok(live_calls.set_status(call.call, standing).await?)
     }
 }
 
-impl TakeCall {
+impl CallIntake {
     /// Writes a moment of a call down; `None` when it wants nothing more.
     async fn receive(&self, message: &VoiceMessage) -> Result<Option<Received>, HandlerError> {
-        let received = self.desk.store.messages().receive_voice(message).await?;
+        let received = self.context.store.messages().receive_voice(message).await?;
         Ok(received.filter(|received| !received.complete))
     }
 
@@ -228,12 +228,12 @@ impl TakeCall {
             id: call.id(),
             way: way_of(call),
             sequence: attempt.sequence,
-            taken_at: self.desk.clock.now(),
+            taken_at: self.context.clock.now(),
             plan,
-            burst: None,
+            batch: None,
             may_have_been_sent: false,
         });
-        self.people
+        self.actors
             .deliver(&attempt.tenure, call.user, item, received.sandbox);
         Ok(())
     }
@@ -259,7 +259,7 @@ impl TakeCall {
             kind,
             content: content.into(),
             sent_at: call.at,
-            now: self.desk.clock.now(),
+            now: self.context.clock.now(),
             sequence: attempt.sequence,
             needs_answer,
             is_replay: attempt.is_replay,

@@ -9,7 +9,7 @@ use rand::random;
 use tokio::time::Instant;
 use tracing::error;
 
-use super::Person;
+use super::UserActor;
 use crate::{agents::SessionError, session::Session};
 
 /// How long to wait before a sandbox that does not accept us is tried again: ten bad tries in a
@@ -22,7 +22,7 @@ const LASTING: Duration = Duration::from_secs(10);
 
 /// The connection to a person's sandbox, and where its transcript has been read to.
 #[derive(Default)]
-pub(super) struct Link {
+pub(super) struct Connection {
     open: Option<Open>,
     failures: u32,
     /// Where connecting failed, and when it may be tried again.
@@ -39,7 +39,7 @@ struct Open {
     since: Instant,
 }
 
-impl Link {
+impl Connection {
     /// Returns when there is news of the sandbox; never without a connection.
     pub(super) async fn news(&self) {
         match &self.open {
@@ -73,7 +73,7 @@ impl Link {
     }
 }
 
-impl Person {
+impl UserActor {
     /// The session with the sandbox, which is ready; connects when there is none.
     pub(super) async fn connect(&mut self) -> Result<Arc<Session>, HandlerError> {
         let Some(sandbox) = &self.sandbox else {
@@ -82,10 +82,10 @@ impl Person {
         let Some(endpoint) = &sandbox.endpoint else {
             return Err(HandlerError::retry(SessionError::Incomplete("endpoint")));
         };
-        if let Some(session) = self.link.session_at(endpoint) {
+        if let Some(session) = self.connection.session_at(endpoint) {
             return Ok(session);
         }
-        if let Some((at, until)) = &self.link.closed
+        if let Some((at, until)) = &self.connection.closed
             && at == endpoint
             && Instant::now() < *until
         {
@@ -94,24 +94,24 @@ impl Person {
             return Err(HandlerError::retry_after(too_soon, pause));
         }
         let endpoint = endpoint.clone();
-        match self.link.open.take().map(|open| open.since.elapsed()) {
+        match self.connection.open.take().map(|open| open.since.elapsed()) {
             Some(lived) if lived < LASTING => {
                 let closes = anyhow!("the sandbox closes connections");
                 return Err(self.unconnected(endpoint, RetryClass::Backoff, closes));
             }
-            Some(_) => self.link.failures = 0,
+            Some(_) => self.connection.failures = 0,
             None => {}
         }
-        match self.desk.agents.connect(sandbox, &endpoint).await {
+        match self.context.agents.connect(sandbox, &endpoint).await {
             Ok(session) => {
                 let session = Arc::new(session);
-                if self.link.read_to.is_none() {
-                    self.link.read_to.clone_from(&sandbox.transcript);
+                if self.connection.read_to.is_none() {
+                    self.connection.read_to.clone_from(&sandbox.transcript);
                 }
-                self.link.closed = None;
+                self.connection.closed = None;
                 // What was said while nobody was connected is in the transcript.
-                self.link.look_at = Some(Instant::now());
-                self.link.open = Some(Open {
+                self.connection.look_at = Some(Instant::now());
+                self.connection.open = Some(Open {
                     at: endpoint,
                     session: Arc::clone(&session),
                     since: Instant::now(),
@@ -141,12 +141,12 @@ impl Person {
         class: RetryClass,
         error: anyhow::Error,
     ) -> HandlerError {
-        self.link.failures = self.link.failures.saturating_add(1);
+        self.connection.failures = self.connection.failures.saturating_add(1);
         // Its row may tell of another place by now.
-        self.mailbox.look_at_sandbox();
-        let pause = pause_before(class, self.link.failures, random());
+        self.mailbox.reread_sandbox();
+        let pause = pause_before(class, self.connection.failures, random());
         let pause = pause.unwrap_or(REFUSED_PAUSE);
-        self.link.closed = Some((endpoint, Instant::now() + pause));
+        self.connection.closed = Some((endpoint, Instant::now() + pause));
         HandlerError::retry_after(error, pause)
     }
 }

@@ -4,8 +4,8 @@ use claw_domain::Address;
 use claw_store::Profile;
 
 use crate::{
-    desk::Manners,
-    guard::{Habits, Quiet, Updates},
+    context::Policy,
+    guard::{Preferences, Quiet, Updates},
     zones::zone_of,
 };
 
@@ -17,7 +17,7 @@ const TIME: &str = "%H:%M";
 
 /// What a person allows, as they said, else as the operator chose; their zone is that of their number
 /// until they say otherwise.
-pub(crate) fn habits_of(profile: Option<&Profile>, manners: &Manners) -> Habits {
+pub(crate) fn preferences_of(profile: Option<&Profile>, policy: &Policy) -> Preferences {
     let said_zone = profile.and_then(|profile| profile.zone.as_deref()?.parse().ok());
     let zone = said_zone.unwrap_or_else(|| match profile.map(|profile| &profile.address) {
         Some(Address::Phone(phone)) => zone_of(phone),
@@ -25,13 +25,13 @@ pub(crate) fn habits_of(profile: Option<&Profile>, manners: &Manners) -> Habits 
     });
     let quiet = match profile.and_then(|profile| profile.quiet.as_deref()) {
         Some(NEVER_QUIET) => None,
-        Some(hours) => read_quiet(hours).or(manners.quiet),
-        None => manners.quiet,
+        Some(hours) => read_quiet(hours).or(policy.quiet),
+        None => policy.quiet,
     };
-    Habits {
+    Preferences {
         zone,
         quiet,
-        most_a_day: match manners.proactive_per_day {
+        most_a_day: match policy.proactive_per_day {
             0 => u32::MAX,
             most => most,
         },

@@ -1,30 +1,30 @@
 use claw_bus::HandlerError;
 use claw_domain::{MessageId, Wamid};
 
-use super::{Person, Then};
+use super::{Then, UserActor};
 use crate::{
     commands::Command,
     guard::Updates,
-    habits::{habits_of, write_quiet},
+    notice::Notice,
     plan::Plan,
-    words::Notice,
+    preferences::{preferences_of, write_quiet},
 };
 
-impl Person {
+impl UserActor {
     /// Does what the person asked of us, and says so.
     pub(super) async fn obey(
         &mut self,
         message: MessageId,
         command: Command,
     ) -> Result<Then, HandlerError> {
-        let users = self.desk.store.users();
+        let users = self.context.store.users();
         let profile = users.profile(self.user).await?;
-        let habits = habits_of(profile.as_ref(), &self.desk.manners);
-        let now = self.desk.clock.now();
+        let preferences = preferences_of(profile.as_ref(), &self.context.policy);
+        let now = self.context.clock.now();
         let notice = match command {
             // With nothing to stop or to resume it was said to the assistant.
             Command::Stop => return Ok(self.ask_instead(message)),
-            Command::ResumeUpdates if habits.updates == Updates::On => {
+            Command::ResumeUpdates if preferences.updates == Updates::On => {
                 return Ok(self.ask_instead(message));
             }
             Command::StopUpdates => {
@@ -44,7 +44,7 @@ impl Person {
                     .set_quiet(self.user, Some(&write_quiet(quiet)))
                     .await?;
                 match quiet {
-                    Some(quiet) => Notice::QuietSet(quiet, habits.zone),
+                    Some(quiet) => Notice::QuietSet(quiet, preferences.zone),
                     None => Notice::QuietOff,
                 }
             }
@@ -75,7 +75,12 @@ impl Person {
         wamid: &Wamid,
     ) -> Result<Then, HandlerError> {
         let real = MessageId::derived_from(wamid.as_str());
-        let has_come = self.desk.store.messages().exists(self.user, real).await?;
+        let has_come = self
+            .context
+            .store
+            .messages()
+            .exists(self.user, real)
+            .await?;
         let notice = (!has_come).then(|| Notice::PleaseResend.because_of(message));
         self.close(vec![message], notice.into_iter().collect())
             .await

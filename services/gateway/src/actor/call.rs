@@ -4,11 +4,11 @@ use claw_events::TurnStanding;
 use claw_store::{Disposition, NewReply};
 use metrics::counter;
 
-use super::{Person, Then};
+use super::{Then, UserActor};
 use crate::{
     plan::{CALL_IS_OVER, Plan},
     queue::Way,
-    tell::say,
+    reply::publish_reply,
     turn::answer_id,
 };
 
@@ -23,7 +23,7 @@ const OVER: &str = "The caller has hung up and hears nothing more. If the call l
     WhatsApp chat, where they also find an answer of yours that they did not stay to hear. If not, answer \
     NO_REPLY and nothing else.";
 
-impl Person {
+impl UserActor {
     /// Puts a caller through, as soon as their assistant is there.
     pub(super) async fn put_through(
         &mut self,
@@ -31,13 +31,13 @@ impl Person {
         call: CallId,
     ) -> Result<Then, HandlerError> {
         if self.ready_sandbox(message).await?.is_none() {
-            self.link.hang_up();
+            self.connection.hang_up();
             return Ok(self.wait_for_sandbox());
         }
         // Whoever has hung up hears of it when the end of their call has its turn.
         if self.is_live(call).await? {
-            let ready = self.desk.ready_for(self.user).await?;
-            self.desk.live_calls.set_status(call, ready).await?;
+            let ready = self.context.ready_for(self.user).await?;
+            self.context.live_calls.set_status(call, ready).await?;
         }
         self.close(vec![message], Vec::new()).await
     }
@@ -53,8 +53,8 @@ impl Person {
             && self.told.iter().all(|told| told.id != reply.id)
         {
             counter!("claw_speech_total", "outcome" => "unheard").increment(1);
-            let publisher = &self.desk.publisher;
-            say(publisher, self.user, &reply, Channel::WhatsApp).await?;
+            let publisher = &self.context.publisher;
+            publish_reply(publisher, self.user, &reply, Channel::WhatsApp).await?;
             self.told.push(reply);
         }
         if let Some(item) = self.queue.iter_mut().find(|item| item.id == message) {
@@ -70,13 +70,13 @@ impl Person {
         cause: MessageId,
         call: CallId,
     ) -> Result<Option<NewReply>, HandlerError> {
-        let store = &self.desk.store;
+        let store = &self.context.store;
         let (Some(known), Some(sandbox)) = (store.calls().of(call).await?, self.sandbox_id())
         else {
             return Ok(None);
         };
         let turn = known.last_turn;
-        let live_calls = &self.desk.live_calls;
+        let live_calls = &self.context.live_calls;
         // What is not laid ready by now is not waited for, and written where it comes from.
         let came = live_calls.give_up(call, turn).await?;
         let heard = live_calls.last_heard(call).await?;
@@ -115,7 +115,7 @@ impl Person {
         let Channel::Voice { call, turn } = self.answers_go else {
             return Ok(());
         };
-        let live_calls = &self.desk.live_calls;
+        let live_calls = &self.context.live_calls;
         if answer.is_empty() {
             live_calls.refer_to_call(call, turn).await?;
         } else if answer.iter().all(|it| it.source == ReplySource::Notice) {
@@ -129,7 +129,7 @@ impl Person {
     }
 
     async fn is_live(&self, call: CallId) -> Result<bool, HandlerError> {
-        let call = self.desk.store.calls().of(call).await?;
+        let call = self.context.store.calls().of(call).await?;
         Ok(call.is_some_and(|call| call.end.is_none()))
     }
 }

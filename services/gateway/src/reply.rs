@@ -4,7 +4,7 @@ use claw_events::ReplyProduced;
 use claw_store::NewReply;
 
 /// Puts a reply on the bus. Said once, however often this is called.
-pub(crate) async fn say(
+pub(crate) async fn publish_reply(
     publisher: &Publisher,
     user: UserId,
     reply: &NewReply,
