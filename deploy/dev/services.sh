@@ -19,8 +19,8 @@ services_build() {
 services_prepare() {
   local NATS_URL
   NATS_URL=$(nats_url admin)
-  with_variables "NATS_URL $COMMON_VARIABLES" "$TARGET/debug/claw-bus" ensure &&
-    with_variables "DATABASE_URL $COMMON_VARIABLES" "$TARGET/debug/claw-store" migrate
+  with_variables "NATS_URL $COMMON_VARIABLES" "$TARGET/debug/clawkaka" bus ensure &&
+    with_variables "DATABASE_URL $COMMON_VARIABLES" "$TARGET/debug/clawkaka" db migrate
 }
 
 simulators_up() {

@@ -73,6 +73,17 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "claw-whatsapp",
         ],
     ),
+    // The operator's command.
+    (
+        "clawkaka",
+        &[
+            "claw-bus",
+            "claw-domain",
+            "claw-events",
+            "claw-runtime",
+            "claw-store",
+        ],
+    ),
     // Simulators: they speak the outside APIs by their own means, so that they share no mistake of ours.
     ("sim-kit", &["claw-runtime"]),
     ("sim-meta", &["claw-runtime", "sim-kit"]),

@@ -31,7 +31,7 @@ pub struct Attempt {
     pub number: u32,
     /// The event's position in its stream.
     pub sequence: u64,
-    /// Somebody has replayed it (`claw-bus replay`): what was given up may be tried again.
+    /// Somebody has replayed it (`clawkaka replay`): what was given up may be tried again.
     pub is_replay: bool,
     /// Cancelled when the service is to stop or somebody else should have this person: a handler that
     /// waits should give up with a retry then.

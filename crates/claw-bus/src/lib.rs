@@ -22,7 +22,10 @@ pub use connect::{Bus, BusConfig, BusError};
 pub use consume::Consumer;
 pub use handler::{Attempt, Handler, HandlerError};
 pub use json_bucket::{JsonBucket, Written};
-pub use operate::{Chosen, Command, OperateError, Payload, Terminal, Ticket, USAGE, UsageError};
+pub use operate::{
+    DeadLetters, InvalidReplayTicket, NewestLetters, ReplayError, ReplayOutcome, ReplayTicket,
+    Replayer, StoredEvent, StoredLetter, StreamExtent, StreamHistory, StreamPosition,
+};
 pub use ownership::{Hold, Ownership, Share, Tenure, Tenures, Unit};
 pub use publish::{Outgoing, PublishError, Publisher, Stored};
-pub use streams::{CALLS, ensure};
+pub use streams::{CALLS, Ensured, ensure};

@@ -5,7 +5,6 @@ use async_nats::jetstream::{
     stream::{Config, DiscardPolicy, RetentionPolicy, StorageType, SubjectTransform},
 };
 use claw_events::{PARTITIONS, Stream};
-use tracing::info;
 
 use crate::{Bus, BusError};
 
@@ -39,8 +38,18 @@ pub const CALLS: &str = "CALLS";
 /// How long an entry of [`CALLS`] is kept: Twilio ends a call after four hours by default.
 const CALLS_KEPT: Duration = Duration::from_hours(6);
 
+/// A stream or bucket that exists on the server as it is defined here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ensured {
+    /// A stream of this name.
+    Stream(&'static str),
+    /// A bucket of this name.
+    Bucket(&'static str),
+}
+
 /// Creates the streams and buckets, or brings existing ones to this definition. Safe to repeat.
-pub async fn ensure(bus: &Bus) -> Result<(), BusError> {
+pub async fn ensure(bus: &Bus) -> Result<Vec<Ensured>, BusError> {
+    let mut ensured = Vec::new();
     for stream in Stream::ALL {
         bus.jetstream
             .create_or_update_stream(definition(stream))
@@ -48,16 +57,16 @@ pub async fn ensure(bus: &Bus) -> Result<(), BusError> {
             .map_err(|error| {
                 BusError::jetstream(format!("making stream {}", stream.name()), error)
             })?;
-        info!("stream {} is as it should be", stream.name());
+        ensured.push(Ensured::Stream(stream.name()));
     }
     for bucket in [OWNERS, FLOORS, ALIASES, CALLS] {
         bus.jetstream
             .create_or_update_key_value(bucket_definition(bucket))
             .await
             .map_err(|error| BusError::jetstream(format!("making bucket {bucket}"), error))?;
-        info!("bucket {bucket} is as it should be");
+        ensured.push(Ensured::Bucket(bucket));
     }
-    Ok(())
+    Ok(ensured)
 }
 
 fn definition(stream: Stream) -> Config {

@@ -131,8 +131,8 @@ impl World {
                 settings.add_replica(service)?;
             }
         }
-        programs::run_to_end("claw-bus", "ensure", &settings.of_admin()).await?;
-        programs::run_to_end("claw-store", "migrate", &settings.of_admin()).await?;
+        programs::run_to_end("clawkaka", ["bus", "ensure"], &settings.of_admin()).await?;
+        programs::run_to_end("clawkaka", ["db", "migrate"], &settings.of_admin()).await?;
         let caddy = programs::start_caddy(&settings, directory.path())?;
         let twilio = SimTwilio::start(settings.number(options.twilio)).await?;
         let mut world = Self {

@@ -144,15 +144,20 @@ pub(super) async fn signal(id: u32, name: &str) -> Result<()> {
     Ok(())
 }
 
-pub(super) async fn run_to_end(name: &str, argument: &str, variables: &Variables) -> Result<()> {
+pub(super) async fn run_to_end(
+    name: &str,
+    arguments: [&str; 2],
+    variables: &Variables,
+) -> Result<()> {
     let output = Command::new(binary(name)?)
-        .arg(argument)
+        .args(arguments)
         .envs(variables.iter().cloned())
         .output()
         .await?;
     ensure!(
         output.status.success(),
-        "{name} {argument} failed: {}",
+        "{name} {} failed: {}",
+        arguments.join(" "),
         String::from_utf8_lossy(&output.stderr)
     );
     Ok(())

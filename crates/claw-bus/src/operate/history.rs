@@ -1,80 +1,155 @@
+use std::fmt;
+
 use async_nats::{
     HeaderMap,
-    datetime::DateTime,
     jetstream::{
         self,
         consumer::{Consumer, DeliverPolicy, pull},
-        message::StreamMessage,
         stream::RawMessageErrorKind,
     },
 };
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use claw_events::Stream;
 use futures_util::StreamExt;
 
-use super::{Extent, OperateError, Place};
 use crate::{Bus, BusError};
 
-/// What one stream has stored, for reading. Leaves nothing behind on the server.
-pub(super) struct History {
+/// A position in a stream. Prints as `INBOUND:17`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamPosition {
+    /// The stream.
+    pub stream: Stream,
+    /// The sequence of the event in the stream, from 1.
+    pub sequence: u64,
+}
+
+impl fmt::Display for StreamPosition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.stream.name(), self.sequence)
+    }
+}
+
+/// The sequences that a stream held when the server was asked. Prints as a sentence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamExtent {
+    stream: Stream,
+    /// The first and the last sequence; `None` for an empty stream.
+    held: Option<(u64, u64)>,
+}
+
+impl StreamExtent {
+    /// Whether `sequence` lies between the first and the last event of the stream.
+    pub const fn contains(&self, sequence: u64) -> bool {
+        match self.held {
+            Some((first, last)) => first <= sequence && sequence <= last,
+            None => false,
+        }
+    }
+}
+
+impl fmt::Display for StreamExtent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.stream.name();
+        match self.held {
+            Some((first, last)) => write!(
+                f,
+                "{name} holds {first} to {last}, older events have aged out"
+            ),
+            None => write!(f, "{name} is empty"),
+        }
+    }
+}
+
+/// An event as its stream stores it.
+#[derive(Debug, Clone)]
+pub struct StoredEvent {
+    /// Where it is stored.
+    pub position: StreamPosition,
+    /// The subject it is stored under, partition included.
+    pub subject: String,
+    /// When the server stored it.
+    pub time: DateTime<Utc>,
+    /// The event itself, which may hold personal data.
+    pub payload: Bytes,
+    pub(super) headers: HeaderMap,
+}
+
+impl StoredEvent {
+    /// Its headers in the order of their names; the server keeps no order.
+    pub fn headers(&self) -> Vec<(&str, &str)> {
+        let mut sorted: Vec<_> = self
+            .headers
+            .iter()
+            .flat_map(|(name, values)| values.iter().map(|value| (name.as_ref(), value.as_str())))
+            .collect();
+        sorted.sort_unstable();
+        sorted
+    }
+}
+
+/// Reads what one stream stores.
+pub struct StreamHistory {
     pub(super) stream: Stream,
     on_server: jetstream::stream::Stream,
 }
 
-/// One stored message without its payload.
-pub(super) struct Heading {
+/// A stored event without its payload.
+pub(super) struct StoredHeaders {
     pub(super) sequence: u64,
-    pub(super) time: DateTime,
+    pub(super) time: DateTime<Utc>,
     pub(super) headers: HeaderMap,
 }
 
-impl History {
-    pub(super) async fn of(bus: &Bus, stream: Stream) -> Result<Self, BusError> {
+impl StreamHistory {
+    /// Finds the stream on the server.
+    pub async fn open(bus: &Bus, stream: Stream) -> Result<Self, BusError> {
         let on_server = bus.stream(stream).await?;
         Ok(Self { stream, on_server })
     }
 
-    /// The message at `sequence`, or that there is none.
-    pub(super) async fn get(&self, sequence: u64) -> Result<StreamMessage, OperateError> {
-        match self.find(sequence).await? {
-            Some(message) => Ok(message),
-            None => Err(OperateError::Absent(
-                Place {
-                    stream: self.stream,
-                    sequence,
-                },
-                self.extent().await?,
-            )),
-        }
-    }
-
-    /// The message at `sequence`, if there is one.
-    pub(super) async fn find(&self, sequence: u64) -> Result<Option<StreamMessage>, BusError> {
+    /// The event at `sequence`; `None` when nothing is stored there.
+    pub async fn find(&self, sequence: u64) -> Result<Option<StoredEvent>, BusError> {
         match self.on_server.get_raw_message(sequence).await {
-            Ok(message) => Ok(Some(message)),
+            Ok(message) => Ok(Some(StoredEvent {
+                position: self.position(sequence),
+                subject: message.subject.to_string(),
+                time: message.time,
+                payload: message.payload,
+                headers: message.headers,
+            })),
             Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
             Err(error) => Err(self.failed(error)),
         }
     }
 
-    /// What the stream holds now.
-    pub(super) async fn extent(&self) -> Result<Extent, BusError> {
+    /// The sequences that the stream holds now.
+    pub async fn extent(&self) -> Result<StreamExtent, BusError> {
         let info = self.on_server.get_info().await;
         let state = info.map_err(|error| self.failed(error))?.state;
-        Ok(Extent {
+        Ok(StreamExtent {
             stream: self.stream,
             held: (state.messages > 0).then_some((state.first_sequence, state.last_sequence)),
         })
     }
 
-    /// Shows all that is stored under `subjects` from `first` on, oldest first. One at a time: a stream
-    /// may be larger than our memory.
-    pub(super) async fn each_heading(
+    /// `sequence` as a position in this stream.
+    pub const fn position(&self, sequence: u64) -> StreamPosition {
+        StreamPosition {
+            stream: self.stream,
+            sequence,
+        }
+    }
+
+    /// Calls `visit` for every event stored under `subjects` from the sequence `first` on, oldest first.
+    /// One at a time: a stream may be larger than our memory.
+    pub(super) async fn visit_headers(
         &self,
         subjects: String,
         first: u64,
-        visit: impl FnMut(Heading),
+        visit: impl FnMut(StoredHeaders),
     ) -> Result<(), BusError> {
-        let reader = self
+        let consumer = self
             .on_server
             .create_consumer(pull::OrderedConfig {
                 filter_subject: subjects,
@@ -86,28 +161,28 @@ impl History {
             })
             .await
             .map_err(|error| self.failed(error))?;
-        let name = reader.cached_info().name.clone();
-        let read = Box::pin(self.read(reader, visit)).await;
-        // The server would forget it in time; a listing makes one for each letter. One that was made
-        // anew after a lost connection is left to time.
-        let _gone_or_in_time = self.on_server.delete_consumer(&name).await;
+        let name = consumer.cached_info().name.clone();
+        let read = Box::pin(self.read(consumer, visit)).await;
+        // The server deletes an idle consumer by itself, but a listing creates one for each dead letter.
+        // A consumer that the client recreated after a lost connection has another name and expires.
+        let _deleted_or_expires = self.on_server.delete_consumer(&name).await;
         read
     }
 
     async fn read(
         &self,
-        reader: Consumer<pull::OrderedConfig>,
-        mut visit: impl FnMut(Heading),
+        consumer: Consumer<pull::OrderedConfig>,
+        mut visit: impl FnMut(StoredHeaders),
     ) -> Result<(), BusError> {
-        if reader.cached_info().num_pending == 0 {
+        if consumer.cached_info().num_pending == 0 {
             return Ok(());
         }
-        let messages = reader.messages().await;
+        let messages = consumer.messages().await;
         let mut messages = messages.map_err(|error| self.failed(error))?;
         while let Some(message) = messages.next().await {
             let message = message.map_err(|error| self.failed(error))?;
             let info = message.info().map_err(|error| self.failed(error))?;
-            visit(Heading {
+            visit(StoredHeaders {
                 sequence: info.stream_sequence,
                 time: info.published,
                 headers: message.headers.clone().unwrap_or_default(),
@@ -121,40 +196,5 @@ impl History {
 
     fn failed(&self, error: impl Into<async_nats::Error>) -> BusError {
         BusError::jetstream(format!("reading {}", self.stream.name()), error)
-    }
-}
-
-/// Headers in the order of their names; the server keeps none.
-pub(super) fn sorted(headers: &HeaderMap) -> Vec<(&str, &str)> {
-    let mut sorted: Vec<_> = headers
-        .iter()
-        .flat_map(|(name, values)| values.iter().map(|value| (name.as_ref(), value.as_str())))
-        .collect();
-    sorted.sort_unstable();
-    sorted
-}
-
-/// `2026-01-02T03:04:05Z`; the server tells times in UTC.
-pub(super) fn rfc3339(time: DateTime) -> String {
-    format!(
-        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z",
-        time.year(),
-        u8::from(time.month()),
-        time.day(),
-        time.hour(),
-        time.minute(),
-        time.second()
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_time_reads_as_everywhere_else() {
-        let time = async_nats::datetime::from_nanos(1_767_323_045_999_000_000).unwrap();
-
-        assert_eq!(rfc3339(time), "2026-01-02T03:04:05Z");
     }
 }

@@ -1,87 +1,88 @@
 use std::{fmt, str::FromStr, time::Duration};
 
-use async_nats::{
-    HeaderMap, HeaderValue, header::NATS_MESSAGE_ID, jetstream::message::StreamMessage,
-};
+use async_nats::{HeaderMap, HeaderValue, header::NATS_MESSAGE_ID};
 use bytes::Bytes;
 use claw_events::published_subject;
 use tokio::time::Instant;
 
-use super::{
-    Extent, OperateError, Place,
-    history::History,
-    letters::{DeadEvent, Letters, NoEvent, event_of},
-};
+use super::{DeadLetters, StreamExtent, StreamHistory, StreamPosition, dead_letters::event_of};
 use crate::{
-    Bus, BusError, Outgoing,
+    Bus, BusError, Outgoing, PublishError,
     headers::{self, REPLAY_OF},
 };
 
 /// How long one replay is tried: longer than a restart of the server takes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Longest name of a ticket, in bytes: it becomes part of an id the server keeps in memory.
+/// Longest name of a ticket, in bytes: it becomes part of an id that the server keeps in memory.
 const TICKET_LIMIT_BYTES: usize = 64;
 
-/// Names one wish to replay something: the same event is replayed once for a ticket.
+/// The idempotency key of a replay: the same event is replayed once for a ticket.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ticket(String);
+pub struct ReplayTicket(String);
 
-/// It has other characters than a ticket, or too many.
+/// The text is too long for a ticket, or has characters that an id may not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a ticket has 1 to {TICKET_LIMIT_BYTES} letters, digits, `-`, `_` and `.`")]
-pub struct InvalidTicket;
+pub struct InvalidReplayTicket;
 
-impl FromStr for Ticket {
-    type Err = InvalidTicket;
+impl FromStr for ReplayTicket {
+    type Err = InvalidReplayTicket;
 
-    fn from_str(text: &str) -> Result<Self, InvalidTicket> {
+    fn from_str(text: &str) -> Result<Self, InvalidReplayTicket> {
         let is_plain = text
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
         let is_ticket = is_plain && (1..=TICKET_LIMIT_BYTES).contains(&text.len());
         is_ticket
             .then(|| Self(text.to_owned()))
-            .ok_or(InvalidTicket)
+            .ok_or(InvalidReplayTicket)
     }
 }
 
-/// What became of one wish to replay.
-pub(super) enum Outcome {
-    /// It is a new event now, there.
-    Replayed(Place),
-    /// It had been replayed for this ticket, as the event there; nothing was done.
-    AlreadyReplayed(Place),
-    /// Nothing is stored at its place.
-    Absent(Extent),
-    /// It is no event of a stream, hence nothing that could be published; this is its subject.
-    NoEvent(String),
+/// Why a replay was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// The bus could not be read.
+    #[error(transparent)]
+    Bus(#[from] BusError),
+    /// The replay is not known to be stored. Trying again with the same ticket stores it once.
+    #[error("replaying {position} (repeating the command replays nothing twice)")]
+    Publish {
+        /// Where the event to be replayed is stored.
+        position: StreamPosition,
+        /// Why the replay is not known to be stored.
+        #[source]
+        source: PublishError,
+    },
 }
 
-impl Outcome {
-    pub(super) const fn is_refusal(&self) -> bool {
-        match self {
-            Self::Replayed(_) | Self::AlreadyReplayed(_) => false,
-            Self::Absent(_) | Self::NoEvent(_) => true,
-        }
-    }
+/// How one replay ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReplayOutcome {
+    /// A new event is stored at this position.
+    Replayed(StreamPosition),
+    /// The event had been replayed for this ticket, at this position; nothing was published.
+    AlreadyReplayed(StreamPosition),
+    /// Nothing is stored at the position that was named; the stream holds this.
+    NotStored(StreamExtent),
+    /// The dead letter holds no event of a stream but something of this subject, which cannot be published.
+    NotAnEvent(String),
 }
 
-impl fmt::Display for Outcome {
+impl fmt::Display for ReplayOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Replayed(place) => write!(f, "replayed as {place}"),
-            Self::AlreadyReplayed(place) => {
+            Self::Replayed(position) => write!(f, "replayed as {position}"),
+            Self::AlreadyReplayed(position) => write!(
+                f,
+                "already replayed for this ticket as {position}, nothing was published"
+            ),
+            Self::NotStored(extent) => write!(f, "not stored: {extent}"),
+            Self::NotAnEvent(subject) => {
                 write!(
                     f,
-                    "was replayed as {place} for this ticket, nothing is done"
-                )
-            }
-            Self::Absent(extent) => write!(f, "is not there: {extent}"),
-            Self::NoEvent(subject) => {
-                write!(
-                    f,
-                    "is no event of a stream ({subject}), it cannot be replayed"
+                    "cannot be replayed: {subject} is not an event of a stream"
                 )
             }
         }
@@ -89,146 +90,132 @@ impl fmt::Display for Outcome {
 }
 
 /// Publishes stored events again, each as a new event with an id of its own.
-pub(super) struct Replayer<'a> {
-    bus: &'a Bus,
-    ticket: Option<Ticket>,
+pub struct Replayer {
+    bus: Bus,
+    ticket: Option<ReplayTicket>,
 }
 
-/// An event to be published again.
-struct Past<'a> {
-    event: DeadEvent,
-    headers: &'a HeaderMap,
-    payload: Bytes,
-    ticket: &'a str,
+/// An event of a stream, as it was published.
+pub(super) struct PublishedEvent {
+    pub(super) position: StreamPosition,
+    pub(super) stored_subject: String,
+    pub(super) published_subject: String,
 }
 
-impl<'a> Replayer<'a> {
-    /// Without a ticket, a letter is replayed once as that letter, and a past event once.
-    pub(super) const fn new(bus: &'a Bus, ticket: Option<Ticket>) -> Self {
-        Self { bus, ticket }
+impl Replayer {
+    /// Without a ticket, each dead letter is a ticket of its own, and so is each past event.
+    pub fn new(bus: &Bus, ticket: Option<ReplayTicket>) -> Self {
+        Self {
+            bus: bus.clone(),
+            ticket,
+        }
     }
 
-    /// Replays the event a letter in `DEAD` is about, with the payload that is kept there.
-    pub(super) async fn letter(
+    /// Replays the event of the dead letter at `sequence` in `DEAD`, with the payload that is kept there.
+    pub async fn replay_letter(
         &self,
-        letters: &Letters,
+        letters: &DeadLetters,
         sequence: u64,
-    ) -> Result<Outcome, OperateError> {
+    ) -> Result<ReplayOutcome, ReplayError> {
         let Some(letter) = letters.history.find(sequence).await? else {
-            return Ok(Outcome::Absent(letters.history.extent().await?));
+            return Ok(ReplayOutcome::NotStored(letters.history.extent().await?));
         };
         let event = match event_of(&letter.headers) {
             Ok(event) => event,
-            Err(NoEvent(subject)) => return Ok(Outcome::NoEvent(subject)),
+            Err(subject) => return Ok(ReplayOutcome::NotAnEvent(subject)),
         };
-        let original = self.original(&event).await?;
-        let once_a_letter = format!("dead-{sequence}");
-        self.replay(Past {
-            event,
-            headers: original.as_ref().map_or(&letter.headers, |o| &o.headers),
-            payload: letter.payload,
-            ticket: self.ticket_or(&once_a_letter),
-        })
-        .await
+        // Only the event itself carries its version; it usually ages out before its dead letter does.
+        let history = StreamHistory::open(&self.bus, event.position.stream).await?;
+        let original = history.find(event.position.sequence).await?;
+        let headers = original.map_or(letter.headers, |original| original.headers);
+        self.publish(event, &headers, letter.payload, &format!("dead-{sequence}"))
+            .await
     }
 
-    /// Replays what is stored at `sequence`.
-    pub(super) async fn past(
+    /// Replays the event at `sequence` in `history`.
+    pub async fn replay_event(
         &self,
-        history: &History,
+        history: &StreamHistory,
         sequence: u64,
-    ) -> Result<Outcome, OperateError> {
-        let Some(message) = history.find(sequence).await? else {
-            return Ok(Outcome::Absent(history.extent().await?));
+    ) -> Result<ReplayOutcome, ReplayError> {
+        let Some(event) = history.find(sequence).await? else {
+            return Ok(ReplayOutcome::NotStored(history.extent().await?));
         };
-        let stored = message.subject.to_string();
-        let Some(published) = published_subject(history.stream, &stored) else {
-            return Ok(Outcome::NoEvent(stored));
+        let Some(published_subject) = published_subject(history.stream, &event.subject) else {
+            return Ok(ReplayOutcome::NotAnEvent(event.subject));
         };
-        let place = Place {
-            stream: history.stream,
-            sequence,
+        let published = PublishedEvent {
+            position: event.position,
+            stored_subject: event.subject,
+            published_subject,
         };
-        self.replay(Past {
-            event: DeadEvent {
-                place,
-                stored,
-                published,
-            },
-            headers: &message.headers,
-            payload: message.payload,
-            ticket: self.ticket_or("past"),
-        })
-        .await
+        self.publish(published, &event.headers, event.payload, "past")
+            .await
     }
 
-    /// The event itself, which outlives its letter seldom; it alone tells its version.
-    async fn original(&self, event: &DeadEvent) -> Result<Option<StreamMessage>, BusError> {
-        let history = History::of(self.bus, event.place.stream).await?;
-        history.find(event.place.sequence).await
-    }
-
-    fn ticket_or<'t>(&'t self, otherwise: &'t str) -> &'t str {
-        self.ticket
+    async fn publish(
+        &self,
+        event: PublishedEvent,
+        headers: &HeaderMap,
+        payload: Bytes,
+        default_ticket: &str,
+    ) -> Result<ReplayOutcome, ReplayError> {
+        let position = event.position;
+        let ticket = self
+            .ticket
             .as_ref()
-            .map_or(otherwise, |ticket| ticket.0.as_str())
-    }
-
-    async fn replay(&self, past: Past<'_>) -> Result<Outcome, OperateError> {
-        let place = past.event.place;
-        let id = format!("replay:{place}:{}", past.ticket);
+            .map_or(default_ticket, |ticket| ticket.0.as_str());
+        let id = format!("replay:{position}:{ticket}");
         // The server remembers ids for minutes only; the stream itself remembers for weeks.
-        if let Some(earlier) = find_replay(self.bus, &past.event, Some(&id)).await? {
-            return Ok(Outcome::AlreadyReplayed(earlier));
+        if let Some(earlier) = find_replay(&self.bus, &event, Some(&id)).await? {
+            return Ok(ReplayOutcome::AlreadyReplayed(earlier));
         }
-        let published = past.event.published;
-        let kind = published.rsplit_once('.').map_or("", |(kind, _user)| kind);
-        let headers = headers::of_replay(&id, kind, &place.to_string(), past.headers);
-        let replay = Outgoing::replay(published, headers, past.payload);
-        let stored = self
-            .bus
-            .publisher()
+        let subject = event.published_subject;
+        let kind = subject.rsplit_once('.').map_or("", |(kind, _user)| kind);
+        let headers = headers::of_replay(&id, kind, &position.to_string(), headers);
+        let replay = Outgoing::replay(subject, headers, payload);
+        let publisher = self.bus.publisher();
+        let stored = publisher
             .store(&replay, Instant::now() + PATIENCE)
             .await
-            .map_err(|source| OperateError::Publish { of: place, source })?;
-        let at = Place {
-            stream: place.stream,
+            .map_err(|source| ReplayError::Publish { position, source })?;
+        let replayed = StreamPosition {
+            stream: position.stream,
             sequence: stored.sequence,
         };
         Ok(if stored.duplicate {
-            Outcome::AlreadyReplayed(at)
+            ReplayOutcome::AlreadyReplayed(replayed)
         } else {
-            Outcome::Replayed(at)
+            ReplayOutcome::Replayed(replayed)
         })
     }
 }
 
-/// Where the latest replay of this event is, as long as its stream keeps it.
-pub(super) async fn latest(bus: &Bus, event: &DeadEvent) -> Result<Option<Place>, BusError> {
-    find_replay(bus, event, None).await
-}
-
-/// A replay is stored under the same subject as its event, and after it.
-async fn find_replay(
+/// The latest replay of an event, or the one with this `id`. A replay is stored under the same subject as
+/// its event, and after it.
+pub(super) async fn find_replay(
     bus: &Bus,
-    event: &DeadEvent,
+    event: &PublishedEvent,
     id: Option<&str>,
-) -> Result<Option<Place>, BusError> {
-    let stream = event.place.stream;
-    let of = event.place.to_string();
+) -> Result<Option<StreamPosition>, BusError> {
+    let history = StreamHistory::open(bus, event.position.stream).await?;
+    let of = event.position.to_string();
     let mut found = None;
-    History::of(bus, stream)
-        .await?
-        .each_heading(event.stored.clone(), event.place.sequence + 1, |heading| {
-            let value = |name| heading.headers.get(name).map(HeaderValue::as_str);
-            let is_replay = value(REPLAY_OF) == Some(&of);
-            let is_wanted = id.is_none_or(|id| value(NATS_MESSAGE_ID.as_ref()) == Some(id));
-            if is_replay && is_wanted {
-                found = Some(heading.sequence);
-            }
-        })
+    history
+        .visit_headers(
+            event.stored_subject.clone(),
+            event.position.sequence + 1,
+            |stored| {
+                let header = |name| stored.headers.get(name).map(HeaderValue::as_str);
+                let is_replay = header(REPLAY_OF) == Some(&of);
+                let is_wanted = id.is_none_or(|id| header(NATS_MESSAGE_ID.as_ref()) == Some(id));
+                if is_replay && is_wanted {
+                    found = Some(history.position(stored.sequence));
+                }
+            },
+        )
         .await?;
-    Ok(found.map(|sequence| Place { stream, sequence }))
+    Ok(found)
 }
 
 #[cfg(test)]
@@ -237,10 +224,10 @@ mod tests {
 
     #[test]
     fn a_ticket_fits_an_id_and_a_header() {
-        assert!("OPS-1234_b.2".parse::<Ticket>().is_ok());
-        assert!("".parse::<Ticket>().is_err());
-        assert!("two words".parse::<Ticket>().is_err());
-        assert!("a:b".parse::<Ticket>().is_err());
-        assert!("a".repeat(65).parse::<Ticket>().is_err());
+        assert!("OPS-1234_b.2".parse::<ReplayTicket>().is_ok());
+        assert!("".parse::<ReplayTicket>().is_err());
+        assert!("two words".parse::<ReplayTicket>().is_err());
+        assert!("a:b".parse::<ReplayTicket>().is_err());
+        assert!("a".repeat(65).parse::<ReplayTicket>().is_err());
     }
 }

@@ -1,4 +1,4 @@
-use std::{process::Command, time::Duration};
+use std::time::Duration;
 
 use claw_domain::{Trust, Wamid};
 use claw_store::{Origin, Store, migrate};
@@ -65,36 +65,6 @@ async fn a_database_that_does_not_exist_is_told_at_once() {
     assert!(
         format!("{error:?}").contains("\"nowhere\" does not exist"),
         "{error:?}"
-    );
-}
-
-#[tokio::test]
-async fn the_command_migrates_and_says_what_is_missing() {
-    let server = TestPostgres::start().await.unwrap();
-    let run = |name: &str, value: &str| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_claw-store"));
-        command
-            .env_remove("DATABASE_URL")
-            .env_remove("DATABASE_URL_FILE")
-            .env(name, value);
-        let output = command.arg("migrate").output().unwrap();
-        (
-            output.status.success(),
-            String::from_utf8(output.stderr).unwrap(),
-        )
-    };
-    let file = std::env::temp_dir().join(format!("claw-store-url-{}", std::process::id()));
-    std::fs::write(&file, format!("{}\n", server.url())).unwrap();
-
-    let (migrated, _) = run("DATABASE_URL", &server.url());
-    let (from_file, _) = run("DATABASE_URL_FILE", file.to_str().unwrap());
-    let (without, said) = run("DATABASE_URL", "");
-
-    std::fs::remove_file(file).unwrap();
-    assert!(migrated && from_file && !without);
-    assert!(
-        said.contains("DATABASE_URL") && said.contains("DATABASE_URL_FILE"),
-        "{said}"
     );
 }
 

@@ -1,0 +1,390 @@
+//! The command line: what may be given, and the help that explains it.
+
+use std::{ffi::OsString, io, ops::RangeInclusive};
+
+use anyhow::{Context, Result};
+use clap::{ArgGroup, Args, CommandFactory, Parser, Subcommand, error::ErrorKind, value_parser};
+use clap_complete::{Shell, generate};
+use claw_bus::ReplayTicket;
+use claw_events::Stream;
+
+use crate::output::Format;
+
+/// Most events of one `replay`: a typing mistake in a sequence must not repeat a month.
+const RANGE_LIMIT: u64 = 10_000;
+
+/// The name that completions are made for.
+const PROGRAM: &str = "clawkaka";
+
+const SETTINGS: &str = "\
+Settings (environment variables; an empty value counts as absent):
+  NATS_URL      bus, dead, replay   nats://admin:password@host:port
+  DATABASE_URL  db                  postgres://user:password@host:port/database
+Instead of either, <NAME>_FILE may name a file that holds the value; setting both is an error.
+
+Results are printed on stdout, remarks and errors on stderr.
+Exit status: 0 done, 1 failed, 2 the command line is wrong.";
+
+const ENSURE_HELP: &str = "\
+Run it before the services start and after each upgrade. Repeating it changes nothing.
+
+Example:
+  clawkaka bus ensure
+
+With --json, one line per stream and bucket: {\"kind\":\"stream\",\"name\":\"INBOUND\"}
+
+Exit status: 0 everything is as this version needs it, 1 it is not, 2 the command line is wrong.";
+
+const MIGRATE_HELP: &str = "\
+Run it before the services start and after each upgrade. All migrations are applied, or none. Repeating
+it changes nothing, and several processes may run it at once. Waits up to 30 s for a database that is
+just starting.
+
+Example:
+  DATABASE_URL_FILE=/run/secrets/database_url clawkaka db migrate
+
+Exit status: 0 the schema is up to date, 1 it is not, 2 the command line is wrong.";
+
+const LIST_HELP: &str = "\
+Prints the newest dead letters, oldest first, one per line, without their payloads.
+
+Examples:
+  clawkaka dead list
+  clawkaka dead list --consumer gateway-turns --limit 200
+  clawkaka dead list --json | jq -r 'select(.replayed_as == null).sequence'
+
+With --json, one line per dead letter, with the fields sequence, time, consumer, event (null for what is
+not an event of a stream), subject, reason, attempts, replayed_as (null if it was not replayed) and error.
+
+Exit status: 0 listed, also if there are none, 1 failed, 2 the command line is wrong.";
+
+const SHOW_HELP: &str = "\
+Prints all headers of one dead letter. Its payload holds personal data (texts, names, numbers) and is
+printed only with --payload.
+
+Examples:
+  clawkaka dead show 17
+  clawkaka dead show 17 --json --payload | jq -r .payload
+
+With --json, one line with the fields position, subject, time, headers, payload_bytes and, with
+--payload, payload: the text of the payload, where bytes that are not UTF-8 are replaced.
+
+Exit status: 0 shown, 1 not stored or failed, 2 the command line is wrong.";
+
+const REPLAY_LETTERS_HELP: &str = "\
+Publishes the events of dead letters again. SEQ is the sequence in DEAD. Repeating the command replays
+nothing twice; to replay a dead letter a second time, give a new ticket.
+
+Examples:
+  clawkaka dead replay 17 18
+  clawkaka dead replay 17 --ticket OPS-1234
+  clawkaka dead replay --all --consumer outbound-replies";
+
+const REPLAY_EVENTS_HELP: &str = "\
+Publishes past events again, for example events that were handled wrongly. With --to, all events from
+FROM to the given sequence, at most 10000. If an end of the range is not stored, nothing is replayed.
+
+Examples:
+  clawkaka replay INBOUND 4711
+  clawkaka replay INBOUND 4711 --to 4720 --ticket OPS-1234";
+
+/// What a replay means, the same for dead letters and past events.
+const REPLAY_MEANING: &str = "\
+A replay is a new event at the end of its stream, with the subject and payload of the old event, an id of
+its own, and a header `Claw-Replay-Of: STREAM:SEQ` that names the old event. Every consumer of the subject
+receives the replay, not only the one that gave up. The replay is handled after everything the user has
+sent since.
+
+An event is replayed once for a ticket, as long as its stream keeps the replay (30 days). Without
+--ticket, each dead letter is a ticket of its own, and so is each past event.
+
+Consumers also remember the id inside an event, for ever, in the database, and do not repeat what they
+have settled: a message that was answered is not put to the assistant again, and no answer is sent again.
+A message that was given up is put to the assistant again, although its sender was told that no answer
+would come.
+
+With --json, one line per event: {\"position\":\"DEAD:17\",\"outcome\":\"replayed\",\"replayed_as\":\"INBOUND:90\"}
+outcome is replayed, already_replayed, not_stored or not_an_event; replayed_as is null for the last two.
+
+Exit status: 0 all are replayed, now or earlier, 1 some are not, 2 the command line is wrong.";
+
+const COMPLETIONS_HELP: &str = "\
+Examples:
+  clawkaka completions bash > /etc/bash_completion.d/clawkaka
+  source <(clawkaka completions zsh)
+
+Exit status: 0 printed, 1 failed, 2 the command line is wrong.";
+
+/// The operator's command of Clawkaka: creates the streams and the schema, shows the events that no
+/// service could handle, and replays events.
+#[derive(Debug, Parser)]
+#[command(name = PROGRAM, version, after_help = SETTINGS)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Create or update the streams and buckets on the bus
+    #[command(subcommand)]
+    Bus(BusCommand),
+    /// Create or update the schema of the database
+    #[command(subcommand)]
+    Db(DatabaseCommand),
+    /// List, show and replay the events that no service could handle
+    #[command(subcommand)]
+    Dead(DeadCommand),
+    /// Replay past events of a stream
+    #[command(after_long_help = concatenated(REPLAY_EVENTS_HELP))]
+    Replay(ReplayEvents),
+    /// Print a completion script for a shell
+    #[command(after_long_help = COMPLETIONS_HELP)]
+    Completions {
+        /// The shell that will read the script
+        shell: Shell,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BusCommand {
+    /// Create the streams and buckets, or update them to what this version needs
+    #[command(after_long_help = ENSURE_HELP)]
+    Ensure {
+        #[command(flatten)]
+        output: OutputOptions,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DatabaseCommand {
+    /// Apply the migrations that the database lacks
+    #[command(after_long_help = MIGRATE_HELP)]
+    Migrate,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeadCommand {
+    /// List the newest dead letters, without their payloads
+    #[command(after_long_help = LIST_HELP)]
+    List(ListLetters),
+    /// Show the headers of one dead letter
+    #[command(after_long_help = SHOW_HELP)]
+    Show(ShowLetter),
+    /// Replay the events of dead letters
+    #[command(after_long_help = concatenated(REPLAY_LETTERS_HELP))]
+    Replay(ReplayLetters),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OutputOptions {
+    /// Print JSON, one object per line
+    #[arg(long)]
+    json: bool,
+}
+
+impl OutputOptions {
+    pub(crate) const fn format(&self) -> Format {
+        if self.json {
+            Format::Json
+        } else {
+            Format::Text
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListLetters {
+    /// Only what this consumer gave up, e.g. gateway-turns
+    #[arg(long, value_name = "NAME", value_parser = consumer)]
+    pub(crate) consumer: Option<String>,
+    /// How many of the newest
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub(crate) limit: usize,
+    #[command(flatten)]
+    pub(crate) output: OutputOptions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowLetter {
+    /// Its sequence in DEAD
+    #[arg(value_name = "SEQ", value_parser = value_parser!(u64).range(1..))]
+    pub(crate) sequence: u64,
+    /// Print the payload, too: personal data
+    #[arg(long)]
+    pub(crate) payload: bool,
+    #[command(flatten)]
+    pub(crate) output: OutputOptions,
+}
+
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("letters").args(["sequences", "all"]).required(true))]
+pub(crate) struct ReplayLetters {
+    /// Sequences in DEAD
+    #[arg(value_name = "SEQ", value_parser = value_parser!(u64).range(1..))]
+    pub(crate) sequences: Vec<u64>,
+    /// Replay all dead letters
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// With --all: only what this consumer gave up
+    #[arg(long, value_name = "NAME", value_parser = consumer, conflicts_with = "sequences")]
+    pub(crate) consumer: Option<String>,
+    #[command(flatten)]
+    pub(crate) options: ReplayOptions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReplayEvents {
+    /// INBOUND, OUTBOUND, RECEIPTS or SANDBOX
+    #[arg(value_name = "STREAM", value_parser = stream)]
+    pub(crate) stream: Stream,
+    /// The sequence of the first event in the stream
+    #[arg(value_name = "FROM", value_parser = value_parser!(u64).range(1..))]
+    from: u64,
+    /// The sequence of the last event; FROM if not given
+    #[arg(long, value_name = "SEQ", value_parser = value_parser!(u64).range(1..))]
+    to: Option<u64>,
+    #[command(flatten)]
+    pub(crate) options: ReplayOptions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReplayOptions {
+    /// Names this replay: each event is replayed once for a ticket
+    #[arg(long, value_name = "T")]
+    pub(crate) ticket: Option<ReplayTicket>,
+    #[command(flatten)]
+    pub(crate) output: OutputOptions,
+}
+
+impl Arguments {
+    /// Reads the arguments of a process, its name first. Without any, the error is the help.
+    pub fn read(
+        arguments: impl IntoIterator<Item = OsString>,
+    ) -> std::result::Result<Self, clap::Error> {
+        let mut arguments: Vec<_> = arguments.into_iter().collect();
+        if arguments.len() <= 1 {
+            arguments = vec![PROGRAM.into(), "--help".into()];
+        }
+        let arguments = Self::try_parse_from(arguments)?;
+        if let Command::Replay(events) = &arguments.command {
+            events.check_range()?;
+        }
+        Ok(arguments)
+    }
+}
+
+impl ReplayEvents {
+    pub(crate) fn sequences(&self) -> RangeInclusive<u64> {
+        self.from..=self.to.unwrap_or(self.from)
+    }
+
+    fn check_range(&self) -> std::result::Result<(), clap::Error> {
+        let (first, last) = self.sequences().into_inner();
+        if last < first || last - first >= RANGE_LIMIT {
+            let problem =
+                format!("{first} to {last} is not a range of 1 to {RANGE_LIMIT} events\n");
+            return Err(clap::Error::raw(ErrorKind::ValueValidation, problem));
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn print_completions(shell: Shell) -> Result<()> {
+    let mut script = Vec::new();
+    generate(shell, &mut Arguments::command(), PROGRAM, &mut script);
+    io::Write::write_all(&mut io::stdout(), &script).context("writing the output")
+}
+
+fn concatenated(help: &str) -> String {
+    format!("{help}\n\n{REPLAY_MEANING}")
+}
+
+fn stream(name: &str) -> std::result::Result<Stream, &'static str> {
+    match Stream::named(name) {
+        Some(Stream::Dead) => Err("events in DEAD are replayed with `clawkaka dead replay`"),
+        Some(stream) => Ok(stream),
+        None => Err("the streams are INBOUND, OUTBOUND, RECEIPTS and SANDBOX"),
+    }
+}
+
+/// A consumer's name becomes one token of a subject.
+fn consumer(name: &str) -> std::result::Result<String, &'static str> {
+    let is_token = !name.is_empty()
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    is_token
+        .then(|| name.to_owned())
+        .ok_or("a consumer's name has lower case letters, digits and `-` only")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn what_could_be_a_slip_is_refused_and_named() {
+        for (line, word) in [
+            ("dead replay", "--all"),
+            ("dead replay 1 --all", "cannot be used with"),
+            ("dead replay 1 --consumer x", "--consumer"),
+            ("dead list --payload", "--payload"),
+            ("dead list --consumer in.*", "consumer's name"),
+            ("dead list --limits 3", "--limits"),
+            ("dead show zero", "'zero'"),
+            ("replay DEAD 1", "dead replay"),
+            ("replay inbound 1", "INBOUND"),
+            ("replay INBOUND 0", "1.."),
+            ("replay INBOUND 9 --to 7", "not a range"),
+            ("replay INBOUND 1 --to 10001", "10000"),
+            ("replay INBOUND 1 --ticket a:b", "a ticket has"),
+            ("db migrate --json", "--json"),
+        ] {
+            let refusal = read(line).unwrap_err();
+            assert_eq!(refusal.exit_code(), 2, "{line}");
+            assert!(refusal.to_string().contains(word), "{line}: {refusal}");
+        }
+    }
+
+    #[test]
+    fn every_example_in_the_help_is_a_command() {
+        let mut count = 0;
+        for help in [
+            ENSURE_HELP,
+            MIGRATE_HELP,
+            LIST_HELP,
+            SHOW_HELP,
+            REPLAY_LETTERS_HELP,
+            REPLAY_EVENTS_HELP,
+            COMPLETIONS_HELP,
+        ] {
+            for line in help.lines().filter_map(|line| line.strip_prefix("  ")) {
+                let (_, words) = line.split_once("clawkaka ").unwrap();
+                let end = words.find([')', '|', '>']).unwrap_or(words.len());
+                read(&words[..end]).unwrap_or_else(|error| panic!("{line}: {error}"));
+                count += 1;
+            }
+        }
+        assert!(count >= 10, "only {count} examples");
+    }
+
+    #[test]
+    fn a_process_without_arguments_gets_the_help() {
+        for line in ["", "help", "--help", "dead list -h"] {
+            let help = read(line).unwrap_err();
+            assert_eq!(help.kind(), ErrorKind::DisplayHelp, "{line}");
+            assert_eq!(help.exit_code(), 0, "{line}");
+        }
+    }
+
+    fn read(line: &str) -> std::result::Result<Arguments, clap::Error> {
+        let words = [PROGRAM].into_iter().chain(line.split_whitespace());
+        Arguments::read(words.map(OsString::from))
+    }
+}

@@ -1,0 +1,7 @@
+//! The command as an operator runs it, on real servers.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod dead;
+mod prepare;
+mod replay;
+mod world;

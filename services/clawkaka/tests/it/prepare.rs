@@ -1,0 +1,90 @@
+use claw_testkit::{TestNats, TestPostgres};
+use serde_json::json;
+
+use crate::world::run;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_and_buckets_are_made_and_listed_and_making_them_again_changes_nothing() {
+    let nats = TestNats::start().await.unwrap();
+    let url = nats.url("admin");
+
+    let made = run("bus ensure", &[("NATS_URL", &url)]).await;
+    let again = run("bus ensure --json", &[("NATS_URL", &url)]).await;
+
+    assert_eq!((made.status, made.err.as_str()), (0, ""));
+    assert!(made.out.contains("stream INBOUND is up to date\n"));
+    assert!(made.out.contains("bucket CALLS is up to date\n"));
+    assert_eq!(
+        again.json()[0],
+        json!({"kind": "stream", "name": "INBOUND"})
+    );
+    assert_eq!(again.json().len(), made.out.lines().count());
+}
+
+#[tokio::test]
+async fn the_schema_is_migrated_from_an_address_in_a_variable_or_in_a_file() {
+    let server = TestPostgres::start().await.unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("database_url");
+    std::fs::write(&file, format!("{}\n", server.url())).unwrap();
+    let file = file.to_str().unwrap();
+
+    let migrated = run("db migrate", &[("DATABASE_URL", &server.url())]).await;
+    let from_file = run("db migrate", &[("DATABASE_URL_FILE", file)]).await;
+
+    for ran in [migrated, from_file] {
+        assert_eq!((ran.status, ran.out.as_str()), (0, ""));
+        assert_eq!(ran.err, "the schema is up to date\n");
+    }
+}
+
+#[tokio::test]
+async fn a_missing_or_doubled_address_is_named_in_a_sentence() {
+    for (line, variables) in [
+        ("db migrate", [("DATABASE_URL", ""), ("NATS_URL", "x")]),
+        ("dead list", [("NATS_URL", ""), ("DATABASE_URL", "x")]),
+        ("bus ensure", [("NATS_URL", "x"), ("NATS_URL_FILE", "y")]),
+    ] {
+        let mut variables = variables.to_vec();
+        variables.push(("RUST_BACKTRACE", "1"));
+
+        let ran = run(line, &variables).await;
+
+        let name = if line == "db migrate" {
+            "DATABASE_URL"
+        } else {
+            "NATS_URL"
+        };
+        let mentions_both = ran.err.contains(&format!("{name} "));
+        assert!(
+            mentions_both && ran.err.contains(&format!("{name}_FILE")),
+            "{}",
+            ran.err
+        );
+        assert!(!ran.err.contains("backtrace"), "{}", ran.err);
+        assert_eq!((ran.status, ran.out.as_str()), (1, ""));
+    }
+}
+
+#[tokio::test]
+async fn help_and_completions_go_to_stdout_and_mistakes_to_stderr() {
+    let bare = run("", &[]).await;
+    let help = run("dead replay --help", &[]).await;
+    let completions = run("completions bash", &[]).await;
+    let mistake = run("dead lost", &[]).await;
+
+    assert!(bare.out.contains("completions"), "{}", bare.out);
+    for words in [
+        "Example",
+        "--json",
+        "Exit status",
+        "--ticket",
+        "Claw-Replay-Of",
+    ] {
+        assert!(help.out.contains(words), "{words} in {}", help.out);
+    }
+    assert!(completions.out.contains("clawkaka,dead)"));
+    assert_eq!([bare.status, help.status, completions.status], [0, 0, 0]);
+    assert_eq!((mistake.status, mistake.out.as_str()), (2, ""));
+    assert!(mistake.err.contains("'lost'"), "{}", mistake.err);
+}

@@ -1,0 +1,131 @@
+use std::{process::Output, time::Duration};
+
+use async_nats::jetstream;
+use claw_bus::{Bus, BusConfig, Outgoing, Publisher};
+use claw_domain::{MessageId, UserId};
+use claw_events::{DeadLetter, DeadReason, SandboxRequested, Stream};
+use claw_testkit::TestNats;
+use serde_json::Value;
+use tokio::process::Command;
+
+/// A server with its streams.
+pub struct World {
+    pub nats: TestNats,
+    /// Publishes as the user `admin`.
+    pub publisher: Publisher,
+}
+
+/// What a command printed, and its exit status.
+pub struct Ran {
+    pub out: String,
+    pub err: String,
+    pub status: i32,
+}
+
+impl World {
+    pub async fn new() -> Self {
+        let nats = TestNats::start().await.unwrap();
+        let config = BusConfig {
+            url: nats.url("admin").into(),
+            service: "admin",
+        };
+        let bus = Bus::connect(&config).await.unwrap();
+        claw_bus::ensure(&bus).await.unwrap();
+        Self {
+            nats,
+            publisher: bus.publisher(),
+        }
+    }
+
+    /// Runs `clawkaka` with these arguments on the server.
+    pub async fn run(&self, line: &str) -> Ran {
+        run(line, &[("NATS_URL", &self.nats.url("admin"))]).await
+    }
+
+    pub async fn stream(&self, stream: Stream) -> jetstream::stream::Stream {
+        let url: async_nats::ServerAddr = self.nats.url("admin").parse().unwrap();
+        let password = url.password().unwrap().to_owned();
+        let options = async_nats::ConnectOptions::with_user_and_password("admin".into(), password);
+        let client = options.connect(url).await.unwrap();
+        let jetstream = jetstream::new(client);
+        jetstream.get_stream(stream.name()).await.unwrap()
+    }
+
+    pub async fn publish_requests(&self, numbers: impl IntoIterator<Item = u32>) {
+        for number in numbers {
+            self.publisher.publish(&request(number)).await.unwrap();
+        }
+    }
+
+    /// Stores a dead letter with the payload `secret`.
+    pub async fn dead_letter(&self, letter: &DeadLetter) {
+        let user = UserId::derived_from("somebody");
+        let dead = [Outgoing::dead(letter, user, "secret".into())];
+        let stored = self.publisher.publish_all(&dead, Duration::from_secs(5));
+        stored.await.unwrap();
+    }
+}
+
+impl Ran {
+    /// The output as JSON, one value per line.
+    pub fn json(&self) -> Vec<Value> {
+        let lines = self.out.lines();
+        lines
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+}
+
+/// Runs `clawkaka` with these arguments and no environment but `variables`.
+pub async fn run(line: &str, variables: &[(&str, &str)]) -> Ran {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_clawkaka"));
+    command
+        .args(line.split_whitespace())
+        .env_clear()
+        .envs(variables.iter().copied());
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command.output().await.unwrap();
+    Ran {
+        out: String::from_utf8(stdout).unwrap(),
+        err: String::from_utf8(stderr).unwrap(),
+        status: status.code().unwrap(),
+    }
+}
+
+/// A fact of which only the number differs.
+pub fn request(number: u32) -> SandboxRequested {
+    SandboxRequested {
+        user: UserId::derived_from("somebody"),
+        cause: MessageId::derived_from(&number.to_string()),
+        attempt: number,
+    }
+}
+
+/// The dead letter of the event at `sequence` of `SANDBOX`, stored under `subject`.
+pub fn rejected(sequence: u64, subject: &str) -> DeadLetter {
+    DeadLetter {
+        stream: Stream::Sandbox.name().to_owned(),
+        sequence,
+        subject: subject.to_owned(),
+        consumer: "provisioner-requests".to_owned(),
+        attempts: 3,
+        reason: DeadReason::Rejected,
+        error: "looking at it: never".to_owned(),
+    }
+}
+
+/// What ingress sets aside of a webhook that is not JSON.
+pub fn unreadable_webhook(sequence: u64) -> DeadLetter {
+    DeadLetter {
+        stream: "webhook".to_owned(),
+        sequence,
+        subject: "whatsapp.webhook".to_owned(),
+        consumer: "ingress".to_owned(),
+        attempts: 1,
+        reason: DeadReason::Undecodable,
+        error: "not JSON".to_owned(),
+    }
+}
