@@ -164,7 +164,7 @@ impl UserActors {
             return;
         }
         // A new actor first reads the user's other unanswered messages from the database.
-        let mailbox = Arc::new(Mailbox::to_load());
+        let mailbox = Arc::new(Mailbox::to_load(sandbox));
         put(&mailbox);
         mailboxes.insert(user, Arc::clone(&mailbox));
         let mut actor = UserActor::new(
@@ -172,7 +172,6 @@ impl UserActors {
             user,
             owned.tenure.clone(),
             mailbox,
-            sandbox,
         );
         let owned = Arc::clone(owned);
         self.tasks.spawn(async move {

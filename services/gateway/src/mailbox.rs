@@ -1,4 +1,4 @@
-use claw_domain::CallId;
+use claw_domain::{CallId, SandboxStatus};
 use claw_store::Sandbox;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -36,10 +36,12 @@ pub(crate) struct Inbox {
 }
 
 impl Mailbox {
-    /// A mailbox whose actor begins by reading the database.
-    pub(crate) fn to_load() -> Self {
+    /// A mailbox whose actor begins by reading the messages from the database; `row` as in
+    /// [`Mailbox::set_sandbox`].
+    pub(crate) fn to_load(row: Option<Sandbox>) -> Self {
         let mailbox = Self::default();
         mailbox.inbox.lock().reload = true;
+        mailbox.set_sandbox(row);
         mailbox
     }
 
@@ -83,11 +85,13 @@ impl Mailbox {
         self.inbox.lock().sandbox = true;
     }
 
-    /// Hands over the sandbox's row as it was just read.
+    /// Hands over the sandbox's row, which may have been read before a change that the actor has already
+    /// acted on. Only a ready sandbox is taken at its word: connecting shows whether it still is. In any
+    /// other state the actor would wait for an event that may have come already, so it reads the row itself.
     pub(crate) fn set_sandbox(&self, row: Option<Sandbox>) {
         {
             let mut inbox = self.inbox.lock();
-            match row {
+            match row.filter(is_ready) {
                 Some(row) => inbox.row = Some(Box::new(row)),
                 None => inbox.sandbox = true,
             }
@@ -136,5 +140,71 @@ impl Mailbox {
     /// Returns when something has arrived since the last call.
     pub(crate) async fn changed(&self) {
         self.changed.notified().await;
+    }
+}
+
+fn is_ready(sandbox: &Sandbox) -> bool {
+    sandbox.status == SandboxStatus::Ready
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use claw_domain::{SandboxId, UserId};
+
+    use super::*;
+
+    fn row(status: SandboxStatus) -> Sandbox {
+        let at = DateTime::UNIX_EPOCH;
+        Sandbox {
+            id: SandboxId::derived_from("ada"),
+            user: UserId::derived_from("ada"),
+            status,
+            endpoint: None,
+            container_id: None,
+            container_name: "sandbox".to_owned(),
+            port: None,
+            host: "local".to_owned(),
+            model: "simulated/assistant".to_owned(),
+            failure: None,
+            start: 1,
+            model_key_hash: None,
+            model_key_name: None,
+            transcript: None,
+            cause: None,
+            requested_at: at,
+            created_at: at,
+            updated_at: at,
+        }
+    }
+
+    /// The row is read while the sandbox starts, the news that it is ready comes and is acted on, and only
+    /// then the row that was read arrives: with it the actor would wait for news it has already had.
+    #[test]
+    fn a_row_that_arrives_after_the_news_of_a_ready_sandbox_does_not_hide_the_news() {
+        let mailbox = Mailbox::default();
+        mailbox.sandbox_changed();
+        assert!(mailbox.take().sandbox, "the news makes the actor read");
+
+        mailbox.set_sandbox(Some(row(SandboxStatus::Starting)));
+
+        let inbox = mailbox.take();
+        assert_eq!(inbox.row, None);
+        assert!(inbox.sandbox, "the actor reads again");
+    }
+
+    #[test]
+    fn a_new_actor_reads_for_itself_unless_its_sandbox_was_ready() {
+        let ready = row(SandboxStatus::Ready);
+        let inbox = Mailbox::to_load(Some(ready.clone())).take();
+        assert_eq!(
+            (inbox.row.as_deref(), inbox.sandbox),
+            (Some(&ready), false)
+        );
+
+        for waiting in [None, Some(row(SandboxStatus::Starting))] {
+            let inbox = Mailbox::to_load(waiting).take();
+            assert_eq!((inbox.row, inbox.sandbox), (None, true));
+        }
     }
 }

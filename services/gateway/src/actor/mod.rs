@@ -106,7 +106,6 @@ impl UserActor {
         user: UserId,
         tenure: Tenure,
         mailbox: Arc<Mailbox>,
-        sandbox: Option<Sandbox>,
     ) -> Self {
         Self {
             context,
@@ -115,7 +114,7 @@ impl UserActor {
             mailbox,
             queue: VecDeque::new(),
             has_more: false,
-            sandbox,
+            sandbox: None,
             connection: Connection::default(),
             starting: None,
             settling: None,
