@@ -1,8 +1,7 @@
 use std::time::Duration;
 
-use async_nats::jetstream::{
-    self, kv,
-    stream::{Config, DiscardPolicy, RetentionPolicy, StorageType, SubjectTransform},
+use async_nats::jetstream::stream::{
+    Config, DiscardPolicy, PersistenceMode, RetentionPolicy, StorageType, SubjectTransform,
 };
 use claw_events::{PARTITIONS, Stream};
 
@@ -61,7 +60,7 @@ pub async fn ensure(bus: &Bus) -> Result<Vec<Ensured>, BusError> {
     }
     for bucket in [OWNERS, FLOORS, ALIASES, CALLS] {
         bus.jetstream
-            .create_or_update_key_value(bucket_definition(bucket))
+            .create_or_update_stream(bucket_definition(bucket))
             .await
             .map_err(|error| BusError::jetstream(format!("making bucket {bucket}"), error))?;
         ensured.push(Ensured::Bucket(bucket));
@@ -123,18 +122,30 @@ fn partitioned(stream: Stream) -> Option<SubjectTransform> {
     })
 }
 
-fn bucket_definition(bucket: &str) -> kv::Config {
-    kv::Config {
-        bucket: bucket.to_owned(),
-        history: 1,
-        storage: jetstream::stream::StorageType::File,
+/// The stream behind a key-value bucket, as the client library defines it, with two settings that the
+/// library does not offer for buckets.
+fn bucket_definition(bucket: &str) -> Config {
+    Config {
+        name: format!("KV_{bucket}"),
+        subjects: vec![format!("$KV.{bucket}.>")],
+        max_messages_per_subject: 1,
+        storage: StorageType::File,
         max_age: if bucket == CALLS {
             CALLS_KEPT
         } else {
             Duration::ZERO
         },
-        // Lets keys lapse one by one, and tells those who watch.
-        limit_markers: (bucket == OWNERS).then_some(MARKERS_KEPT),
-        ..kv::Config::default()
+        discard: DiscardPolicy::New,
+        allow_rollup: true,
+        deny_delete: true,
+        allow_direct: true,
+        // Keys of OWN have a time to live, and watchers are told when it is over.
+        allow_message_ttl: bucket == OWNERS,
+        subject_delete_marker_ttl: (bucket == OWNERS).then_some(MARKERS_KEPT),
+        // One sync to disk for all claims of a replica, instead of one each.
+        allow_atomic_publish: bucket == OWNERS,
+        // A floor may be behind, so it need not be on disk before it is acknowledged.
+        persist_mode: (bucket == FLOORS).then_some(PersistenceMode::Async),
+        ..Config::default()
     }
 }

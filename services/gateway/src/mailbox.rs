@@ -197,10 +197,7 @@ mod tests {
     fn a_new_actor_reads_for_itself_unless_its_sandbox_was_ready() {
         let ready = row(SandboxStatus::Ready);
         let inbox = Mailbox::to_load(Some(ready.clone())).take();
-        assert_eq!(
-            (inbox.row.as_deref(), inbox.sandbox),
-            (Some(&ready), false)
-        );
+        assert_eq!((inbox.row.as_deref(), inbox.sandbox), (Some(&ready), false));
 
         for waiting in [None, Some(row(SandboxStatus::Starting))] {
             let inbox = Mailbox::to_load(waiting).take();

@@ -1,11 +1,11 @@
-use std::{marker::PhantomData, sync::Arc, time::Duration};
+use std::{future::pending, marker::PhantomData, sync::Arc, time::Duration};
 
 use async_nats::jetstream::consumer::{PullConsumer, pull::MessagesErrorKind};
 use claw_events::{Event, stored_filter, stored_filter_in};
 use futures_util::StreamExt;
 use tokio::{
-    sync::{OnceCell, mpsc},
-    time::{MissedTickBehavior, interval, sleep},
+    sync::{OnceCell, mpsc, watch},
+    time::sleep,
 };
 use tracing::warn;
 
@@ -119,32 +119,46 @@ impl<E: Event> Puller<E> {
             Ok(messages) => messages,
             Err(error) => return self.tell_of_interruption(&error),
         };
-        let mut notes = interval(NOTE_EVERY);
-        notes.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut moves = true;
-        let mut last = 0;
-        loop {
-            let message = tokio::select! {
-                message = messages.next() => message,
-                _ = notes.tick(), if moves => {
-                    moves = self.note_floor(place).await < last;
-                    continue;
+        let (handed_on, last) = watch::channel(0);
+        let hand_on = async {
+            loop {
+                let message = match messages.next().await {
+                    Some(Ok(message)) => message,
+                    // By whoever took over; the bucket will tell us.
+                    Some(Err(error)) if error.kind() == MessagesErrorKind::ConsumerDeleted => {
+                        return;
+                    }
+                    Some(Err(error)) => return self.tell_of_interruption(&error),
+                    None => return,
+                };
+                let sequence = message.info().map(|info| info.stream_sequence);
+                let tenure = tenure.clone();
+                if pulled.send(Pulled { message, tenure }).await.is_err() {
+                    return;
                 }
-            };
-            let message = match message {
-                Some(Ok(message)) => message,
-                // By whoever took over; the bucket will tell us.
-                Some(Err(error)) if error.kind() == MessagesErrorKind::ConsumerDeleted => return,
-                Some(Err(error)) => return self.tell_of_interruption(&error),
-                None => return,
-            };
-            moves = true;
-            last = message.info().map_or(last, |info| info.stream_sequence);
-            let tenure = tenure.clone();
-            if pulled.send(Pulled { message, tenure }).await.is_err() {
-                return;
+                if let Ok(sequence) = sequence {
+                    handed_on.send_replace(sequence);
+                }
+            }
+        };
+        tokio::select! {
+            () = hand_on => {}
+            // Beside the events, which must not wait for a write to disk.
+            () = self.note_floors(place, last) => {}
+        }
+    }
+
+    /// Writes the floor down while it moves. Never ends.
+    async fn note_floors(&self, place: Place, mut handed_on: watch::Receiver<u64>) {
+        while handed_on.changed().await.is_ok() {
+            loop {
+                sleep(NOTE_EVERY).await;
+                if self.note_floor(place).await >= *handed_on.borrow_and_update() {
+                    break;
+                }
             }
         }
+        pending::<()>().await;
     }
 
     /// Writes the place down; 0 when that failed and is to be tried again.

@@ -1,10 +1,14 @@
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
-use async_nats::jetstream::{
-    context::{PublishError, PublishErrorKind},
-    kv::{Entry, Operation, Store, Watch},
-    message::PublishMessage,
+use async_nats::{
+    header::{NATS_BATCH_COMMIT, NATS_BATCH_ID, NATS_BATCH_SEQUENCE},
+    jetstream::{
+        context::{PublishError, PublishErrorKind},
+        kv::{Entry, Operation, Store, Watch},
+        message::PublishMessage,
+    },
 };
+use futures_util::{StreamExt, stream};
 use tokio::time::{Instant, timeout};
 use tracing::warn;
 
@@ -17,6 +21,9 @@ use crate::{
     Bus, BusError,
     streams::{MARKERS_KEPT, OWNERS},
 };
+
+/// Claims written at once when they are not one batch.
+const CLAIMS_AT_ONCE: usize = 16;
 
 /// How long an answer of the server is waited for. Two of these fit into a lease.
 const ANSWER: Duration = Duration::from_millis(750);
@@ -37,6 +44,22 @@ pub(crate) enum WriteError {
     /// The server said something else, or nothing: it may have been written.
     #[error("writing to the bucket of owners")]
     Unknown(#[source] Option<PublishError>),
+}
+
+/// What is to be written of a unit.
+#[derive(Debug, Clone)]
+pub(crate) struct NewClaim {
+    pub(crate) unit: Unit,
+    /// Who is to have it; `None` gives it back.
+    pub(crate) holder: Option<MemberId>,
+    /// The revision of the claim that this one follows; 0 where there was none.
+    pub(crate) over: u64,
+}
+
+impl NewClaim {
+    fn value(&self) -> &[u8] {
+        self.holder.as_ref().map_or("", MemberId::as_str).as_bytes()
+    }
 }
 
 /// Our key as last written.
@@ -106,17 +129,59 @@ impl Bucket {
         }
     }
 
-    /// Gives `unit` to `holder`, or back for `None`, if the revision is still `over`. The answer is the
-    /// new one.
-    pub(crate) async fn claim(
-        &self,
-        unit: Unit,
-        holder: Option<&MemberId>,
-        over: u64,
-    ) -> Result<u64, WriteError> {
-        let key = format!("{}.u.{unit}", self.bus.service);
-        let value = holder.map_or("", MemberId::as_str);
-        self.write(&key, value.as_bytes(), over, None).await
+    /// Writes claims, each if the revision of its unit is still the one it names. The answers are the new
+    /// revisions, in the order of `claims`.
+    ///
+    /// Several claims are one atomic batch, which the server syncs to disk once: synced one by one, the
+    /// claims of a starting replica would delay its own renewals past the end of its lease on a slow disk.
+    pub(crate) async fn claim_all(&self, claims: Vec<NewClaim>) -> Vec<Result<u64, WriteError>> {
+        if claims.len() > 1
+            && let Some(revisions) = self.claim_atomically(&claims).await
+        {
+            return revisions.map(Ok).collect();
+        }
+        // A batch is refused as a whole: one by one, those that can succeed do.
+        stream::iter(claims)
+            .map(|claim| async move { self.claim(&claim).await })
+            .buffered(CLAIMS_AT_ONCE)
+            .collect()
+            .await
+    }
+
+    async fn claim(&self, claim: &NewClaim) -> Result<u64, WriteError> {
+        let key = self.unit_key(claim.unit);
+        self.write(&key, claim.value(), claim.over, None).await
+    }
+
+    /// `None` when the batch was refused, or not acknowledged in time: then it may have been stored.
+    async fn claim_atomically(&self, claims: &[NewClaim]) -> Option<RangeInclusive<u64>> {
+        let id = self.bus.unique();
+        let stored = async {
+            let mut last = None;
+            for (index, claim) in claims.iter().enumerate() {
+                let mut message = PublishMessage::build()
+                    .payload(claim.value().to_vec().into())
+                    .expected_last_subject_sequence(claim.over)
+                    .header(NATS_BATCH_ID, id.as_str())
+                    .header(NATS_BATCH_SEQUENCE, (index + 1).to_string());
+                if index + 1 == claims.len() {
+                    message = message.header(NATS_BATCH_COMMIT, "1");
+                }
+                let subject = format!("$KV.{OWNERS}.{}", self.unit_key(claim.unit));
+                // Only the last one is acknowledged.
+                last = Some(
+                    self.bus
+                        .jetstream
+                        .send_publish(subject, message)
+                        .await
+                        .ok()?,
+                );
+            }
+            last?.await.ok()
+        };
+        let last = timeout(ANSWER, stored).await.ok()??.sequence;
+        let count = u64::try_from(claims.len()).ok()?;
+        Some(last + 1 - count..=last)
     }
 
     /// Removes the key of a member that has given everything back. Should that fail, it lapses.
@@ -173,6 +238,10 @@ impl Bucket {
             Ok(Err(error)) => Err(WriteError::Unknown(Some(error))),
             Err(_elapsed) => Err(WriteError::Unknown(None)),
         }
+    }
+
+    fn unit_key(&self, unit: Unit) -> String {
+        format!("{}.u.{unit}", self.bus.service)
     }
 
     fn member_key(&self, member: &MemberId) -> String {

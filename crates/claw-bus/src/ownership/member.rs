@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{
-    bucket::{Bucket, Renewed, WriteError},
+    bucket::{Bucket, NewClaim, Renewed, WriteError},
     heartbeat::Heartbeat,
     lease::Lease,
     plan::{self, Cause, Seat, Situation, Step},
@@ -32,9 +32,6 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Pause before joining is tried again.
 const JOIN_PAUSE: Duration = Duration::from_millis(500);
-
-/// Claims that may await their answer at once.
-const CLAIMS_AT_ONCE: usize = 16;
 
 /// How often the bucket is read from the beginning, should the server ever not tell of a lapsed key.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(30);
@@ -69,10 +66,17 @@ pub(crate) enum End {
 enum Done {
     Renewed(Result<Renewed, WriteError>),
     Looking(u64, Result<Box<Watch>, BusError>),
-    Claimed(Unit, u64, Cause, Result<u64, WriteError>),
-    Released(Unit, Result<u64, WriteError>),
+    /// Claims were written while we had the connection of this number.
+    Written(u64, Vec<(Write, Result<u64, WriteError>)>),
     /// Nothing runs any more under the tenure of this number.
     Idle(Unit, u64),
+}
+
+/// What a claim was written for.
+#[derive(Debug, Clone, Copy)]
+enum Write {
+    Claim(Unit, Cause),
+    Release(Unit),
 }
 
 /// Units that changed hands and were not yet told of.
@@ -210,8 +214,36 @@ impl Member {
         let now = Instant::now();
         self.seats
             .retain(|_, seat| !matches!(seat, Seat::Paused { until } if *until <= now));
+        let (mut writes, mut claims) = (Vec::new(), Vec::new());
         for (unit, step) in self.steps(now) {
-            self.take(unit, step, now);
+            match step {
+                Step::Claim { over, cause } => {
+                    self.seats.insert(unit, Seat::Asking);
+                    let holder = Some(self.id.clone());
+                    writes.push(Write::Claim(unit, cause));
+                    claims.push(NewClaim { unit, holder, over });
+                }
+                Step::Release { over } => {
+                    self.seats.insert(unit, Seat::Asking);
+                    // Before it is given back: nobody may act when somebody else can.
+                    self.roll.lose(unit);
+                    let holder = None;
+                    writes.push(Write::Release(unit));
+                    claims.push(NewClaim { unit, holder, over });
+                }
+                Step::End => self.end(unit, now),
+                Step::Lose => {
+                    self.seats.remove(&unit);
+                    self.roll.lose(unit);
+                }
+            }
+        }
+        if !claims.is_empty() {
+            let (bucket, connection) = (self.bucket.clone(), *self.connections.borrow());
+            self.begin(async move {
+                let written = bucket.claim_all(claims).await;
+                Done::Written(connection, writes.into_iter().zip(written).collect())
+            });
         }
     }
 
@@ -232,49 +264,13 @@ impl Member {
             patience: self.patience(),
             now,
         };
-        let asking = |seat: &&Seat| **seat == Seat::Asking;
-        let mut room = CLAIMS_AT_ONCE.saturating_sub(self.seats.values().filter(asking).count());
         self.units
             .iter()
             .filter_map(|unit| {
                 let step = plan::next_step(&situation, *unit, self.seats.get(unit).copied())?;
-                match step {
-                    Step::Claim { .. } if room == 0 => None,
-                    Step::Claim { .. } => {
-                        room -= 1;
-                        Some((*unit, step))
-                    }
-                    Step::End | Step::Release { .. } | Step::Lose => Some((*unit, step)),
-                }
+                Some((*unit, step))
             })
             .collect()
-    }
-
-    fn take(&mut self, unit: Unit, step: Step, now: Instant) {
-        let bucket = self.bucket.clone();
-        match step {
-            Step::Claim { over, cause } => {
-                self.seats.insert(unit, Seat::Asking);
-                let (id, connection) = (self.id.clone(), *self.connections.borrow());
-                self.begin(async move {
-                    let claimed = bucket.claim(unit, Some(&id), over).await;
-                    Done::Claimed(unit, connection, cause, claimed)
-                });
-            }
-            Step::End => self.end(unit, now),
-            Step::Release { over } => {
-                self.seats.insert(unit, Seat::Asking);
-                // Before it is given back: nobody may act when somebody else can.
-                self.roll.lose(unit);
-                self.begin(
-                    async move { Done::Released(unit, bucket.claim(unit, None, over).await) },
-                );
-            }
-            Step::Lose => {
-                self.seats.remove(&unit);
-                self.roll.lose(unit);
-            }
-        }
     }
 
     fn end(&mut self, unit: Unit, since: Instant) {
@@ -306,11 +302,33 @@ impl Member {
             Done::Renewed(Err(WriteError::Refused)) => self.is_gone = true,
             Done::Renewed(Err(WriteError::Unknown(_))) => self.heartbeat.missed(now),
             Done::Looking(connection, watch) => self.begin_to_look(connection, watch),
-            Done::Claimed(unit, connection, cause, Ok(revision)) => {
+            Done::Written(connection, written) => {
+                for (write, result) in written {
+                    self.written(connection, write, result, now);
+                }
+            }
+            Done::Idle(unit, number) => {
+                let is_this = |tenure: Tenure| tenure.number() == number;
+                if let Some(Seat::Ending { is_idle, .. }) = self.seats.get_mut(&unit) {
+                    *is_idle |= self.roll.tenure(unit).is_some_and(is_this);
+                }
+            }
+        }
+    }
+
+    fn written(
+        &mut self,
+        connection: u64,
+        write: Write,
+        result: Result<u64, WriteError>,
+        now: Instant,
+    ) {
+        match (write, result) {
+            (Write::Claim(unit, cause), Ok(revision)) => {
                 self.learn(unit, Some(self.id.clone()), revision);
                 self.claimed(unit, connection, cause, revision);
             }
-            Done::Claimed(unit, _, _, Err(_)) => {
+            (Write::Claim(unit, _), Err(_)) => {
                 let until = now + PAUSE;
                 let again = match self.roll.tenure(unit) {
                     Some(tenure) => Seat::Stale {
@@ -321,19 +339,13 @@ impl Member {
                 };
                 self.seats.insert(unit, again);
             }
-            Done::Released(unit, Ok(revision)) => {
+            (Write::Release(unit), Ok(revision)) => {
                 self.learn(unit, None, revision);
                 self.seats.remove(&unit);
                 self.tally.handed_over += 1;
             }
-            Done::Released(unit, Err(_)) => {
+            (Write::Release(unit), Err(_)) => {
                 self.seats.insert(unit, Seat::Paused { until: now + PAUSE });
-            }
-            Done::Idle(unit, number) => {
-                let is_this = |tenure: Tenure| tenure.number() == number;
-                if let Some(Seat::Ending { is_idle, .. }) = self.seats.get_mut(&unit) {
-                    *is_idle |= self.roll.tenure(unit).is_some_and(is_this);
-                }
             }
         }
     }

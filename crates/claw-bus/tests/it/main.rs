@@ -6,5 +6,7 @@ mod owning;
 mod publishing;
 mod replaying;
 mod signals;
+mod slow_disk;
+mod starting;
 mod wire;
 mod world;

@@ -23,8 +23,7 @@ struct State {
 
 impl Wire {
     pub async fn to(nats: &TestNats) -> Self {
-        let url = nats.url("admin");
-        let server: u16 = url.rsplit_once(':').unwrap().1.parse().unwrap();
+        let server = port_of(nats);
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let state = watch::Sender::default();
@@ -51,6 +50,11 @@ impl Wire {
     pub fn snap(&self) {
         self.state.send_modify(|state| state.breaks += 1);
     }
+}
+
+pub fn port_of(nats: &TestNats) -> u16 {
+    let url = nats.url("admin");
+    url.rsplit_once(':').unwrap().1.parse().unwrap()
 }
 
 async fn join(client: TcpStream, server: u16, mut state: watch::Receiver<State>) {

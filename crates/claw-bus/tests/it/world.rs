@@ -61,10 +61,15 @@ pub async fn connect(nats: &TestNats, service: &'static str) -> Bus {
 
 /// The same through `wire`.
 pub async fn connect_through(wire: &Wire, nats: &TestNats, service: &'static str) -> Bus {
+    connect_at(wire.port, nats, service).await
+}
+
+/// The same through whatever listens on `port`.
+pub async fn connect_at(port: u16, nats: &TestNats, service: &'static str) -> Bus {
     let url = nats.url(service);
     let (start, _port) = url.rsplit_once(':').unwrap();
     Bus::connect(&BusConfig {
-        url: format!("{start}:{}", wire.port).into(),
+        url: format!("{start}:{port}").into(),
         service,
     })
     .await
