@@ -14,76 +14,73 @@ use crate::{
 const BEGIN_CALL: &str = include_str!("sql/begin_call.sql");
 const END_CALL: &str = include_str!("sql/end_call.sql");
 
-/// Phone calls.
+/// The repository of phone calls.
 #[derive(Clone)]
 pub struct Calls {
     pub(crate) database: Database,
 }
 
-/// A call as it came in.
+/// An incoming call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallBegin {
-    /// Which.
+    /// The call.
     pub call: CallId,
-    /// Whose number it is, or would be: an unverified caller may be nobody we know.
+    /// The user of the caller's number; possibly unknown if the caller is unverified.
     pub user: UserId,
-    /// Whether the number is vouched for.
+    /// Whether the caller's number is verified.
     pub trust: Trust,
-    /// When it rang.
+    /// When the phone rang.
     pub at: DateTime<Utc>,
-    /// The position of its event in `INBOUND`, from 1.
+    /// The sequence number of its event in the stream `INBOUND`, from 1.
     pub sequence: u64,
 }
 
-/// How a call ended.
+/// The end of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CallEnd {
-    /// When.
+    /// When the call ended.
     pub at: DateTime<Utc>,
-    /// How long it took, in seconds.
+    /// The call's duration in seconds.
     pub duration_seconds: u32,
-    /// In which way.
+    /// How the call ended.
     pub outcome: CallOutcome,
 }
 
 /// A phone call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
-    /// Which.
+    /// The call's id.
     pub id: CallId,
-    /// Whose number it is, or would be.
+    /// The user of the caller's number; possibly unknown if the caller is unverified.
     pub user: UserId,
-    /// Whether the number is vouched for.
+    /// Whether the caller's number is verified.
     pub trust: Trust,
-    /// The position of its first event in `INBOUND`; `None` if only its end is known.
-    pub sequence: Option<u64>,
-    /// When it rang.
+    /// When the phone rang.
     pub started_at: DateTime<Utc>,
-    /// How often the caller has spoken; a PIN is not counted.
+    /// The number of the caller's turns; a PIN does not count.
     pub turns: u32,
-    /// The highest number of what they have said; numbers have gaps. 0 when they have said nothing.
+    /// The highest turn number of the caller; numbers have gaps. 0 if the caller has said nothing.
     pub last_turn: u32,
-    /// When they spoke last.
+    /// When the caller last spoke.
     pub last_spoken_at: Option<DateTime<Utc>>,
-    /// The caller was told that their assistant is being made.
+    /// Whether the caller was told that their assistant is being set up.
     pub setup_awaited: bool,
-    /// When the right PIN was given in it.
+    /// When the caller gave the right PIN.
     pub unlocked_at: Option<DateTime<Utc>>,
-    /// How it ended; `None` while somebody is on the line.
+    /// How the call ended; `None` while it is in progress.
     pub end: Option<CallEnd>,
 }
 
 impl Call {
-    /// Whether the caller may be treated as the person of the number.
+    /// Whether the caller counts as the user of the number: the number is verified or the PIN was right.
     pub const fn is_open_to_its_user(&self) -> bool {
         matches!(self.trust, Trust::Trusted) || self.unlocked_at.is_some()
     }
 }
 
-/// Every change may be repeated; one of a call nobody wrote down is [`StoreError::Missing`]. What is said in a
-/// call is counted as it is taken: [`crate::Messages::receive_voice`].
+/// Every call may be repeated. [`crate::Messages::receive_voice`] counts the turns.
 impl Calls {
-    /// Writes a call down. A known one stays as it is; above all, one that is over stays over.
+    /// Stores a call. A known one does not change; in particular, an ended one stays ended.
     pub async fn begin(&self, begin: &CallBegin) -> Result<(), StoreError> {
         let values = [
             begin.call.as_uuid().into(),
@@ -92,14 +89,12 @@ impl Calls {
             begin.at.into(),
             begin.sequence.cast_signed().into(),
         ];
-        let rows = self
-            .database
-            .rows("writing down a call", BEGIN_CALL, values);
+        let rows = self.database.rows("storing a call", BEGIN_CALL, values);
         rows.await.map(drop)
     }
 
-    /// The call is over. The first final state wins. A call whose beginning was never written down is
-    /// written down with its end, so that a beginning that comes late does not open it.
+    /// Ends a call. The first end counts. An unknown call is stored as ended, so that a late
+    /// [`Calls::begin`] does not reopen it.
     pub async fn end(&self, call: CallId, user: UserId, end: &CallEnd) -> Result<(), StoreError> {
         let duration = TimeDelta::seconds(end.duration_seconds.into());
         let values = [
@@ -114,14 +109,14 @@ impl Calls {
         rows.await.map(drop)
     }
 
-    /// A call, if it was written down.
+    /// The call with this id.
     pub async fn of(&self, call: CallId) -> Result<Option<Call>, StoreError> {
         let query = Entity::find_by_id(call.as_uuid()).one(&self.database.pool);
         let row = self.database.run("reading a call", query).await?;
         row.map(Call::try_from).transpose()
     }
 
-    /// Calls that nobody ended, in which the caller has not spoken since then; the oldest first.
+    /// Calls in progress whose caller has not spoken since `since`, oldest first, at most `limit`.
     pub async fn silent_since(
         &self,
         since: DateTime<Utc>,
@@ -141,7 +136,8 @@ impl Calls {
         rows.into_iter().map(Call::try_from).collect()
     }
 
-    /// The caller gave the right PIN. The first time counts.
+    /// Records that the caller gave the right PIN; the time of the first call counts. Fails with
+    /// [`StoreError::Missing`] for an unknown call.
     pub async fn unlock(&self, call: CallId, now: DateTime<Utc>) -> Result<(), StoreError> {
         let first = Func::coalesce([Expr::col(Column::UnlockedAt), Expr::value(now)]);
         let update = update(call).col_expr(Column::UnlockedAt, first.into());
@@ -150,13 +146,14 @@ impl Calls {
             .await
     }
 
-    /// The caller was told that their assistant is being made.
+    /// Records that the caller was told that their assistant is being set up. Fails with
+    /// [`StoreError::Missing`] for an unknown call.
     pub async fn await_setup(&self, call: CallId) -> Result<(), StoreError> {
         let update = update(call).col_expr(Column::SetupAwaited, Expr::value(true));
         self.database
             .update(
                 "call",
-                "noting that a caller waits for an assistant",
+                "recording that a caller waits for an assistant",
                 update,
             )
             .await
@@ -167,7 +164,7 @@ fn update(call: CallId) -> UpdateMany<Entity> {
     Entity::update_many().filter(Column::Id.eq(call.as_uuid()))
 }
 
-/// Postgres has no unsigned numbers; what is beyond its own is as good as its largest.
+/// `number` as a Postgres `integer`, which is signed; a larger number is stored as the largest one.
 pub(crate) fn stored(number: u32) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
 }
@@ -178,12 +175,10 @@ impl TryFrom<Model> for Call {
     fn try_from(row: Model) -> Result<Self, StoreError> {
         let corrupt = |column| StoreError::Corrupt { column };
         let count = |column, count| u32::try_from(count).map_err(|_| corrupt(column));
-        let sequence = row.sequence.map(u64::try_from).transpose();
         Ok(Self {
             id: CallId::from_uuid(row.id),
             user: UserId::from_uuid(row.user_id),
             trust: Trust::from_name(&row.trust).ok_or(corrupt("call.trust"))?,
-            sequence: sequence.map_err(|_| corrupt("call.sequence"))?,
             started_at: row.started_at,
             turns: count("call.turns", row.turns)?,
             last_turn: count("call.last_turn", row.last_turn)?,

@@ -10,21 +10,22 @@ use tokio::time::timeout;
 
 use crate::StoreError;
 
-/// Longest the server works on one statement, waits for locks included.
+/// Server-side time limit for one statement, including its waits for locks.
 const STATEMENT_LIMIT: Duration = Duration::from_secs(10);
-/// Longest a call takes from our side. Longer than [`STATEMENT_LIMIT`] and getting a connection
-/// together, so it only ends calls to a server that fell silent.
+/// Client-side time limit for one call. It exceeds [`STATEMENT_LIMIT`] plus [`ACQUIRE_LIMIT`], so it only
+/// ends calls to a server that has stopped answering.
 const CALL_LIMIT: Duration = Duration::from_secs(15);
-/// Longest a call waits for a connection, whether others hold them all or the server is away.
+/// Longest wait for a connection, whether all are in use or the server is unreachable.
 const ACQUIRE_LIMIT: Duration = Duration::from_secs(3);
-/// A connection that idled longer is asked whether it lives before it is used. Asking always would double
-/// the round trips; one that died in less time costs one transient error.
+/// A connection that has been idle for longer is pinged before use. Pinging always would double the round
+/// trips; a connection that breaks within this time costs one transient error.
 const TRUSTED_WHILE_IDLE: Duration = Duration::from_secs(1);
 
-/// Held while places and ports are counted and taken. Any number, the same in every process.
-const LOCK_OF_PLACES: i64 = 0x6b61_6b61_0001;
+/// Key of the advisory lock held while places and ports are counted and assigned. Any number, the same in
+/// every process.
+const CAPACITY_LOCK: i64 = 0x6b61_6b61_0001;
 
-/// The pool, and what every repository does with it.
+/// The pool and the operations that all repositories share.
 #[derive(Clone)]
 pub(crate) struct Database {
     pub(crate) pool: DatabaseConnection,
@@ -46,22 +47,31 @@ impl Database {
         })
     }
 
-    /// Changes the row of one `what`; if there is none, it is missing.
+    /// Runs an update; returns whether it changed any row.
+    pub(crate) async fn execute<E: EntityTrait>(
+        &self,
+        operation: &'static str,
+        update: UpdateMany<E>,
+    ) -> Result<bool, StoreError> {
+        let result = self.run(operation, update.exec(&self.pool)).await?;
+        Ok(result.rows_affected > 0)
+    }
+
+    /// Updates the row of one `what`; fails with [`StoreError::Missing`] if there is no such row.
     pub(crate) async fn update<E: EntityTrait>(
         &self,
         what: &'static str,
         operation: &'static str,
         update: UpdateMany<E>,
     ) -> Result<(), StoreError> {
-        let changed = self.run(operation, update.exec(&self.pool)).await?;
-        if changed.rows_affected > 0 {
+        if self.execute(operation, update).await? {
             Ok(())
         } else {
             Err(StoreError::Missing { what })
         }
     }
 
-    /// Runs `work`, with a limit and a name for its failure.
+    /// Runs `work` with a time limit; an error names `operation`.
     pub(crate) async fn run<T>(
         &self,
         operation: &'static str,
@@ -73,7 +83,7 @@ impl Database {
             .map_err(|source| StoreError::Database { operation, source })
     }
 
-    /// The rows of one statement.
+    /// The rows that one statement returns.
     pub(crate) async fn rows<const N: usize>(
         &self,
         operation: &'static str,
@@ -84,7 +94,7 @@ impl Database {
             .await
     }
 
-    /// The row of a statement that always gives one.
+    /// The row of a statement that always returns one.
     pub(crate) async fn row<const N: usize>(
         &self,
         operation: &'static str,
@@ -92,24 +102,24 @@ impl Database {
         values: [Value; N],
     ) -> Result<QueryResult, StoreError> {
         let rows = self.rows(operation, sql, values).await?;
-        let none = || DbErr::RecordNotFound("a statement that always gives a row".to_owned());
+        let none = || DbErr::RecordNotFound("a statement that always returns a row".to_owned());
         rows.into_iter()
             .next()
             .ok_or_else(none)
             .map_err(|source| StoreError::Database { operation, source })
     }
 
-    /// A transaction that has the lock of places: who else wants it waits until this one ends. The lock
-    /// has to be a statement of its own, because a statement sees the world as it was before it waited.
-    pub(crate) async fn begin_with_places(&self) -> Result<DatabaseTransaction, DbErr> {
+    /// A transaction that holds the capacity lock until it ends. Taking the lock is a statement of its own:
+    /// the snapshot of a statement that waits for a lock is older than the lock.
+    pub(crate) async fn begin_with_capacity_lock(&self) -> Result<DatabaseTransaction, DbErr> {
         let transaction = self.pool.begin().await?;
-        let lock = statement("SELECT pg_advisory_xact_lock($1)", [LOCK_OF_PLACES.into()]);
+        let lock = statement("SELECT pg_advisory_xact_lock($1)", [CAPACITY_LOCK.into()]);
         transaction.execute_raw(lock).await?;
         Ok(transaction)
     }
 }
 
-/// Opens a pool that logs no statement: their values are what people wrote.
+/// Opens a pool that does not log statements: their values include message texts.
 pub(crate) async fn open(mut options: ConnectOptions) -> Result<DatabaseConnection, StoreError> {
     options.sqlx_logging(false).record_stmt_in_spans(false);
     sea_orm::Database::connect(options)
@@ -124,8 +134,8 @@ pub(crate) fn statement<const N: usize>(sql: &str, values: [Value; N]) -> Statem
     Statement::from_sql_and_values(DbBackend::Postgres, sql, values)
 }
 
-/// `s.id AS s_id, …`: every column an entity reads, for SQL written by hand, under the alias and with the
-/// prefix that [`joined`] expects.
+/// `s.id AS s_id, …`: every column that an entity reads, for hand-written SQL, with the prefix that
+/// [`joined`] expects.
 pub(crate) fn columns<E: EntityTrait>(alias: &str) -> String {
     let columns: Vec<String> = E::Column::iter()
         .map(|column| format!("{alias}.{name} AS {alias}_{name}", name = column.as_str()))
@@ -133,7 +143,7 @@ pub(crate) fn columns<E: EntityTrait>(alias: &str) -> String {
     columns.join(", ")
 }
 
-/// An entity's row out of a result whose columns were named by [`columns`]; `None` when the join found none.
+/// An entity's row from a result whose columns were named by [`columns`]; `None` if the join found no row.
 pub(crate) fn joined<M: FromQueryResult>(
     operation: &'static str,
     row: &QueryResult,
@@ -143,7 +153,7 @@ pub(crate) fn joined<M: FromQueryResult>(
         .map_err(|source| StoreError::Database { operation, source })
 }
 
-/// One value out of a result.
+/// The value of one column of a result.
 pub(crate) fn read<T: sea_orm::TryGetable>(
     operation: &'static str,
     row: &QueryResult,

@@ -18,65 +18,64 @@ static BEGIN: LazyLock<String> =
     LazyLock::new(|| include_str!("sql/begin.sql").replace("{delivery}", &columns::<Entity>("d")));
 const REPORT: &str = include_str!("sql/report.sql");
 
-/// A second look finds what another one wrote at the moment of the first; one more, to be sure.
+/// A second attempt finds the rows of a concurrent call; the third is a reserve.
 const BEGIN_ATTEMPTS: u32 = 3;
 
-/// How far the pieces of replies have come.
+/// The repository of deliveries.
 #[derive(Clone)]
 pub struct Deliveries {
     pub(crate) database: Database,
 }
 
-/// One piece of a reply, as sent to the channel.
+/// The delivery of one piece of a reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
-    /// Its id, derived from reply and index; Meta returns it with each status.
+    /// The id, derived from the reply and the index; Meta returns it with each status.
     pub id: DeliveryId,
-    /// Of which reply.
-    pub reply: ReplyId,
-    /// Which piece, from 0.
+    /// The index of the piece within the reply, from 0.
     pub index: u32,
-    /// How far it has come.
+    /// The delivery's state.
     pub state: DeliveryState,
-    /// WhatsApp's id of it, once known.
+    /// WhatsApp's id of the message, once known.
     pub wamid: Option<Wamid>,
-    /// How often it was handed to the channel.
+    /// The number of attempts to hand it to the channel.
     pub attempts: u32,
-    /// When it was last handed over.
+    /// When it was last handed to the channel.
     pub sending_since: Option<DateTime<Utc>>,
-    /// The channel's code of the failure, if it failed and the channel gave one.
+    /// The channel's error code, if the delivery failed with one.
     pub error_code: Option<i64>,
 }
 
-/// A reply that is to be sent, or was.
+/// A reply whose delivery has begun.
 #[derive(Debug, Clone)]
 pub struct OutgoingReply {
-    /// Where to.
+    /// The recipient's address.
     pub address: Address,
-    /// When the person last wrote, which opens WhatsApp's 24 hours; `None` if they have only called so far.
+    /// When the user last wrote, which opens WhatsApp's 24-hour window; `None` if they have only called.
     pub last_written_at: Option<DateTime<Utc>>,
-    /// Its pieces, in order.
+    /// The deliveries of its pieces, in order.
     pub pieces: Vec<Delivery>,
-    /// This call marked the first piece as `Sending`: nobody began before, send it without asking again.
+    /// Whether this call began the delivery and marked the first piece as `Sending`: the caller may send it
+    /// without calling [`Deliveries::mark_sending`].
     pub claimed_first: bool,
 }
 
 /// A delivery after a report about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reported {
-    /// Which piece.
+    /// The delivery's id.
     pub id: DeliveryId,
-    /// Of which reply.
+    /// The reply.
     pub reply: ReplyId,
-    /// To whom.
+    /// The recipient.
     pub user: UserId,
-    /// How far it has come, this report and all earlier ones together.
+    /// The state after this report and all earlier ones.
     pub state: DeliveryState,
 }
 
 impl Deliveries {
-    /// Writes down that a reply goes out in so many pieces, and claims the first if nobody began before.
-    /// One round trip. `None` for a person we do not know.
+    /// Begins the delivery of a reply in `pieces` pieces, and claims the first piece unless the delivery was
+    /// begun before. One round trip; `None` for an unknown user.
     pub async fn begin(
         &self,
         user: UserId,
@@ -100,9 +99,9 @@ impl Deliveries {
         })
     }
 
-    /// What the channel reports about a piece, found by our id or else by the channel's. Moves it forward
-    /// only, and keeps the channel's id if the answer to the send was lost. One round trip. `None` when
-    /// it is not one of ours.
+    /// Applies the channel's report about a delivery, found by our id or else by the channel's. The state only
+    /// moves forward; the channel's id is stored if the answer to the send was lost. One round trip; `None`
+    /// for an unknown delivery.
     pub async fn report(
         &self,
         delivery: Option<DeliveryId>,
@@ -130,16 +129,11 @@ impl Deliveries {
         }))
     }
 
-    /// One piece.
+    /// The delivery with this id.
     pub async fn get(&self, id: DeliveryId) -> Result<Option<Delivery>, StoreError> {
         let query = Entity::find_by_id(id.as_uuid()).one(&self.database.pool);
         let row = self.database.run("reading a delivery", query).await?;
         row.map(Delivery::try_from).transpose()
-    }
-
-    /// Whether sending this reply was begun (or finished) before.
-    pub async fn has_begun(&self, reply: ReplyId) -> Result<bool, StoreError> {
-        Ok(self.get(delivery_id(reply, 0)).await?.is_some())
     }
 
     async fn begin_once(
@@ -182,7 +176,7 @@ impl Deliveries {
 const BEGINNING: &str = "beginning a delivery";
 const REPORTING: &str = "recording a delivery report";
 
-/// The id of a piece: the same reply always goes out under the same ids.
+/// The id of a piece's delivery: the same in every call, so that a repetition finds the same rows.
 fn delivery_id(reply: ReplyId, index: u32) -> DeliveryId {
     DeliveryId::derived_from(&format!("{reply}:{index}"))
 }
@@ -199,7 +193,6 @@ impl TryFrom<delivery::Model> for Delivery {
     fn try_from(row: delivery::Model) -> Result<Self, StoreError> {
         Ok(Self {
             id: DeliveryId::from_uuid(row.id),
-            reply: ReplyId::from_uuid(row.reply_id),
             index: u32::try_from(row.piece).map_err(|_| StoreError::Corrupt {
                 column: "delivery.piece",
             })?,

@@ -1,4 +1,4 @@
-//! The tables as rows, for this crate only. `Debug` leaves out what people wrote and what is secret.
+//! The rows of the tables, private to this crate. `Debug` shows neither message texts nor secrets.
 
 pub(crate) mod call;
 pub(crate) mod delivery;

@@ -4,51 +4,51 @@ use sea_orm::{DbErr, RuntimeErr, SqlxError};
 
 use crate::KeyringError;
 
-/// Why the store could not do it.
+/// Why a call to the store failed.
 #[derive(thiserror::Error)]
 pub enum StoreError {
-    /// The database refused, or could not be asked.
+    /// The database refused the statement or could not be reached.
     #[error("{operation}")]
     Database {
-        /// What was being done.
+        /// What the call was doing.
         operation: &'static str,
-        /// What the database or its driver said.
+        /// The error of the database or its driver.
         #[source]
         source: DbErr,
     },
-    /// The database took longer than any of our statements should.
-    #[error("{operation}: no answer in time")]
+    /// The database did not answer within the time limit.
+    #[error("{operation}: the database did not answer in time")]
     TimedOut {
-        /// What was being done.
+        /// What the call was doing.
         operation: &'static str,
     },
-    /// Others kept getting in between. A later try finds their work done.
-    #[error("{operation}: others did it at the same moment")]
+    /// Concurrent calls kept interfering. A retry finds their work done.
+    #[error("{operation}: concurrent calls kept interfering")]
     Contended {
-        /// What was being done.
+        /// What the call was doing.
         operation: &'static str,
     },
-    /// Something that has to be there first is not.
+    /// A row that must exist does not.
     #[error("no such {what}")]
     Missing {
-        /// What is missing.
+        /// The kind of the missing row.
         what: &'static str,
     },
-    /// A row holds something this crate never writes.
+    /// A column holds a value that this crate never writes.
     #[error("column {column} holds an unknown value")]
     Corrupt {
-        /// Where it stands.
+        /// The table and the column.
         column: &'static str,
     },
     /// A secret could not be sealed or opened.
-    #[error("a sealed secret")]
+    #[error("sealing or opening a secret")]
     Sealed(#[from] KeyringError),
 }
 
 impl StoreError {
-    /// Whether the same call may succeed later by itself: the connection was lost, the database was busy,
-    /// starting or stopping, two transactions met. Also when the database refuses *us* (password, missing
-    /// rights or database): an operator repairs that, and the call itself is not to blame.
+    /// Whether a retry of the same call may succeed: the connection was lost, the database was busy, starting
+    /// or stopping, or transactions collided. Also true if the database refuses the connection (password,
+    /// missing privileges or database): an operator repairs that, and the call itself is valid.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Database { source, .. } => is_transient(source),
@@ -58,7 +58,7 @@ impl StoreError {
     }
 }
 
-/// The driver's own `Debug` shows the values of the row that offended, so only its message is shown.
+/// Shows the driver's message only: its `Debug` includes the values of the offending row.
 impl fmt::Debug for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -72,7 +72,7 @@ impl fmt::Debug for StoreError {
     }
 }
 
-/// The SQLSTATE the server answered with, if it was the server that failed.
+/// The SQLSTATE of the server's error; `None` if the error is not the server's.
 pub(crate) fn sqlstate(error: &DbErr) -> Option<String> {
     if let SqlxError::Database(database) = driver_error(error)? {
         database.code().map(Into::into)
@@ -81,10 +81,10 @@ pub(crate) fn sqlstate(error: &DbErr) -> Option<String> {
     }
 }
 
-/// SQLSTATE classes that say nothing about the statement: connection, refused login, unknown database,
-/// transaction rollback, insufficient resources, operator intervention, system error. And single codes:
-/// lock not available, insufficient privilege, read-only (a standby, during failover).
+/// SQLSTATE classes that do not blame the statement: connection, refused login, unknown database,
+/// transaction rollback, insufficient resources, operator intervention, system error.
 const TRANSIENT_CLASSES: [&str; 7] = ["08", "28", "3D", "40", "53", "57", "58"];
+/// Lock not available, insufficient privilege, read-only transaction (a standby, during failover).
 const TRANSIENT_CODES: [&str; 3] = ["55P03", "42501", "25006"];
 
 fn is_transient(error: &DbErr) -> bool {

@@ -7,58 +7,57 @@ use chacha20poly1305::{
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use uuid::Uuid;
 
-use crate::hex;
-
-/// Longest name a key may have.
+/// Longest id of a master key.
 const KEY_ID_LIMIT_CHARS: usize = 32;
-/// `XChaCha20`'s nonce: long enough to be drawn at random for every value.
+/// Length of `XChaCha20`'s nonce: long enough to choose a random one for every value.
 const NONCE_BYTES: usize = 24;
-/// What a sealed text begins with: the form it has.
-const FORM: &str = "v1";
+/// The version of the format, with which every sealed value begins.
+const FORMAT: &str = "v1";
 
-/// Why a master key cannot be used, or a sealed text not be opened. Never holds key or secret.
+/// Why a list of master keys was refused, or a value could not be sealed or opened. Contains no key and no
+/// secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyringError {
-    /// Not `<key id>:<64 hex digits>` at this place of the list, counted from 1.
+    /// An item of the list is not `<key id>:<64 hex digits>`.
     #[error(
-        "master key {position} is not <key id>:<64 hex digits>, the id of letters, digits, - and _"
+        "master key {position} is not <key id>:<64 hex digits>; an id has 1 to 32 letters, digits, - or _"
     )]
     Malformed {
-        /// Which of the keys.
+        /// The item's position in the list, from 1.
         position: usize,
     },
-    /// Two keys of one name.
+    /// Two keys have the same id.
     #[error("master key id {id} is given twice")]
     Repeated {
-        /// The name.
+        /// The id.
         id: String,
     },
-    /// Sealed with a key this process was not given.
+    /// The value was sealed with a key that is not in the keyring.
     #[error("sealed with master key {id}, which is not among the configured ones")]
     MissingKey {
-        /// The name of the missing key.
+        /// The id of the missing key.
         id: String,
     },
-    /// Not a sealed text at all.
+    /// The value does not have the format of a sealed one.
     #[error("not a sealed value")]
     NotSealed,
-    /// Wrong key under the right name, a changed value, or one moved here from another row or column.
+    /// The value was changed, copied from another row or column, or sealed with another key of the same id.
     #[error(
-        "does not open with master key {id}: changed, moved from elsewhere, or another key of that name"
+        "does not open with master key {id}: changed, copied from another row or column, or sealed with another key of that id"
     )]
     NotAuthentic {
-        /// The name of the key that was tried.
+        /// The id of the key that was tried.
         id: String,
     },
-    /// The sealing itself failed.
+    /// The cipher or the random number generator failed.
     #[error("sealing failed")]
     Sealing,
 }
 
-/// The master keys: the first seals, all open, so that keys can be exchanged without an interruption.
+/// The master keys. The first seals and all open, so that a key can be rotated without an interruption.
 ///
-/// Values are sealed with XChaCha20-Poly1305 and bound to their row and column: one that is copied to
-/// another person's row does not open there.
+/// Values are sealed with XChaCha20-Poly1305 and bound to their row and column: a value copied to another
+/// user's row does not open there.
 pub struct Keyring {
     first: MasterKey,
     others: Vec<MasterKey>,
@@ -69,16 +68,16 @@ struct MasterKey {
     cipher: XChaCha20Poly1305,
 }
 
-/// The row and column a sealed value belongs to.
+/// The cell of a table that a sealed value is bound to.
 #[derive(Clone, Copy)]
-pub(crate) struct Place {
+pub(crate) struct SealedCell {
     pub(crate) table: &'static str,
     pub(crate) row: Uuid,
     pub(crate) column: &'static str,
 }
 
 impl Keyring {
-    /// Reads `<key id>:<64 hex digits>`, several separated by commas.
+    /// Parses a comma-separated list of `<key id>:<64 hex digits>`.
     pub fn parse(list: &SecretString) -> Result<Self, KeyringError> {
         let mut keys: Vec<MasterKey> = Vec::new();
         for (index, item) in list.expose_secret().split(',').enumerate() {
@@ -97,18 +96,18 @@ impl Keyring {
         })
     }
 
-    /// What a text sealed by this keyring begins with.
+    /// The prefix of every value that this keyring seals.
     pub(crate) fn prefix(&self) -> String {
-        format!("{FORM}.{}.", self.first.id)
+        format!("{FORMAT}.{}.", self.first.id)
     }
 
-    /// `v1.<key id>.<hex of nonce and sealed bytes>`.
-    pub(crate) fn seal(&self, place: Place, secret: &[u8]) -> Result<String, KeyringError> {
+    /// Seals a secret for a cell, as `v1.<key id>.<hex of nonce and sealed bytes>`.
+    pub(crate) fn seal(&self, cell: SealedCell, secret: &[u8]) -> Result<String, KeyringError> {
         let nonce = XNonce::try_generate().map_err(|_| KeyringError::Sealing)?;
-        let place = place.to_string();
+        let cell = cell.to_string();
         let payload = Payload {
             msg: secret,
-            aad: place.as_bytes(),
+            aad: cell.as_bytes(),
         };
         let sealed = self
             .first
@@ -118,19 +117,23 @@ impl Keyring {
         Ok(format!(
             "{}{}{}",
             self.prefix(),
-            hex::encode(&nonce),
-            hex::encode(&sealed)
+            hex::encode(nonce),
+            hex::encode(sealed)
         ))
     }
 
-    /// What was sealed for this place.
-    pub(crate) fn open(&self, place: Place, sealed: &str) -> Result<SecretSlice<u8>, KeyringError> {
-        let (id, nonce, sealed) = take_apart(sealed).ok_or(KeyringError::NotSealed)?;
+    /// Opens a value that was sealed for this cell.
+    pub(crate) fn open(
+        &self,
+        cell: SealedCell,
+        sealed: &str,
+    ) -> Result<SecretSlice<u8>, KeyringError> {
+        let (id, nonce, sealed) = parse_sealed(sealed).ok_or(KeyringError::NotSealed)?;
         let key = self.key(id)?;
-        let place = place.to_string();
+        let cell = cell.to_string();
         let payload = Payload {
             msg: &sealed,
-            aad: place.as_bytes(),
+            aad: cell.as_bytes(),
         };
         let opened = key.cipher.decrypt(&nonce, payload);
         opened
@@ -149,11 +152,11 @@ impl Keyring {
 impl MasterKey {
     fn parse(item: &str) -> Option<Self> {
         let (id, digits) = item.split_once(':')?;
-        let is_name = (1..=KEY_ID_LIMIT_CHARS).contains(&id.len())
+        let is_id = (1..=KEY_ID_LIMIT_CHARS).contains(&id.len())
             && id
                 .bytes()
                 .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
-        let bytes = hex::decode(digits).filter(|_| is_name)?;
+        let bytes = hex::decode(digits).ok().filter(|_| is_id)?;
         let key = Key::try_from(bytes.as_slice()).ok()?;
         Some(Self {
             id: id.to_owned(),
@@ -168,19 +171,19 @@ impl fmt::Debug for Keyring {
     }
 }
 
-/// What the cipher binds a value to. Never change it: nothing sealed before would open.
-impl fmt::Display for Place {
+/// The associated data of the cipher. Never change it: no value sealed before would open.
+impl fmt::Display for SealedCell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}:{}", self.table, self.row, self.column)
     }
 }
 
-fn take_apart(sealed: &str) -> Option<(&str, XNonce, Vec<u8>)> {
+fn parse_sealed(sealed: &str) -> Option<(&str, XNonce, Vec<u8>)> {
     let (id, digits) = sealed
-        .strip_prefix(FORM)?
+        .strip_prefix(FORMAT)?
         .strip_prefix('.')?
         .split_once('.')?;
-    let mut nonce = hex::decode(digits)?;
+    let mut nonce = hex::decode(digits).ok()?;
     let sealed = (nonce.len() >= NONCE_BYTES).then(|| nonce.split_off(NONCE_BYTES))?;
     Some((id, XNonce::try_from(nonce.as_slice()).ok()?, sealed))
 }
@@ -192,54 +195,51 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_opens_only_where_it_was_sealed() {
+    fn a_value_opens_only_in_the_cell_it_was_sealed_for() {
         let keyring = keyring(&[OLD]);
-        let sealed = keyring.seal(place(1, "a"), b"secret").unwrap();
+        let sealed = keyring.seal(cell(1, "a"), b"secret").unwrap();
 
-        for elsewhere in [
-            place(2, "a"),
-            place(1, "b"),
-            Place {
+        for other in [
+            cell(2, "a"),
+            cell(1, "b"),
+            SealedCell {
                 table: "user",
-                ..place(1, "a")
+                ..cell(1, "a")
             },
         ] {
-            let error = keyring.open(elsewhere, &sealed).unwrap_err();
+            let error = keyring.open(other, &sealed).unwrap_err();
             assert_eq!(error, KeyringError::NotAuthentic { id: "old".into() });
         }
     }
 
     #[test]
-    fn after_a_rotation_old_values_open_and_new_ones_take_the_new_key() {
-        let sealed = keyring(&[OLD]).seal(place(1, "a"), b"secret").unwrap();
+    fn after_a_rotation_old_values_open_and_new_ones_are_sealed_with_the_new_key() {
+        let sealed = keyring(&[OLD]).seal(cell(1, "a"), b"secret").unwrap();
         let rotated = keyring(&[NEW, OLD]);
 
         assert_eq!(
-            rotated
-                .open(place(1, "a"), &sealed)
-                .unwrap()
-                .expose_secret(),
+            rotated.open(cell(1, "a"), &sealed).unwrap().expose_secret(),
             b"secret"
         );
         assert!(
             rotated
-                .seal(place(1, "a"), b"secret")
+                .seal(cell(1, "a"), b"secret")
                 .unwrap()
                 .starts_with("v1.new.")
         );
     }
 
     #[test]
-    fn a_missing_key_is_named() {
-        let sealed = keyring(&[OLD]).seal(place(1, "a"), b"secret").unwrap();
+    fn the_error_names_a_missing_key() {
+        let sealed = keyring(&[OLD]).seal(cell(1, "a"), b"secret").unwrap();
 
-        let error = keyring(&[NEW]).open(place(1, "a"), &sealed).unwrap_err();
+        let error = keyring(&[NEW]).open(cell(1, "a"), &sealed).unwrap_err();
 
         assert_eq!(error, KeyringError::MissingKey { id: "old".into() });
     }
 
     #[test]
-    fn a_list_that_is_not_one_of_keys_is_refused_without_being_shown() {
+    fn a_malformed_list_of_keys_is_refused_without_showing_it() {
         let short = format!("{OLD},k:00");
         for (list, error) in [
             ("", KeyringError::Malformed { position: 1 }),
@@ -259,13 +259,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_sealed_comes_back_and_a_changed_digit_is_noticed(
+        fn a_sealed_secret_opens_unless_a_digit_was_changed(
             secret in prop::collection::vec(any::<u8>(), 0..200),
             position in any::<prop::sample::Index>(),
         ) {
             let keyring = keyring(&[OLD]);
-            let sealed = keyring.seal(place(1, "a"), &secret).unwrap();
-            let opened = keyring.open(place(1, "a"), &sealed).unwrap();
+            let sealed = keyring.seal(cell(1, "a"), &secret).unwrap();
+            let opened = keyring.open(cell(1, "a"), &sealed).unwrap();
             prop_assert_eq!(opened.expose_secret(), secret.as_slice());
 
             let mut changed = sealed.into_bytes();
@@ -273,14 +273,14 @@ mod tests {
             let digit = start + position.index(changed.len() - start);
             changed[digit] = if changed[digit] == b'0' { b'1' } else { b'0' };
             let changed = String::from_utf8(changed).unwrap();
-            prop_assert!(keyring.open(place(1, "a"), &changed).is_err());
+            prop_assert!(keyring.open(cell(1, "a"), &changed).is_err());
         }
 
         #[test]
-        fn no_text_makes_opening_panic(text in ".*", digits in "v1\\.old\\.[0-9a-f]{0,90}") {
+        fn opening_never_panics(text in ".*", digits in "v1\\.old\\.[0-9a-f]{0,90}") {
             let keyring = keyring(&[OLD]);
-            prop_assert!(keyring.open(place(1, "a"), &text).is_err());
-            prop_assert!(keyring.open(place(1, "a"), &digits).is_err());
+            prop_assert!(keyring.open(cell(1, "a"), &text).is_err());
+            prop_assert!(keyring.open(cell(1, "a"), &digits).is_err());
         }
     }
 
@@ -291,8 +291,8 @@ mod tests {
         Keyring::parse(&keys.join(",").into()).unwrap()
     }
 
-    fn place(row: u128, column: &'static str) -> Place {
-        Place {
+    fn cell(row: u128, column: &'static str) -> SealedCell {
+        SealedCell {
             table: "sandbox",
             row: Uuid::from_u128(row),
             column,

@@ -1,16 +1,15 @@
-//! What Clawkaka remembers, in Postgres: people, their sandboxes and phone calls, what was said and how far it got.
+//! The store: users, their sandboxes and phone calls, and their messages and deliveries, in Postgres.
 //!
-//! Repositories take domain types and give domain types; tables and SQL stay inside. Every call may be
-//! repeated: what was done stays done, and states only move forward. What happens for every message is
-//! one statement, one round trip. This crate decides nothing about conversations, containers or
-//! channels, and reads no configuration.
+//! Repositories take and return domain types; tables and SQL stay inside. Every call may be repeated: a
+//! repetition changes nothing, and states only move forward. A call that is made for every message is one
+//! statement and one round trip. This crate decides nothing about conversations, containers or channels,
+//! and reads no configuration.
 
 mod calls;
 mod database;
 mod deliveries;
 mod entity;
 mod error;
-mod hex;
 mod keyring;
 mod messages;
 mod migration;
@@ -29,8 +28,8 @@ pub use messages::{
 };
 pub use migration::migrate;
 pub use sandboxes::{
-    KnownModelKey, NewSandbox, Requested, Sandbox, SandboxRequest, SandboxSecrets, SandboxStart,
-    Sandboxes, TranscriptCursor,
+    KnownModelKey, NewSandbox, Sandbox, SandboxRequest, SandboxSecrets, SandboxStart, Sandboxes,
+    TranscriptCursor,
 };
 pub use store::Store;
 pub use users::{PinOutcome, Profile, Users};

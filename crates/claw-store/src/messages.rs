@@ -26,65 +26,57 @@ use crate::{
 
 static RECEIVE: LazyLock<String> = LazyLock::new(|| receiving(include_str!("sql/receive.sql")));
 
-/// Beyond this a backlog is just long: nobody needs to know by how much.
-const WAITING_COUNT_LIMIT: u32 = 1_000;
-
-/// What was said, by people and by their assistants.
+/// The repository of messages from users and replies to them.
 #[derive(Clone)]
 pub struct Messages {
     pub(crate) database: Database,
 }
 
-/// A message as it came in.
+/// A WhatsApp message from a user.
 #[derive(Debug, Clone)]
 pub struct InboundMessage {
-    /// Ours, derived from WhatsApp's.
+    /// Our id, derived from WhatsApp's.
     pub id: MessageId,
-    /// Who sent it.
+    /// The sender.
     pub user: UserId,
-    /// Where they can be answered.
+    /// The sender's address.
     pub address: Address,
-    /// WhatsApp's own id of the person, when told beside their number.
+    /// WhatsApp's id of the sender, if the webhook gave it in addition to the phone number.
     pub wa_user_id: Option<WhatsAppUserId>,
-    /// The name of their profile.
+    /// The name in the sender's WhatsApp profile.
     pub name: Option<Sensitive<String>>,
     /// WhatsApp's id of the message.
     pub wamid: Wamid,
-    /// `MessageContent::kind`.
+    /// The result of `MessageContent::kind`.
     pub content_kind: String,
-    /// The words, or JSON for what is more than words.
+    /// The text, or JSON for any other kind of content.
     pub content: Sensitive<String>,
-    /// When they sent it.
+    /// When it was sent, by WhatsApp's clock.
     pub sent_at: DateTime<Utc>,
-    /// When we took it.
+    /// The time of the call.
     pub now: DateTime<Utc>,
-    /// The position of its event in `INBOUND`, from 1.
+    /// The sequence number of its event in the stream `INBOUND`, from 1.
     pub sequence: u64,
-    /// It is to be answered; otherwise it is only kept.
+    /// Whether it needs an answer; otherwise it is stored as complete.
     pub needs_answer: bool,
-    /// Should it have been given up, it waits again.
+    /// Whether to reopen the message if it was given up.
     pub is_replay: bool,
 }
 
-/// What there is to know when a message comes in.
+/// The state of a message and its user after the message was received.
 #[derive(Debug, Clone)]
 pub struct Received {
-    /// This call wrote the message down; `false` for a repetition.
+    /// Whether this call stored the message; `false` for a repetition.
     pub fresh: bool,
-    /// It was answered before. Of two calls at the same moment, one may miss what the other just did.
+    /// Whether the message is answered or given up. A concurrent call that answers it may be missed.
     pub complete: bool,
-    /// The person's sandbox, in whatever state, if they have a row.
+    /// The user's sandbox, in any state; `None` if the user has none.
     pub sandbox: Option<Sandbox>,
-    /// No message of this person was answered before.
-    pub first_contact: bool,
-    /// How many messages of this person are unanswered, this one included unless it is complete; counted
-    /// up to 1,000. Messages taken at the same moment may be missed.
-    pub waiting: u32,
 }
 
 impl Messages {
-    /// Writes an inbound message down, and its sender if we never heard from them. From here on it waits
-    /// until [`Messages::settle`] closes it. One round trip; a repetition changes nothing.
+    /// Stores an inbound message, and its sender if unknown. The message waits until [`Messages::settle`]
+    /// closes it. One round trip; a repetition changes nothing.
     pub async fn receive(&self, message: &InboundMessage) -> Result<Received, StoreError> {
         let (phone, wa_user_id) = match &message.address {
             Address::Phone(phone) => (Some(phone.expose_e164()), message.wa_user_id.as_ref()),
@@ -106,7 +98,6 @@ impl Messages {
             message.sent_at.into(),
             message.now.into(),
             message.sequence.cast_signed().into(),
-            i64::from(WAITING_COUNT_LIMIT).into(),
             message.needs_answer.into(),
             message.is_replay.into(),
         ];
@@ -114,20 +105,19 @@ impl Messages {
         Received::try_from(row)
     }
 
-    /// Marks closed messages as given up: only a replay opens them again.
+    /// Marks closed messages as given up: only a replay reopens them.
     pub async fn give_up(&self, user: UserId, messages: &[MessageId]) -> Result<(), StoreError> {
         let update = these(user, messages.iter().map(MessageId::as_uuid))
             .filter(message::Column::Status.eq("complete"))
             .filter(message::Column::Role.eq("user"))
             .col_expr(message::Column::Status, Expr::value("given_up"));
-        let update = update.exec(&self.database.pool);
         self.database
-            .run("giving messages up", update)
+            .execute("giving messages up", update)
             .await
             .map(drop)
     }
 
-    /// Which of these replies are written down, whatever became of them.
+    /// Which of these replies are stored, with any disposition.
     pub async fn known(
         &self,
         user: UserId,
@@ -144,8 +134,8 @@ impl Messages {
         Ok(known.into_iter().map(ReplyId::from_uuid).collect())
     }
 
-    /// What was said to this person under this id, if it was.
-    pub async fn said(
+    /// The text of a reply; `None` unless it was published to this user.
+    pub async fn published_text(
         &self,
         user: UserId,
         reply: ReplyId,
@@ -158,14 +148,11 @@ impl Messages {
             .column(message::Column::Content)
             .into_tuple::<String>()
             .one(&self.database.pool);
-        let said = self
-            .database
-            .run("looking for what was said", query)
-            .await?;
+        let said = self.database.run("reading a reply", query).await?;
         Ok(said.map(Sensitive::new))
     }
 
-    /// Whether this person sent that message.
+    /// Whether this user sent this message.
     pub async fn exists(&self, user: UserId, message: MessageId) -> Result<bool, StoreError> {
         let query = message::Entity::find_by_id(message.as_uuid())
             .filter(message::Column::UserId.eq(user.as_uuid()))
@@ -182,13 +169,13 @@ impl Messages {
     }
 }
 
-const RECEIVING: &str = "writing down an inbound message";
+const RECEIVING: &str = "storing an inbound message";
 
-/// A statement that takes a message: how it is written down, and what is the same for all of them.
-fn receiving(written_down: &str) -> String {
-    let told =
+/// The statement that receives a message: `head` stores it, and the rest is the same for every channel.
+fn receiving(head: &str) -> String {
+    let tail =
         include_str!("sql/received.sql").replace("{sandbox}", &columns::<sandbox::Entity>("s"));
-    format!("{written_down}{told}")
+    format!("{head}{tail}")
 }
 
 impl TryFrom<QueryResult> for Received {
@@ -196,13 +183,10 @@ impl TryFrom<QueryResult> for Received {
 
     fn try_from(row: QueryResult) -> Result<Self, StoreError> {
         let sandbox: Option<sandbox::Model> = joined(RECEIVING, &row, "s")?;
-        let waiting: i64 = read(RECEIVING, &row, "waiting")?;
         Ok(Self {
             fresh: read(RECEIVING, &row, "fresh")?,
             complete: read(RECEIVING, &row, "complete")?,
             sandbox: sandbox.map(Sandbox::try_from).transpose()?,
-            first_contact: read(RECEIVING, &row, "first_contact")?,
-            waiting: u32::try_from(waiting).unwrap_or(WAITING_COUNT_LIMIT),
         })
     }
 }

@@ -1,12 +1,13 @@
 mod request;
 mod secrets;
+pub(crate) mod states;
 mod transitions;
 
 use chrono::{DateTime, Utc};
 use claw_domain::{Endpoint, FailureReason, MessageId, SandboxId, SandboxStatus, UserId};
-use sea_orm::{ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, Select};
+use sea_orm::{ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder};
 
-pub use request::{NewSandbox, Requested, SandboxRequest};
+pub use request::{NewSandbox, SandboxRequest};
 pub use secrets::SandboxSecrets;
 
 use crate::{
@@ -15,7 +16,7 @@ use crate::{
     entity::sandbox::{self, Column, Entity},
 };
 
-/// People's assistants.
+/// The repository of sandboxes.
 #[derive(Clone)]
 pub struct Sandboxes {
     pub(crate) database: Database,
@@ -24,76 +25,64 @@ pub struct Sandboxes {
 /// A sandbox, without its secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sandbox {
-    /// Which.
+    /// The sandbox's id.
     pub id: SandboxId,
-    /// Whose.
+    /// The user it belongs to.
     pub user: UserId,
-    /// Where it is in its life.
+    /// The state of its life cycle.
     pub status: SandboxStatus,
-    /// Where its gateway listens; there once it was ready, until it is given up.
+    /// The address of its agent, set when it becomes ready and cleared when it fails.
     pub endpoint: Option<Endpoint>,
-    /// The engine's id of its container.
-    pub container_id: Option<String>,
-    /// The name of its container, fixed from the beginning.
-    pub container_name: String,
-    /// The port reserved for it on `host`.
+    /// The port reserved for it on its host.
     pub port: Option<u16>,
-    /// On which host it lives.
-    pub host: String,
     /// The language model it uses.
     pub model: String,
-    /// Why it could not be made.
+    /// Why it failed; set in the state `Failed` only.
     pub failure: Option<FailureReason>,
-    /// Which start of it this is, from 1.
+    /// The number of its current start, from 1.
     pub start: u32,
-    /// The provider's name for its model key.
+    /// The provider's id of its model key.
     pub model_key_hash: Option<String>,
-    /// The name under which its model key was, or may have been, made.
+    /// The name under which its model key was made, or may have been made.
     pub model_key_name: Option<String>,
-    /// How far its transcript has been read.
+    /// The position up to which its transcript has been read.
     pub transcript: Option<TranscriptCursor>,
-    /// The message that asked for it last.
+    /// The message that last requested it.
     pub cause: Option<MessageId>,
-    /// When it was asked for last: its place in the queue.
-    pub requested_at: DateTime<Utc>,
-    /// When its row was made.
-    pub created_at: DateTime<Utc>,
     /// When its row last changed.
     pub updated_at: DateTime<Utc>,
 }
 
-/// How far a transcript has been read. Opaque; worth something only to the agent that gave it.
+/// A position in a transcript. Opaque: only the agent that issued it understands it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TranscriptCursor {
     /// The agent's cursor.
     pub cursor: String,
-    /// In which run of the agent it was given.
+    /// The id of the agent process that issued the cursor.
     pub boot_id: String,
 }
 
-/// One start of one sandbox. Every step towards ready names it, so that a step left over from an earlier
-/// start changes nothing.
+/// One start of a sandbox. Every transition names its start, so that a late step of an earlier start changes
+/// nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SandboxStart {
-    /// Which sandbox.
+    /// The sandbox.
     pub sandbox: SandboxId,
-    /// Which start of it, from 1.
+    /// The number of the start, from 1.
     pub start: u32,
 }
 
-/// What we know of a model key: enough to tell ours from strangers, and forgotten ones from used ones.
+/// A model key that a row refers to. The name is stored before the key is made, the hash after.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownModelKey {
-    /// Whose.
-    pub sandbox: SandboxId,
-    /// The name it has or was to get.
+    /// The name under which the key was made, or may have been made.
     pub name: Option<String>,
-    /// The provider's name for it, once it was made.
+    /// The provider's id of the key.
     pub hash: Option<String>,
 }
 
 impl Sandbox {
-    /// The start it is in.
+    /// The start the sandbox is in.
     pub fn current_start(&self) -> SandboxStart {
         SandboxStart {
             sandbox: self.id,
@@ -103,7 +92,7 @@ impl Sandbox {
 }
 
 impl Sandboxes {
-    /// A person's sandbox.
+    /// A user's sandbox.
     pub async fn of_user(&self, user: UserId) -> Result<Option<Sandbox>, StoreError> {
         let query = Entity::find()
             .filter(Column::UserId.eq(user.as_uuid()))
@@ -115,51 +104,33 @@ impl Sandboxes {
         row.map(Sandbox::try_from).transpose()
     }
 
-    /// What is on its way to ready on a host, oldest first.
-    pub async fn unfinished(&self, host: &str) -> Result<Vec<Sandbox>, StoreError> {
-        let on_the_way =
-            [SandboxStatus::Requested, SandboxStatus::Starting].map(SandboxStatus::as_str);
-        self.all(on_host(host).filter(Column::Status.is_in(on_the_way)))
-            .await
-    }
-
-    /// Everything that has a row for a host, whatever its state, oldest first.
+    /// All sandboxes of a host, in every state; the oldest request first.
     pub async fn all_of_host(&self, host: &str) -> Result<Vec<Sandbox>, StoreError> {
-        self.all(on_host(host)).await
+        let query = Entity::find()
+            .filter(Column::Host.eq(host))
+            .filter(Column::UserId.is_not_null())
+            .order_by_asc(Column::RequestedAt)
+            .all(&self.database.pool);
+        let rows = self.database.run("reading sandboxes", query).await?;
+        rows.into_iter().map(Sandbox::try_from).collect()
     }
 
-    /// Every model key that was made, or that may have been.
+    /// Every model key that a row refers to.
     pub async fn known_model_keys(&self) -> Result<Vec<KnownModelKey>, StoreError> {
-        let with_key = Column::ModelKeyHash
+        let has_key = Column::ModelKeyHash
             .is_not_null()
             .or(Column::ModelKeyName.is_not_null());
-        let query = Entity::find().filter(with_key).all(&self.database.pool);
+        let query = Entity::find().filter(has_key).all(&self.database.pool);
         let rows = self
             .database
             .run("reading the known model keys", query)
             .await?;
         let known = rows.into_iter().map(|row| KnownModelKey {
-            sandbox: SandboxId::from_uuid(row.id),
             name: row.model_key_name,
             hash: row.model_key_hash,
         });
         Ok(known.collect())
     }
-
-    async fn all(&self, query: Select<Entity>) -> Result<Vec<Sandbox>, StoreError> {
-        let query = query
-            .filter(Column::UserId.is_not_null())
-            .order_by_asc(Column::RequestedAt);
-        let rows = self
-            .database
-            .run("reading sandboxes", query.all(&self.database.pool))
-            .await?;
-        rows.into_iter().map(Sandbox::try_from).collect()
-    }
-}
-
-fn on_host(host: &str) -> Select<Entity> {
-    Entity::find().filter(Column::Host.eq(host))
 }
 
 impl TryFrom<sandbox::Model> for Sandbox {
@@ -176,14 +147,11 @@ impl TryFrom<sandbox::Model> for Sandbox {
             user: UserId::from_uuid(row.user_id.ok_or(corrupt("sandbox.user_id"))?),
             status: SandboxStatus::from_name(&row.status).ok_or(corrupt("sandbox.status"))?,
             endpoint: row.endpoint.map(Endpoint::new),
-            container_id: row.container_id,
-            container_name: row.container_name,
             port: row
                 .port
                 .map(u16::try_from)
                 .transpose()
                 .map_err(|_| corrupt("sandbox.port"))?,
-            host: row.host,
             model: row.model,
             failure,
             start: u32::try_from(row.start).map_err(|_| corrupt("sandbox.start"))?,
@@ -194,8 +162,6 @@ impl TryFrom<sandbox::Model> for Sandbox {
                 .zip(row.boot_id)
                 .map(|(cursor, boot_id)| TranscriptCursor { cursor, boot_id }),
             cause: row.cause.map(MessageId::from_uuid),
-            requested_at: row.requested_at,
-            created_at: row.created_at,
             updated_at: row.updated_at,
         })
     }

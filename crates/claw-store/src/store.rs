@@ -5,25 +5,24 @@ use tokio::time::timeout;
 
 use crate::{Calls, Deliveries, Messages, Sandboxes, StoreError, Users, database::Database};
 
-/// Longest a reachable database takes to say so.
+/// Time limit for the ping of a readiness check.
 const PING_LIMIT: Duration = Duration::from_secs(2);
 
-/// A pool of connections to the database. Cheap to clone; so are the repositories it gives.
+/// A connection pool. Cloning the store or a repository it returns is cheap: they share the pool.
 #[derive(Clone)]
 pub struct Store {
     database: Database,
 }
 
 impl Store {
-    /// Opens a pool of at most `max_connections`, and makes sure that the database answers. Does not
-    /// migrate: see [`crate::migrate`]. Connections are not encrypted: keep the database in a private
-    /// network.
+    /// Opens a pool of at most `max_connections` and checks that the database answers. Does not migrate:
+    /// see [`crate::migrate`]. Connections are not encrypted: keep the database in a private network.
     pub async fn connect(url: &SecretString, max_connections: u32) -> Result<Self, StoreError> {
         let database = Database::connect(url, max_connections).await?;
         Ok(Self { database })
     }
 
-    /// Whether the database answers, within 2 s.
+    /// Whether the database answers within 2 s.
     pub async fn is_reachable(&self) -> bool {
         matches!(
             timeout(PING_LIMIT, self.database.pool.ping()).await,
@@ -31,35 +30,35 @@ impl Store {
         )
     }
 
-    /// People.
+    /// The repository of users.
     pub fn users(&self) -> Users {
         Users {
             database: self.database.clone(),
         }
     }
 
-    /// People's assistants.
+    /// The repository of sandboxes.
     pub fn sandboxes(&self) -> Sandboxes {
         Sandboxes {
             database: self.database.clone(),
         }
     }
 
-    /// What was said.
+    /// The repository of messages and replies.
     pub fn messages(&self) -> Messages {
         Messages {
             database: self.database.clone(),
         }
     }
 
-    /// Phone calls.
+    /// The repository of phone calls.
     pub fn calls(&self) -> Calls {
         Calls {
             database: self.database.clone(),
         }
     }
 
-    /// How far what was said has come.
+    /// The repository of deliveries.
     pub fn deliveries(&self) -> Deliveries {
         Deliveries {
             database: self.database.clone(),

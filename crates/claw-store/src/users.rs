@@ -18,88 +18,93 @@ use crate::{
         sandbox,
         user::{Column, Entity, Model},
     },
+    sandboxes::states::with_agent,
 };
 
 static ACTIVE_IN: LazyLock<String> = LazyLock::new(|| {
     include_str!("sql/active_in.sql").replace("{sandbox}", &columns::<sandbox::Entity>("s"))
 });
 
-/// People.
+/// The repository of users.
 #[derive(Clone)]
 pub struct Users {
     pub(crate) database: Database,
 }
 
-/// What there is to know about a person before speaking to them first.
+/// What a user's row says about reaching them and about sending proactive messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Profile {
-    /// Where they can be answered.
+    /// The address for messages to the user.
     pub address: Address,
-    /// IANA's name of the time zone they said they are in; without it their number has to tell.
+    /// IANA name of the time zone the user set; `None` if the phone number decides.
     pub zone: Option<String>,
-    /// When they want no proactive texts, by their clock: `22:00-07:00`, or `off` for no such hours;
-    /// without it what holds for everybody.
+    /// The quiet hours the user set, in local time: `22:00-07:00`, or `off` for none; `None` for the default
+    /// ones.
     pub quiet: Option<String>,
-    /// They want no proactive texts at all.
+    /// Whether the user turned proactive messages off.
     pub updates_stopped: bool,
-    /// BCP 47's name of the language they want to speak in; without it their number has to tell.
+    /// BCP 47 tag of the spoken language the user set; `None` if the phone number decides.
     pub language: Option<String>,
 }
 
 impl Users {
-    /// Where to answer a person; `None` for somebody we never heard from.
+    /// The address of a user; `None` for an unknown one.
     pub async fn address_of(&self, user: UserId) -> Result<Option<Address>, StoreError> {
         let row = self.row_of(user).await?;
         row.map(|row| address(row.phone, row.wa_user_id))
             .transpose()
     }
 
-    /// What a person told us about themselves; `None` for somebody we never heard from.
+    /// The profile of a user; `None` for an unknown one.
     pub async fn profile(&self, user: UserId) -> Result<Option<Profile>, StoreError> {
         let row = self.row_of(user).await?;
         row.map(Profile::try_from).transpose()
     }
 
-    /// The people of a partition (of 64) who have a ready sandbox, unanswered messages or held texts: whom a
-    /// new owner has to look after. Those who wait for an answer come first, the longest waiting at the
-    /// head. All of them at once: a sixty-fourth of everybody at most.
+    /// The users of a partition (0 to 63) whom a new owner has to serve, with their sandboxes: those with an
+    /// agent to connect to, unanswered messages or held replies. Users who wait for an answer come first,
+    /// the longest waiting at the head. Not paged: a partition has a sixty-fourth of all users.
     pub async fn active_in(
         &self,
         partition: u16,
     ) -> Result<Vec<(UserId, Option<Sandbox>)>, StoreError> {
         let rows = self
             .database
-            .rows(LOOKING, &ACTIVE_IN, [i32::from(partition).into()])
+            .rows(
+                READING_ACTIVE,
+                &ACTIVE_IN,
+                [i32::from(partition).into(), with_agent().into()],
+            )
             .await?;
         rows.iter()
             .map(|row| {
-                let user = UserId::from_uuid(read(LOOKING, row, "user_id")?);
-                let sandbox: Option<sandbox::Model> = joined(LOOKING, row, "s")?;
+                let user = UserId::from_uuid(read(READING_ACTIVE, row, "user_id")?);
+                let sandbox: Option<sandbox::Model> = joined(READING_ACTIVE, row, "s")?;
                 Ok((user, sandbox.map(Sandbox::try_from).transpose()?))
             })
             .collect()
     }
 
-    /// In which time zone a person is, by IANA's name; `None`: as their number says. Not checked here.
-    /// [`StoreError::Missing`] for somebody we never heard from, as with all that follow.
+    /// Sets or clears the time zone, an IANA name that is not checked here. Fails with
+    /// [`StoreError::Missing`] for an unknown user, as do all the setters.
     pub async fn set_zone(&self, user: UserId, zone: Option<&str>) -> Result<(), StoreError> {
         let update = update(user).col_expr(Column::Zone, Expr::value(zone));
         self.database
-            .update("user", "keeping a time zone", update)
+            .update("user", "setting a time zone", update)
             .await
     }
 
-    /// When a person wants no proactive texts: `off`, or hours like `22:00-07:00`; `None`: as everybody.
-    /// Anything else is refused by the database.
+    /// Sets or clears the quiet hours: `off` or hours like `22:00-07:00`. The database refuses any other
+    /// format.
     pub async fn set_quiet(&self, user: UserId, quiet: Option<&str>) -> Result<(), StoreError> {
         let update = update(user).col_expr(Column::Quiet, Expr::value(quiet));
         self.database
-            .update("user", "keeping quiet hours", update)
+            .update("user", "setting quiet hours", update)
             .await
     }
 
-    /// Which language a person wants to speak in, by BCP 47's name (`de`, `pt-BR`); `None`: as their number
-    /// says. What has not this form is refused by the database.
+    /// Sets or clears the spoken language, a BCP 47 tag (`de`, `pt-BR`). The database refuses any other
+    /// format.
     pub async fn set_language(
         &self,
         user: UserId,
@@ -107,25 +112,25 @@ impl Users {
     ) -> Result<(), StoreError> {
         let update = update(user).col_expr(Column::Language, Expr::value(language));
         self.database
-            .update("user", "keeping a language", update)
+            .update("user", "setting a language", update)
             .await
     }
 
-    /// A person wants no proactive texts. The first time counts.
+    /// Turns proactive messages off. A repetition keeps the time of the first call.
     pub async fn stop_updates(&self, user: UserId, now: DateTime<Utc>) -> Result<(), StoreError> {
         let first = Func::coalesce([Expr::col(Column::UpdatesStoppedAt), Expr::value(now)]);
         let update = update(user).col_expr(Column::UpdatesStoppedAt, first.into());
         self.database
-            .update("user", "stopping updates", update)
+            .update("user", "turning proactive messages off", update)
             .await
     }
 
-    /// A person wants proactive texts again.
+    /// Turns proactive messages on.
     pub async fn resume_updates(&self, user: UserId) -> Result<(), StoreError> {
         let never = Expr::value(None::<DateTime<Utc>>);
         let update = update(user).col_expr(Column::UpdatesStoppedAt, never);
         self.database
-            .update("user", "resuming updates", update)
+            .update("user", "turning proactive messages on", update)
             .await
     }
 
@@ -135,7 +140,7 @@ impl Users {
     }
 }
 
-const LOOKING: &str = "reading whom to look after";
+const READING_ACTIVE: &str = "reading the active users of a partition";
 
 fn update(user: UserId) -> UpdateMany<Entity> {
     Entity::update_many().filter(Column::Id.eq(user.as_uuid()))
@@ -155,7 +160,7 @@ impl TryFrom<Model> for Profile {
     }
 }
 
-/// The address in a user's row. The number wins, as in [`Address`].
+/// The address in a user's row: the phone number if there is one, as in [`Address`].
 pub(crate) fn address(
     phone: Option<String>,
     wa_user_id: Option<String>,

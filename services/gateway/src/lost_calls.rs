@@ -99,7 +99,6 @@ mod tests {
             id: CallId::derived_from("CA1"),
             user: UserId::derived_from("ada"),
             trust: Trust::Trusted,
-            sequence: Some(1),
             started_at: rang,
             turns: 0,
             last_turn: 0,

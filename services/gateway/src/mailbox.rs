@@ -155,16 +155,12 @@ mod tests {
     use super::*;
 
     fn row(status: SandboxStatus) -> Sandbox {
-        let at = DateTime::UNIX_EPOCH;
         Sandbox {
             id: SandboxId::derived_from("ada"),
             user: UserId::derived_from("ada"),
             status,
             endpoint: None,
-            container_id: None,
-            container_name: "sandbox".to_owned(),
             port: None,
-            host: "local".to_owned(),
             model: "simulated/assistant".to_owned(),
             failure: None,
             start: 1,
@@ -172,9 +168,7 @@ mod tests {
             model_key_name: None,
             transcript: None,
             cause: None,
-            requested_at: at,
-            created_at: at,
-            updated_at: at,
+            updated_at: DateTime::UNIX_EPOCH,
         }
     }
 

@@ -221,7 +221,7 @@ impl Notice {
             source: ReplySource::Notice,
             run_id: None,
             cause: Some(cause),
-            disposition: Disposition::Said,
+            disposition: Disposition::Published,
         }
     }
 }

@@ -156,7 +156,7 @@ fn later(time: DateTime<Utc>, by: Duration) -> DateTime<Utc> {
 
 #[cfg(test)]
 mod tests {
-    use claw_domain::{DeliveryId, ReplyId};
+    use claw_domain::DeliveryId;
     use claw_whatsapp::send::Refusal;
 
     use super::*;
@@ -174,7 +174,6 @@ mod tests {
     fn piece(state: DeliveryState) -> Delivery {
         Delivery {
             id: DeliveryId::derived_from("p"),
-            reply: ReplyId::derived_from("r"),
             index: 0,
             state,
             wamid: None,

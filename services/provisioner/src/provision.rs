@@ -147,11 +147,7 @@ impl Provisioner {
             cap: self.settings.cap,
             now: self.clock.now(),
         };
-        Ok(self
-            .sandboxes
-            .request(&wish, &new, &self.keyring)
-            .await?
-            .sandbox)
+        Ok(self.sandboxes.request(&wish, &new, &self.keyring).await?)
     }
 
     /// Takes the person's sandbox as far as it goes, and says what it came to. Returns `false` when

@@ -339,10 +339,7 @@ mod tests {
             user: UserId::derived_from("u"),
             status,
             endpoint: None,
-            container_id: None,
-            container_name: String::new(),
             port: Some(30_000),
-            host: "local".to_owned(),
             model: "openrouter/auto".to_owned(),
             failure: None,
             start: 1,
@@ -350,8 +347,6 @@ mod tests {
             model_key_name: None,
             transcript: None,
             cause: None,
-            requested_at: at(0),
-            created_at: at(0),
             updated_at: at(0),
         }
     }

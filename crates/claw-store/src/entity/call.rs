@@ -7,7 +7,6 @@ pub(crate) struct Model {
     pub(crate) id: Uuid,
     pub(crate) user_id: Uuid,
     pub(crate) trust: String,
-    pub(crate) sequence: Option<i64>,
     pub(crate) started_at: DateTimeUtc,
     pub(crate) turns: i32,
     pub(crate) last_turn: i32,

@@ -1,11 +1,11 @@
-//! A sandbox without its secrets: those are read by the one query that asks for them.
+//! A sandbox's row without its secrets: only the query for the secrets reads them.
 
 use sea_orm::entity::prelude::*;
 
 #[derive(Clone, Debug, DeriveEntityModel)]
 #[expect(
     clippy::struct_field_names,
-    reason = "`model` is the column's name; sea-orm wants the row called `Model`"
+    reason = "`model` is the column's name; sea-orm requires the row to be called `Model`"
 )]
 #[sea_orm(table_name = "sandbox")]
 pub(crate) struct Model {
@@ -13,7 +13,6 @@ pub(crate) struct Model {
     pub(crate) id: Uuid,
     pub(crate) user_id: Option<Uuid>,
     pub(crate) host: String,
-    pub(crate) container_name: String,
     pub(crate) container_id: Option<String>,
     pub(crate) port: Option<i32>,
     pub(crate) endpoint: Option<String>,
@@ -28,7 +27,6 @@ pub(crate) struct Model {
     pub(crate) transcript_cursor: Option<String>,
     pub(crate) boot_id: Option<String>,
     pub(crate) requested_at: DateTimeUtc,
-    pub(crate) created_at: DateTimeUtc,
     pub(crate) updated_at: DateTimeUtc,
 }
 

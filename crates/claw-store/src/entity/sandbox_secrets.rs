@@ -1,4 +1,4 @@
-//! The sealed side of a sandbox's row.
+//! The sealed columns of a sandbox's row.
 
 use std::fmt;
 

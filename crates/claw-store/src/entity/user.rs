@@ -1,4 +1,4 @@
-//! A person without their PIN: that is read by the one query that tries it.
+//! A user's row without the PIN: only the query that checks the PIN reads it.
 
 use std::fmt;
 

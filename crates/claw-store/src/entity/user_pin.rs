@@ -1,4 +1,4 @@
-//! The sealed side of a person's row.
+//! The columns of a user's PIN.
 
 use std::fmt;
 

@@ -12,78 +12,77 @@ pub(super) const COMPLETE: &str = "complete";
 pub(super) const HELD: &str = "held";
 pub(super) const WITHHELD: &str = "withheld";
 
-/// What came of reading a person's transcript, or of deciding for ourselves.
+/// The messages answered and the replies given in one step of a conversation.
 #[derive(Debug, Clone)]
 pub struct Settlement {
-    /// Whose.
+    /// The user.
     pub user: UserId,
-    /// The messages that need no further answer.
+    /// The messages to mark as complete.
     pub answered: Vec<MessageId>,
-    /// What was said, in order.
+    /// The replies, in order.
     pub replies: Vec<NewReply>,
-    /// How far the transcript was read for it, if it was.
+    /// The move of the transcript cursor; `None` if the replies were not read from the transcript.
     pub transcript: Option<TranscriptMove>,
-    /// When.
+    /// The time of the call.
     pub now: DateTime<Utc>,
 }
 
-/// Something the assistant (or we) said, or wanted to say.
+/// A reply of the assistant, or a notice of ours.
 #[derive(Debug, Clone)]
 pub struct NewReply {
-    /// Derived from what caused it.
+    /// The id, derived from the reply's cause.
     pub id: ReplyId,
-    /// The words.
+    /// The text.
     pub text: Sensitive<String>,
-    /// Why it was said.
+    /// Why it is said.
     pub source: ReplySource,
-    /// The agent's run that said it.
+    /// The agent's run that produced it.
     pub run_id: Option<String>,
-    /// The message it answers, if it answers one.
+    /// The message it answers; `None` for a proactive message.
     pub cause: Option<MessageId>,
-    /// What became of it.
+    /// Whether it is published, held or withheld.
     pub disposition: Disposition,
 }
 
-/// What became of a text.
+/// The disposition of a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Disposition {
-    /// It is published. That comes before it is written down, so that a crash in between repeats it
-    /// under the same id and does not lose it.
-    Said,
-    /// It is kept until then.
+    /// It is published. Publishing comes before storing, so that a crash in between publishes it again under
+    /// the same id instead of losing it.
+    Published,
+    /// It is held until this time.
     HeldUntil(DateTime<Utc>),
-    /// It will not be said: the person asked for quiet.
+    /// It will not be published: the user turned proactive messages off.
     Withheld,
 }
 
-/// A step forward in a transcript.
+/// A move of a transcript cursor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TranscriptMove {
-    /// In whose transcript.
+    /// The sandbox whose transcript was read.
     pub sandbox: SandboxId,
-    /// Where the reading began: what our row said. The row moves from there only.
+    /// The cursor from which the reading began. The row's cursor moves only if it still has this value.
     pub from: Option<TranscriptCursor>,
-    /// Where the reading ended.
+    /// The cursor at which the reading ended.
     pub to: TranscriptCursor,
 }
 
-/// A settlement that is kept.
+/// The result of a settlement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settled {
-    /// How far the transcript counts as read by our row. Other than [`TranscriptMove::to`] if somebody else
-    /// moved it meanwhile (or an earlier call of ours did, whose answer was lost): read on from here.
-    /// `None` also when the settlement named no transcript.
+    /// The row's transcript cursor, from which the next reading must begin. It differs from
+    /// [`TranscriptMove::to`] if another process moved it, or an earlier call whose answer was lost. `None`
+    /// if the settlement has no [`TranscriptMove`].
     pub transcript: Option<TranscriptCursor>,
 }
 
 impl Messages {
-    /// Closes messages, keeps what was said, and how far the transcript was read: all of it or nothing, in
-    /// one round trip.
+    /// Completes messages, stores replies and moves the transcript cursor, atomically and in one round trip.
     ///
-    /// May be repeated. A message counts as answered from the first time; messages of others are left
-    /// alone. A known reply stays as it is, but for a held or withheld one that turns out to be said. The
-    /// cursor moves only from where the caller saw it: see [`Settled`].
-    /// [`StoreError::Missing`] when we never heard from this person; then nothing is kept.
+    /// May be repeated. A message stays complete as of the first call; messages of other users are ignored.
+    /// A stored reply does not change, except that a held or withheld one becomes published. The cursor
+    /// moves only from [`TranscriptMove::from`]. For an unknown user nothing is stored and the call fails
+    /// with [`StoreError::Missing`].
     pub async fn settle(&self, settlement: &Settlement) -> Result<Settled, StoreError> {
         let row = self
             .database
@@ -109,7 +108,7 @@ fn values(settlement: &Settlement) -> [Value; 15] {
     } = settlement;
     let answered: Vec<Uuid> = answered.iter().map(MessageId::as_uuid).collect();
     let ids: Vec<Uuid> = replies.iter().map(|reply| reply.id.as_uuid()).collect();
-    // Arrays hold no nulls: a cause that is none is nil, an end that is none is any.
+    // The arrays hold no nulls: a missing cause is the nil id, a missing end of a hold any time.
     let causes: Vec<Uuid> = replies
         .iter()
         .map(|reply| reply.cause.map_or(Uuid::nil(), |cause| cause.as_uuid()))
@@ -119,9 +118,9 @@ fn values(settlement: &Settlement) -> [Value; 15] {
         .map(|reply| reply.disposition.held_until().unwrap_or(*now))
         .collect();
     let texts = |text: fn(&NewReply) -> String| replies.iter().map(text).collect::<Vec<_>>();
-    let sandbox = transcript.as_ref().map(|step| step.sandbox.as_uuid());
-    let to = transcript.as_ref().map(|step| &step.to);
-    let from = transcript.as_ref().and_then(|step| step.from.as_ref());
+    let sandbox = transcript.as_ref().map(|moved| moved.sandbox.as_uuid());
+    let to = transcript.as_ref().map(|moved| &moved.to);
+    let from = transcript.as_ref().and_then(|moved| moved.from.as_ref());
     [
         user.as_uuid().into(),
         answered.into(),
@@ -144,7 +143,7 @@ fn values(settlement: &Settlement) -> [Value; 15] {
 impl Disposition {
     const fn status(self) -> &'static str {
         match self {
-            Self::Said => COMPLETE,
+            Self::Published => COMPLETE,
             Self::HeldUntil(_) => HELD,
             Self::Withheld => WITHHELD,
         }
@@ -153,7 +152,7 @@ impl Disposition {
     const fn held_until(self) -> Option<DateTime<Utc>> {
         match self {
             Self::HeldUntil(until) => Some(until),
-            Self::Said | Self::Withheld => None,
+            Self::Published | Self::Withheld => None,
         }
     }
 }

@@ -3,65 +3,65 @@ use std::sync::LazyLock;
 use chrono::{DateTime, Utc};
 use claw_domain::{CallId, MessageId, PhoneNumber, Sensitive, UserId};
 
-use super::{Messages, RECEIVING, Received, WAITING_COUNT_LIMIT, receiving};
+use super::{Messages, RECEIVING, Received, receiving};
 use crate::{StoreError, calls::stored, database::read, text::storable};
 
 static RECEIVE_VOICE: LazyLock<String> =
     LazyLock::new(|| receiving(include_str!("../sql/receive_voice.sql")));
 
-/// A moment of a phone call that came in.
+/// An event of a phone call: it rings, the caller says something, or it ends.
 #[derive(Debug, Clone)]
 pub struct VoiceMessage {
-    /// Derived from the call and the turn.
+    /// The id, derived from the call and the turn.
     pub id: MessageId,
-    /// Whose number it is, or would be.
+    /// The user of the caller's number.
     pub user: UserId,
-    /// Who speaks.
+    /// The caller's identity.
     pub caller: Caller,
-    /// In which call.
+    /// The call.
     pub call: CallId,
-    /// Which turn of it; 0 for the ringing.
+    /// The turn of the call; 0 for the ringing.
     pub turn: u32,
-    /// What happened.
+    /// The kind of event.
     pub kind: VoiceKind,
-    /// What was said. Never a PIN: what is kept here is not sealed.
+    /// The caller's words. Must not be a PIN: the content is not sealed.
     pub content: Sensitive<String>,
-    /// When it was said.
+    /// When it happened.
     pub sent_at: DateTime<Utc>,
-    /// When we took it.
+    /// The time of the call to the store.
     pub now: DateTime<Utc>,
-    /// The position of its event in `INBOUND`, from 1.
+    /// The sequence number of its event in the stream `INBOUND`, from 1.
     pub sequence: u64,
-    /// It is to be answered; otherwise it is only kept.
+    /// Whether it needs an answer; otherwise it is stored as complete.
     pub needs_answer: bool,
-    /// Should it have been given up, it waits again.
+    /// Whether to reopen the message if it was given up.
     pub is_replay: bool,
 }
 
-/// Who speaks, as far as we can tell.
+/// A caller's identity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Caller {
-    /// The person of this number; they are written down if we never heard from them.
+    /// The user of this verified number, who is stored if unknown.
     Trusted(PhoneNumber),
-    /// Somebody who says so: nobody is written down for them.
+    /// A number that may be forged: no user is stored for it.
     Unverified,
 }
 
-/// What happened in a phone call.
+/// The kind of a phone call's event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum VoiceKind {
-    /// It rang.
+    /// The phone rings.
     CallStarted,
     /// The caller said something.
     Speech,
-    /// It is over.
+    /// The call ended.
     CallEnded,
 }
 
 impl VoiceKind {
     const ALL: [Self; 3] = [Self::CallStarted, Self::Speech, Self::CallEnded];
 
-    /// The name used in storage, in place of `MessageContent::kind`.
+    /// The name in storage, in the column that holds `MessageContent::kind` for a written message.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::CallStarted => "call_started",
@@ -76,11 +76,10 @@ impl VoiceKind {
 }
 
 impl Messages {
-    /// Writes a moment of a phone call down as [`Messages::receive`] does a message: it waits in the same
-    /// line until it is settled, and what the caller said is counted in their call. It does not open
-    /// WhatsApp's 24 hours.
+    /// Stores an event of a phone call in the same queue as [`Messages::receive`] does a message, and counts
+    /// the caller's turns. It does not open WhatsApp's 24-hour window.
     ///
-    /// `None` for an unverified caller under a number we never heard from: then nothing is kept.
+    /// Stores nothing and returns `None` for an unverified caller whose number belongs to no known user.
     pub async fn receive_voice(
         &self,
         message: &VoiceMessage,
@@ -102,12 +101,11 @@ impl Messages {
             message.sent_at.into(),
             message.now.into(),
             message.sequence.cast_signed().into(),
-            i64::from(WAITING_COUNT_LIMIT).into(),
             message.needs_answer.into(),
             message.is_replay.into(),
         ];
         let row = self.database.row(RECEIVING, &RECEIVE_VOICE, values).await?;
-        let is_kept = is_trusted || read(RECEIVING, &row, "known")?;
-        is_kept.then(|| Received::try_from(row)).transpose()
+        let is_stored = is_trusted || read(RECEIVING, &row, "known")?;
+        is_stored.then(|| Received::try_from(row)).transpose()
     }
 }

@@ -11,52 +11,49 @@ use crate::{
     entity::message::{Column, Entity, Model},
 };
 
-/// Spelled out, not bound as a value: only then does every plan of the server use the index of the rows
-/// that wait.
+/// A literal, not a bound value: only then do all query plans use the partial index.
 const IS_WAITING: &str = "status = 'received'";
 
-/// A message nobody answered yet.
+/// An unanswered message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WaitingMessage {
-    /// Ours, derived from the channel's.
+    /// Our id, derived from the channel's.
     pub id: MessageId,
-    /// By which way it came.
+    /// The channel it arrived on.
     pub origin: Origin,
-    /// `MessageContent::kind`, or [`VoiceKind`]'s name.
+    /// The result of `MessageContent::kind`, or the name of the [`VoiceKind`].
     pub content_kind: String,
-    /// The words, or JSON for what is more than words.
+    /// The text, or JSON for any other kind of content.
     pub content: Sensitive<String>,
-    /// When they sent it.
-    pub sent_at: DateTime<Utc>,
-    /// When we took it.
+    /// When it was stored.
     pub taken_at: DateTime<Utc>,
-    /// The position of its event in `INBOUND`; 0 if it was taken before positions were kept.
+    /// The sequence number of its event in the stream `INBOUND`; 0 if it was stored before schema 2.
     pub sequence: u64,
-    /// The first message of the turn it was, or may have been, put to the assistant in.
+    /// The first message of its batch; `None` if it was not put to the assistant yet.
     pub batch: Option<MessageId>,
 }
 
-/// By which way a message came.
+/// The channel a message arrived on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// Written in the chat.
+    /// A WhatsApp chat.
     WhatsApp {
-        /// WhatsApp's id of it.
+        /// WhatsApp's id of the message.
         wamid: Wamid,
     },
-    /// A moment of a phone call.
+    /// A phone call.
     Voice {
-        /// Which call.
+        /// The call.
         call: CallId,
-        /// Which turn of it; 0 for the ringing.
+        /// The turn of the call; 0 for the ringing.
         turn: u32,
-        /// What happened.
+        /// The kind of event.
         kind: VoiceKind,
     },
 }
 
 impl Messages {
-    /// A person's unanswered messages, oldest first, at most `limit`.
+    /// A user's unanswered messages, oldest first, at most `limit`.
     pub async fn waiting(
         &self,
         user: UserId,
@@ -70,14 +67,14 @@ impl Messages {
             .all(&self.database.pool);
         let rows = self
             .database
-            .run("reading the messages that wait", query)
+            .run("reading the waiting messages", query)
             .await?;
         rows.into_iter().map(WaitingMessage::try_from).collect()
     }
 
-    /// Notes that these messages are put to the assistant as one turn, before they are: whoever comes next
-    /// finds the same turn. Leaves alone those that belong to a batch already, are answered, or are
-    /// somebody else's; [`Messages::waiting`] tells what came of it.
+    /// Records that these messages form a batch, before the batch is put to the assistant as one turn, so
+    /// that a successor asks the same turn. Ignores messages that already have a batch, are answered or
+    /// belong to another user; read [`Messages::waiting`] for the result.
     pub async fn form_batch(
         &self,
         user: UserId,
@@ -87,13 +84,15 @@ impl Messages {
         let update = these(user, members.iter().map(MessageId::as_uuid))
             .col_expr(Column::Batch, Expr::value(first.as_uuid()))
             .filter(Expr::cust(IS_WAITING))
-            .filter(Column::Batch.is_null())
-            .exec(&self.database.pool);
-        self.database.run("forming a batch", update).await.map(drop)
+            .filter(Column::Batch.is_null());
+        self.database
+            .execute("forming a batch", update)
+            .await
+            .map(drop)
     }
 }
 
-/// A change of these rows of a person. One statement, however many they are.
+/// An update of these rows of a user, in one statement.
 pub(super) fn these(user: UserId, ids: impl Iterator<Item = Uuid>) -> UpdateMany<Entity> {
     Entity::update_many()
         .filter(Column::UserId.eq(user.as_uuid()))
@@ -111,7 +110,6 @@ impl TryFrom<Model> for WaitingMessage {
             origin: origin(&row)?,
             content_kind: row.kind,
             content: row.content.into(),
-            sent_at: row.sent_at.ok_or(corrupt("message.sent_at"))?,
             taken_at: row.created_at,
             sequence: sequence
                 .ok_or(corrupt("message.sequence"))?

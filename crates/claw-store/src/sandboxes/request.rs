@@ -11,6 +11,7 @@ use secrecy::{SecretBox, SecretString};
 use super::{
     Sandbox, Sandboxes,
     secrets::{DEVICE_SEED, GATEWAY_TOKEN, seal_seed, seal_text},
+    states::{is_given_up, with_place},
 };
 use crate::{
     Keyring, StoreError,
@@ -25,82 +26,73 @@ static RESTART: LazyLock<String> =
 static ADMIT: LazyLock<String> =
     LazyLock::new(|| returning(include_str!("../sql/admit_queued.sql")));
 
-/// Somebody wants a sandbox.
+/// A request for a sandbox.
 #[derive(Debug, Clone, Copy)]
 pub struct SandboxRequest {
-    /// Who.
+    /// The user who needs a sandbox.
     pub user: UserId,
     /// The message that waits for it.
     pub cause: MessageId,
-    /// For which time that message asks, from 0.
+    /// The number of earlier requests for the same message.
     pub attempt: u32,
-    /// How many places there are, over all hosts.
+    /// The number of places on all hosts together.
     pub cap: u32,
-    /// When.
+    /// The time of the request.
     pub now: DateTime<Utc>,
 }
 
-/// What a new sandbox is to be. When there is a row already, only `host` and `model` count, and only when
-/// it starts over.
+/// The properties of a new sandbox. If the user has one already, only `host` and `model` count, and only if
+/// it restarts.
 #[derive(Debug)]
 pub struct NewSandbox {
-    /// Which.
+    /// The sandbox's id.
     pub id: SandboxId,
-    /// On which host it is to live.
+    /// The host it will run on.
     pub host: String,
-    /// The name its container is to have.
+    /// The base name of its containers.
     pub container_name: String,
-    /// The language model it is to use.
+    /// The language model it will use.
     pub model: String,
-    /// What its gateway asks of us.
+    /// The token that clients of its OpenClaw gateway must present.
     pub gateway_token: SecretString,
-    /// The seed of the Ed25519 key we prove ourselves with.
+    /// The seed of the Ed25519 key with which we authenticate to it as a device.
     pub device_seed: SecretBox<[u8; 32]>,
 }
 
-/// The sandbox of somebody who asked for one.
-#[derive(Debug, Clone)]
-pub struct Requested {
-    /// It, in whatever state it is by now.
-    pub sandbox: Sandbox,
-    /// This call made it or let it start over (it is `Requested`, or `Queued` when every place is taken);
-    /// `false` for a repetition and for one that exists.
-    pub created: bool,
-}
-
 impl Sandboxes {
-    /// Gives a person a sandbox if they have none. One that failed or was removed starts over for a wish
-    /// it has not seen: another message, or a later attempt of the same.
+    /// Gives the user a sandbox if they have none, and returns theirs. A new one is `Requested`, or `Queued`
+    /// if all places are taken. A failed or removed one restarts for another message or for a later attempt
+    /// of the same message.
     ///
-    /// Serialised over all processes, so that the places are never exceeded: four short round trips.
+    /// Serialised across all processes so that the number of places is never exceeded: four short round trips.
     pub async fn request(
         &self,
-        wish: &SandboxRequest,
+        request: &SandboxRequest,
         new: &NewSandbox,
         keyring: &Keyring,
-    ) -> Result<Requested, StoreError> {
+    ) -> Result<Sandbox, StoreError> {
         let id = new.id.as_uuid();
         let token = seal_text(keyring, id, GATEWAY_TOKEN, &new.gateway_token)?;
         let seed = seal_seed(keyring, id, DEVICE_SEED, &new.device_seed)?;
-        let insert = |status| insertion(wish, new, token, seed, status);
-        let work = self.request_with_places(wish, new, insert);
-        let (row, created) = self.database.run("requesting a sandbox", work).await?;
-        Ok(Requested {
-            sandbox: row.try_into()?,
-            created,
-        })
+        let insert = |status| insertion(request, new, token, seed, status);
+        let work = self.request_with_lock(request, new, insert);
+        self.database
+            .run("requesting a sandbox", work)
+            .await?
+            .try_into()
     }
 
-    /// Lets the longest waiting in as far as there are places; gives those that were let in.
+    /// Moves queued sandboxes to `Requested` while there are free places, the oldest request first; returns
+    /// them.
     pub async fn admit_queued(
         &self,
         cap: u32,
         now: DateTime<Utc>,
     ) -> Result<Vec<Sandbox>, StoreError> {
         let work = async {
-            let transaction = self.database.begin_with_places().await?;
-            let admit = statement(&ADMIT, [i64::from(cap).into(), now.into()]);
-            let rows = transaction.query_all_raw(admit).await?;
+            let transaction = self.database.begin_with_capacity_lock().await?;
+            let values = [i64::from(cap).into(), now.into(), with_place().into()];
+            let rows = transaction.query_all_raw(statement(&ADMIT, values)).await?;
             transaction.commit().await?;
             rows.iter()
                 .map(|row| Model::from_query_result(row, "s_"))
@@ -113,47 +105,45 @@ impl Sandboxes {
         rows.into_iter().map(Sandbox::try_from).collect()
     }
 
-    async fn request_with_places(
+    async fn request_with_lock(
         &self,
-        wish: &SandboxRequest,
+        request: &SandboxRequest,
         new: &NewSandbox,
         insert: impl FnOnce(SandboxStatus) -> Statement,
-    ) -> Result<(Model, bool), DbErr> {
-        let transaction = self.database.begin_with_places().await?;
-        let of_user = Entity::find().filter(Column::UserId.eq(wish.user.as_uuid()));
+    ) -> Result<Model, DbErr> {
+        let transaction = self.database.begin_with_capacity_lock().await?;
+        let of_user = Entity::find().filter(Column::UserId.eq(request.user.as_uuid()));
         let row = match of_user.one(&transaction).await? {
-            Some(row) if !starts_over(&row, wish) => return Ok((row, false)),
+            Some(row) if !restarts(&row, request) => return Ok(row),
             Some(row) => {
-                let status = next_in_line(&transaction, wish.cap).await?;
-                one(&transaction, restart(&row, wish, new, status)).await?
+                let status = initial_status(&transaction, request.cap).await?;
+                one(&transaction, restart(&row, request, new, status)).await?
             }
             None => {
-                let status = next_in_line(&transaction, wish.cap).await?;
+                let status = initial_status(&transaction, request.cap).await?;
                 one(&transaction, insert(status)).await?
             }
         };
         transaction.commit().await?;
-        Ok((row, true))
+        Ok(row)
     }
 }
 
-/// Whether a wish gives a given-up sandbox another start. A wish it has seen does not: it is a repetition
-/// of the one that was given up.
-fn starts_over(row: &Model, wish: &SandboxRequest) -> bool {
-    let given_up = [SandboxStatus::Failed, SandboxStatus::Removed]
-        .iter()
-        .any(|status| status.as_str() == row.status);
-    let same_message = row.cause == Some(wish.cause.as_uuid());
-    given_up && !(same_message && i64::from(wish.attempt) <= i64::from(row.attempt))
+/// Whether a request restarts the sandbox. A request that the row has seen does not: it is a repetition of the
+/// one whose start was given up.
+fn restarts(row: &Model, request: &SandboxRequest) -> bool {
+    let is_given_up = SandboxStatus::from_name(&row.status).is_some_and(is_given_up);
+    let is_same_message = row.cause == Some(request.cause.as_uuid());
+    is_given_up && !(is_same_message && i64::from(request.attempt) <= i64::from(row.attempt))
 }
 
-/// What a newcomer becomes.
-async fn next_in_line(transaction: &DatabaseTransaction, cap: u32) -> Result<SandboxStatus, DbErr> {
-    let places = SandboxStatus::ALL
-        .into_iter()
-        .filter(|status| status.takes_a_place());
+/// The first state of a start: `Requested` if a place is free, else `Queued`.
+async fn initial_status(
+    transaction: &DatabaseTransaction,
+    cap: u32,
+) -> Result<SandboxStatus, DbErr> {
     let taken = Entity::find()
-        .filter(Column::Status.is_in(places.map(SandboxStatus::as_str)))
+        .filter(Column::Status.is_in(with_place()))
         .count(transaction)
         .await?;
     Ok(if taken < u64::from(cap) {
@@ -170,7 +160,7 @@ async fn one(transaction: &DatabaseTransaction, statement: Statement) -> Result<
 }
 
 fn insertion(
-    wish: &SandboxRequest,
+    request: &SandboxRequest,
     new: &NewSandbox,
     gateway_token_sealed: String,
     device_seed_sealed: String,
@@ -178,34 +168,34 @@ fn insertion(
 ) -> Statement {
     let values = [
         new.id.as_uuid().into(),
-        wish.user.as_uuid().into(),
+        request.user.as_uuid().into(),
         new.host.as_str().into(),
         new.container_name.as_str().into(),
         status.as_str().into(),
-        wish.cause.as_uuid().into(),
-        wish.attempt.cast_signed().into(),
+        request.cause.as_uuid().into(),
+        request.attempt.cast_signed().into(),
         new.model.as_str().into(),
         gateway_token_sealed.into(),
         device_seed_sealed.into(),
-        wish.now.into(),
+        request.now.into(),
     ];
     statement(&INSERT, values)
 }
 
 fn restart(
     row: &Model,
-    wish: &SandboxRequest,
+    request: &SandboxRequest,
     new: &NewSandbox,
     status: SandboxStatus,
 ) -> Statement {
     let values = [
         row.id.into(),
         status.as_str().into(),
-        wish.cause.as_uuid().into(),
-        wish.attempt.cast_signed().into(),
+        request.cause.as_uuid().into(),
+        request.attempt.cast_signed().into(),
         new.host.as_str().into(),
         new.model.as_str().into(),
-        wish.now.into(),
+        request.now.into(),
     ];
     statement(&RESTART, values)
 }

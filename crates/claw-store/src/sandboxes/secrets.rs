@@ -1,35 +1,35 @@
 use claw_domain::{SandboxId, UserId};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, UpdateMany, sea_query::Expr};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
 use secrecy::{ExposeSecret, SecretBox, SecretString};
 use uuid::Uuid;
 
-use super::{SandboxStart, Sandboxes};
+use super::{SandboxStart, Sandboxes, states::with_place};
 use crate::{
     Keyring, KeyringError, StoreError,
     entity::{
         sandbox,
         sandbox_secrets::{Column, Entity, Model},
     },
-    keyring::Place,
+    keyring::SealedCell,
 };
 
 pub(super) const GATEWAY_TOKEN: &str = "gateway_token";
 pub(super) const DEVICE_SEED: &str = "device_seed";
 const MODEL_KEY: &str = "model_key";
 
-/// What a sandbox and we know and nobody else does.
+/// The secrets shared with a sandbox.
 #[derive(Debug)]
 pub struct SandboxSecrets {
-    /// What its gateway asks of us.
+    /// The token that clients of its OpenClaw gateway must present.
     pub gateway_token: SecretString,
-    /// The seed of the Ed25519 key we prove ourselves with.
+    /// The seed of the Ed25519 key with which we authenticate to it as a device.
     pub device_seed: SecretBox<[u8; 32]>,
-    /// Its key at the model provider, once made.
+    /// Its model key; `None` until the key is made.
     pub model_key: Option<SecretString>,
 }
 
 impl Sandboxes {
-    /// The secrets of a person's sandbox; `None` when it is not theirs.
+    /// The secrets of a user's sandbox; `None` if the sandbox does not belong to the user.
     pub async fn secrets_of(
         &self,
         user: UserId,
@@ -46,7 +46,8 @@ impl Sandboxes {
         Ok(row.map(|row| open(keyring, &row)).transpose()?)
     }
 
-    /// Keeps the model key that was made for this start. `false` when the start is over: revoke the key.
+    /// Stores the model key that was made for this start. Returns `false` if the start is over: the caller
+    /// must revoke the key.
     pub async fn record_model_key(
         &self,
         start: SandboxStart,
@@ -60,12 +61,12 @@ impl Sandboxes {
             .col_expr(Column::ModelKeySealed, Expr::value(sealed))
             .filter(Column::Id.eq(start.sandbox.as_uuid()))
             .filter(Column::Start.eq(start.start.cast_signed()))
-            .filter(sandbox::Column::Status.is_in(super::transitions::AT_WORK));
-        self.update_secrets("recording a model key", update).await
+            .filter(sandbox::Column::Status.is_in(with_place()));
+        self.database.execute("recording a model key", update).await
     }
 
-    /// Seals everything again that is not sealed with the keyring's first key; gives how many rows. After
-    /// that and [`crate::Users::rewrap_pins`] the other keys are not needed any more.
+    /// Seals every row's secrets again that are not sealed with the keyring's first key; returns the number of
+    /// rows. Run it and [`crate::Users::rewrap_pins`] before removing the other keys.
     pub async fn rewrap(&self, keyring: &Keyring) -> Result<u64, StoreError> {
         let query = Entity::find().all(&self.database.pool);
         let mut rewrapped = 0;
@@ -88,42 +89,16 @@ impl Sandboxes {
             Some(sealed) => Column::ModelKeySealed.eq(sealed.as_str()),
             None => Column::ModelKeySealed.is_null(),
         };
+        let token = seal_text(keyring, row.id, GATEWAY_TOKEN, &secrets.gateway_token)?;
+        let seed = seal_seed(keyring, row.id, DEVICE_SEED, &secrets.device_seed)?;
         let update = Entity::update_many()
-            .col_expr(
-                Column::GatewayTokenSealed,
-                Expr::value(seal_text(
-                    keyring,
-                    row.id,
-                    GATEWAY_TOKEN,
-                    &secrets.gateway_token,
-                )?),
-            )
-            .col_expr(
-                Column::DeviceSeedSealed,
-                Expr::value(seal_seed(
-                    keyring,
-                    row.id,
-                    DEVICE_SEED,
-                    &secrets.device_seed,
-                )?),
-            )
+            .col_expr(Column::GatewayTokenSealed, Expr::value(token))
+            .col_expr(Column::DeviceSeedSealed, Expr::value(seed))
             .col_expr(Column::ModelKeySealed, Expr::value(key))
             .filter(Column::Id.eq(row.id))
-            // A key recorded since the row was read must not be overwritten with the one before.
+            // A key recorded since the row was read must not be overwritten with the old one.
             .filter(unchanged);
-        self.update_secrets("sealing secrets again", update).await
-    }
-
-    async fn update_secrets(
-        &self,
-        operation: &'static str,
-        update: UpdateMany<Entity>,
-    ) -> Result<bool, StoreError> {
-        let result = self
-            .database
-            .run(operation, update.exec(&self.database.pool))
-            .await?;
-        Ok(result.rows_affected > 0)
+        self.database.execute("sealing secrets again", update).await
     }
 }
 
@@ -133,7 +108,7 @@ pub(super) fn seal_text(
     column: &'static str,
     secret: &SecretString,
 ) -> Result<String, KeyringError> {
-    keyring.seal(place(row, column), secret.expose_secret().as_bytes())
+    keyring.seal(cell(row, column), secret.expose_secret().as_bytes())
 }
 
 pub(super) fn seal_seed(
@@ -142,7 +117,7 @@ pub(super) fn seal_seed(
     column: &'static str,
     seed: &SecretBox<[u8; 32]>,
 ) -> Result<String, KeyringError> {
-    keyring.seal(place(row, column), seed.expose_secret())
+    keyring.seal(cell(row, column), seed.expose_secret())
 }
 
 fn open(keyring: &Keyring, row: &Model) -> Result<SandboxSecrets, KeyringError> {
@@ -162,7 +137,7 @@ fn open_text(
     column: &'static str,
     sealed: &str,
 ) -> Result<SecretString, KeyringError> {
-    let opened = keyring.open(place(row, column), sealed)?;
+    let opened = keyring.open(cell(row, column), sealed)?;
     let text = str::from_utf8(opened.expose_secret()).map_err(|_| KeyringError::NotSealed)?;
     Ok(text.into())
 }
@@ -173,7 +148,7 @@ fn open_seed(
     column: &'static str,
     sealed: &str,
 ) -> Result<SecretBox<[u8; 32]>, KeyringError> {
-    let opened = keyring.open(place(row, column), sealed)?;
+    let opened = keyring.open(cell(row, column), sealed)?;
     let seed = <[u8; 32]>::try_from(opened.expose_secret()).map_err(|_| KeyringError::NotSealed)?;
     Ok(SecretBox::new(Box::new(seed)))
 }
@@ -190,8 +165,8 @@ fn is_sealed_with_first(keyring: &Keyring, row: &Model) -> bool {
     .all(|sealed| sealed.starts_with(&prefix))
 }
 
-fn place(row: Uuid, column: &'static str) -> Place {
-    Place {
+fn cell(row: Uuid, column: &'static str) -> SealedCell {
+    SealedCell {
         table: "sandbox",
         row,
         column,

@@ -6,7 +6,10 @@ use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, UpdateMany, sea_query::Expr,
 };
 
-use super::{SandboxStart, Sandboxes};
+use super::{
+    SandboxStart, Sandboxes,
+    states::{startable, with_place},
+};
 use crate::{
     StoreError,
     database::statement,
@@ -18,24 +21,14 @@ use crate::{
 
 const RESERVE_PORT: &str = include_str!("../sql/reserve_port.sql");
 
-/// The states in which something of a sandbox may exist outside our row: those that take a place.
-pub(super) const AT_WORK: [&str; 3] = [
-    SandboxStatus::Requested.as_str(),
-    SandboxStatus::Starting.as_str(),
-    SandboxStatus::Ready.as_str(),
-];
-const ON_THE_WAY: [&str; 2] = [
-    SandboxStatus::Requested.as_str(),
-    SandboxStatus::Starting.as_str(),
-];
-/// The number of the start that takes the volume along when it is given up.
+/// The start whose failure also removes the volume.
 const FIRST_START: u32 = 1;
 
-/// The steps of a start. Each may be repeated, and gives `false` (and changes nothing) when its start is
-/// over: given up, removed, or followed by another.
+/// The transitions of a start. Each may be repeated. Each returns `false` and changes nothing if its start is
+/// over: it failed, was removed, or was followed by another start.
 impl Sandboxes {
-    /// A port on the sandbox's host that is nobody else's, the same at every call; `None` when the range
-    /// is used up, or the start is over.
+    /// Reserves a port that no other sandbox of the host has, the same one in every call; `None` if the range
+    /// is exhausted or the start is over.
     pub async fn reserve_port(
         &self,
         start: SandboxStart,
@@ -48,9 +41,10 @@ impl Sandboxes {
             i32::from(*range.start()).into(),
             i32::from(*range.end()).into(),
             now.into(),
+            with_place().into(),
         ];
         let work = async {
-            let transaction = self.database.begin_with_places().await?;
+            let transaction = self.database.begin_with_capacity_lock().await?;
             let row = transaction
                 .query_one_raw(statement(RESERVE_PORT, values))
                 .await?;
@@ -65,141 +59,116 @@ impl Sandboxes {
         port.map(u16::try_from).transpose().map_err(corrupt)
     }
 
-    /// The name under which a model key is about to be made: written before it is made, so that a key
-    /// whose making we did not survive is found.
+    /// Stores the name of a model key before the key is made, so that a key whose hash was never stored can
+    /// be found by its name.
     pub async fn record_model_key_name(
         &self,
         start: SandboxStart,
         name: &str,
         now: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
-        let update = step(start, now, &AT_WORK).col_expr(Column::ModelKeyName, Expr::value(name));
-        self.exec("recording the attempt to make a model key", update)
+        let update =
+            transition(start, now, with_place()).col_expr(Column::ModelKeyName, Expr::value(name));
+        self.database
+            .execute("recording the name of a model key", update)
             .await
     }
 
-    /// The engine's id of the container.
+    /// Stores the engine's id of the container.
     pub async fn record_container(
         &self,
         start: SandboxStart,
         container_id: &str,
         now: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
-        let update =
-            step(start, now, &AT_WORK).col_expr(Column::ContainerId, Expr::value(container_id));
-        self.exec("recording a container", update).await
+        let update = transition(start, now, with_place())
+            .col_expr(Column::ContainerId, Expr::value(container_id));
+        self.database.execute("recording a container", update).await
     }
 
-    /// From here on something of it may exist outside.
+    /// Marks the start as begun: from here on a container or a model key may exist.
     pub async fn mark_starting(
         &self,
         start: SandboxStart,
         now: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
-        let update =
-            step(start, now, &ON_THE_WAY).col_expr(Column::Status, to(SandboxStatus::Starting));
-        self.exec("marking a sandbox as starting", update).await
+        let update = transition(start, now, startable())
+            .col_expr(Column::Status, to(SandboxStatus::Starting));
+        self.database
+            .execute("marking a sandbox as starting", update)
+            .await
     }
 
-    /// It answers, here.
+    /// Marks the sandbox as ready at `endpoint`.
     pub async fn mark_ready(
         &self,
         start: SandboxStart,
         endpoint: &Endpoint,
         now: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
-        let update = step(start, now, &AT_WORK)
+        let update = transition(start, now, with_place())
             .col_expr(Column::Status, to(SandboxStatus::Ready))
             .col_expr(Column::Endpoint, Expr::value(endpoint.as_str()));
-        self.exec("marking a sandbox as ready", update).await
+        self.database
+            .execute("marking a sandbox as ready", update)
+            .await
     }
 
-    /// It could not be made, and is left with its volume at most: port, container and key are forgotten.
-    /// How far its transcript was read is forgotten with a first start only, as only then its volume goes
-    /// too; a later start finds the conversation as it was.
+    /// Marks the sandbox as failed and clears its port, container, endpoint and model key; only a volume may
+    /// be left. A failed first start also clears the transcript position, because its volume is removed; a
+    /// later start keeps its volume, hence the position.
     pub async fn mark_failed(
         &self,
         start: SandboxStart,
         reason: FailureReason,
         now: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
-        let from = [&AT_WORK[..], &[SandboxStatus::Failed.as_str()]].concat();
-        let update = forget_outside(step(start, now, &from))
+        let mut from = with_place();
+        from.push(SandboxStatus::Failed.as_str().to_owned());
+        let nothing = || Expr::value(None::<String>);
+        let mut update = transition(start, now, from)
             .col_expr(Column::Status, to(SandboxStatus::Failed))
-            .col_expr(Column::Error, Expr::value(reason.as_str()));
-        let update = if start.start == FIRST_START {
-            forget_transcript(update)
-        } else {
-            update
-        };
-        self.exec("marking a sandbox as failed", update).await
+            .col_expr(Column::Error, Expr::value(reason.as_str()))
+            .col_expr(Column::Port, Expr::value(None::<i32>))
+            .col_expr(Column::ContainerId, nothing())
+            .col_expr(Column::Endpoint, nothing())
+            .col_expr(Column::ModelKeyName, nothing())
+            .col_expr(Column::ModelKeyHash, nothing())
+            .col_expr(sandbox_secrets::Column::ModelKeySealed, nothing());
+        if start.start == FIRST_START {
+            update = update
+                .col_expr(Column::TranscriptCursor, nothing())
+                .col_expr(Column::BootId, nothing());
+        }
+        self.database
+            .execute("marking a sandbox as failed", update)
+            .await
     }
 
-    /// It was taken down on purpose, and nothing of it is left outside.
-    pub async fn mark_removed(
-        &self,
-        start: SandboxStart,
-        now: DateTime<Utc>,
-    ) -> Result<bool, StoreError> {
-        let from = SandboxStatus::ALL.map(SandboxStatus::as_str);
-        let update = forget_transcript(forget_outside(step(start, now, &from)))
-            .col_expr(Column::Status, to(SandboxStatus::Removed))
-            .col_expr(Column::Error, Expr::value(None::<String>));
-        self.exec("marking a sandbox as removed", update).await
-    }
-
-    /// It stopped answering and is to be started again with everything it has: the next start of the same
-    /// sandbox, in the place it has already.
+    /// Begins the next start of a sandbox that stopped answering; it keeps its place and everything it has.
     pub async fn start_over(
         &self,
         start: SandboxStart,
         now: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
-        let update = step(start, now, &AT_WORK)
+        let update = transition(start, now, with_place())
             .col_expr(Column::Status, to(SandboxStatus::Requested))
             .col_expr(Column::Start, Expr::col(Column::Start).add(1));
-        self.exec("starting a sandbox over", update).await
-    }
-
-    async fn exec(
-        &self,
-        operation: &'static str,
-        update: UpdateMany<Entity>,
-    ) -> Result<bool, StoreError> {
-        let result = self
-            .database
-            .run(operation, update.exec(&self.database.pool))
-            .await?;
-        Ok(result.rows_affected > 0)
+        self.database
+            .execute("starting a sandbox over", update)
+            .await
     }
 }
 
-fn step(start: SandboxStart, now: DateTime<Utc>, from: &[&'static str]) -> UpdateMany<Entity> {
+/// An update of the row, if the sandbox is in this start and in one of the states `from`.
+fn transition(start: SandboxStart, now: DateTime<Utc>, from: Vec<String>) -> UpdateMany<Entity> {
     Entity::update_many()
         .col_expr(Column::UpdatedAt, Expr::value(now))
         .filter(Column::Id.eq(start.sandbox.as_uuid()))
         .filter(Column::Start.eq(start.start.cast_signed()))
-        .filter(Column::Status.is_in(from.iter().copied()))
+        .filter(Column::Status.is_in(from))
 }
 
 fn to(status: SandboxStatus) -> Expr {
     Expr::value(status.as_str())
-}
-
-fn forget_outside(update: UpdateMany<Entity>) -> UpdateMany<Entity> {
-    let nothing = || Expr::value(None::<String>);
-    update
-        .col_expr(Column::Port, Expr::value(None::<i32>))
-        .col_expr(Column::ContainerId, nothing())
-        .col_expr(Column::Endpoint, nothing())
-        .col_expr(Column::ModelKeyName, nothing())
-        .col_expr(Column::ModelKeyHash, nothing())
-        .col_expr(sandbox_secrets::Column::ModelKeySealed, nothing())
-}
-
-fn forget_transcript(update: UpdateMany<Entity>) -> UpdateMany<Entity> {
-    let nothing = || Expr::value(None::<String>);
-    update
-        .col_expr(Column::TranscriptCursor, nothing())
-        .col_expr(Column::BootId, nothing())
 }

@@ -1,5 +1,5 @@
--- Whom the owner of a partition has to look after. Their waiting rows are looked up person by person: the
--- partition is a small part of everybody, and everybody's backlog may be long.
+-- The users whom the owner of a partition has to serve. The waiting message is looked up user by user: the
+-- partition has few of all users, but there may be many waiting messages of all users.
 SELECT "user".id AS user_id, {sandbox}
 FROM "user"
 LEFT JOIN sandbox AS s ON s.user_id = "user".id
@@ -10,7 +10,7 @@ LEFT JOIN LATERAL (
     LIMIT 1
 ) AS waiting ON true
 WHERE "user".partition = $1
-  AND (s.status = 'ready'
+  AND (s.status = ANY ($2::text[])
        OR waiting.position IS NOT NULL
        OR EXISTS (SELECT FROM message WHERE user_id = "user".id AND status = 'held'))
 ORDER BY waiting.position NULLS LAST, "user".id

@@ -1,8 +1,8 @@
--- Runs under the lock of places: between counting and admitting nobody else takes one.
-WITH room AS (
-    SELECT GREATEST($1 - count(*), 0) AS places FROM sandbox WHERE status IN ('requested', 'starting', 'ready')
+-- The caller holds the capacity lock: no place is taken between counting and admitting.
+WITH free AS (
+    SELECT GREATEST($1 - count(*), 0) AS places FROM sandbox WHERE status = ANY ($3::text[])
 ), next AS (
-    SELECT id FROM sandbox WHERE status = 'queued' ORDER BY requested_at, id LIMIT (SELECT places FROM room)
+    SELECT id FROM sandbox WHERE status = 'queued' ORDER BY requested_at, id LIMIT (SELECT places FROM free)
 ), admitted AS (
     UPDATE sandbox AS s SET status = 'requested', updated_at = $2 FROM next WHERE s.id = next.id RETURNING s.*
 )

@@ -1,21 +1,21 @@
--- Writes down the pieces of a reply and claims the first, unless somebody has begun before.
+-- Creates the deliveries of a reply's pieces and claims the first, unless another call has begun before.
 WITH before AS (
     SELECT * FROM delivery WHERE id = ANY ($3::uuid[]) AND user_id = $1
 ), made AS (
-    -- Only who finds nothing at all may claim: then nobody else can be sending. Two at once both find
-    -- nothing, but one of them waits here for the other's rows, conflicts, and gets none back. It sees
-    -- too few rows below (the other's are newer than its snapshot) and has to ask again.
+    -- Only a call that finds no row may claim: then no other call can be sending. Two concurrent calls both
+    -- find none, but one of them waits here for the other's rows, conflicts with them, and inserts nothing.
+    -- It returns too few rows, because the other's are newer than its snapshot, and must be repeated.
     INSERT INTO delivery (id, reply_id, user_id, piece, state, attempts, sending_since, created_at, updated_at)
-    SELECT wanted.id, $2, "user".id, wanted.place - 1,
+    SELECT wanted.id, $2, "user".id, wanted.number - 1,
            CASE WHEN claim.first THEN 1 ELSE 0 END,
            CASE WHEN claim.first THEN 1 ELSE 0 END,
            CASE WHEN claim.first THEN $4 END,
            $4, $4
     FROM "user"
-    CROSS JOIN unnest($3::uuid[]) WITH ORDINALITY AS wanted (id, place)
-    CROSS JOIN LATERAL (SELECT wanted.place = 1 AND NOT EXISTS (SELECT FROM before) AS first) AS claim
+    CROSS JOIN unnest($3::uuid[]) WITH ORDINALITY AS wanted (id, number)
+    CROSS JOIN LATERAL (SELECT wanted.number = 1 AND NOT EXISTS (SELECT FROM before) AS first) AS claim
     WHERE "user".id = $1
-    ORDER BY wanted.place
+    ORDER BY wanted.number
     ON CONFLICT (id) DO NOTHING
     RETURNING *
 )

@@ -1,4 +1,4 @@
--- The first end counts. A call we did not know gets its row by its end, and is trusted with nothing.
+-- The first end counts. The row of an unknown call is created by its end, with an unverified caller.
 INSERT INTO "call" (id, user_id, trust, started_at, ended_at, duration_seconds, outcome)
 VALUES ($1, $2, 'unverified', $3, $4, $5, $6)
 ON CONFLICT (id) DO UPDATE

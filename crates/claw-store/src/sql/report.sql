@@ -1,6 +1,6 @@
--- Moves a delivery forward to what the channel reports. The row is found by our own id, which Meta
--- returns with each status, else by WhatsApp's. An UPDATE that had to wait looks at the row again, so
--- GREATEST compares with the latest state, not with the snapshot's.
+-- Moves a delivery forward to the state that the channel reports. The row is found by our id, which Meta returns
+-- with each status, else by WhatsApp's. An UPDATE that waited for a lock reads the row again, so GREATEST compares
+-- with the latest state, not with the snapshot's.
 UPDATE delivery
 SET state = GREATEST(state, $3),
     error_code = CASE WHEN state < $3 AND $4::bigint IS NOT NULL THEN $4 ELSE error_code END,

@@ -1,4 +1,4 @@
--- Runs under the lock of places. A port once given stays, so a repetition gets the same.
+-- The caller holds the capacity lock. A reserved port does not change, so a repetition returns the same one.
 UPDATE sandbox AS s
 SET port = COALESCE(s.port, (
         SELECT candidate
@@ -7,5 +7,5 @@ SET port = COALESCE(s.port, (
         ORDER BY candidate
         LIMIT 1)),
     updated_at = $5
-WHERE s.id = $1 AND s.start = $2 AND s.status IN ('requested', 'starting', 'ready')
+WHERE s.id = $1 AND s.start = $2 AND s.status = ANY ($6::text[])
 RETURNING s.port

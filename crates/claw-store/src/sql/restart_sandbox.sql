@@ -1,4 +1,4 @@
--- What was known of the transcript stays with the volume, and the volume with its host.
+-- The transcript position belongs to the volume, and the volume to its host.
 UPDATE sandbox AS s
 SET status = $2, start = start + 1, error = NULL, cause = $3, attempt = $4, host = $5, model = $6,
     transcript_cursor = CASE WHEN host = $5 THEN transcript_cursor END,

@@ -15,38 +15,38 @@ use crate::{
         user::Entity as User,
         user_pin::{Column, Entity, Model},
     },
-    keyring::Place,
+    keyring::SealedCell,
 };
 
-/// Wrong tries in a row after which no more are taken.
-const TRIES: u32 = 5;
-/// For how long then. Of the shortest PINs somebody who tries all the time finds one in some forty days.
+/// Consecutive wrong tries after which the PIN is locked.
+const TRIES_LIMIT: u32 = 5;
+/// How long a lock lasts. Guessing without pause finds a PIN of the shortest length in about forty days.
 const LOCKED_FOR: TimeDelta = TimeDelta::hours(1);
-/// A PIN is sealed with as many bytes as the longest has: its length does not show.
+/// A PIN, padded to the longest length before it is sealed so that the sealed value does not show its length.
 type Padded = [u8; Pin::MAX_DIGITS];
 
-/// What came of trying a PIN.
+/// The result of trying a PIN.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PinOutcome {
-    /// It is the one.
+    /// The PIN is right.
     Right,
-    /// It is not.
+    /// The PIN is wrong.
     Wrong {
         /// How many tries are left.
         left: u32,
     },
-    /// Too many were wrong: until then even the right one is refused.
+    /// Too many tries were wrong: even the right PIN is refused until the lock ends.
     Locked {
-        /// Until when.
+        /// When the lock ends.
         until: DateTime<Utc>,
     },
-    /// There is none, perhaps because we never heard from this person.
+    /// The user has no PIN, or is unknown.
     NotSet,
 }
 
 impl Users {
-    /// By what a person wants to be known on the phone. Takes the place of the one before, its wrong tries
-    /// and its lock. [`StoreError::Missing`] for somebody we never heard from.
+    /// Sets the PIN a user gives on the phone. Clears the wrong tries and the lock of the PIN before. Fails
+    /// with [`StoreError::Missing`] for an unknown user.
     pub async fn set_pin(
         &self,
         user: UserId,
@@ -55,17 +55,17 @@ impl Users {
     ) -> Result<(), StoreError> {
         let sealed = seal(keyring, user.as_uuid(), &padded(pin))?;
         let update = replace(user, Some(sealed));
-        self.database.update("user", "keeping a PIN", update).await
+        self.database.update("user", "setting a PIN", update).await
     }
 
-    /// A person has no PIN any more.
+    /// Removes a user's PIN, its wrong tries and its lock.
     pub async fn remove_pin(&self, user: UserId) -> Result<(), StoreError> {
         self.database
             .update("user", "removing a PIN", replace(user, None))
             .await
     }
 
-    /// Whether a person has a PIN.
+    /// Whether a user has a PIN.
     pub async fn has_pin(&self, user: UserId) -> Result<bool, StoreError> {
         let query = Entity::find_by_id(user.as_uuid())
             .filter(Column::PinSealed.is_not_null())
@@ -77,8 +77,8 @@ impl Users {
         Ok(found.is_some())
     }
 
-    /// Tries a PIN. The fifth wrong one in a row locks for an hour. Each call counts as a try; of several
-    /// at the same moment one after the other does.
+    /// Tries a PIN. The fifth consecutive wrong try locks the PIN for an hour. Each call counts as a try;
+    /// concurrent calls run one after the other.
     pub async fn try_pin(
         &self,
         user: UserId,
@@ -89,7 +89,7 @@ impl Users {
         let tried = padded(pin);
         let work = async {
             let transaction = self.database.pool.begin().await?;
-            // The weakest lock that another try waits for: messages of this person come through.
+            // The weakest lock that other tries wait for: it does not delay this user's messages.
             let row = Entity::find_by_id(user.as_uuid())
                 .lock(LockType::NoKeyUpdate)
                 .one(&transaction)
@@ -105,8 +105,8 @@ impl Users {
         Ok(outcome?)
     }
 
-    /// Seals every PIN again that is not sealed with the keyring's first key; gives how many. To be done
-    /// with [`crate::Sandboxes::rewrap`] before the other keys are taken away.
+    /// Seals every PIN again that is not sealed with the keyring's first key; returns how many. Run it and
+    /// [`crate::Sandboxes::rewrap`] before removing the other keys.
     pub async fn rewrap_pins(&self, keyring: &Keyring) -> Result<u64, StoreError> {
         let query = Entity::find()
             .filter(Column::PinSealed.is_not_null())
@@ -121,17 +121,16 @@ impl Users {
             let update = User::update_many()
                 .col_expr(Column::PinSealed, Expr::value(again))
                 .filter(Column::Id.eq(row.id))
-                // One set since the row was read must not be overwritten with the one before.
+                // A PIN set since the row was read must not be overwritten with the old one.
                 .filter(Column::PinSealed.eq(sealed.as_str()));
-            let result = update.exec(&self.database.pool);
-            let result = self.database.run("sealing a PIN again", result).await?;
-            rewrapped += result.rows_affected;
+            rewrapped += u64::from(self.database.execute("sealing a PIN again", update).await?);
         }
         Ok(rewrapped)
     }
 }
 
-/// Tries and counts. A secret that does not open is no failure of the database, and counts as nothing.
+/// Tries the PIN of a row and counts a wrong try. The inner error is that of a PIN that does not open: it is
+/// not the database's and counts as no try.
 async fn try_row(
     transaction: &DatabaseTransaction,
     row: &Model,
@@ -145,13 +144,13 @@ async fn try_row(
     if let Some(until) = row.pin_locked_until.filter(|until| now < *until) {
         return Ok(Ok(PinOutcome::Locked { until }));
     }
-    let kept = match open(keyring, row.id, sealed) {
-        Ok(kept) => kept,
+    let stored = match open(keyring, row.id, sealed) {
+        Ok(stored) => stored,
         Err(error) => return Ok(Err(error)),
     };
-    let outcome = judge(is_same(&kept, tried), row.pin_failures, now);
+    let outcome = outcome_of(is_same(&stored, tried), row.pin_failures, now);
     let (failures, locked_until) = match outcome {
-        PinOutcome::Wrong { left } => (TRIES.saturating_sub(left).cast_signed(), None),
+        PinOutcome::Wrong { left } => (TRIES_LIMIT.saturating_sub(left).cast_signed(), None),
         PinOutcome::Locked { until } => (0, Some(until)),
         PinOutcome::Right | PinOutcome::NotSet => (0, None),
     };
@@ -164,10 +163,10 @@ async fn try_row(
     Ok(Ok(outcome))
 }
 
-/// The rule. What was wrong before a lock is paid for with it.
-fn judge(is_right: bool, failures: i32, now: DateTime<Utc>) -> PinOutcome {
+/// The outcome of a try after `failures` consecutive wrong ones. A lock resets their count.
+fn outcome_of(is_right: bool, failures: i32, now: DateTime<Utc>) -> PinOutcome {
     let failures = u32::try_from(failures).unwrap_or(0) + 1;
-    match TRIES.saturating_sub(failures) {
+    match TRIES_LIMIT.saturating_sub(failures) {
         _ if is_right => PinOutcome::Right,
         0 => PinOutcome::Locked {
             until: now + LOCKED_FOR,
@@ -183,7 +182,7 @@ fn replace(user: UserId, sealed: Option<String>) -> UpdateMany<User> {
         .col_expr(Column::PinLockedUntil, Expr::value(None::<DateTime<Utc>>))
 }
 
-/// Looks at every byte, whatever the first ones say.
+/// Compares in constant time.
 fn is_same(one: &SecretBox<Padded>, other: &SecretBox<Padded>) -> bool {
     let pairs = one.expose_secret().iter().zip(other.expose_secret());
     pairs.fold(0, |difference, (one, other)| difference | (one ^ other)) == 0
@@ -191,24 +190,24 @@ fn is_same(one: &SecretBox<Padded>, other: &SecretBox<Padded>) -> bool {
 
 fn padded(pin: &Pin) -> SecretBox<Padded> {
     SecretBox::init_with_mut(|padded: &mut Padded| {
-        for (place, digit) in padded.iter_mut().zip(pin.expose().bytes()) {
-            *place = digit;
+        for (byte, digit) in padded.iter_mut().zip(pin.expose().bytes()) {
+            *byte = digit;
         }
     })
 }
 
 fn seal(keyring: &Keyring, row: Uuid, pin: &SecretBox<Padded>) -> Result<String, KeyringError> {
-    keyring.seal(place(row), pin.expose_secret())
+    keyring.seal(cell(row), pin.expose_secret())
 }
 
 fn open(keyring: &Keyring, row: Uuid, sealed: &str) -> Result<SecretBox<Padded>, KeyringError> {
-    let opened = keyring.open(place(row), sealed)?;
+    let opened = keyring.open(cell(row), sealed)?;
     let pin = Padded::try_from(opened.expose_secret()).map_err(|_| KeyringError::NotSealed)?;
     Ok(SecretBox::new(Box::new(pin)))
 }
 
-fn place(row: Uuid) -> Place {
-    Place {
+fn cell(row: Uuid) -> SealedCell {
+    SealedCell {
         table: "user",
         row,
         column: "pin",
@@ -220,22 +219,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_fifth_wrong_try_locks_and_a_right_one_never_does() {
+    fn the_fifth_wrong_try_locks_and_a_right_try_never_does() {
         let now = DateTime::UNIX_EPOCH;
         let until = now + LOCKED_FOR;
 
-        let wrong = [0, 1, 2, 3, 4].map(|failures| judge(false, failures, now));
+        let wrong = [0, 1, 2, 3, 4].map(|failures| outcome_of(false, failures, now));
 
         assert_eq!(
             wrong[..4],
             [4, 3, 2, 1].map(|left| PinOutcome::Wrong { left })
         );
         assert_eq!(wrong[4], PinOutcome::Locked { until });
-        assert_eq!(judge(true, 4, now), PinOutcome::Right);
+        assert_eq!(outcome_of(true, 4, now), PinOutcome::Right);
     }
 
     #[test]
-    fn a_pin_is_the_same_only_as_itself() {
+    fn a_pin_equals_only_itself() {
         let of = |pin| padded(&Pin::try_from(pin).unwrap());
 
         assert!(is_same(&of("4711"), &of("4711")));

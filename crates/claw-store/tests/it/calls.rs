@@ -5,7 +5,7 @@ use tokio::task::JoinSet;
 use crate::world::{World, address, at, call, speech};
 
 #[tokio::test]
-async fn a_call_comes_back_as_it_went() {
+async fn a_call_reads_back_as_it_was_stored() {
     let world = World::new().await;
     let calls = world.store.calls();
     let id = call(1);
@@ -22,7 +22,6 @@ async fn a_call_comes_back_as_it_went() {
         id,
         user: address(1).user(),
         trust: Trust::Unverified,
-        sequence: Some(7),
         started_at: at(1),
         turns: 1,
         last_turn: 3,
@@ -35,7 +34,7 @@ async fn a_call_comes_back_as_it_went() {
 }
 
 #[tokio::test]
-async fn turns_are_counted_once_each_whatever_their_numbers_and_order() {
+async fn each_turn_is_counted_once_in_any_order() {
     let world = World::new().await;
     let calls = world.store.calls();
     calls.begin(&begin(Trust::Trusted)).await.unwrap();
@@ -54,7 +53,7 @@ async fn turns_are_counted_once_each_whatever_their_numbers_and_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_turn_taken_many_times_at_once_counts_once() {
+async fn a_turn_stored_many_times_at_once_counts_once() {
     let world = World::new().await;
     world
         .store
@@ -62,18 +61,18 @@ async fn a_turn_taken_many_times_at_once_counts_once() {
         .begin(&begin(Trust::Trusted))
         .await
         .unwrap();
-    let mut takes = JoinSet::new();
+    let mut calls = JoinSet::new();
     for n in 0..20 {
         let messages = world.store.messages();
-        takes.spawn(async move { messages.receive_voice(&speech(1, 1 + n % 4)).await });
+        calls.spawn(async move { messages.receive_voice(&speech(1, 1 + n % 4)).await });
     }
-    assert!(takes.join_all().await.iter().all(Result::is_ok));
+    assert!(calls.join_all().await.iter().all(Result::is_ok));
 
     assert_eq!(turns(&world).await, (4, 4));
 }
 
 #[tokio::test]
-async fn a_call_is_silent_from_when_its_caller_spoke_last_until_its_end() {
+async fn a_call_is_silent_since_its_caller_last_spoke_until_it_ends() {
     let world = World::new().await;
     let calls = world.store.calls();
     calls.begin(&begin(Trust::Trusted)).await.unwrap();
@@ -101,7 +100,7 @@ async fn a_call_is_silent_from_when_its_caller_spoke_last_until_its_end() {
 }
 
 #[tokio::test]
-async fn a_repeated_beginning_changes_nothing_and_opens_nothing_again() {
+async fn a_repeated_beginning_changes_nothing_and_does_not_reopen_the_call() {
     let world = World::new().await;
     let calls = world.store.calls();
     let id = call(1);
@@ -116,7 +115,7 @@ async fn a_repeated_beginning_changes_nothing_and_opens_nothing_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_many_ends_at_once_one_counts_and_later_ones_do_not() {
+async fn one_of_many_concurrent_ends_counts_and_a_later_one_does_not() {
     let world = World::new().await;
     let calls = world.store.calls();
     calls.begin(&begin(Trust::Trusted)).await.unwrap();
@@ -140,7 +139,7 @@ async fn of_many_ends_at_once_one_counts_and_later_ones_do_not() {
 }
 
 #[tokio::test]
-async fn an_end_that_comes_first_is_kept_and_the_beginning_does_not_open_the_call() {
+async fn an_end_that_arrives_first_is_stored_and_the_beginning_does_not_reopen_the_call() {
     let world = World::new().await;
     let calls = world.store.calls();
     let user = address(1).user();
@@ -155,7 +154,7 @@ async fn an_end_that_comes_first_is_kept_and_the_beginning_does_not_open_the_cal
 }
 
 #[tokio::test]
-async fn a_call_is_its_users_when_the_number_or_the_pin_says_so() {
+async fn a_call_is_open_to_its_user_if_the_number_is_verified_or_the_pin_was_right() {
     let world = World::new().await;
     let calls = world.store.calls();
     let is_open = async |id| {
@@ -178,7 +177,7 @@ async fn a_call_is_its_users_when_the_number_or_the_pin_says_so() {
 }
 
 #[tokio::test]
-async fn nothing_is_noted_about_a_call_nobody_wrote_down() {
+async fn an_unknown_call_cannot_be_updated() {
     let world = World::new().await;
     let calls = world.store.calls();
     let id = call(1);
@@ -191,7 +190,7 @@ async fn nothing_is_noted_about_a_call_nobody_wrote_down() {
 }
 
 #[tokio::test]
-async fn every_outcome_can_be_kept() {
+async fn every_outcome_can_be_stored() {
     use CallOutcome::{Busy, Canceled, Completed, Failed, NoAnswer};
     let world = World::new().await;
     let calls = world.store.calls();
@@ -208,13 +207,13 @@ async fn every_outcome_can_be_kept() {
     }
 }
 
-/// The caller of the one call says something, as the turn of this number.
+/// The caller says something, as the turn with this number.
 async fn say(world: &World, number: u32) {
     let spoken = speech(1, number);
     world.store.messages().receive_voice(&spoken).await.unwrap();
 }
 
-/// How often they have spoken, and the number of the last turn.
+/// The number of turns and the highest turn number.
 async fn turns(world: &World) -> (u32, u32) {
     let call = world.store.calls().of(call(1)).await.unwrap().unwrap();
     (call.turns, call.last_turn)

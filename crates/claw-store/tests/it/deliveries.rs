@@ -6,9 +6,9 @@ use tokio::task::JoinSet;
 use crate::world::{World, address, at, speech};
 
 #[tokio::test]
-async fn the_first_to_begin_claims_the_first_piece_and_the_second_sees_it() {
+async fn the_first_call_claims_the_first_piece_and_the_second_call_sees_it() {
     let world = World::new().await;
-    let user = world.person(1).await;
+    let user = world.user(1).await;
     let deliveries = world.store.deliveries();
 
     let first = begin(&deliveries, user, "r", 3).await;
@@ -37,9 +37,9 @@ async fn the_first_to_begin_claims_the_first_piece_and_the_second_sees_it() {
 }
 
 #[tokio::test]
-async fn whoever_says_something_to_a_person_learns_when_they_last_wrote() {
+async fn beginning_a_delivery_tells_when_the_user_last_wrote() {
     let world = World::new().await;
-    let writer = world.person(1).await;
+    let writer = world.user(1).await;
     let caller = speech(2, 5);
     let messages = world.store.messages();
     messages.receive_voice(&caller).await.unwrap();
@@ -53,9 +53,9 @@ async fn whoever_says_something_to_a_person_learns_when_they_last_wrote() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_many_who_begin_at_once_one_claims_and_all_see_every_piece() {
+async fn one_of_many_concurrent_calls_claims_and_all_see_every_piece() {
     let world = World::new().await;
-    let user = world.person(1).await;
+    let user = world.user(1).await;
     for round in 0..5 {
         let mut calls = JoinSet::new();
         for _ in 0..40 {
@@ -74,7 +74,7 @@ async fn of_many_who_begin_at_once_one_claims_and_all_see_every_piece() {
 }
 
 #[tokio::test]
-async fn nothing_begins_for_somebody_we_do_not_know() {
+async fn no_delivery_begins_for_an_unknown_user() {
     let world = World::new().await;
     let stranger = address(9).user();
 
@@ -90,9 +90,9 @@ async fn nothing_begins_for_somebody_we_do_not_know() {
 }
 
 #[tokio::test]
-async fn a_report_that_overtakes_the_answer_to_the_send_is_not_taken_back_by_it() {
+async fn the_answer_to_a_send_does_not_undo_a_report_that_arrived_before_it() {
     let world = World::new().await;
-    let user = world.person(1).await;
+    let user = world.user(1).await;
     let deliveries = world.store.deliveries();
     let piece = begin(&deliveries, user, "r", 1).await.pieces[0].clone();
     let wamid = Wamid::new("wamid.out");
@@ -118,10 +118,13 @@ async fn a_report_that_overtakes_the_answer_to_the_send_is_not_taken_back_by_it(
         .unwrap();
     deliveries.mark_pending(piece.id, at(5)).await.unwrap();
 
-    assert_eq!((reported.user, reported.reply), (user, piece.reply));
+    assert_eq!(
+        (reported.user, reported.reply),
+        (user, ReplyId::derived_from("r"))
+    );
     assert!(
         !deliveries.mark_sending(piece.id, at(6)).await.unwrap(),
-        "it would go out twice"
+        "it would be sent twice"
     );
     let after = get(&deliveries, piece.id).await;
     assert_eq!(
@@ -131,9 +134,9 @@ async fn a_report_that_overtakes_the_answer_to_the_send_is_not_taken_back_by_it(
 }
 
 #[tokio::test]
-async fn a_report_without_our_id_is_found_by_the_channels_and_a_strangers_is_not() {
+async fn a_report_without_our_id_finds_the_delivery_by_the_channels_and_an_unknown_id_finds_none() {
     let world = World::new().await;
-    let user = world.person(1).await;
+    let user = world.user(1).await;
     let deliveries = world.store.deliveries();
     let piece = begin(&deliveries, user, "r", 1).await.pieces[0].clone();
     let wamid = Wamid::new("wamid.out");
@@ -159,9 +162,9 @@ async fn a_report_without_our_id_is_found_by_the_channels_and_a_strangers_is_not
 }
 
 #[tokio::test]
-async fn a_failure_keeps_its_code_and_yields_to_a_sign_of_arrival() {
+async fn a_failure_keeps_its_code_until_the_message_is_reported_as_delivered() {
     let world = World::new().await;
-    let user = world.person(1).await;
+    let user = world.user(1).await;
     let deliveries = world.store.deliveries();
     let piece = begin(&deliveries, user, "r", 1).await.pieces[0].clone();
     let wamid = Wamid::new("wamid.out");
@@ -201,9 +204,9 @@ async fn a_failure_keeps_its_code_and_yields_to_a_sign_of_arrival() {
 }
 
 #[tokio::test]
-async fn a_piece_that_certainly_did_not_go_out_may_be_sent_again() {
+async fn a_piece_that_certainly_was_not_sent_may_be_sent_again() {
     let world = World::new().await;
-    let user = world.person(1).await;
+    let user = world.user(1).await;
     let deliveries = world.store.deliveries();
     let piece = begin(&deliveries, user, "r", 1).await.pieces[0].clone();
 
@@ -221,10 +224,10 @@ async fn a_piece_that_certainly_did_not_go_out_may_be_sent_again() {
 }
 
 #[test]
-fn reports_in_any_order_end_where_the_domains_rule_ends() {
+fn reports_in_any_order_end_in_the_state_that_the_domain_computes() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let world = runtime.block_on(World::with_connections(2));
-    let user = runtime.block_on(world.person(1));
+    let user = runtime.block_on(world.user(1));
     let states = prop::sample::select(DeliveryState::ALL.to_vec());
     let reports = (
         any::<u64>(),

@@ -4,11 +4,11 @@ use claw_store::{Disposition, HeldReply, NewReply};
 use crate::world::{World, address, at, reply, settlement};
 
 #[tokio::test]
-async fn what_is_held_is_given_back_in_order_until_it_is_released() {
+async fn held_replies_are_returned_in_order_until_they_are_released() {
     let world = World::new().await;
-    let user = world.person(1).await;
+    let user = world.user(1).await;
     keep(&world, user, ["a", "b", "c"].map(held)).await;
-    keep(&world, world.person(2).await, [held("another's")]).await;
+    keep(&world, world.user(2).await, [held("another's")]).await;
     let messages = world.store.messages();
 
     messages
@@ -17,7 +17,7 @@ async fn what_is_held_is_given_back_in_order_until_it_is_released() {
         .unwrap();
 
     assert_eq!(texts(&world, user).await, ["a", "c"]);
-    assert_eq!(world.said_to(user).await, ["b"]);
+    assert_eq!(world.published_to(user).await, ["b"]);
     assert_eq!(texts(&world, address(2).user()).await, ["another's"]);
     assert_eq!(
         messages.held(user).await.unwrap()[0],
@@ -25,17 +25,14 @@ async fn what_is_held_is_given_back_in_order_until_it_is_released() {
             id: id("a"),
             text: "a".into(),
             source: ReplySource::Heartbeat,
-            cause: None,
-            until: at(100),
-            taken_at: at(1),
         }
     );
 }
 
 #[tokio::test]
-async fn what_is_held_for_longer_or_read_again_keeps_its_place() {
+async fn a_reply_that_is_held_for_longer_or_stored_again_keeps_its_position() {
     let world = World::new().await;
-    let user = world.person(1).await;
+    let user = world.user(1).await;
     keep(&world, user, ["a", "b"].map(held)).await;
     let messages = world.store.messages();
 
@@ -45,16 +42,18 @@ async fn what_is_held_for_longer_or_read_again_keeps_its_place() {
         .unwrap();
     keep(&world, user, ["a", "b"].map(held)).await;
 
-    let held = messages.held(user).await.unwrap();
-    let until: Vec<_> = held.iter().map(|held| (held.id, held.until)).collect();
-    assert_eq!(until, [(id("a"), at(200)), (id("b"), at(100))]);
+    assert_eq!(texts(&world, user).await, ["a", "b"]);
+    for (text, until) in [("a", at(200)), ("b", at(100))] {
+        let held = format!("message WHERE content = '{text}' AND held_until = '{until}'");
+        assert_eq!(world.count(&held).await, 1, "{text}");
+    }
 }
 
 #[tokio::test]
-async fn what_is_withheld_is_never_said_and_released_texts_stay_said() {
+async fn a_withheld_reply_is_never_published_and_a_released_one_stays_published() {
     let world = World::new().await;
-    let user = world.person(1).await;
-    let other = world.person(2).await;
+    let user = world.user(1).await;
+    let other = world.user(2).await;
     keep(&world, user, ["a", "b"].map(held)).await;
     keep(&world, other, [held("c")]).await;
     let messages = world.store.messages();
@@ -67,35 +66,35 @@ async fn what_is_withheld_is_never_said_and_released_texts_stay_said() {
         .await
         .unwrap();
 
-    assert_eq!(world.said_to(user).await, ["a"]);
+    assert_eq!(world.published_to(user).await, ["a"]);
     assert!(messages.held(user).await.unwrap().is_empty());
     assert_eq!(texts(&world, other).await, ["c"]);
 }
 
 #[tokio::test]
-async fn a_text_that_was_published_after_all_is_not_held_any_more() {
+async fn a_held_or_withheld_reply_can_be_published_later() {
     let world = World::new().await;
-    let user = world.person(1).await;
+    let user = world.user(1).await;
     let withheld = NewReply {
         disposition: Disposition::Withheld,
         ..held("b")
     };
     keep(&world, user, [held("a"), withheld]).await;
 
-    keep(&world, user, ["a", "b"].map(said)).await;
+    keep(&world, user, ["a", "b"].map(published)).await;
     keep(&world, user, ["a", "b"].map(held)).await;
 
-    assert_eq!(world.said_to(user).await, ["a", "b"]);
+    assert_eq!(world.published_to(user).await, ["a", "b"]);
     assert!(world.store.messages().held(user).await.unwrap().is_empty());
 }
 
 #[tokio::test]
-async fn proactive_texts_count_from_when_they_were_said_and_only_if_they_were() {
+async fn proactive_messages_count_from_their_publication() {
     let world = World::new().await;
-    let user = world.person(1).await;
+    let user = world.user(1).await;
     let of = |name: &str, source| NewReply {
         source,
-        ..said(name)
+        ..published(name)
     };
     let withheld = NewReply {
         disposition: Disposition::Withheld,
@@ -114,7 +113,7 @@ async fn proactive_texts_count_from_when_they_were_said_and_only_if_they_were() 
         ],
     )
     .await;
-    keep(&world, world.person(2).await, [said("another's")]).await;
+    keep(&world, world.user(2).await, [published("another's")]).await;
     let messages = world.store.messages();
     let since = async |second| messages.proactive_since(user, at(second)).await.unwrap();
 
@@ -137,11 +136,11 @@ async fn texts(world: &World, user: UserId) -> Vec<String> {
 fn held(name: &str) -> NewReply {
     NewReply {
         disposition: Disposition::HeldUntil(at(100)),
-        ..said(name)
+        ..published(name)
     }
 }
 
-fn said(name: &str) -> NewReply {
+fn published(name: &str) -> NewReply {
     NewReply {
         source: ReplySource::Heartbeat,
         ..reply(name)

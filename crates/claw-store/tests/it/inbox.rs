@@ -8,10 +8,10 @@ use tokio::task::JoinSet;
 use crate::world::{World, address, at, message, reply, settlement};
 
 #[tokio::test]
-async fn messages_wait_in_the_order_they_came_until_they_are_answered() {
+async fn messages_wait_in_their_order_of_arrival_until_they_are_answered() {
     let world = World::new().await;
-    let [first, second, third] = took(&world, 1).await;
-    world.person(2).await;
+    let [first, second, third] = received(&world, 1).await;
+    world.user(2).await;
 
     world.answer(&second, reply("a")).await;
 
@@ -24,7 +24,6 @@ async fn messages_wait_in_the_order_they_came_until_they_are_answered() {
             origin: Origin::WhatsApp { wamid: third.wamid },
             content_kind: third.content_kind,
             content: third.content,
-            sent_at: third.sent_at,
             taken_at: third.now,
             sequence: third.sequence,
             batch: None,
@@ -35,9 +34,9 @@ async fn messages_wait_in_the_order_they_came_until_they_are_answered() {
 }
 
 #[tokio::test]
-async fn what_was_given_up_is_closed_until_it_is_replayed() {
+async fn a_message_that_was_given_up_is_closed_until_it_is_replayed() {
     let world = World::new().await;
-    let [first, second, _third] = took(&world, 1).await;
+    let [first, second, _third] = received(&world, 1).await;
     let messages = world.store.messages();
     world.answer(&first, reply("a")).await;
     world.answer(&second, reply("b")).await;
@@ -57,35 +56,35 @@ async fn what_was_given_up_is_closed_until_it_is_replayed() {
 }
 
 #[tokio::test]
-async fn what_was_said_is_found_by_its_id_and_by_nobody_else() {
+async fn the_text_of_a_reply_is_found_if_it_was_published_to_this_user() {
     let world = World::new().await;
     let messages = world.store.messages();
-    let [first, ..] = took(&world, 1).await;
-    let other = world.person(2).await;
-    let (said, kept_back) = (
+    let [first, ..] = received(&world, 1).await;
+    let other = world.user(2).await;
+    let (published, withheld) = (
         reply("a"),
         NewReply {
             disposition: Disposition::Withheld,
             ..reply("b")
         },
     );
-    let replies = [said.clone(), kept_back.clone()];
+    let replies = [published.clone(), withheld.clone()];
     world
         .settle(&settlement(first.user, &[first.id], &replies))
         .await;
 
-    let found = async |user, reply| messages.said(user, reply).await.unwrap();
+    let found = async |user, reply| messages.published_text(user, reply).await.unwrap();
 
-    assert_eq!(found(first.user, said.id).await, Some(said.text));
-    assert_eq!(found(other, said.id).await, None);
-    assert_eq!(found(first.user, kept_back.id).await, None);
+    assert_eq!(found(first.user, published.id).await, Some(published.text));
+    assert_eq!(found(other, published.id).await, None);
+    assert_eq!(found(first.user, withheld.id).await, None);
 }
 
 #[tokio::test]
-async fn a_successor_finds_the_batch_that_was_formed_and_cannot_form_another_of_it() {
+async fn a_successor_finds_the_batch_that_was_formed_and_cannot_change_it() {
     let world = World::new().await;
     let messages = world.store.messages();
-    let [first, second, third] = took(&world, 1).await;
+    let [first, second, third] = received(&world, 1).await;
     messages
         .form_batch(first.user, first.id, &[first.id, second.id])
         .await
@@ -106,10 +105,10 @@ async fn a_successor_finds_the_batch_that_was_formed_and_cannot_form_another_of_
 }
 
 #[tokio::test]
-async fn nobody_puts_another_persons_message_into_a_batch() {
+async fn a_message_of_another_user_cannot_be_put_into_a_batch() {
     let world = World::new().await;
-    let [first, ..] = took(&world, 1).await;
-    let other = world.person(2).await;
+    let [first, ..] = received(&world, 1).await;
+    let other = world.user(2).await;
 
     world
         .store
@@ -122,11 +121,11 @@ async fn nobody_puts_another_persons_message_into_a_batch() {
 }
 
 #[tokio::test]
-async fn replies_are_kept_in_the_order_they_were_said_and_once_each() {
+async fn replies_are_stored_in_order_and_once_each() {
     let world = World::new().await;
-    let [first, second, third] = took(&world, 1).await;
+    let [first, second, third] = received(&world, 1).await;
     let batch = [first.id, second.id];
-    let said: Vec<NewReply> = (0..20)
+    let replies: Vec<NewReply> = (0..20)
         .map(|n| NewReply {
             cause: Some(first.id),
             ..reply(&format!("reply {n}"))
@@ -134,11 +133,13 @@ async fn replies_are_kept_in_the_order_they_were_said_and_once_each() {
         .collect();
 
     for _ in 0..2 {
-        world.settle(&settlement(first.user, &batch, &said)).await;
+        world
+            .settle(&settlement(first.user, &batch, &replies))
+            .await;
     }
 
-    let expected: Vec<_> = said.iter().map(|reply| reply.text.expose()).collect();
-    assert!(world.said_to(first.user).await.iter().eq(expected));
+    let expected: Vec<_> = replies.iter().map(|reply| reply.text.expose()).collect();
+    assert!(world.published_to(first.user).await.iter().eq(expected));
     assert_eq!(ids(&waiting(&world, first.user).await), [third.id]);
     let cause = first.id.as_uuid();
     assert_eq!(
@@ -150,44 +151,41 @@ async fn replies_are_kept_in_the_order_they_were_said_and_once_each() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn settling_many_times_at_once_settles_once() {
+async fn many_concurrent_settlements_settle_once() {
     let world = World::new().await;
-    let [first, second, _] = took(&world, 1).await;
+    let [first, second, _] = received(&world, 1).await;
     let mut calls = JoinSet::new();
     for _ in 0..40 {
         let messages = world.store.messages();
-        let said = [reply("a"), reply("b")];
-        let settlement = settlement(first.user, &[first.id, second.id], &said);
+        let replies = [reply("a"), reply("b")];
+        let settlement = settlement(first.user, &[first.id, second.id], &replies);
         calls.spawn(async move { messages.settle(&settlement).await });
     }
 
     assert!(calls.join_all().await.iter().all(Result::is_ok));
-    assert_eq!(world.said_to(first.user).await, ["a", "b"]);
+    assert_eq!(world.published_to(first.user).await, ["a", "b"]);
     assert_eq!(waiting(&world, first.user).await.len(), 1);
 }
 
 #[tokio::test]
-async fn the_first_answer_ends_first_contact_and_a_proactive_text_does_not() {
+async fn the_first_answer_to_a_message_is_recorded_and_a_proactive_message_is_not() {
     let world = World::new().await;
-    let messages = world.store.messages();
-    let [first, ..] = took(&world, 1).await;
+    let [first, ..] = received(&world, 1).await;
+    let answered = "\"user\" WHERE first_answered_at IS NOT NULL";
 
     world
         .settle(&settlement(first.user, &[], &[reply("by the way")]))
         .await;
-    let before = messages.receive(&first).await.unwrap();
+    assert_eq!(world.count(answered).await, 0);
     world.answer(&first, reply("a")).await;
-    let after = messages.receive(&first).await.unwrap();
-
-    assert!(before.first_contact && !before.complete);
-    assert!(!after.first_contact && after.complete);
+    assert_eq!(world.count(answered).await, 1);
 }
 
 #[tokio::test]
-async fn nobody_settles_another_persons_message() {
+async fn a_message_of_another_user_cannot_be_settled() {
     let world = World::new().await;
-    let [mine, ..] = took(&world, 1).await;
-    let other = world.person(2).await;
+    let [mine, ..] = received(&world, 1).await;
+    let other = world.user(2).await;
     let messages = world.store.messages();
 
     world.settle(&settlement(other, &[mine.id], &[])).await;
@@ -198,7 +196,7 @@ async fn nobody_settles_another_persons_message() {
 }
 
 #[tokio::test]
-async fn for_somebody_we_never_heard_from_nothing_is_settled() {
+async fn nothing_is_settled_for_an_unknown_user() {
     let world = World::new().await;
     let stranger = address(9).user();
 
@@ -214,9 +212,9 @@ async fn for_somebody_we_never_heard_from_nothing_is_settled() {
 }
 
 #[tokio::test]
-async fn the_transcript_is_read_on_from_where_the_last_settlement_left_it() {
+async fn each_settlement_moves_the_transcript_cursor() {
     let world = World::new().await;
-    let sandbox = world.person_with_sandbox(1).await;
+    let sandbox = world.user_with_sandbox(1).await;
 
     let first = world.settle(&read(&sandbox, None, "10")).await;
     let second = world.settle(&read(&sandbox, Some("10"), "20")).await;
@@ -230,9 +228,9 @@ async fn the_transcript_is_read_on_from_where_the_last_settlement_left_it() {
 }
 
 #[tokio::test]
-async fn who_was_deposed_keeps_what_was_said_but_does_not_take_the_transcript_back() {
+async fn a_replica_that_lost_the_user_stores_its_reply_but_does_not_move_the_cursor_back() {
     let world = World::new().await;
-    let sandbox = world.person_with_sandbox(1).await;
+    let sandbox = world.user_with_sandbox(1).await;
     world.settle(&read(&sandbox, None, "10")).await;
     world.settle(&read(&sandbox, Some("10"), "30")).await;
 
@@ -248,14 +246,14 @@ async fn who_was_deposed_keeps_what_was_said_but_does_not_take_the_transcript_ba
         world.sandbox_of(sandbox.user).await.transcript,
         Some(cursor("30"))
     );
-    assert_eq!(world.said_to(sandbox.user).await, ["a"]);
+    assert_eq!(world.published_to(sandbox.user).await, ["a"]);
 }
 
 #[tokio::test]
-async fn nobody_moves_the_cursor_of_another_persons_sandbox() {
+async fn the_cursor_of_another_users_sandbox_cannot_be_moved() {
     let world = World::new().await;
-    let sandbox = world.person_with_sandbox(1).await;
-    let other = world.person(2).await;
+    let sandbox = world.user_with_sandbox(1).await;
+    let other = world.user(2).await;
 
     let settled = world
         .settle(&Settlement {
@@ -268,13 +266,13 @@ async fn nobody_moves_the_cursor_of_another_persons_sandbox() {
     assert_eq!(world.sandbox_of(sandbox.user).await.transcript, None);
 }
 
-/// A person's first three messages, taken.
-async fn took(world: &World, number: u32) -> [InboundMessage; 3] {
-    let taken = [0, 1, 2].map(|n| message(number, n));
-    for message in &taken {
+/// The first three messages of a user, stored.
+async fn received(world: &World, number: u32) -> [InboundMessage; 3] {
+    let messages = [0, 1, 2].map(|n| message(number, n));
+    for message in &messages {
         world.store.messages().receive(message).await.unwrap();
     }
-    taken
+    messages
 }
 
 async fn waiting(world: &World, user: UserId) -> Vec<WaitingMessage> {

@@ -1,4 +1,4 @@
-//! The store on a real Postgres: each test has a server of its own.
+//! The store on a real Postgres; each test starts its own server.
 
 #![expect(clippy::unwrap_used, reason = "tests may unwrap, in their helpers too")]
 
@@ -9,10 +9,10 @@ mod inbox;
 mod messages;
 mod migrations;
 mod outage;
-mod people;
 mod pins;
 mod sandboxes;
 mod secrets;
 mod throughput;
+mod users;
 mod voice;
 mod world;

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use crate::world::{World, at, message, reply, settlement};
 
 #[tokio::test]
-async fn a_repeated_message_is_written_down_once() {
+async fn a_repeated_message_is_stored_once() {
     let world = World::new().await;
     let messages = world.store.messages();
 
@@ -16,13 +16,12 @@ async fn a_repeated_message_is_written_down_once() {
     let second = messages.receive(&message(1, 0)).await.unwrap();
 
     assert!(first.fresh && !second.fresh);
-    assert!(first.first_contact && second.first_contact && !second.complete);
-    assert!(first.sandbox.is_none());
+    assert!(!second.complete && first.sandbox.is_none());
     assert_eq!(world.count("message").await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_many_first_messages_at_once_each_is_fresh_once_and_there_is_one_person() {
+async fn each_of_many_concurrent_first_messages_is_fresh_once_and_creates_one_user() {
     let world = World::new().await;
     let mut calls = JoinSet::new();
     for call in 0..48 {
@@ -41,7 +40,7 @@ async fn of_many_first_messages_at_once_each_is_fresh_once_and_there_is_one_pers
 }
 
 #[tokio::test]
-async fn an_answered_message_is_known_as_complete_and_ends_first_contact() {
+async fn an_answered_message_is_complete_and_the_next_one_is_not() {
     let world = World::new().await;
     let messages = world.store.messages();
     let asked = message(1, 0);
@@ -51,19 +50,19 @@ async fn an_answered_message_is_known_as_complete_and_ends_first_contact() {
 
     let again = messages.receive(&asked).await.unwrap();
     let next = messages.receive(&message(1, 1)).await.unwrap();
-    assert!(again.complete && !again.first_contact);
-    assert!(next.fresh && !next.complete && !next.first_contact);
+    assert!(again.complete && !again.fresh);
+    assert!(next.fresh && !next.complete);
 }
 
 #[tokio::test]
-async fn a_straggler_does_not_take_back_what_a_newer_message_told_about_its_sender() {
+async fn a_late_message_does_not_overwrite_what_a_newer_one_says_about_the_sender() {
     let world = World::new().await;
     let named = |n, name: &str| InboundMessage {
         name: Some(name.into()),
         ..message(1, n)
     };
 
-    for message in [named(1, "first"), named(5, "newest"), named(3, "straggler")] {
+    for message in [named(1, "first"), named(5, "newest"), named(3, "late")] {
         world.store.messages().receive(&message).await.unwrap();
     }
 
@@ -80,9 +79,9 @@ async fn a_straggler_does_not_take_back_what_a_newer_message_told_about_its_send
 }
 
 #[tokio::test]
-async fn a_message_tells_the_state_of_its_senders_sandbox() {
+async fn receiving_a_message_returns_the_senders_sandbox() {
     let world = World::new().await;
-    let sandbox = world.person_with_sandbox(1).await;
+    let sandbox = world.user_with_sandbox(1).await;
 
     let received = world
         .store
@@ -95,7 +94,7 @@ async fn a_message_tells_the_state_of_its_senders_sandbox() {
 }
 
 #[tokio::test]
-async fn a_text_with_a_nul_can_be_taken() {
+async fn a_text_with_a_nul_can_be_stored() {
     let world = World::new().await;
     let asked = InboundMessage {
         content: "a\0b".into(),
@@ -107,7 +106,7 @@ async fn a_text_with_a_nul_can_be_taken() {
 }
 
 #[tokio::test]
-async fn a_person_without_a_number_is_reached_by_whatsapps_id() {
+async fn the_address_of_a_user_without_a_number_is_whatsapps_id() {
     let world = World::new().await;
     let address = Address::WhatsApp(WhatsAppUserId::try_from("US.1349").unwrap());
     let asked = InboundMessage {
@@ -129,83 +128,48 @@ async fn a_person_without_a_number_is_reached_by_whatsapps_id() {
     );
 }
 
-#[tokio::test]
-async fn a_message_tells_how_many_wait_with_it() {
-    let world = World::new().await;
-    let messages = world.store.messages();
-    for n in 0..3 {
-        messages.receive(&message(1, n)).await.unwrap();
-    }
-    world.person(2).await;
-
-    let fourth = messages.receive(&message(1, 3)).await.unwrap();
-    let repeated = messages.receive(&message(1, 1)).await.unwrap();
-    world.answer(&message(1, 0), reply("a")).await;
-    let answered = messages.receive(&message(1, 0)).await.unwrap();
-
-    assert_eq!((fourth.waiting, repeated.waiting), (4, 4));
-    assert_eq!((answered.complete, answered.waiting), (true, 3));
-}
-
-#[tokio::test]
-async fn a_backlog_is_counted_up_to_a_thousand() {
-    let world = World::new().await;
-    let user = world.person(1).await.as_uuid();
-    world
-        .sql(&format!(
-            "INSERT INTO message (id, user_id, role, status, source, kind, content, created_at) \
-             SELECT gen_random_uuid(), '{user}', 'user', 'received', 'whatsapp', 'text', 'x', now() \
-             FROM generate_series(1, 1500)"
-        ))
-        .await;
-
-    let next = world.store.messages().receive(&message(1, 1)).await;
-
-    assert_eq!(next.unwrap().waiting, 1_000);
-}
-
-/// One thing the gateway may do with a message, again and in any order.
+/// A call that the gateway may repeat, in any order.
 #[derive(Debug, Clone, Copy)]
-enum Call {
+enum Action {
     Receive(u32),
     Settle(u32),
 }
 
 #[test]
-fn whatever_is_repeated_in_whatever_order_each_message_and_each_reply_exists_once() {
+fn each_message_and_each_reply_is_stored_once_whatever_is_repeated_in_any_order() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let world = runtime.block_on(World::with_connections(2));
-    let call = prop_oneof![
-        (0..4u32).prop_map(Call::Receive),
-        (0..4u32).prop_map(Call::Settle)
+    let action = prop_oneof![
+        (0..4u32).prop_map(Action::Receive),
+        (0..4u32).prop_map(Action::Settle)
     ];
-    let calls = (any::<u32>(), prop::collection::vec(call, 1..20));
+    let actions = (any::<u32>(), prop::collection::vec(action, 1..20));
 
     TestRunner::new(ProptestConfig::with_cases(40))
-        .run(&calls, |(person, calls)| {
-            runtime.block_on(play(&world, person % 9_999_999, &calls));
+        .run(&actions, |(user, actions)| {
+            runtime.block_on(play(&world, user % 9_999_999, &actions));
             Ok(())
         })
         .unwrap();
 }
 
-async fn play(world: &World, person: u32, calls: &[Call]) {
+async fn play(world: &World, number: u32, actions: &[Action]) {
     let messages = world.store.messages();
-    let reply_to = |n| reply(&format!("{person} {n}"));
-    let user = message(person, 0).user;
-    // Earlier cases may have had the same person: what counts is what this case sees first.
+    let reply_to = |n| reply(&format!("{number} {n}"));
+    let user = message(number, 0).user;
+    // Earlier cases may have had the same user: only this case's own calls count.
     let (mut seen, mut complete) = (HashSet::<MessageId>::new(), HashSet::<MessageId>::new());
-    for call in calls {
-        match *call {
-            Call::Receive(n) => {
-                let asked = message(person, n);
+    for action in actions {
+        match *action {
+            Action::Receive(n) => {
+                let asked = message(number, n);
                 let received = messages.receive(&asked).await.unwrap();
                 assert!(!(received.fresh && seen.contains(&asked.id)));
                 assert!(received.complete || !complete.contains(&asked.id));
                 seen.insert(asked.id);
             }
-            Call::Settle(n) => {
-                let asked = message(person, n);
+            Action::Settle(n) => {
+                let asked = message(number, n);
                 let done = messages
                     .settle(&settlement(user, &[asked.id], &[reply_to(n)]))
                     .await;
@@ -214,11 +178,14 @@ async fn play(world: &World, person: u32, calls: &[Call]) {
             }
         }
     }
-    let said = world.said_to(user).await;
+    let published = world.published_to(user).await;
     for n in 0..4 {
-        let text = format!("{person} {n}");
-        let times = said.iter().filter(|said| **said == text).count();
+        let text = format!("{number} {n}");
+        let times = published
+            .iter()
+            .filter(|published| **published == text)
+            .count();
         assert!(times <= 1);
-        assert!(!complete.contains(&message(person, n).id) || times == 1);
+        assert!(!complete.contains(&message(number, n).id) || times == 1);
     }
 }

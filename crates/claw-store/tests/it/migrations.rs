@@ -9,9 +9,9 @@ use tokio::task::JoinSet;
 use crate::world::{World, call, message, speech, url};
 
 #[tokio::test]
-async fn migrating_again_keeps_what_is_there() {
+async fn migrating_again_keeps_the_data() {
     let world = World::new().await;
-    world.person(1).await;
+    world.user(1).await;
 
     migrate(&url(&world.server), Duration::ZERO).await.unwrap();
 
@@ -27,7 +27,7 @@ async fn migrating_again_keeps_what_is_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_who_migrate_at_once_take_turns() {
+async fn many_concurrent_migrations_succeed() {
     let server = TestPostgres::start().await.unwrap();
     let mut calls = JoinSet::new();
     for _ in 0..8 {
@@ -41,7 +41,7 @@ async fn many_who_migrate_at_once_take_turns() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_that_comes_up_late_is_waited_for() {
+async fn a_migration_waits_for_a_database_that_is_starting() {
     let server = TestPostgres::start().await.unwrap();
     server.stop().await.unwrap();
     let url = url(&server);
@@ -53,12 +53,12 @@ async fn a_database_that_comes_up_late_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_database_that_does_not_exist_is_told_at_once() {
+async fn a_migration_does_not_wait_for_a_database_that_does_not_exist() {
     let server = TestPostgres::start().await.unwrap();
-    let elsewhere = server.url().replace("/postgres", "/nowhere");
-    assert_ne!(elsewhere, server.url());
+    let unknown = server.url().replace("/postgres", "/nowhere");
+    assert_ne!(unknown, server.url());
 
-    let error = migrate(&elsewhere.into(), Duration::from_hours(1))
+    let error = migrate(&unknown.into(), Duration::from_hours(1))
         .await
         .unwrap_err();
 
@@ -68,11 +68,11 @@ async fn a_database_that_does_not_exist_is_told_at_once() {
     );
 }
 
-/// The schema as it was before the inbox, for a database that has been in use.
+/// The schema of a database in use before the inbox.
 const FIRST_SCHEMA: &str = include_str!("../../src/sql/schema_1.sql");
 
 #[tokio::test]
-async fn a_database_in_use_gets_its_inbox_and_keeps_what_waits() {
+async fn the_inbox_keeps_the_waiting_messages_of_a_database_in_use() {
     let server = TestPostgres::start().await.unwrap();
     let database = sea_orm::Database::connect(server.url()).await.unwrap();
     let asked = message(1, 0);
@@ -97,15 +97,15 @@ async fn a_database_in_use_gets_its_inbox_and_keeps_what_waits() {
     let store = Store::connect(&url(&server), 2).await.unwrap();
     let again = store.messages().receive(&asked).await.unwrap();
     let waiting = store.messages().waiting(asked.user, 10).await.unwrap();
-    assert_eq!((again.fresh, again.waiting), (false, 1));
+    assert_eq!((again.fresh, waiting.len()), (false, 1));
     assert_eq!((waiting[0].id, waiting[0].sequence), (asked.id, 0));
 }
 
-/// What made the inbox out of it.
+/// The migration that adds the inbox.
 const INBOX: &str = include_str!("../../src/sql/schema_2.sql");
 
 #[tokio::test]
-async fn a_database_in_use_gets_its_voice_and_keeps_who_and_what_is_in_it() {
+async fn the_schema_for_phone_calls_keeps_the_data_of_a_database_in_use() {
     let server = TestPostgres::start().await.unwrap();
     let database = sea_orm::Database::connect(server.url()).await.unwrap();
     let asked = message(1, 0);

@@ -1,10 +1,10 @@
 use claw_domain::{DeliveryState, ReplyId, Wamid};
 use claw_testkit::eventually;
 
-use crate::world::{OLD_KEY, World, at, keyring, message, new_sandbox, reply, settlement, wish};
+use crate::world::{OLD_KEY, World, at, keyring, message, new_sandbox, reply, request, settlement};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_the_database_is_away_every_error_is_transient_and_afterwards_the_same_pool_works() {
+async fn every_error_is_transient_while_the_database_is_down_and_the_pool_recovers() {
     let world = World::with_connections(4).await;
     let asked = message(1, 0);
     world.store.messages().receive(&asked).await.unwrap();
@@ -17,7 +17,7 @@ async fn while_the_database_is_away_every_error_is_transient_and_afterwards_the_
         assert!(transient);
     }
     world.server.start_again().await.unwrap();
-    eventually("the pool gives connections again", || async {
+    eventually("the pool has connections again", || async {
         world.store.is_reachable().await
     })
     .await;
@@ -25,14 +25,14 @@ async fn while_the_database_is_away_every_error_is_transient_and_afterwards_the_
     world.answer(&asked, reply("a")).await;
 }
 
-/// Whether each kind of call failed with an error that asks for another try.
+/// Whether each kind of call failed with a transient error.
 async fn calls_during_an_outage(world: &World) -> Vec<bool> {
     let asked = message(1, 0);
     let store = &world.store;
     let (messages, deliveries, sandboxes) =
         (store.messages(), store.deliveries(), store.sandboxes());
     let reply_id = ReplyId::derived_from("r");
-    let (wamid, wish) = (Wamid::new("w"), wish(asked.user, "a", 1));
+    let (wamid, request) = (Wamid::new("w"), request(asked.user, "a", 1));
     let (new, keyring) = (new_sandbox(asked.user), keyring(OLD_KEY));
     let answered = settlement(asked.user, &[asked.id], &[]);
     let (received, settled, begun, reported, requested, read) = tokio::join!(
@@ -40,7 +40,7 @@ async fn calls_during_an_outage(world: &World) -> Vec<bool> {
         messages.settle(&answered),
         deliveries.begin(asked.user, reply_id, 1, at(1)),
         deliveries.report(None, &wamid, DeliveryState::Read, None, at(1)),
-        sandboxes.request(&wish, &new, &keyring),
+        sandboxes.request(&request, &new, &keyring),
         sandboxes.of_user(asked.user),
     );
     vec![

@@ -9,9 +9,9 @@ const RIGHT: &str = "90817263";
 const WRONG: &str = "90817264";
 
 #[tokio::test]
-async fn a_pin_is_right_until_another_is_set_or_it_is_removed() {
+async fn a_pin_is_right_until_it_is_replaced_or_removed() {
     let world = World::new().await;
-    let user = world.person(1).await;
+    let user = world.user(1).await;
     let users = world.store.users();
     assert_eq!(tried(&world, user, RIGHT, 0).await, PinOutcome::NotSet);
     assert!(!users.has_pin(user).await.unwrap());
@@ -30,7 +30,7 @@ async fn a_pin_is_right_until_another_is_set_or_it_is_removed() {
 }
 
 #[tokio::test]
-async fn the_fifth_wrong_pin_in_a_row_locks_for_an_hour_even_for_the_right_one() {
+async fn the_fifth_consecutive_wrong_try_locks_the_pin_for_an_hour_even_for_the_right_one() {
     let world = World::new().await;
     let user = with_pin(&world, 1).await;
     let until = at(4) + TimeDelta::hours(1);
@@ -51,7 +51,7 @@ async fn the_fifth_wrong_pin_in_a_row_locks_for_an_hour_even_for_the_right_one()
 }
 
 #[tokio::test]
-async fn a_right_pin_forgives_the_wrong_ones_before_it_and_a_new_one_the_lock() {
+async fn a_right_try_clears_the_wrong_tries_and_a_new_pin_clears_the_lock() {
     let world = World::new().await;
     let user = with_pin(&world, 1).await;
     for _ in 0..4 {
@@ -68,7 +68,7 @@ async fn a_right_pin_forgives_the_wrong_ones_before_it_and_a_new_one_the_lock() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_many_wrong_tries_at_once_five_count_and_none_is_counted_twice() {
+async fn five_of_many_concurrent_wrong_tries_count_and_none_counts_twice() {
     let world = World::new().await;
     let user = with_pin(&world, 1).await;
     let mut tries = JoinSet::new();
@@ -95,7 +95,7 @@ async fn of_many_wrong_tries_at_once_five_count_and_none_is_counted_twice() {
 }
 
 #[tokio::test]
-async fn a_locked_pin_is_only_its_persons() {
+async fn a_locked_pin_affects_neither_other_users_nor_the_users_messages() {
     let world = World::new().await;
     let [user, other] = [with_pin(&world, 1).await, with_pin(&world, 2).await];
     for _ in 0..5 {
@@ -108,7 +108,7 @@ async fn a_locked_pin_is_only_its_persons() {
 }
 
 #[tokio::test]
-async fn somebody_we_never_heard_from_has_no_pin_and_gets_none() {
+async fn an_unknown_user_has_no_pin_and_cannot_set_one() {
     let world = World::new().await;
     let stranger = address(9).user();
     let users = world.store.users();
@@ -124,7 +124,7 @@ async fn somebody_we_never_heard_from_has_no_pin_and_gets_none() {
 }
 
 #[tokio::test]
-async fn a_pin_is_not_in_the_row_and_is_worth_nothing_in_another() {
+async fn a_pin_is_not_readable_in_its_row_and_does_not_open_in_another() {
     let world = World::new().await;
     let [user, other] = [with_pin(&world, 1).await, with_pin(&world, 2).await];
     set(&world, other, "4711").await;
@@ -135,7 +135,7 @@ async fn a_pin_is_not_in_the_row_and_is_worth_nothing_in_another() {
     assert!(!dump.contains(RIGHT) && !dump.contains("3930383137323633"));
     assert!(
         rows[0].try_get::<bool>("", "alike").unwrap(),
-        "its length does not show"
+        "the length shows"
     );
 
     world
@@ -159,10 +159,10 @@ async fn a_pin_is_not_in_the_row_and_is_worth_nothing_in_another() {
 }
 
 #[tokio::test]
-async fn pins_outlive_the_key_they_were_sealed_with() {
+async fn pins_can_be_sealed_again_with_another_key() {
     let world = World::new().await;
     let user = with_pin(&world, 1).await;
-    world.person(2).await;
+    world.user(2).await;
     tried(&world, user, WRONG, 0).await;
     let users = world.store.users();
     let both = keyring(&format!("{NEW_KEY},{OLD_KEY}"));
@@ -179,7 +179,7 @@ async fn pins_outlive_the_key_they_were_sealed_with() {
 }
 
 async fn with_pin(world: &World, number: u32) -> UserId {
-    let user = world.person(number).await;
+    let user = world.user(number).await;
     set(world, user, RIGHT).await;
     user
 }

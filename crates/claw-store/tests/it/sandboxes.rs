@@ -6,63 +6,55 @@ use claw_store::{
 };
 use tokio::task::JoinSet;
 
-use crate::world::{OLD_KEY, World, at, keyring, new_sandbox, settlement, wish};
+use crate::world::{OLD_KEY, World, at, keyring, new_sandbox, request, settlement};
 
 #[tokio::test]
-async fn asking_twice_gives_one_sandbox() {
+async fn two_requests_create_one_sandbox() {
     let world = World::new().await;
-    let user = world.person(1).await;
+    let user = world.user(1).await;
 
-    let first = world.request(wish(user, "a", 5)).await;
-    let second = world.request(wish(user, "b", 5)).await;
+    let first = world.request(request(user, "a", 5)).await;
+    let second = world.request(request(user, "b", 5)).await;
 
-    assert!(first.created && !second.created);
-    assert_eq!(first.sandbox, second.sandbox);
-    assert_eq!(
-        (first.sandbox.status, first.sandbox.start),
-        (SandboxStatus::Requested, 1)
-    );
+    assert_eq!(first, second);
+    assert_eq!((first.status, first.start), (SandboxStatus::Requested, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_fifty_who_ask_at_once_as_many_as_there_are_places_get_one() {
+async fn concurrent_requests_take_no_more_than_the_places_and_the_others_are_queued() {
     let world = World::new().await;
     let mut calls = JoinSet::new();
     for number in 0..25 {
-        let user = world.person(number).await;
+        let user = world.user(number).await;
         for _ in 0..2 {
             let sandboxes = world.store.sandboxes();
             calls.spawn(async move {
                 sandboxes
-                    .request(&wish(user, "a", 7), &new_sandbox(user), &keyring(OLD_KEY))
+                    .request(
+                        &request(user, "a", 7),
+                        &new_sandbox(user),
+                        &keyring(OLD_KEY),
+                    )
                     .await
             });
         }
     }
 
-    let answers = calls.join_all().await;
-
-    assert_eq!(
-        answers
-            .iter()
-            .filter(|answer| answer.as_ref().unwrap().created)
-            .count(),
-        25
-    );
+    assert!(calls.join_all().await.iter().all(Result::is_ok));
     assert_eq!(world.count("sandbox WHERE status = 'requested'").await, 7);
     assert_eq!(world.count("sandbox WHERE status = 'queued'").await, 18);
 }
 
 #[tokio::test]
-async fn who_waited_longest_gets_the_place_that_becomes_free() {
+async fn the_oldest_request_gets_the_place_that_becomes_free() {
     let world = World::new().await;
     let mut users = Vec::new();
     for number in 0..4 {
-        let user = world.person(number).await;
+        let user = world.user(number).await;
         world
             .request(SandboxRequest {
                 now: at(number.into()),
-                ..wish(user, "a", 1)
+                ..request(user, "a", 1)
             })
             .await;
         users.push(user);
@@ -70,9 +62,10 @@ async fn who_waited_longest_gets_the_place_that_becomes_free() {
     let sandboxes = world.store.sandboxes();
     let none = sandboxes.admit_queued(1, at(10)).await.unwrap();
     let first = world.sandbox_of(users[0]).await;
+    let reason = FailureReason::Engine;
     assert!(
         sandboxes
-            .mark_removed(first.current_start(), at(11))
+            .mark_failed(first.current_start(), reason, at(11))
             .await
             .unwrap()
     );
@@ -80,15 +73,15 @@ async fn who_waited_longest_gets_the_place_that_becomes_free() {
     let one = sandboxes.admit_queued(1, at(12)).await.unwrap();
     let two = sandboxes.admit_queued(3, at(13)).await.unwrap();
 
-    let ids = |admitted: &[claw_store::Sandbox]| {
+    let users_of = |admitted: &[Sandbox]| {
         admitted
             .iter()
             .map(|sandbox| sandbox.user)
             .collect::<Vec<UserId>>()
     };
     assert!(none.is_empty());
-    assert_eq!(ids(&one), users[1..2]);
-    assert_eq!(ids(&two), users[2..4]);
+    assert_eq!(users_of(&one), users[1..2]);
+    assert_eq!(users_of(&two), users[2..4]);
     assert!(
         two.iter()
             .all(|sandbox| sandbox.status == SandboxStatus::Requested)
@@ -96,9 +89,9 @@ async fn who_waited_longest_gets_the_place_that_becomes_free() {
 }
 
 #[tokio::test]
-async fn a_failed_sandbox_starts_over_for_a_new_wish_and_not_for_a_repeated_one() {
+async fn a_failed_sandbox_restarts_for_a_new_request_and_not_for_a_repeated_one() {
     let world = World::new().await;
-    let sandbox = world.person_with_sandbox(1).await;
+    let sandbox = world.user_with_sandbox(1).await;
     let sandboxes = world.store.sandboxes();
     let failed = sandboxes
         .mark_failed(sandbox.current_start(), FailureReason::Engine, at(2))
@@ -106,54 +99,46 @@ async fn a_failed_sandbox_starts_over_for_a_new_wish_and_not_for_a_repeated_one(
         .unwrap();
     assert!(failed);
 
-    let repeated = world.request(wish(sandbox.user, "first", 5)).await;
-    let later = world
-        .request(SandboxRequest {
-            attempt: 1,
-            ..wish(sandbox.user, "first", 5)
-        })
-        .await;
-    let later_repeated = world
-        .request(SandboxRequest {
-            attempt: 1,
-            ..wish(sandbox.user, "first", 5)
-        })
-        .await;
+    let repeated = world.request(request(sandbox.user, "first", 5)).await;
+    let later_request = SandboxRequest {
+        attempt: 1,
+        ..request(sandbox.user, "first", 5)
+    };
+    let later = world.request(later_request).await;
+    let later_repeated = world.request(later_request).await;
 
-    assert!(!repeated.created && repeated.sandbox.status == SandboxStatus::Failed);
-    assert_eq!(repeated.sandbox.failure, Some(FailureReason::Engine));
-    assert!(later.created && !later_repeated.created);
     assert_eq!(
-        (later.sandbox.status, later.sandbox.start),
-        (SandboxStatus::Requested, 2)
+        (repeated.status, repeated.failure),
+        (SandboxStatus::Failed, Some(FailureReason::Engine))
     );
     assert_eq!(
-        (later.sandbox.id, later.sandbox.failure),
-        (sandbox.id, None)
+        (later.id, later.status, later.start, later.failure),
+        (sandbox.id, SandboxStatus::Requested, 2, None)
     );
+    assert_eq!(later_repeated, later);
 }
 
 #[tokio::test]
-async fn a_failed_sandbox_that_finds_no_place_waits_in_the_queue() {
+async fn a_failed_sandbox_is_queued_if_no_place_is_free() {
     let world = World::new().await;
-    let sandbox = world.person_with_sandbox(1).await;
+    let sandbox = world.user_with_sandbox(1).await;
     world
         .store
         .sandboxes()
         .mark_failed(sandbox.current_start(), FailureReason::Engine, at(2))
         .await
         .unwrap();
-    world.person_with_sandbox(2).await;
+    world.user_with_sandbox(2).await;
 
-    let again = world.request(wish(sandbox.user, "second", 1)).await;
+    let again = world.request(request(sandbox.user, "second", 1)).await;
 
-    assert_eq!(again.sandbox.status, SandboxStatus::Queued);
+    assert_eq!(again.status, SandboxStatus::Queued);
 }
 
 #[tokio::test]
-async fn a_step_left_over_from_an_earlier_start_changes_nothing() {
+async fn a_late_transition_of_an_earlier_start_changes_nothing() {
     let world = World::new().await;
-    let sandbox = world.person_with_sandbox(1).await;
+    let sandbox = world.user_with_sandbox(1).await;
     let sandboxes = world.store.sandboxes();
     let (first, second) = (
         sandbox.current_start(),
@@ -175,7 +160,6 @@ async fn a_step_left_over_from_an_earlier_start_changes_nothing() {
             .await
             .unwrap()
     );
-    assert!(!sandboxes.mark_removed(first, at(4)).await.unwrap());
     assert!(!sandboxes.record_container(first, "c", at(4)).await.unwrap());
     assert!(
         !sandboxes
@@ -204,14 +188,14 @@ async fn a_step_left_over_from_an_earlier_start_changes_nothing() {
     );
     assert!(
         !sandboxes.mark_starting(second, at(6)).await.unwrap(),
-        "ready does not go back to starting"
+        "ready went back to starting"
     );
 }
 
 #[tokio::test]
-async fn every_step_may_be_repeated() {
+async fn every_transition_may_be_repeated() {
     let world = World::new().await;
-    let sandbox = world.person_with_sandbox(1).await;
+    let sandbox = world.user_with_sandbox(1).await;
     let (sandboxes, start) = (world.store.sandboxes(), sandbox.current_start());
     let endpoint = Endpoint::new("ws://127.0.0.1:30000");
 
@@ -261,19 +245,20 @@ async fn every_step_may_be_repeated() {
         );
     }
     let failed = world.sandbox_of(sandbox.user).await;
+    assert_eq!((failed.port, failed.endpoint), (None, None));
     assert_eq!(
-        (failed.port, failed.container_id, failed.endpoint),
-        (None, None, None)
+        world.count("sandbox WHERE container_id IS NOT NULL").await,
+        0
     );
     assert!(sandboxes.known_model_keys().await.unwrap().is_empty());
 }
 
 #[tokio::test]
-async fn a_sandbox_that_failed_later_on_knows_how_far_its_transcript_was_read() {
+async fn a_later_start_that_fails_keeps_the_transcript_cursor() {
     let world = World::new().await;
-    let sandbox = world.person_with_sandbox(1).await;
+    let sandbox = world.user_with_sandbox(1).await;
     let sandboxes = world.store.sandboxes();
-    read_on(&world, &sandbox).await;
+    move_cursor(&world, &sandbox).await;
     assert!(
         sandboxes
             .start_over(sandbox.current_start(), at(2))
@@ -289,23 +274,22 @@ async fn a_sandbox_that_failed_later_on_knows_how_far_its_transcript_was_read() 
             .unwrap()
     );
     let failed = world.sandbox_of(sandbox.user).await;
-    let again = world.request(wish(sandbox.user, "second", 5)).await.sandbox;
+    let again = world.request(request(sandbox.user, "second", 5)).await;
 
     assert_eq!(failed.transcript, Some(cursor()));
     assert_eq!((again.start, again.transcript), (3, Some(cursor())));
 }
 
 #[tokio::test]
-async fn what_was_read_is_forgotten_with_the_volume() {
+async fn the_transcript_cursor_is_cleared_with_the_volume() {
     let world = World::new().await;
     let sandboxes = world.store.sandboxes();
-    let [first, removed, moved] = [
-        world.person_with_sandbox(1).await,
-        world.person_with_sandbox(2).await,
-        world.person_with_sandbox(3).await,
+    let [first, moved] = [
+        world.user_with_sandbox(1).await,
+        world.user_with_sandbox(2).await,
     ];
-    for sandbox in [&first, &removed, &moved] {
-        read_on(&world, sandbox).await;
+    for sandbox in [&first, &moved] {
+        move_cursor(&world, sandbox).await;
     }
 
     let exited = FailureReason::Exited;
@@ -317,39 +301,33 @@ async fn what_was_read_is_forgotten_with_the_volume() {
     );
     assert!(
         sandboxes
-            .mark_removed(removed.current_start(), at(3))
-            .await
-            .unwrap()
-    );
-    assert!(
-        sandboxes
             .start_over(moved.current_start(), at(3))
             .await
             .unwrap()
     );
     let start = world.sandbox_of(moved.user).await.current_start();
     assert!(sandboxes.mark_failed(start, exited, at(4)).await.unwrap());
-    let elsewhere = NewSandbox {
+    let on_other_host = NewSandbox {
         host: "host-b".into(),
         ..new_sandbox(moved.user)
     };
-    let wish = wish(moved.user, "second", 5);
+    let request = request(moved.user, "second", 5);
     sandboxes
-        .request(&wish, &elsewhere, &keyring(OLD_KEY))
+        .request(&request, &on_other_host, &keyring(OLD_KEY))
         .await
         .unwrap();
 
-    for sandbox in [first, removed, moved] {
+    for sandbox in [first, moved] {
         assert_eq!(world.sandbox_of(sandbox.user).await.transcript, None);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_two_sandboxes_on_a_host_share_a_port_and_a_used_up_range_is_told() {
+async fn sandboxes_of_a_host_never_share_a_port_and_an_exhausted_range_gives_none() {
     let world = World::new().await;
     let mut calls = JoinSet::new();
     for number in 0..20 {
-        let start = world.person_with_sandbox(number).await.current_start();
+        let start = world.user_with_sandbox(number).await.current_start();
         for _ in 0..2 {
             let sandboxes = world.store.sandboxes();
             calls.spawn(async move {
@@ -369,29 +347,54 @@ async fn no_two_sandboxes_on_a_host_share_a_port_and_a_used_up_range_is_told() {
 }
 
 #[tokio::test]
-async fn the_unfinished_of_a_host_are_those_on_their_way() {
+async fn all_sandboxes_of_a_host_and_of_no_other_are_listed() {
     let world = World::new().await;
-    let mut starts = Vec::new();
-    for number in 0..4 {
-        starts.push(world.person_with_sandbox(number).await.current_start());
-    }
+    let [first, second] = [
+        world.user_with_sandbox(1).await,
+        world.user_with_sandbox(2).await,
+    ];
     let sandboxes = world.store.sandboxes();
-    sandboxes.mark_starting(starts[1], at(2)).await.unwrap();
-    sandboxes
-        .mark_ready(starts[2], &Endpoint::new("ws://x"), at(2))
-        .await
-        .unwrap();
-    sandboxes.mark_removed(starts[3], at(2)).await.unwrap();
 
-    let unfinished = sandboxes.unfinished("host-a").await.unwrap();
+    let listed = sandboxes.all_of_host("host-a").await.unwrap();
 
-    let ids: HashSet<_> = unfinished.iter().map(|sandbox| sandbox.id).collect();
-    assert_eq!(ids, HashSet::from([starts[0].sandbox, starts[1].sandbox]));
-    assert_eq!(sandboxes.all_of_host("host-a").await.unwrap().len(), 4);
+    assert!(listed.contains(&first) && listed.contains(&second) && listed.len() == 2);
     assert!(sandboxes.all_of_host("host-b").await.unwrap().is_empty());
 }
 
-async fn read_on(world: &World, sandbox: &Sandbox) {
+#[tokio::test]
+async fn every_status_can_be_stored_and_only_those_with_a_place_use_one_and_get_a_port() {
+    let world = World::new().await;
+    let sandbox = world.user_with_sandbox(1).await;
+    let (sandboxes, start) = (world.store.sandboxes(), sandbox.current_start());
+    let other_user = world.user(2).await;
+    for status in &SandboxStatus::ALL {
+        world
+            .sql(&format!(
+                "UPDATE sandbox SET endpoint = 'ws://x', port = NULL, status = '{}'",
+                status.as_str()
+            ))
+            .await;
+
+        let stored = world.sandbox_of(sandbox.user).await.status;
+        let port = sandboxes.reserve_port(start, 30_000..=30_000, at(2)).await;
+        let other = world.request(request(other_user, "a", 1)).await.status;
+
+        let has_place = status.takes_a_place();
+        assert_eq!(stored, *status);
+        assert_eq!(port.unwrap().is_some(), has_place, "{status:?}");
+        assert_eq!(other == SandboxStatus::Queued, has_place, "{status:?}");
+        let admitted = sandboxes.admit_queued(1, at(3)).await.unwrap();
+        assert!(!has_place || admitted.is_empty(), "{status:?}");
+        world
+            .sql(&format!(
+                "DELETE FROM sandbox WHERE user_id = '{}'",
+                other_user.as_uuid()
+            ))
+            .await;
+    }
+}
+
+async fn move_cursor(world: &World, sandbox: &Sandbox) {
     let step = TranscriptMove {
         sandbox: sandbox.id,
         from: None,

@@ -4,10 +4,10 @@ use secrecy::ExposeSecret;
 use crate::world::{NEW_KEY, OLD_KEY, World, keyring, message, reply};
 
 #[tokio::test]
-async fn secrets_come_back_to_their_owner_only() {
+async fn secrets_are_returned_for_their_owner_only() {
     let world = World::new().await;
     let sandbox = with_key(&world, 1).await;
-    let stranger = world.person(2).await;
+    let stranger = world.user(2).await;
 
     let secrets = secrets_of(&world, &sandbox, OLD_KEY)
         .await
@@ -33,16 +33,16 @@ async fn secrets_come_back_to_their_owner_only() {
 }
 
 #[tokio::test]
-async fn a_sealed_value_moved_to_another_row_or_column_does_not_open() {
+async fn a_sealed_value_copied_to_another_row_or_column_does_not_open() {
     let world = World::new().await;
     let [first, second] = [with_key(&world, 1).await, with_key(&world, 2).await];
-    for moved in [
+    for copied in [
         "SET gateway_token_sealed = (SELECT gateway_token_sealed FROM sandbox WHERE user_id <> s.user_id)",
         "SET gateway_token_sealed = model_key_sealed",
     ] {
         world
             .sql(&format!(
-                "UPDATE sandbox AS s {moved} WHERE id = '{}'",
+                "UPDATE sandbox AS s {copied} WHERE id = '{}'",
                 second.id.as_uuid()
             ))
             .await;
@@ -58,7 +58,7 @@ async fn a_sealed_value_moved_to_another_row_or_column_does_not_open() {
 }
 
 #[tokio::test]
-async fn keys_are_rotated_without_an_interruption() {
+async fn master_keys_are_rotated_without_an_interruption() {
     let world = World::new().await;
     let sandbox = with_key(&world, 1).await;
     let both = format!("{NEW_KEY},{OLD_KEY}");
@@ -91,7 +91,7 @@ async fn keys_are_rotated_without_an_interruption() {
 }
 
 #[tokio::test]
-async fn no_column_of_any_table_holds_a_secret_in_the_clear() {
+async fn no_column_of_any_table_holds_a_secret_in_clear_text() {
     let world = World::new().await;
     with_key(&world, 1).await;
     let asked = message(1, 0);
@@ -111,23 +111,23 @@ async fn no_column_of_any_table_holds_a_secret_in_the_clear() {
 
     assert!(
         dump.contains("message 0 of 1") && dump.contains("v1.old."),
-        "the dump shows what there is"
+        "the dump lacks the data"
     );
     for secret in [
         "the gateway token",
         "thirty-two bytes of device seed!",
         "sk-or-v1-model-key",
     ] {
-        let digits = secret.bytes().flat_map(|byte| [byte >> 4, byte & 15]);
-        let hex: String = digits
-            .map(|digit| char::from_digit(digit.into(), 16).unwrap())
-            .collect();
-        assert!(!dump.contains(secret) && !dump.contains(&hex), "{secret}");
+        let digits = hex::encode(secret);
+        assert!(
+            !dump.contains(secret) && !dump.contains(&digits),
+            "{secret}"
+        );
     }
 }
 
 #[tokio::test]
-async fn an_error_does_not_show_the_values_that_offended() {
+async fn an_error_does_not_show_the_offending_values() {
     let world = World::new().await;
     let first = message(1, 0);
     world.store.messages().receive(&first).await.unwrap();
@@ -147,7 +147,7 @@ async fn an_error_does_not_show_the_values_that_offended() {
 }
 
 async fn with_key(world: &World, number: u32) -> Sandbox {
-    let sandbox = world.person_with_sandbox(number).await;
+    let sandbox = world.user_with_sandbox(number).await;
     let key = "sk-or-v1-model-key".into();
     let sandboxes = world.store.sandboxes();
     assert!(

@@ -9,33 +9,33 @@ use crate::world::{World, at, message, reply, settlement};
 const WORKERS: u32 = 20;
 const MESSAGES_EACH: u32 = 200;
 
-/// Not a benchmark: a floor that only a missing index or a second round trip would break.
+/// Not a benchmark: only a missing index or a second round trip would fall below it.
 const FLOOR_PER_SECOND: f64 = 100.0;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whole_conversations_pass_through_twenty_connections_at_speed() {
+async fn twenty_connections_carry_a_minimum_of_messages_per_second() {
     let world = World::with_connections(WORKERS).await;
     let started = Instant::now();
     let mut workers = JoinSet::new();
-    for person in 0..WORKERS {
-        workers.spawn(converse(world.store.clone(), person));
+    for number in 0..WORKERS {
+        workers.spawn(converse(world.store.clone(), number));
     }
 
     workers.join_all().await;
 
     let per_second = f64::from(WORKERS * MESSAGES_EACH) / started.elapsed().as_secs_f64();
     eprintln!(
-        "{per_second:.0} messages a second, received, put, settled, begun, accepted and reported"
+        "{per_second:.0} messages a second: received, batched, settled, begun, accepted and reported"
     );
     assert!(per_second > FLOOR_PER_SECOND);
 }
 
-/// Every hot call once for each message.
-async fn converse(store: Store, person: u32) {
+/// Makes every call of the hot path once for each message.
+async fn converse(store: Store, number: u32) {
     let (messages, deliveries) = (store.messages(), store.deliveries());
     for n in 0..MESSAGES_EACH {
-        let asked = message(person, n);
-        let name = format!("{person} {n}");
+        let asked = message(number, n);
+        let name = format!("{number} {n}");
         let wamid = Wamid::new(name.as_str());
         messages.receive(&asked).await.unwrap();
         let waiting = messages.waiting(asked.user, 10).await.unwrap();

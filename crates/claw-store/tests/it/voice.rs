@@ -6,7 +6,7 @@ use tokio::task::JoinSet;
 use crate::world::{World, address, at, call, message, phone, reply, settlement, speech};
 
 #[tokio::test]
-async fn what_is_said_on_the_phone_waits_in_line_with_what_is_written() {
+async fn a_callers_turns_wait_in_one_queue_with_written_messages() {
     let world = World::new().await;
     let messages = world.store.messages();
     let (written, spoken) = (message(1, 0), speech(1, 1));
@@ -14,8 +14,7 @@ async fn what_is_said_on_the_phone_waits_in_line_with_what_is_written() {
     messages.receive(&written).await.unwrap();
     let received = messages.receive_voice(&spoken).await.unwrap().unwrap();
 
-    assert!(received.fresh && !received.complete && received.first_contact);
-    assert_eq!(received.waiting, 2);
+    assert!(received.fresh && !received.complete);
     let waiting = messages.waiting(spoken.user, 10).await.unwrap();
     assert_eq!(
         [&waiting[0].origin, &waiting[1].origin],
@@ -32,11 +31,10 @@ async fn what_is_said_on_the_phone_waits_in_line_with_what_is_written() {
     );
     assert_eq!(waiting[1].content, spoken.content);
     assert_eq!((waiting[1].id, waiting[1].sequence), (spoken.id, 2));
-    assert_eq!(waiting[1].sent_at, spoken.sent_at);
 }
 
 #[tokio::test]
-async fn each_moment_of_a_call_comes_back_as_what_it_was() {
+async fn each_event_of_a_call_reads_back_as_it_was_stored() {
     let world = World::new().await;
     let kinds = [
         VoiceKind::CallStarted,
@@ -44,11 +42,11 @@ async fn each_moment_of_a_call_comes_back_as_what_it_was() {
         VoiceKind::CallEnded,
     ];
     for (turn, kind) in (0..).zip(kinds) {
-        let moment = VoiceMessage {
+        let event = VoiceMessage {
             kind,
             ..speech(1, turn)
         };
-        world.store.messages().receive_voice(&moment).await.unwrap();
+        world.store.messages().receive_voice(&event).await.unwrap();
     }
 
     let user = address(1).user();
@@ -66,7 +64,7 @@ async fn each_moment_of_a_call_comes_back_as_what_it_was() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_moment_taken_many_times_at_once_is_one_row_of_one_person() {
+async fn an_event_stored_many_times_at_once_is_one_row_of_one_user() {
     let world = World::new().await;
     let mut calls = JoinSet::new();
     for n in 0..40 {
@@ -86,7 +84,7 @@ async fn a_moment_taken_many_times_at_once_is_one_row_of_one_person() {
 }
 
 #[tokio::test]
-async fn who_calls_first_is_a_person_whose_24_hours_only_a_message_opens() {
+async fn a_call_creates_a_user_whose_24_hour_window_only_a_message_opens() {
     let world = World::new().await;
     let messages = world.store.messages();
     let spoken = speech(1, 0);
@@ -107,7 +105,7 @@ async fn who_calls_first_is_a_person_whose_24_hours_only_a_message_opens() {
 }
 
 #[tokio::test]
-async fn nobody_is_written_down_for_a_number_that_is_not_vouched_for() {
+async fn an_unverified_number_creates_no_user() {
     let world = World::new().await;
     let messages = world.store.messages();
 
@@ -116,14 +114,14 @@ async fn nobody_is_written_down_for_a_number_that_is_not_vouched_for() {
     assert!(stranger.is_none());
     assert_eq!(world.count("\"user\"").await, 0);
     assert_eq!(world.count("message").await, 0);
-    let person = world.person(1).await;
+    let person = world.user(1).await;
     let known = messages.receive_voice(&unverified(1)).await.unwrap();
     assert!(known.is_some_and(|received| received.fresh));
     assert_eq!(messages.waiting(person, 10).await.unwrap().len(), 2);
 }
 
 #[tokio::test]
-async fn what_was_said_on_the_phone_is_settled_given_up_and_replayed_like_a_message() {
+async fn a_callers_turn_is_settled_given_up_and_replayed_like_a_message() {
     let world = World::new().await;
     let messages = world.store.messages();
     let spoken = speech(1, 1);
@@ -140,14 +138,14 @@ async fn what_was_said_on_the_phone_is_settled_given_up_and_replayed_like_a_mess
     };
     let replayed = messages.receive_voice(&replay).await.unwrap().unwrap();
 
-    assert!(answered.complete && !answered.fresh && !answered.first_contact);
+    assert!(answered.complete && !answered.fresh);
     assert!(given_up.complete && !replayed.complete);
     let waiting = messages.waiting(spoken.user, 10).await.unwrap();
     assert_eq!(waiting[0].id, spoken.id);
 }
 
 #[tokio::test]
-async fn what_wants_no_answer_is_kept_and_does_not_wait() {
+async fn an_event_that_needs_no_answer_is_stored_and_does_not_wait() {
     let world = World::new().await;
     let messages = world.store.messages();
     let end = VoiceMessage {
@@ -169,9 +167,9 @@ async fn what_wants_no_answer_is_kept_and_does_not_wait() {
 }
 
 #[tokio::test]
-async fn a_message_of_a_call_tells_the_state_of_its_callers_sandbox() {
+async fn receiving_an_event_of_a_call_returns_the_callers_sandbox() {
     let world = World::new().await;
-    let sandbox = world.person_with_sandbox(1).await;
+    let sandbox = world.user_with_sandbox(1).await;
 
     let received = world.store.messages().receive_voice(&speech(1, 1)).await;
 
@@ -179,9 +177,9 @@ async fn a_message_of_a_call_tells_the_state_of_its_callers_sandbox() {
 }
 
 #[tokio::test]
-async fn a_number_cannot_be_taken_over_by_a_call() {
+async fn a_call_cannot_take_over_another_users_number() {
     let world = World::new().await;
-    world.person(1).await;
+    world.user(1).await;
     let impostor = VoiceMessage {
         user: address(2).user(),
         caller: Caller::Trusted(phone(1)),

@@ -1,4 +1,4 @@
-//! A migrated database, and the people and things the tests put into it.
+//! A migrated database and the data that the tests put into it.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use claw_domain::{
     Address, CallId, MessageId, PhoneNumber, ReplyId, ReplySource, SandboxId, UserId, Wamid,
 };
 use claw_store::{
-    Caller, Disposition, InboundMessage, Keyring, NewReply, NewSandbox, Requested, Sandbox,
-    SandboxRequest, Settled, Settlement, Store, VoiceKind, VoiceMessage,
+    Caller, Disposition, InboundMessage, Keyring, NewReply, NewSandbox, Sandbox, SandboxRequest,
+    Settled, Settlement, Store, VoiceKind, VoiceMessage,
 };
 use claw_testkit::TestPostgres;
 use sea_orm::{ConnectionTrait, DatabaseConnection, QueryResult};
@@ -17,7 +17,7 @@ use secrecy::{SecretBox, SecretString};
 pub const OLD_KEY: &str = "old:0101010101010101010101010101010101010101010101010101010101010101";
 pub const NEW_KEY: &str = "new:0202020202020202020202020202020202020202020202020202020202020202";
 
-/// More connections than any test has tasks, so that nothing is serialised by the pool.
+/// More connections than any test has tasks, so that the pool serialises nothing.
 const CONNECTIONS: u32 = 60;
 
 pub struct World {
@@ -39,24 +39,24 @@ impl World {
         Self { server, store }
     }
 
-    /// A person who wrote once.
-    pub async fn person(&self, number: u32) -> UserId {
+    /// A user who has written once.
+    pub async fn user(&self, number: u32) -> UserId {
         let message = message(number, 0);
         self.store.messages().receive(&message).await.unwrap();
         message.user
     }
 
-    /// A person with a sandbox.
-    pub async fn person_with_sandbox(&self, number: u32) -> Sandbox {
-        let user = self.person(number).await;
-        self.request(wish(user, "first", 100)).await.sandbox
+    /// A user with a sandbox.
+    pub async fn user_with_sandbox(&self, number: u32) -> Sandbox {
+        let user = self.user(number).await;
+        self.request(request(user, "first", 100)).await
     }
 
-    pub async fn request(&self, wish: SandboxRequest) -> Requested {
-        let new = new_sandbox(wish.user);
+    pub async fn request(&self, request: SandboxRequest) -> Sandbox {
+        let new = new_sandbox(request.user);
         self.store
             .sandboxes()
-            .request(&wish, &new, &keyring(OLD_KEY))
+            .request(&request, &new, &keyring(OLD_KEY))
             .await
             .unwrap()
     }
@@ -75,8 +75,8 @@ impl World {
         self.store.messages().settle(settlement).await.unwrap()
     }
 
-    /// What was said to a person, as far as it was, in order.
-    pub async fn said_to(&self, user: UserId) -> Vec<String> {
+    /// The texts published to a user, in order.
+    pub async fn published_to(&self, user: UserId) -> Vec<String> {
         let sql = format!(
             "SELECT content FROM message WHERE user_id = '{}' AND role = 'assistant' \
              AND status = 'complete' ORDER BY position",
@@ -88,7 +88,7 @@ impl World {
             .collect()
     }
 
-    /// A look behind the repositories, and a hand.
+    /// Runs a statement without the repositories.
     pub async fn sql(&self, sql: &str) -> Vec<QueryResult> {
         let database: DatabaseConnection =
             sea_orm::Database::connect(self.server.url()).await.unwrap();
@@ -114,7 +114,7 @@ pub fn phone(number: u32) -> PhoneNumber {
     PhoneNumber::try_from(format!("1555{number:07}")).unwrap()
 }
 
-/// The `n`th message of a person.
+/// The `n`th message of a user.
 pub fn message(number: u32, n: u32) -> InboundMessage {
     let wamid = Wamid::new(format!("wamid.{number}.{n}"));
     InboundMessage {
@@ -134,7 +134,7 @@ pub fn message(number: u32, n: u32) -> InboundMessage {
     }
 }
 
-/// What a trusted caller said for the `n`th time in the one call of theirs.
+/// The `n`th turn of a trusted caller in the user's only call.
 pub fn speech(number: u32, n: u32) -> VoiceMessage {
     let call = call(number);
     VoiceMessage {
@@ -153,12 +153,12 @@ pub fn speech(number: u32, n: u32) -> VoiceMessage {
     }
 }
 
-/// The one call of a person.
+/// The only call of a user.
 pub fn call(number: u32) -> CallId {
     CallId::derived_from(&format!("CA{number}"))
 }
 
-/// That these messages are answered so.
+/// A settlement that answers these messages with these replies.
 pub fn settlement(user: UserId, answered: &[MessageId], replies: &[NewReply]) -> Settlement {
     Settlement {
         user,
@@ -176,11 +176,11 @@ pub fn reply(name: &str) -> NewReply {
         source: ReplySource::Chat,
         run_id: Some(format!("run of {name}")),
         cause: None,
-        disposition: Disposition::Said,
+        disposition: Disposition::Published,
     }
 }
 
-pub fn wish(user: UserId, cause: &str, cap: u32) -> SandboxRequest {
+pub fn request(user: UserId, cause: &str, cap: u32) -> SandboxRequest {
     SandboxRequest {
         user,
         cause: MessageId::derived_from(cause),

@@ -84,14 +84,14 @@ impl UserActor {
             return Ok(None);
         }
         let answer = answer_id(sandbox, MessageId::of_turn(call, turn));
-        let text = store.messages().said(self.user, answer).await?;
+        let text = store.messages().published_text(self.user, answer).await?;
         Ok(text.map(|text| NewReply {
             id: ReplyId::derived_from(&format!("unheard:{answer}")),
             text,
             source: ReplySource::VoiceFollowup,
             run_id: None,
             cause: Some(cause),
-            disposition: Disposition::Said,
+            disposition: Disposition::Published,
         }))
     }
 

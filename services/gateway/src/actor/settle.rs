@@ -77,7 +77,7 @@ impl UserActor {
             return Ok(());
         };
         while let Some(reply) = settling.settlement.replies.get(settling.published) {
-            if reply.disposition == Disposition::Said {
+            if reply.disposition == Disposition::Published {
                 let channel = settling.channel_of(reply);
                 publish_reply(&self.context.publisher, self.user, reply, channel).await?;
             }

@@ -85,12 +85,12 @@ impl UserActor {
         let mut replies = Vec::new();
         for said in new {
             let disposition = match decide(now, sent_today, &preferences) {
-                Verdict::Send => Disposition::Said,
+                Verdict::Send => Disposition::Published,
                 Verdict::Hold { until, .. } => Disposition::HeldUntil(until),
                 Verdict::Withhold => Disposition::Withheld,
             };
             let label = match disposition {
-                Disposition::Said => {
+                Disposition::Published => {
                     sent_today += 1;
                     "sent"
                 }
@@ -141,7 +141,7 @@ impl UserActor {
                         source: text.source,
                         run_id: None,
                         cause: None,
-                        disposition: Disposition::Said,
+                        disposition: Disposition::Published,
                     };
                     let publisher = &self.context.publisher;
                     crate::reply::publish_reply(publisher, self.user, &reply, Channel::WhatsApp)

@@ -122,7 +122,7 @@ impl Try<'_> {
             source: ReplySource::Chat,
             run_id: Some(run.clone()),
             cause: Some(self.turn.message),
-            disposition: Disposition::Said,
+            disposition: Disposition::Published,
         }
     }
 }

@@ -3,16 +3,16 @@ use claw_store::{Disposition, NewReply, Profile, Sandbox, StoreError};
 
 use crate::world::{World, address, at, message, reply, settlement};
 
-/// People whose events are in the same partition, and its number.
+/// Users of one partition, and the partition's number.
 const NEIGHBOURS: [u32; 7] = [2, 34, 157, 203, 296, 331, 386];
 const PARTITION: u16 = 8;
-/// Somebody of another partition.
+/// A user of another partition.
 const STRANGER: u32 = 1;
 
 #[tokio::test]
-async fn somebody_we_never_heard_from_has_no_address() {
+async fn an_unknown_user_has_no_address() {
     let world = World::new().await;
-    let known = world.person(1).await;
+    let known = world.user(1).await;
 
     assert_eq!(
         world.store.users().address_of(known).await.unwrap(),
@@ -30,11 +30,11 @@ async fn somebody_we_never_heard_from_has_no_address() {
 }
 
 #[tokio::test]
-async fn a_person_is_in_the_partition_the_message_server_puts_their_events_into() {
+async fn a_user_is_in_the_partition_that_nats_computes_for_their_events() {
     let world = World::new().await;
-    // As a server stored them with `partition(64)`.
+    // As stored by a nats-server with `partition(64)`.
     for (number, expected) in [(1, 43), (2, 8), (4_567_890, 5)] {
-        let user = world.person(number).await.as_uuid();
+        let user = world.user(number).await.as_uuid();
 
         let rows = world
             .sql(&format!(
@@ -47,18 +47,18 @@ async fn a_person_is_in_the_partition_the_message_server_puts_their_events_into(
 }
 
 #[tokio::test]
-async fn what_people_told_about_themselves_is_kept_until_they_say_otherwise() {
+async fn settings_are_kept_until_they_are_changed() {
     let world = World::new().await;
-    let user = world.person(1).await;
+    let user = world.user(1).await;
     let users = world.store.users();
-    let unsaid = Profile {
+    let unset = Profile {
         address: address(1),
         zone: None,
         quiet: None,
         updates_stopped: false,
         language: None,
     };
-    assert_eq!(users.profile(user).await.unwrap(), Some(unsaid.clone()));
+    assert_eq!(users.profile(user).await.unwrap(), Some(unset.clone()));
 
     users.set_zone(user, Some("Asia/Kathmandu")).await.unwrap();
     users.set_quiet(user, Some("22:00-07:00")).await.unwrap();
@@ -66,11 +66,11 @@ async fn what_people_told_about_themselves_is_kept_until_they_say_otherwise() {
     users.stop_updates(user, at(1)).await.unwrap();
     users.stop_updates(user, at(2)).await.unwrap();
 
-    let told = users.profile(user).await.unwrap().unwrap();
-    assert_eq!(told.zone.as_deref(), Some("Asia/Kathmandu"));
-    assert_eq!(told.quiet.as_deref(), Some("22:00-07:00"));
-    assert_eq!(told.language.as_deref(), Some("pt-BR"));
-    assert!(told.updates_stopped);
+    let set = users.profile(user).await.unwrap().unwrap();
+    assert_eq!(set.zone.as_deref(), Some("Asia/Kathmandu"));
+    assert_eq!(set.quiet.as_deref(), Some("22:00-07:00"));
+    assert_eq!(set.language.as_deref(), Some("pt-BR"));
+    assert!(set.updates_stopped);
     let stopped = format!("\"user\" WHERE updates_stopped_at = '{}'", at(1));
     assert_eq!(world.count(&stopped).await, 1);
 
@@ -79,13 +79,13 @@ async fn what_people_told_about_themselves_is_kept_until_they_say_otherwise() {
     users.set_language(user, None).await.unwrap();
     users.resume_updates(user).await.unwrap();
 
-    assert_eq!(users.profile(user).await.unwrap(), Some(unsaid));
+    assert_eq!(users.profile(user).await.unwrap(), Some(unset));
 }
 
 #[tokio::test]
-async fn quiet_hours_are_off_or_hours() {
+async fn quiet_hours_have_a_format() {
     let world = World::new().await;
-    let user = world.person(1).await;
+    let user = world.user(1).await;
     let users = world.store.users();
 
     users.set_quiet(user, Some("off")).await.unwrap();
@@ -97,9 +97,9 @@ async fn quiet_hours_are_off_or_hours() {
 }
 
 #[tokio::test]
-async fn a_language_is_a_name_of_one() {
+async fn a_language_has_a_format() {
     let world = World::new().await;
-    let user = world.person(1).await;
+    let user = world.user(1).await;
     let users = world.store.users();
 
     for language in ["de", "pt-BR", "zh-Hant-TW"] {
@@ -114,7 +114,7 @@ async fn a_language_is_a_name_of_one() {
 }
 
 #[tokio::test]
-async fn nothing_is_kept_about_somebody_we_never_heard_from() {
+async fn settings_of_an_unknown_user_are_refused() {
     let world = World::new().await;
     let stranger = address(9).user();
     let users = world.store.users();
@@ -126,30 +126,30 @@ async fn nothing_is_kept_about_somebody_we_never_heard_from() {
 }
 
 #[tokio::test]
-async fn a_new_owner_looks_after_who_waits_who_is_owed_a_text_and_who_has_an_assistant() {
+async fn active_users_wait_for_an_answer_have_a_held_reply_or_a_ready_sandbox() {
     let world = World::new().await;
     let [
         late,
         early,
         ready,
-        owed,
+        with_held,
         idle,
         starting,
         starting_and_waiting,
     ] = NEIGHBOURS;
-    for person in [ready, owed, idle, starting] {
-        world.person(person).await;
+    for number in [ready, with_held, idle, starting] {
+        world.user(number).await;
         world
-            .answer(&message(person, 0), reply(&person.to_string()))
+            .answer(&message(number, 0), reply(&number.to_string()))
             .await;
     }
-    for person in [early, STRANGER, starting_and_waiting, late] {
-        world.person(person).await;
+    for number in [early, STRANGER, starting_and_waiting, late] {
+        world.user(number).await;
     }
-    owe(&world, owed).await;
-    let ready_one = make_ready(&world, world.person_with_sandbox(ready).await).await;
-    world.person_with_sandbox(starting).await;
-    let starting_one = world.person_with_sandbox(starting_and_waiting).await;
+    hold_a_reply(&world, with_held).await;
+    let ready_one = make_ready(&world, world.user_with_sandbox(ready).await).await;
+    world.user_with_sandbox(starting).await;
+    let starting_one = world.user_with_sandbox(starting_and_waiting).await;
 
     let found = world.store.users().active_in(PARTITION).await.unwrap();
 
@@ -161,26 +161,26 @@ async fn a_new_owner_looks_after_who_waits_who_is_owed_a_text_and_who_has_an_ass
     assert_eq!(found[..3], waiting);
     assert_eq!(found.len(), 5);
     assert!(found.contains(&(user(ready), Some(ready_one))));
-    assert!(found.contains(&(user(owed), None)));
+    assert!(found.contains(&(user(with_held), None)));
 }
 
 #[tokio::test]
-async fn a_partition_of_nobody_has_nobody_active_in() {
+async fn an_empty_partition_has_no_active_users() {
     let world = World::new().await;
-    world.person(STRANGER).await;
+    world.user(STRANGER).await;
 
     let found = world.store.users().active_in(PARTITION).await.unwrap();
 
     assert!(found.is_empty());
 }
 
-/// Holds a text back from a person.
-async fn owe(world: &World, person: u32) {
+/// Holds a reply to a user.
+async fn hold_a_reply(world: &World, number: u32) {
     let text = NewReply {
         disposition: Disposition::HeldUntil(at(9)),
         ..reply("held")
     };
-    world.settle(&settlement(user(person), &[], &[text])).await;
+    world.settle(&settlement(user(number), &[], &[text])).await;
 }
 
 async fn make_ready(world: &World, sandbox: Sandbox) -> Sandbox {
@@ -194,6 +194,6 @@ async fn make_ready(world: &World, sandbox: Sandbox) -> Sandbox {
     world.sandbox_of(sandbox.user).await
 }
 
-fn user(person: u32) -> UserId {
-    address(person).user()
+fn user(number: u32) -> UserId {
+    address(number).user()
 }

@@ -1,0 +1,42 @@
+//! Which states the statements select. Every rule is an exhaustive match, so that a new state does not compile
+//! until each rule has decided about it.
+
+use claw_domain::SandboxStatus::{self, Failed, Queued, Ready, Removed, Requested, Starting};
+
+/// The states in which a sandbox takes a place, and in which a port, a container or a model key of its may
+/// exist.
+pub(crate) fn with_place() -> Vec<String> {
+    names(SandboxStatus::takes_a_place)
+}
+
+/// The states in which a sandbox has an agent to connect to.
+pub(crate) fn with_agent() -> Vec<String> {
+    names(|status| match status {
+        Ready => true,
+        Queued | Requested | Starting | Failed | Removed => false,
+    })
+}
+
+/// The states from which a start may begin or go on.
+pub(super) fn startable() -> Vec<String> {
+    names(|status| match status {
+        Requested | Starting => true,
+        Queued | Ready | Failed | Removed => false,
+    })
+}
+
+/// Whether a new request restarts a sandbox in this state.
+pub(super) const fn is_given_up(status: SandboxStatus) -> bool {
+    match status {
+        Failed | Removed => true,
+        Queued | Requested | Starting | Ready => false,
+    }
+}
+
+fn names(is_selected: fn(SandboxStatus) -> bool) -> Vec<String> {
+    SandboxStatus::ALL
+        .iter()
+        .filter(|status| is_selected(**status))
+        .map(|status| status.as_str().to_owned())
+        .collect()
+}
