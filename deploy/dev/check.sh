@@ -1,10 +1,10 @@
 # shellcheck shell=bash
 # The checks and tests, the same for people and for CI. Sourced by ./dev.
 #
-# Every step is run even if an earlier one failed, so that one run tells everything; only a broken build ends it.
+# A failed step or test does not end the run, so that one run names every failure; only a broken build ends it.
 
 FAILED_STEPS=()
-# What needs Docker or the whole machine; --quick leaves it out.
+# Tests that need Docker or the whole machine; --quick leaves them out.
 HEAVY_TESTS='((package(e2e) | package(claw-docker)) & kind(test)) | (package(provisioner) & test(docker))'
 
 command_test() {
@@ -18,6 +18,7 @@ command_test() {
     sandbox_image_begin
   fi
   install_cargo_tools
+  failed_tests_forget
   check_style
   check_step "build" cargo build --locked --workspace --all-targets
   case " ${FAILED_STEPS[*]} " in *" build "*) check_verdict ;; esac
@@ -29,6 +30,7 @@ command_check() {
   settings_load
   install_base lint
   install_cargo_tools
+  failed_tests_forget
   check_style
   check_documentation
   check_dependencies
@@ -41,11 +43,11 @@ test_quick() {
 }
 
 test_all() {
-  check_step "documentation tests" cargo test --locked --doc --workspace
+  check_step "documentation tests" copied_to doc-tests cargo test --locked --doc --workspace --no-fail-fast
   check_documentation
   check_dependencies
-  step "waiting for the sandbox image" sandbox_image_await
-  check_step "the sandbox image's own tests" sandbox_image_test
+  check_step "sandbox image" sandbox_image_await
+  check_step "the sandbox image's own tests" copied_to image-tests sandbox_image_test
   test_environment debug
   # Last, so that its summary is the last word.
   check_step "tests" cargo nextest run --locked --workspace --profile "$(test_profile)"
@@ -83,15 +85,42 @@ check_step() {
   say "FAILED: $1"
 }
 
-# Says what took long and what failed, and ends with the matching status.
+# Shows a command's output and keeps it: `copied_to <log> command…`.
+copied_to() {
+  local log="$LOGS/$1.log"
+  shift
+  "$@" 2>&1 | tee "$log"
+}
+
+# Prints the longest steps and every failed step and test, and exits with the matching status.
 check_verdict() {
   say_step_times
   if [ "${#FAILED_STEPS[@]}" -eq 0 ]; then
     say "all checks passed"
     exit 0
   fi
-  printf '  failed: %s\n' "${FAILED_STEPS[@]}"
+  printf '\nfailed\n'
+  printf '  %s\n' "${FAILED_STEPS[@]}"
+  failed_tests | sed 's/^/  test /'
   exit 1
+}
+
+# The tests that failed in this run, one per line: of nextest, of the documentation, of the sandbox image.
+failed_tests() {
+  local report
+  report=$(test_report)
+  if [ -e "$report" ]; then
+    awk -F'"' '/<testcase /{ test = $4 " " $2 } /<(failure|error)[ >]/{ print test }' "$report"
+  fi
+  sed -n 's/^test \(.*\) \.\.\. FAILED$/\1/p' "$LOGS/doc-tests.log"
+  sed -n 's/^✖ \(.*\) ([0-9.]*ms)$/sandbox image: \1/p' "$LOGS/image-tests.log" | sort -u
+}
+
+# What earlier runs left must not be listed for this one.
+failed_tests_forget() {
+  rm -f "$(test_report)"
+  : >"$LOGS/doc-tests.log"
+  : >"$LOGS/image-tests.log"
 }
 
 # How tests find the servers they start, the programs they run, and the engine.
@@ -106,10 +135,13 @@ test_profile() {
   if [ "${CI:-}" = true ]; then echo ci; else echo default; fi
 }
 
-# The ten slowest tests, from the report the ci profile writes.
+# The report that nextest writes about its last run; it ignores CARGO_TARGET_DIR for this.
+test_report() { printf '%s' "$ROOT/target/nextest/$(test_profile)/junit.xml"; }
+
+# The ten slowest tests.
 test_slowest() {
   local report
-  report="$TARGET/nextest/$(test_profile)/junit.xml"
+  report=$(test_report)
   [ -e "$report" ] || return 0
   printf '\nlongest tests\n'
   sed -n 's/.*<testcase name="\([^"]*\)" classname="\([^"]*\)".* time="\([^"]*\)".*/\3 \2 \1/p' "$report" |
