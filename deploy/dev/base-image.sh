@@ -1,34 +1,35 @@
 # shellcheck shell=bash
-# Images without a registry: the Debian base, and the sandbox on top of it. Sourced after engine.sh.
+# Builds images without an image registry: the Debian base, and the sandbox image on top of it. Sourced after engine.sh.
 #
-#   base_image_up       debian:bookworm-slim: present, pulled, or made from Debian packages
-#   sandbox_image_up    the sandbox image for this checkout's deploy/sandbox; builds only when that changed
-#   sandbox_image_test  the image's own tests, in a container without a network
-#   sandbox_image_save  keeps the image as a file for machines with another engine or an empty one
+#   base_image_up       makes debian:bookworm-slim available: already present, pulled, or built from Debian packages
+#   sandbox_image_up    builds the sandbox image from this checkout's deploy/sandbox, only if that changed
+#   sandbox_image_test  runs the image's own tests in a container without a network
+#   sandbox_image_save  writes the image to a file, for machines with another engine or an empty one
 #
 # Settings: SANDBOX_IMAGE (tag), BASE_IMAGE, NPM_REGISTRY, DEBIAN_MIRROR and DEBIAN_SECURITY_MIRROR
-# (by default those this host uses itself), CLAWKAKA_CACHE.
+# (the defaults are the mirrors this host uses), CLAWKAKA_CACHE.
 
 ROOT="${ROOT:-$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)}"
 BASE_IMAGE="${BASE_IMAGE:-debian:bookworm-slim}"
 BASE_SUITE=bookworm
 SANDBOX_IMAGE="${SANDBOX_IMAGE:-${OPENCLAW_SANDBOX_IMAGE:-clawkaka/sandbox:2026.9.6}}"
 IMAGE_CACHE="${CLAWKAKA_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/clawkaka}/images"
-# A registry that is there answers in this time; where none is, the name does not even resolve.
+# A pull from a reachable registry ends within this time. Without a registry the name does not resolve.
 PULL_LIMIT_SECONDS=120
 
-# Makes BASE_IMAGE available: as it is, from the registry, or as a stand-in of the same name.
-# A stand-in trusts this host's extra certificates and is labelled; it must never be published.
+# Makes BASE_IMAGE available: already present, pulled, or built here as a stand-in with the same name.
+# A stand-in trusts this host's extra certificates and carries a label; it must never be published.
 base_image_up() {
   image_present "$BASE_IMAGE" && return 0
   timeout "$PULL_LIMIT_SECONDS" docker pull --quiet "$BASE_IMAGE" >/dev/null 2>&1 && return 0
   case "$BASE_IMAGE" in
     debian:*) base_image_make ;;
-    *) echo "base image: $BASE_IMAGE cannot be pulled" >&2; return 1 ;;
+    *) echo "base image: $BASE_IMAGE cannot be pulled, and only debian:* can be built here" >&2; return 1 ;;
   esac
 }
 
-# Makes SANDBOX_IMAGE carry this checkout's deploy/sandbox. A kept build or file is used if it fits.
+# Makes SANDBOX_IMAGE the image of this checkout's deploy/sandbox. Reuses an earlier build or a saved file with the
+# same content.
 sandbox_image_up() {
   local key
   key=$(sandbox_image_key)
@@ -47,7 +48,7 @@ sandbox_image_test() {
     --security-opt no-new-privileges "$SANDBOX_IMAGE" node --test "/opt/clawkaka/test/*.test.mjs"
 }
 
-# Writes the image to the cache, where sandbox_image_up of any checkout finds it.
+# Writes the image to the cache, where sandbox_image_up in any checkout finds it.
 sandbox_image_save() {
   local key file
   key=$(sandbox_image_key)
@@ -57,7 +58,7 @@ sandbox_image_save() {
   docker save "$SANDBOX_IMAGE" | zstd -q -3 -T0 -o "$file.part" && mv "$file.part" "$file"
 }
 
-# Engines before 23 cannot read compressed archives of this kind, hence the pipe.
+# Docker engines before version 23 cannot read zstd archives, so the archive is decompressed here.
 sandbox_image_load() {
   local file="$IMAGE_CACHE/sandbox-$1.tar.zst"
   [ -e "$file" ] || return 1
@@ -70,15 +71,15 @@ sandbox_image_build() {
   registry=$(npm_registry)
   if [ -n "$registry" ]; then arguments+=(--build-arg "NPM_REGISTRY=$registry"); fi
   mkdir -p "$(dirname "$log")"
-  echo "building $SANDBOX_IMAGE (a minute or two; $log)" >&2
-  # The classic builder is the one every engine has; a newer CLI asks for a plugin otherwise.
+  echo "building $SANDBOX_IMAGE (takes a minute or two, see $log)" >&2
+  # Every engine has the classic builder; BuildKit needs a plugin that newer CLIs do not bring.
   DOCKER_BUILDKIT=0 docker build --force-rm --build-arg "BASE_IMAGE=$BASE_IMAGE" ${arguments[@]+"${arguments[@]}"} \
     --label "clawkaka.content=$1" -t "$SANDBOX_IMAGE" -t "clawkaka/sandbox:$1" "$ROOT/deploy/sandbox" >"$log" 2>&1 && return 0
   tail -n 20 "$log" >&2
   return 1
 }
 
-# Names the content an image is made of: every file under deploy/sandbox but its README, and the base.
+# A hash of what the image is built from: the base image's name and every file under deploy/sandbox except its README.
 sandbox_image_key() {
   {
     echo "$BASE_IMAGE"
@@ -93,25 +94,25 @@ image_label() {
   docker image inspect --format '{{index .Config.Labels "clawkaka.content"}}' "$1" 2>/dev/null || true
 }
 
-# The registry this host's npm uses, or nothing: then the Dockerfile's own choice stands.
+# The registry this host's npm uses, or nothing, in which case the Dockerfile's default applies.
 npm_registry() {
   local from_npm
   from_npm=${NPM_REGISTRY:-$(npm config get registry 2>/dev/null || true)}
   printf '%s' "${from_npm%/}"
 }
 
-# Debian's minimal system as an image, with this host's extra certificates.
-# shellcheck disable=SC2016  # "$1" in the hooks is mmdebstrap's, the new root
+# Builds BASE_IMAGE from Debian's minimal system, with this host's extra certificates.
+# shellcheck disable=SC2016  # mmdebstrap sets "$1" in the hooks to the new root
 base_image_make() {
   local mirror security trim=() path
   mirror=${DEBIAN_MIRROR:-$(debian_mirror "")}
   security=${DEBIAN_SECURITY_MIRROR:-$(debian_mirror -security)}
   if [ -z "$mirror" ] || [ -z "$security" ]; then
-    echo "base image: set DEBIAN_MIRROR and DEBIAN_SECURITY_MIRROR, this host's apt does not tell" >&2
+    echo "base image: set DEBIAN_MIRROR and DEBIAN_SECURITY_MIRROR, this host's apt names no mirror" >&2
     return 1
   fi
   for path in man doc locale info lintian groff; do trim+=("--dpkgopt=path-exclude=/usr/share/$path/*"); done
-  echo "making $BASE_IMAGE from Debian packages" >&2
+  echo "building $BASE_IMAGE from Debian packages" >&2
   engine_root mmdebstrap --quiet --variant=minbase --include=ca-certificates \
     "${trim[@]}" --dpkgopt='path-include=/usr/share/doc/*/copyright' \
     --aptopt='Acquire::Languages "none"' --aptopt='APT::Install-Recommends "false"' \
@@ -125,7 +126,7 @@ base_image_make() {
       -c 'ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' - "$BASE_IMAGE" >/dev/null
 }
 
-# A host behind an inspecting proxy keeps that proxy's certificate here; builds need it as well.
+# Copies this host's extra certificates: behind a proxy that inspects TLS, builds need the proxy's certificate.
 base_certificates_hook() {
   cat <<'HOOK'
 for c in /usr/local/share/ca-certificates/*.crt; do
@@ -135,9 +136,9 @@ chroot "$1" update-ca-certificates
 HOOK
 }
 
-# The address this host's apt takes its own release from; "$1" is "" or "-security".
+# The mirror from which this host's apt takes its own release; "$1" is "" or "-security".
 debian_mirror() {
-  # shellcheck disable=SC2016  # apt fills these in, not the shell
+  # shellcheck disable=SC2016  # apt expands these, not the shell
   local format='$(RELEASE) $(COMPONENT) $(REPO_URI)'
   apt-get indextargets --format "$format" 'Created-By: Packages' |
     awk -v release="$(. /etc/os-release && echo "${VERSION_CODENAME:-}")$1" \

@@ -9,7 +9,7 @@ HEAVY_TESTS='((package(e2e) | package(claw-docker)) & kind(test)) | (package(pro
 
 command_test() {
   local quick=
-  case "${1:-}" in "") ;; --quick) quick=yes ;; *) die "test knows --quick only" ;; esac
+  case "${1:-}" in "") ;; --quick) quick=yes ;; *) die "test accepts no option but --quick" ;; esac
   settings_load
   if [ -n "$quick" ]; then install_base lint; else install_base lint docker; fi
   if [ -z "$quick" ]; then
@@ -49,7 +49,7 @@ test_all() {
   check_step "sandbox image" sandbox_image_await
   check_step "the sandbox image's own tests" copied_to image-tests sandbox_image_test
   test_environment debug
-  # Last, so that its summary is the last word.
+  # The tests run last, so that their summary is next to the verdict.
   check_step "tests" cargo nextest run --locked --workspace --profile "$(test_profile)"
   test_slowest
 }
@@ -79,6 +79,7 @@ check_caddyfile() {
     with_variables "$CADDY_VARIABLES" "$CADDY" validate --config "$ROOT/Caddyfile" --adapter caddyfile
 }
 
+# Runs a step and remembers its name if it fails.
 check_step() {
   step "$@" && return 0
   FAILED_STEPS+=("$1")
@@ -123,7 +124,8 @@ failed_tests_forget() {
   : >"$LOGS/image-tests.log"
 }
 
-# How tests find the servers they start, the programs they run, and the engine.
+# Exports where tests find the servers they start, the programs they run, and the Docker engine. "$1" is the cargo
+# profile: debug or release.
 test_environment() {
   export CLAWKAKA_NATS_SERVER="$NATS_SERVER" CLAWKAKA_CADDY="$CADDY"
   export CLAWKAKA_PG_BIN="$PG_BIN" CLAWKAKA_PG_USER="$PG_USER"

@@ -1,14 +1,14 @@
 # shellcheck shell=bash
-# What a person types after ./dev. Sourced by ./dev.
+# The commands of ./dev. Sourced by ./dev.
 
 PROCESSES=(postgres nats sim-meta sim-twilio sim-openrouter sim-openclaw ingress provisioner gateway outbound caddy)
 
-# The demo plays the person and the operator at once, so it is given both sides.
+# The demo acts as the person and as the operator, so it gets the settings of both.
 DEMO_VARIABLES="NATS_URL DATABASE_URL CADDY_LISTEN SANDBOX_RUNTIME DOCKER_HOST SIM_META_LISTEN SIM_META_WEBHOOK_URL
   SIM_TWILIO_LISTEN SIM_OPENROUTER_LISTEN SIM_OPENCLAW_LISTEN WHATSAPP_VERIFICATION_TOKEN WHATSAPP_APP_SECRET WHATSAPP_ACCESS_TOKEN
   WHATSAPP_SENDER_PHONE_NUMBER_ID WHATSAPP_API_BASE_URL OPENROUTER_BASE_URL OPENROUTER_PROVISIONING_KEY"
 
-# Leaves everything running, and changes nothing that already runs as it should.
+# Starts everything and leaves it running; does not touch processes that already run with the right settings.
 command_up() {
   settings_load
   local uses=()
@@ -23,7 +23,7 @@ command_up() {
   step "nats" nats_up
   step "building the services" services_build || die "the build failed, see above"
   quiet_step "streams, buckets and tables" services_prepare
-  if [ "$SANDBOX_RUNTIME" = docker ]; then step "waiting for the sandbox image" sandbox_image_await; fi
+  if [ "$SANDBOX_RUNTIME" = docker ]; then step "waiting for the sandbox image" sandbox_image_await || die "the sandbox image is not built, see above"; fi
   step "simulators" simulators_up
   step "services" services_up
   step "caddy" caddy_up
@@ -40,7 +40,7 @@ command_demo() {
 command_status() {
   local name
   if [ ! -d "$PIDS" ]; then
-    echo "nothing was started from this checkout"
+    echo "nothing has been started from this checkout"
     return 0
   fi
   printf '\n%-16s %-6s %8s  %s\n' name state pid where
@@ -51,19 +51,19 @@ command_status() {
   printf '\nlogs: ./dev logs [name]   secrets: %s\n' "${SECRETS#"$ROOT"/}"
 }
 
-# Follows on a terminal, prints and ends elsewhere.
+# On a terminal the command follows the logs; otherwise it prints them and ends.
 command_logs() {
   local files=("$LOGS"/*.log) follow=()
   if [ -n "${1:-}" ]; then files=("$LOGS/$1.log"); fi
-  [ -e "${files[0]}" ] || die "no log of ${1:-anything} yet; there are: $(find "$LOGS" -name '*.log' -printf '%f ' 2>/dev/null)"
+  [ -e "${files[0]}" ] || die "there is no log of ${1:-anything} yet; the logs are: $(find "$LOGS" -name '*.log' -printf '%f ' 2>/dev/null)"
   if [ -t 1 ]; then follow=(-F); fi
   tail -n 100 "${follow[@]}" "${files[@]}"
 }
 
-# Stops what ./dev up started; state stays, unless --purge.
+# Stops everything that ./dev up started. Data is kept, unless --purge is given.
 command_down() {
   local purge=
-  case "${1:-}" in "") ;; --purge) purge=purge ;; *) die "down knows --purge only" ;; esac
+  case "${1:-}" in "") ;; --purge) purge=purge ;; *) die "down accepts no option but --purge" ;; esac
   say "stopping"
   process_stop caddy ingress provisioner gateway outbound
   process_stop sim-meta sim-twilio sim-openrouter sim-openclaw
@@ -81,17 +81,18 @@ command_bench() {
   "$TARGET/release/bench" "$@"
 }
 
-# A production machine's part: the engine is the machine's own, nothing of ours is started, and down removes nothing.
+# Prepares a production machine. It uses the machine's own Docker engine and starts no service; ./dev down removes
+# nothing of it.
 command_host() {
   settings_load
   install_packages docker
   sandboxes_up
   sandbox_image_begin
-  sandbox_image_await
-  say "$SANDBOX_NETWORK and $SANDBOX_IMAGE are ready; the firewall rules end with a reboot, so run this at boot"
+  sandbox_image_await || die "the sandbox image is not built, see above"
+  say "network $SANDBOX_NETWORK and image $SANDBOX_IMAGE are ready; a reboot removes the firewall rules, so run this at boot"
 }
 
-# For a test run by hand: eval "$(./dev env)" && cargo nextest run -p …
+# Prints the variables for tests run by hand: eval "$(./dev env)" && cargo nextest run -p …
 command_env() {
   {
     settings_load
@@ -105,24 +106,24 @@ command_env() {
 
 command_help() {
   cat <<'HELP'
-./dev up              everything on loopback: Postgres, NATS, Caddy, simulators of Meta, Twilio and OpenRouter, Docker
-                      with the sandbox image, and the four services. Installs what is missing. May be repeated at any time.
-./dev demo [--call]   up, then a conversation with a real assistant, printed as it happens; --call phones it, too
-./dev status          what runs, where, and whether it is ready
-./dev logs [name]     follows all logs, or one
-./dev down [--purge]  stops all of it; --purge also deletes databases, streams, sandboxes' volumes and secrets
-./dev test [--quick]  every check and test, as CI runs them; --quick leaves out what needs Docker or minutes
-./dev check           the checks without the tests
-./dev env             what tests need to know, for a test run by hand: eval "$(./dev env)" && cargo nextest run -p …
-./dev bench […]       measurements against a release build, all of them or one: load, calls [people], idle [sandboxes]
-./dev secrets [dir]   makes the secret files docker-compose.yml reads, keeping those that are there
-./dev host            makes this machine fit for sandboxes: network, firewall, image (production, at boot, as root)
+./dev up              Start everything on loopback: Postgres, NATS, Caddy, simulators of Meta, Twilio and OpenRouter,
+                      Docker with the sandbox image, and the four services. Installs what is missing. Safe to repeat.
+./dev demo [--call]   Run up, then print a conversation with a real assistant as it happens; --call also phones it.
+./dev status          Show which processes run, where, and whether they are ready.
+./dev logs [name]     Follow all logs, or one.
+./dev down [--purge]  Stop everything; --purge also deletes databases, streams, the sandboxes' volumes and secrets.
+./dev test [--quick]  Run every check and test, as CI does; --quick skips the tests that need Docker or the whole machine.
+./dev check           Run the checks without the tests.
+./dev env             Print the variables for tests run by hand: eval "$(./dev env)" && cargo nextest run -p …
+./dev bench […]       Measure a release build: everything, or one of load, calls [people], idle [sandboxes].
+./dev secrets [dir]   Create the secret files that docker-compose.yml reads; existing files are kept.
+./dev host            Prepare this machine for sandboxes: network, firewall, image (in production, at boot, as root).
 
-Variables (see .env.example) come from the environment, else from .run/env, else from deploy/dev/settings.sh:
-  SANDBOX_RUNTIME=external ./dev up                 no Docker: a simulated agent
-  WHATSAPP_API_BASE_URL=https://… ./dev up          the real Meta: its simulator is not started
-  TWILIO_AUTH_TOKEN=… BASE_URL=https://… ./dev up   the real Twilio, likewise
-  DATABASE_URL, NATS_URL, OPENROUTER_BASE_URL, SANDBOX_EXTERNAL_URL    likewise
-  PORT, POSTGRES_PORT, NATS_LISTEN, CADDY_LISTEN, … other ports
+Variables (see .env.example) are read from the environment, then from .run/env, then from deploy/dev/settings.sh:
+  SANDBOX_RUNTIME=external ./dev up                 Use a simulated agent and no Docker.
+  WHATSAPP_API_BASE_URL=https://… ./dev up          Use the real Meta; its simulator is not started.
+  TWILIO_AUTH_TOKEN=… BASE_URL=https://… ./dev up   Use the real Twilio; its simulator is not started.
+  DATABASE_URL, NATS_URL, OPENROUTER_BASE_URL, SANDBOX_EXTERNAL_URL    The same for each of these.
+  PORT, POSTGRES_PORT, NATS_LISTEN, CADDY_LISTEN, … Use other ports.
 HELP
 }

@@ -1,22 +1,22 @@
 # shellcheck shell=bash
-# The Docker engine and the sandboxes' network on a development or CI machine. Sourced, never run.
+# The Docker engine, the sandboxes' network and their firewall. Sourced, never run.
 #
-#   engine_up            a working engine, reused or started; exports DOCKER_HOST
-#   engine_down          stops the engine if engine_up of this checkout started it
-#   engine_network_up    the sandboxes' bridge, isolated from one another
-#   engine_firewall_up   what a sandbox may reach; safe to repeat
-#   engine_network_down  removes bridge and rules (sandboxes must be gone)
+#   engine_up            finds a working engine or starts one; exports DOCKER_HOST
+#   engine_down          stops the engine if this checkout started it
+#   engine_network_up    creates the sandboxes' bridge, on which sandboxes cannot reach one another
+#   engine_firewall_up   limits what a sandbox can reach; safe to repeat
+#   engine_network_down  removes the bridge and the rules (the sandboxes must be gone)
 #
-# The engine we start is one for the machine, whatever checkout asks: its socket is in /run, its
-# images in the cache directory, so that a fresh clone finds everything built. Nothing of the
-# distribution's own engine (/var/lib/docker, /run/docker.sock) is touched.
+# All checkouts on a machine share the engine that we start: its socket is in /run and its images are in the
+# cache directory, so that a fresh clone finds everything built. The distribution's own engine
+# (/var/lib/docker, /run/docker.sock) is not touched.
 #
 # Settings, each from the environment: STATE (this checkout's run directory), CLAWKAKA_CACHE,
 # SANDBOX_NETWORK, SANDBOX_HOST_PORTS.
 
 ENGINE_STATE="${STATE:-$PWD/.run}/docker"
 ENGINE_CACHE="${CLAWKAKA_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/clawkaka}"
-# Short on purpose: a Unix socket's path may have 107 bytes, and containerd adds its own below this.
+# The path is short because a Unix socket's path is limited to 107 bytes and containerd creates sockets below it.
 ENGINE_RUN=/run/clawkaka/docker
 ENGINE_START_TENTHS=300
 
@@ -24,13 +24,13 @@ SANDBOX_NETWORK="${SANDBOX_NETWORK:-clawkaka}"
 SANDBOX_BRIDGE=clawbr0
 SANDBOX_SUBNET=172.30.0.0/16
 SANDBOX_HOST_ADDRESS=172.30.0.1
-# The host's TCP ports a sandbox may connect to: the model simulator's, and nothing else.
+# The only TCP ports of the host to which a sandbox may connect: the model simulator's.
 SANDBOX_HOST_PORTS="${SANDBOX_HOST_PORTS:-18080}"
-# What is not the internet: this host's other networks, neighbours, cloud metadata, multicast.
+# Addresses outside the public internet: private networks, cloud metadata, multicast.
 SANDBOX_FORBIDDEN="0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.168.0.0/16 198.18.0.0/15 224.0.0.0/4 240.0.0.0/4"
 
-# Makes `docker` work, or says why it cannot. Afterwards DOCKER_HOST names the engine and
-# $STATE/docker/docker.sock leads to it when it is ours.
+# Makes the `docker` command work, or prints why it cannot. Afterwards DOCKER_HOST names the engine, and
+# $STATE/docker/docker.sock is a link to its socket if the engine is ours.
 engine_up() {
   local ours="unix://$ENGINE_RUN/docker.sock"
   if [ -n "${DOCKER_HOST:-}" ] && engine_answers; then return 0; fi
@@ -40,7 +40,7 @@ engine_up() {
   engine_use "$ours"
 }
 
-# Stops the engine if this checkout started it, and forgets it otherwise.
+# Stops the engine if this checkout started it; otherwise only forgets it.
 engine_down() {
   local pid
   pid=$(cat "$ENGINE_STATE/started" 2>/dev/null || true)
@@ -48,7 +48,7 @@ engine_down() {
   if engine_is_ours "$pid"; then engine_stop_pid "$pid"; fi
 }
 
-# True when a daemon answers at DOCKER_HOST.
+# Whether a daemon answers at DOCKER_HOST.
 engine_answers() { docker info >/dev/null 2>&1; }
 
 engine_use() {
@@ -81,9 +81,9 @@ engine_start() {
   return 1
 }
 
-# What a killed dockerd leaves behind keeps the next one from starting: it refuses when its pidfile names
-# any living process, even an unrelated one, and waits for a containerd that is dead but not yet reaped.
-# One of ours that lives but no longer answers would hold the data root.
+# Removes what a killed dockerd leaves behind, since it would keep the next one from starting: dockerd refuses
+# to start when its pidfile names any living process, even an unrelated one, and waits for a containerd that is
+# dead but not yet reaped. A dockerd of ours that lives but no longer answers would lock the data root.
 engine_clear_stale_pid() {
   local file pid
   for file in "$ENGINE_RUN/pid" "$ENGINE_RUN/exec/containerd/containerd.pid"; do
@@ -94,12 +94,12 @@ engine_clear_stale_pid() {
   engine_root rm -f "$ENGINE_RUN/docker.sock"
 }
 
-# True when the process lives and is the dockerd, or its containerd, that keeps its state where ours does.
+# Whether the process is alive and is our dockerd or its containerd, told by the directory of its state.
 engine_is_ours() {
   engine_is_alive "$1" && { tr '\0' ' ' <"/proc/$1/cmdline"; } 2>/dev/null | grep -q -- "$ENGINE_RUN/exec"
 }
 
-# True when there is such a process and it is more than an unreaped entry.
+# Whether the process exists and is not a zombie.
 engine_is_alive() {
   [ -n "$1" ] && grep -qs '^State:[[:space:]]*[^ZX]' "/proc/$1/status"
 }
@@ -110,11 +110,11 @@ engine_stop_pid() {
     engine_is_alive "$1" || return 0
     sleep 0.1
   done
-  echo "engine: process $1 does not stop" >&2
+  echo "engine: process $1 does not stop on SIGTERM" >&2
   return 1
 }
 
-# Makes the sandboxes' network: no traffic between sandboxes, packets no larger than the uplink's.
+# Creates the sandboxes' network: no traffic between sandboxes, and the MTU of the uplink.
 engine_network_up() {
   docker network inspect "$SANDBOX_NETWORK" >/dev/null 2>&1 && return 0
   docker network create --driver bridge \
@@ -128,15 +128,15 @@ engine_network_up() {
 engine_network_down() {
   engine_firewall_down
   docker network rm "$SANDBOX_NETWORK" >/dev/null 2>&1 || true
-  # A bridge can outlive an engine that was killed.
+  # The bridge stays when the engine is killed.
   if ! docker network inspect "$SANDBOX_NETWORK" >/dev/null 2>&1 && ip link show "$SANDBOX_BRIDGE" >/dev/null 2>&1; then
     engine_root ip link del "$SANDBOX_BRIDGE" || true
   fi
 }
 
-# From a sandbox: on this host only SANDBOX_HOST_PORTS of the bridge's address; beyond it only the
-# internet and the host's resolver (Docker's embedded DNS asks it on the sandbox's behalf).
-# Each chain is replaced as a whole, so no moment exists without rules.
+# A sandbox can reach SANDBOX_HOST_PORTS at the bridge's address on this host, the public internet, and the host's
+# resolver, which Docker's embedded DNS asks on behalf of the sandbox. Each chain is replaced atomically, so the
+# rules are never absent.
 engine_firewall_up() {
   engine_firewall_rules | engine_root iptables-restore --noflush || {
     echo "engine: cannot set the sandboxes' firewall rules (root and iptables are needed)" >&2
@@ -155,7 +155,7 @@ engine_firewall_down() {
   done <<<$'INPUT CLAW-IN\nDOCKER-USER CLAW-OUT'
 }
 
-# The two chains in the words of iptables-restore.
+# The two chains in the format of iptables-restore.
 engine_firewall_rules() {
   local port range resolver
   printf '*filter\n:CLAW-IN - [0:0]\n:CLAW-OUT - [0:0]\n'

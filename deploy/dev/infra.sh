@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Postgres, NATS and Caddy, from the wheels, on loopback. Sourced by ./dev.
+# Starts Postgres, NATS and Caddy from their Python wheels, on loopback. Sourced by ./dev.
 
 NATS_VARIABLES="NATS_LISTEN NATS_MONITOR NATS_STORE_DIR NATS_ADMIN_PASSWORD NATS_INGRESS_PASSWORD
   NATS_GATEWAY_PASSWORD NATS_PROVISIONER_PASSWORD NATS_OUTBOUND_PASSWORD"
@@ -7,7 +7,7 @@ CADDY_VARIABLES="CADDY_BIND CADDY_ADMIN API_SITE CONSOLE_SITE INGRESS_FROM CONSO
 READY_SECONDS=30
 
 postgres_up() {
-  if [ -n "$POSTGRES_ELSEWHERE" ]; then say "postgres: DATABASE_URL is given, not started"; return 0; fi
+  if [ -n "$POSTGRES_ELSEWHERE" ]; then say "postgres: not started, DATABASE_URL is set"; return 0; fi
   postgres_place
   if process_alive postgres; then return 0; fi
   port_must_be_free postgres "127.0.0.1:$POSTGRES_PORT"
@@ -16,10 +16,10 @@ postgres_up() {
     -o "-p $POSTGRES_PORT -c listen_addresses=127.0.0.1 -c unix_socket_directories=''" start >>"$LOGS/postgres.log" 2>&1 ||
     process_failed postgres "postgres did not start"
   process_adopt postgres "$(head -n 1 "$PG_DATA/postmaster.pid")" postgres "127.0.0.1:$POSTGRES_PORT"
-  postgres_database || process_failed postgres "postgres has no database"
+  postgres_database || process_failed postgres "the database clawkaka could not be created"
 }
 
-# The data sit in .run, unless the user Postgres runs as cannot get there (a clone in root's home).
+# The data is in .run, unless the user that Postgres runs as cannot reach it (a clone in root's home).
 postgres_place() {
   PG_DATA="$STATE/postgres"
   if ! as_postgres test -x "$STATE"; then PG_DATA="$(postgres_outside)/postgres"; fi
@@ -53,7 +53,7 @@ postgres_outside() { printf '/var/lib/clawkaka/%s' "$(cksum <<<"$ROOT" | cut -d'
 postgres_ctl() { as_postgres "$PG_BIN/pg_ctl" -D "$PG_DATA" "$@" </dev/null; }
 
 nats_up() {
-  if [ -n "$NATS_ELSEWHERE" ]; then say "nats: NATS_URL is given, not started"; return 0; fi
+  if [ -n "$NATS_ELSEWHERE" ]; then say "nats: not started, NATS_URL is set"; return 0; fi
   port_must_be_free nats "$NATS_LISTEN"
   mkdir -p "$NATS_STORE_DIR"
   process_start nats "$NATS_VARIABLES" "$NATS_SERVER" -c "$ROOT/nats.conf"
@@ -63,6 +63,6 @@ nats_up() {
 caddy_up() {
   port_must_be_free caddy "$CADDY_LISTEN"
   process_start caddy "$CADDY_VARIABLES" "$CADDY" run --config "$ROOT/Caddyfile" --adapter caddyfile
-  # Any answer will do: every path outside the services' own is a 404.
+  # An open port is the only check: Caddy answers 404 on every path that no service owns.
   process_listens caddy "$CADDY_LISTEN" "$READY_SECONDS"
 }

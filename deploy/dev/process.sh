@@ -1,33 +1,33 @@
 # shellcheck shell=bash
 # Starting, watching and stopping processes by pidfile. Sourced by ./dev.
 #
-#   process_start <name> "<VARIABLES>" <command…>   in the background, output to .run/log/<name>.log
-#   process_ready <name> <url> <seconds>            waits until the url answers 2xx
-#   process_listens <name> <host:port> <seconds>    waits until the port takes connections
-#   process_stop <name…>                            asks all to stop, waits, then insists
+#   process_start <name> "<VARIABLES>" <command…>   starts it in the background, output to .run/log/<name>.log
+#   process_ready <name> <url> <seconds>            waits until the URL answers 2xx
+#   process_listens <name> <host:port> <seconds>    waits until the port accepts connections
+#   process_stop <name…>                            sends SIGTERM to all, waits, then sends SIGKILL
 #
-# A pidfile holds "<pid> <comm> <fingerprint>". The pid counts only while /proc agrees about the name, so a
-# number taken by a stranger is never signalled.
+# A pidfile holds "<pid> <comm> <fingerprint>". The pid counts only while /proc shows the same comm for it, so that
+# a process which reuses the number is never signalled.
 
-# Longer than the services' own grace of 20 seconds.
+# Longer than the services' own grace period of 20 seconds.
 PROCESS_STOP_TENTHS=250
 
-# Starts a process with the named variables exported to it and no others of ours. One that already runs with the
-# same command, variables and files is left alone; one that differs is restarted.
+# Starts a process and exports only the named variables of ours to it. A process that already runs with the same
+# command, variables and files is left alone; otherwise it is restarted.
 process_start() {
   local name=$1 variables=$2 print
   shift 2
   print=$(process_fingerprint "$variables" "$@")
   if process_alive "$name"; then
     if [ "$(process_field "$name" 3)" = "$print" ]; then return 0; fi
-    say "$name: restarting, it or its settings changed"
+    say "$name: restarting, its program or settings changed"
     process_stop "$name"
   fi
   process_launch "$name" "$variables" "$@"
   printf '%s %s %s\n' "$!" "$(process_comm "$1")" "$print" >"$PIDS/$name"
 }
 
-# Takes charge of a process that something else started: `process_adopt <name> <pid> <comm> <host:port>`.
+# Registers a process that another program started: `process_adopt <name> <pid> <comm> <host:port>`.
 process_adopt() {
   printf '%s %s -\n' "$2" "$3" >"$PIDS/$1"
   printf '%s' "$4" >"$PIDS/$1.at"
@@ -40,10 +40,10 @@ process_launch() {
   become_with "$variables" setsid "$@" >>"$LOGS/$name.log" 2>&1 </dev/null &
 }
 
-# Runs a command with these variables exported to it, empty ones left out. A secret never stands on a command line.
+# Runs a command with the non-empty ones of these variables exported to it. Secrets are never command line arguments.
 with_variables() { (become_with "$@"); }
 
-# The same in place of this shell, so that the pid is the command's own.
+# The same, but replaces this shell, so that its pid is the command's.
 become_with() {
   local variable
   for variable in $1; do
@@ -74,7 +74,7 @@ process_wait() {
   local name=$1 deadline=$((SECONDS + $2)) complaint=$3
   shift 3
   until "$@" 2>/dev/null; do
-    # Between fork and exec the name is still the shell's, so only a process that is gone counts as dead.
+    # Between fork and exec the comm is still the shell's, so only the pid's existence is checked.
     if ! process_exists "$(process_field "$name" 1)"; then process_failed "$name" "$name stopped while starting"; fi
     if [ "$SECONDS" -ge "$deadline" ]; then process_failed "$name" "$name $complaint in time"; fi
     sleep 0.1
@@ -82,15 +82,15 @@ process_wait() {
 }
 
 process_failed() {
-  printf '\nlast lines of %s\n' "$LOGS/$1.log" >&2
+  printf '\nthe last lines of %s\n' "$LOGS/$1.log" >&2
   tail -n 25 "$LOGS/$1.log" >&2
-  die "$2. Everything else is left as it is: mend and run ./dev up again, see ./dev status and ./dev logs $1, or ./dev down"
+  die "$2. The other processes keep running: fix the cause and repeat ./dev up (see ./dev status and ./dev logs $1), or run ./dev down"
 }
 
 process_stop() {
   local name signal
   for name in "$@"; do
-    # To Postgres TERM means to wait until every client has left.
+    # On SIGTERM Postgres waits until every client has disconnected.
     signal=TERM
     if [ "$name" = postgres ]; then signal=INT; fi
     process_signal "$name" "$signal"
@@ -108,13 +108,13 @@ process_gone() {
     sleep 0.1
   done
   if process_alive "$1"; then
-    say "$1: does not stop, killing it"
+    say "$1: still running after $((PROCESS_STOP_TENTHS / 10)) seconds, killing it"
     process_signal "$1" KILL
   fi
   rm -f "$PIDS/$1" "$PIDS/$1.at"
 }
 
-# One word about a process: ready, up (alive, not ready), died, or down.
+# Prints the state of a process: ready, up (alive, not ready), died, or down.
 process_state() {
   local at
   at=$(cat "$PIDS/$1.at" 2>/dev/null || true)
@@ -136,7 +136,7 @@ process_answers() {
   esac
 }
 
-# What a running process would have to be restarted for: command, settings, and the files it was started from.
+# A hash of what requires a restart when it changes: the command, its variables and its files.
 process_fingerprint() {
   local variable argument
   {
@@ -151,22 +151,22 @@ process_fingerprint() {
 
 process_field() { cut -d' ' -f"$2" "$PIDS/$1" 2>/dev/null || true; }
 
-# The kernel keeps fifteen characters of a program's name.
+# The kernel truncates a program's name to fifteen characters.
 process_comm() {
   local base=${1##*/}
   printf '%s' "${base:0:15}"
 }
 
-# A zombie does not exist: it holds no port and takes no signal.
+# A zombie counts as gone: it holds no port and ignores signals.
 process_exists() {
   case "$(sed 's/.*) //; s/ .*//' "/proc/$1/stat" 2>/dev/null)" in "" | Z) return 1 ;; esac
 }
 
 port_open() { (exec 3<>"/dev/tcp/${1%:*}/${1##*:}") 2>/dev/null; }
 
-# Says who is in the way, before a server of ours dies of it.
+# Fails with an explanation if another process listens on the address.
 port_must_be_free() {
   local name=$1 address=$2
   if process_alive "$name" || ! port_open "$address"; then return 0; fi
-  die "$name cannot listen on $address: something else does (ss -ltnp | grep :${address##*:}). Stop it, or choose another port, see ./dev help"
+  die "$name cannot listen on $address: another process does (ss -ltnp | grep :${address##*:}). Stop it, or choose another port, see ./dev help"
 }

@@ -1,35 +1,39 @@
 # shellcheck shell=bash
-# Everything ./dev does with Docker, in terms of engine.sh and base-image.sh. Sourced by ./dev.
+# What ./dev does with Docker, built on engine.sh and base-image.sh. Sourced by ./dev.
 
-# Present while this checkout may have containers, rules or an engine to clean up.
+# This file exists while this checkout may have containers, firewall rules or an engine to clean up.
 SANDBOXES_MARK="$STATE/uses-docker"
 
 sandboxes_note() { touch "$SANDBOXES_MARK"; }
 
-# The engine and the sandboxes' network, in the foreground: both take a second.
+# Starts the engine and creates the sandboxes' network. Both take about a second, so they run in the foreground.
 sandboxes_up() {
-  step "docker engine" engine_up || die "no Docker engine. SANDBOX_RUNTIME=external ./dev up does without, with a simulated agent"
-  step "sandbox network" engine_network_up || die "cannot make the docker network $SANDBOX_NETWORK"
-  step "firewall" engine_firewall_up || die "sandboxes are not run without their firewall"
+  step "docker engine" engine_up || die "no Docker engine answers. SANDBOX_RUNTIME=external ./dev up needs none and simulates the agent"
+  step "sandbox network" engine_network_up || die "the Docker network $SANDBOX_NETWORK cannot be created"
+  step "firewall" engine_firewall_up || die "the firewall rules cannot be set, and sandboxes do not run without them"
 }
 
-# The image takes minutes when it is new, so it is made beside the cargo build.
+# Builds the image in the background, during the cargo build: a new image takes minutes.
 sandbox_image_begin() {
-  say "sandbox image $SANDBOX_IMAGE (beside what follows)"
+  say "sandbox image $SANDBOX_IMAGE (in the background)"
   SANDBOX_IMAGE_BEGAN=$EPOCHREALTIME
   sandbox_image_up >"$LOGS/sandbox-image.log" 2>&1 &
   SANDBOX_IMAGE_JOB=$!
 }
 
 sandbox_image_await() {
-  wait "$SANDBOX_IMAGE_JOB" || {
+  local status=0
+  wait "$SANDBOX_IMAGE_JOB" || status=$?
+  STEP_TIMES+=("$(printf '%.1f' "$(seconds_since "$SANDBOX_IMAGE_BEGAN")") sandbox image (in the background)")
+  if [ "$status" -ne 0 ]; then
     tail -n 30 "$LOGS/sandbox-image.log" >&2
-    die "the sandbox image could not be made, the whole output is in $LOGS/sandbox-image.log"
-  }
-  STEP_TIMES+=("$(printf '%.1f' "$(seconds_since "$SANDBOX_IMAGE_BEGAN")") sandbox image (beside the build)")
+    say "the sandbox image could not be built, the whole output is in $LOGS/sandbox-image.log"
+  fi
+  return "$status"
 }
 
-# Containers, rules, network; the engine only if we started it. `sandboxes_down purge` takes the volumes as well.
+# Removes containers, firewall rules and network, and stops the engine if this checkout started it.
+# `sandboxes_down purge` removes the volumes as well.
 sandboxes_down() {
   if [ ! -e "$SANDBOXES_MARK" ]; then return 0; fi
   if sandboxes_engine; then
@@ -41,7 +45,7 @@ sandboxes_down() {
   rm -f "$SANDBOXES_MARK"
 }
 
-# Finds the engine that sandboxes_up used, without starting one.
+# Finds the engine that sandboxes_up used; does not start one.
 sandboxes_engine() {
   if [ -n "${DOCKER_HOST:-}" ] && engine_answers; then return 0; fi
   if DOCKER_HOST="unix://$ENGINE_RUN/docker.sock" engine_answers; then
@@ -52,7 +56,7 @@ sandboxes_engine() {
   engine_answers
 }
 
-# Of lines "<owner> <name>" the names that are this checkout's: the engine may serve others as well.
+# Reads lines "<owner> <name>" and prints the names that belong to this checkout: checkouts share the engine.
 sandboxes_ours() { awk -v owner="$SANDBOX_HOST-" 'index($1, owner) == 1 { print $2 }'; }
 
 sandboxes_remove() {

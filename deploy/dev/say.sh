@@ -1,8 +1,8 @@
 # shellcheck shell=bash
-# How ./dev talks: one line per step with the seconds since it began, and a reason when it gives up. Sourced.
+# The output of ./dev: one line per step with the seconds since the start, and the reason of a failure. Sourced.
 
 STARTED_AT=$EPOCHREALTIME
-# Each entry is "<seconds> <what>", for the closing summary.
+# Entries "<seconds> <step>" for the closing summary.
 STEP_TIMES=()
 
 say() { printf '%8.1fs  %s\n' "$(seconds_since "$STARTED_AT")" "$*"; }
@@ -12,7 +12,7 @@ die() {
   exit 1
 }
 
-# Runs a step and says what it took: `step "what it is" command…`. The step's own output is shown.
+# Runs a step, shows its output and records how long it took: `step "what it is" command…`.
 step() {
   local what=$1 began=$EPOCHREALTIME status=0
   shift
@@ -22,14 +22,14 @@ step() {
   return "$status"
 }
 
-# The same for a chatty command: its output goes to a log, whose end is shown if it fails.
+# The same, but the output goes to a log; the end of the log is shown if the command fails.
 quiet_step() {
   local what=$1 log
   shift
   log="$LOGS/$(tr -cs 'a-zA-Z0-9' '-' <<<"$what" | sed 's/-*$//').log"
   step "$what" logged "$log" "$@" && return 0
   tail -n 30 "$log" >&2
-  die "$what: failed, the whole output is in $log"
+  die "$what failed, the whole output is in $log"
 }
 
 logged() {

@@ -1,9 +1,9 @@
 # shellcheck shell=bash
-# The secret files that docker-compose.yml mounts. Sourced by ./dev.
+# Creates the secret files that docker-compose.yml mounts. Sourced by ./dev.
 #
-# What is random is made here; what others issue is left as an empty file to fill in. Files that exist are kept.
-# The directory is closed to everybody else; the files inside are readable, because a container reads them as its
-# own user.
+# Random secrets are generated; secrets that others issue become empty files for the operator to fill in. Existing
+# files are kept. Only the owner can enter the directory; the files inside are readable by all, because each
+# container reads them as a user of its own.
 
 command_secrets() {
   local directory=${1:-$ROOT/secrets} user
@@ -11,7 +11,7 @@ command_secrets() {
   echo '*' >"$directory/.gitignore"
   secret_file postgres_password "p$(random_hex 24)"
   secret_file database_url "postgres://clawkaka:$(cat "$directory/postgres_password")@postgres:5432/clawkaka"
-  # gateway and provisioner live in the host's network: they reach sandboxes at the host's loopback address.
+  # gateway and provisioner run in the host's network, because sandboxes listen on the host's loopback address.
   secret_file database_url_host "postgres://clawkaka:$(cat "$directory/postgres_password")@127.0.0.1:5468/clawkaka"
   for user in admin ingress outbound; do secret_files_of_nats "$user" nats:4222; done
   for user in gateway provisioner; do secret_files_of_nats "$user" 127.0.0.1:4222; done
@@ -21,7 +21,7 @@ command_secrets() {
   find "$directory" -type f -empty -printf 'fill in: %p\n'
 }
 
-# Passwords begin with a letter: nats.conf would read "12e4…" as a number.
+# Passwords begin with a letter: nats.conf parses "12e4…" as a number.
 secret_files_of_nats() {
   secret_file "nats_$1_password" "n$(random_hex 24)"
   secret_file "nats_url_$1" "nats://$1:$(cat "$directory/nats_$1_password")@$2"

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# Our own programs: built, given their variables, started in order. Sourced by ./dev.
-# shellcheck disable=SC2034,SC2153  # variables reach the programs through their names
+# Builds our own programs and starts each with its variables, in order. Sourced by ./dev.
+# shellcheck disable=SC2034,SC2153  # process.sh reads the variables by their names
 
 COMMON_VARIABLES="LOG_FORMAT RUST_LOG OTEL_EXPORTER_OTLP_ENDPOINT SHUTDOWN_GRACE_SECONDS"
 PROVISIONER_VARIABLES="DATABASE_URL CLAWKAKA_MASTER_KEY SANDBOX_RUNTIME SANDBOX_EXTERNAL_URL SANDBOX_EXTERNAL_TOKEN
@@ -8,14 +8,14 @@ PROVISIONER_VARIABLES="DATABASE_URL CLAWKAKA_MASTER_KEY SANDBOX_RUNTIME SANDBOX_
   PORT_RANGE_START PORT_RANGE_END SANDBOX_CAP SANDBOX_KEY_LIMIT_USD SANDBOX_KEY_LIMIT_RESET SANDBOX_NETWORK
   SANDBOX_HOST_ADDRESS SANDBOX_HEARTBEAT_EVERY DOCKER_HOST SANDBOX_HOST SANDBOX_STARTS_AT_ONCE
   SANDBOX_START_LIMIT_SECONDS RECONCILE_SECONDS SANDBOX_TIME_ZONE SANDBOX_PUBLISHED_ON"
-# The sandboxes' first start is the provisioner's own affair: no service waits for one.
+# No service waits for a sandbox before it is ready: the provisioner starts sandboxes later.
 SERVICE_READY_SECONDS=30
 
 services_build() {
   cargo build --workspace --bins --manifest-path "$ROOT/Cargo.toml"
 }
 
-# Streams, buckets and tables, made or brought up to date. Both commands may run any number of times.
+# Creates or updates streams, buckets and tables. Safe to repeat.
 services_prepare() {
   local NATS_URL
   NATS_URL=$(nats_url admin)
@@ -40,14 +40,14 @@ simulators_up() {
   fi
 }
 
-# A simulator is ready when its port takes connections.
+# Starts a simulator; it is ready when its port accepts connections.
 program_start() {
   port_must_be_free "$1" "$2"
   process_start "$1" "LOG_FORMAT RUST_LOG $3" "$TARGET/debug/$1"
   process_listens "$1" "$2" "$READY_SECONDS"
 }
 
-# All four are started before any is waited for.
+# Starts all four services, then waits for each.
 services_up() {
   service_start ingress "$PORT" "PORT LISTEN_HOST WHATSAPP_VERIFICATION_TOKEN WHATSAPP_APP_SECRET WHATSAPP_SENDER_PHONE_NUMBER_ID
     TWILIO_AUTH_TOKEN BASE_URL VOICE_MODE CALL_GRACE_SECONDS"

@@ -1,9 +1,9 @@
 # shellcheck shell=bash
-# Where things are and which values the processes get. Sourced by ./dev.
+# Paths, and the settings of all processes. Sourced by ./dev.
 #
-# The caller's environment wins over everything here. What is random is made once and kept in .run/env,
-# readable by its owner only. Nothing is exported at large: each process is given the names it needs.
-# shellcheck disable=SC2034  # most of these are read through their names, by process.sh and services.sh
+# The caller's environment takes precedence. Random secrets are generated once and kept in .run/env, readable by its
+# owner only. No variable is exported to all processes: each process gets the variables it needs.
+# shellcheck disable=SC2034  # process.sh and services.sh read most variables by their names
 
 CLAWKAKA_CACHE="${CLAWKAKA_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/clawkaka}"
 STATE="${CLAWKAKA_STATE:-$ROOT/.run}"
@@ -11,15 +11,15 @@ LOGS="$STATE/log"
 PIDS="$STATE/pid"
 SECRETS="$STATE/env"
 
-# CI clones afresh for every run: a target directory of its own keeps the dependencies built.
+# CI makes a fresh clone for every run; a target directory outside the clone keeps the dependencies built.
 if [ "${CI:-}" = true ]; then
   export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$CLAWKAKA_CACHE/target}"
 fi
 TARGET="${CARGO_TARGET_DIR:-$ROOT/target}"
-# One engine may serve several checkouts: each knows its containers by this.
+# Checkouts may share one Docker engine; this label tells which checkout owns a container.
 SANDBOX_HOST="${SANDBOX_HOST:-dev-$(printf '%s' "$ROOT" | sha256sum | cut -c1-6)}"
 
-# `setting NAME value`: the value stands unless the caller has one.
+# `setting NAME value` sets a variable that is unset or empty.
 setting() {
   if [ -z "${!1:-}" ]; then declare -g "$1=$2"; fi
 }
@@ -34,10 +34,10 @@ settings_load() {
   settings_of_services
 }
 
-# What the caller points elsewhere is neither started nor stopped here.
+# A server whose address the caller has set is neither started nor stopped here.
 settings_note_what_is_elsewhere() {
   setting SANDBOX_RUNTIME docker
-  case "$SANDBOX_RUNTIME" in docker | external) ;; *) die "SANDBOX_RUNTIME is docker or external, not $SANDBOX_RUNTIME" ;; esac
+  case "$SANDBOX_RUNTIME" in docker | external) ;; *) die "SANDBOX_RUNTIME: expected docker or external, not $SANDBOX_RUNTIME" ;; esac
   POSTGRES_ELSEWHERE=${DATABASE_URL:+yes} NATS_ELSEWHERE=${NATS_URL:+yes}
   META_ELSEWHERE=${WHATSAPP_API_BASE_URL:+yes} TWILIO_ELSEWHERE=${TWILIO_AUTH_TOKEN:+yes} OPENROUTER_ELSEWHERE=${OPENROUTER_BASE_URL:+yes}
   OPENCLAW_ELSEWHERE=${SANDBOX_EXTERNAL_URL:+yes}
@@ -53,13 +53,13 @@ settings_of_infrastructure() {
   setting CADDY_BIND "${CADDY_LISTEN%:*}"
   setting CADDY_ADMIN off
   setting API_SITE "http://:${CADDY_LISTEN##*:}"
-  # What is signed; the simulated Twilio goes to Caddy with it.
+  # Twilio's signatures cover this address; the simulated Twilio connects to Caddy instead of resolving it.
   if [ -z "$TWILIO_ELSEWHERE" ]; then setting BASE_URL https://api.clawkaka.example; fi
   setting CONSOLE_SITE "http://console.localhost:${CADDY_LISTEN##*:}"
   XDG_DATA_HOME="$STATE/caddy" XDG_CONFIG_HOME="$STATE/caddy"
 }
 
-# A sandbox reaches this host at the bridge's address only, so that is where the model simulator listens for it.
+# A sandbox can reach this host only at the bridge's address, so the model simulator listens there.
 settings_of_simulators() {
   local model_host=127.0.0.1
   if [ "$SANDBOX_RUNTIME" = docker ]; then model_host=$SANDBOX_HOST_ADDRESS; fi
@@ -99,7 +99,7 @@ settings_of_services() {
   setting OPENCLAW_MODEL openrouter/auto
 }
 
-# `secrets_load` reads .run/env and adds what is missing there.
+# Reads the secrets in .run/env and generates those that are missing.
 secrets_load() {
   local name value user
   [ -e "$SECRETS" ] || (umask 077 && : >"$SECRETS")
@@ -117,7 +117,8 @@ secrets_load() {
   secret SANDBOX_EXTERNAL_TOKEN "$(random_hex 16)"
 }
 
-# Makes a secret that neither the caller nor .run/env has. The caller's own are never written down.
+# Generates a secret that is neither in the caller's environment nor in .run/env. The caller's secrets are not written
+# to .run/env.
 secret() {
   if [ -n "${!1:-}" ]; then return 0; fi
   declare -g "$1=$2"
@@ -126,7 +127,7 @@ secret() {
 
 random_hex() { od -An -N"$1" -tx1 /dev/urandom | tr -d ' \n'; }
 
-# The bus as one of its users sees it; what the caller gave is used as it is.
+# The address of the bus for one of its users; an address that the caller has set is used unchanged.
 nats_url() {
   local password="NATS_${1^^}_PASSWORD"
   if [ -n "$NATS_ELSEWHERE" ]; then printf '%s' "$NATS_URL"; else printf 'nats://%s:%s@%s' "$1" "${!password}" "$NATS_LISTEN"; fi
