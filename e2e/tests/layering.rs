@@ -11,11 +11,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("claw-events", &["claw-domain"]),
     // Plumbing: knows none of our words.
     ("claw-runtime", &[]),
+    // What every provider of model keys implements.
+    ("claw-model-keys", &[]),
     // Adapters, one per outside thing: never one another.
     ("claw-agent", &["claw-domain"]),
     ("claw-bus", &["claw-domain", "claw-events"]),
     ("claw-docker", &["claw-domain"]),
-    ("claw-openrouter", &["claw-domain"]),
+    ("claw-openrouter", &["claw-model-keys"]),
     ("claw-store", &["claw-domain"]),
     ("claw-twilio", &["claw-domain"]),
     ("claw-whatsapp", &["claw-domain"]),
@@ -43,6 +45,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "claw-docker",
             "claw-domain",
             "claw-events",
+            "claw-model-keys",
             "claw-openrouter",
             "claw-runtime",
             "claw-store",

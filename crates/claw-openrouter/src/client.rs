@@ -1,15 +1,13 @@
 use std::{collections::BTreeMap, fmt, time::Duration};
 
 use async_trait::async_trait;
+use claw_model_keys::{KeyError, KeyHash, KeyInfo, Minted, ModelKeys, SpendLimit};
 use reqwest::{Client, RequestBuilder, StatusCode, header::RETRY_AFTER};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use tracing::warn;
 
-use crate::{
-    KeyError, KeyHash, KeyInfo, Minted, ModelKeys, SpendLimit,
-    wire::{Complaint, CreateKey, CreatedKey, KeyObject, KeyPage},
-};
+use crate::wire::{Complaint, CreateKey, CreatedKey, KeyObject, KeyPage};
 
 /// Keys on one page of a listing (fixed by their API).
 const PAGE: usize = 100;
@@ -54,7 +52,7 @@ impl OpenRouter {
     ) -> Result<Answer, KeyError> {
         let no_answer = |source: reqwest::Error| KeyError::Unreachable {
             operation,
-            source: source.without_url(),
+            source: source.without_url().into(),
         };
         let request = request.bearer_auth(self.management_key.expose_secret());
         let response = request.send().await.map_err(no_answer)?;

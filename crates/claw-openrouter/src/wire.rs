@@ -2,10 +2,9 @@
 
 use std::fmt;
 
+use claw_model_keys::{KeyHash, KeyInfo, SpendLimit};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-
-use crate::{KeyHash, KeyInfo, SpendLimit};
 
 /// Their words in an error are kept up to this length: enough to act on, too short to hide a page.
 const MESSAGE_LIMIT_CHARS: usize = 200;
@@ -25,6 +24,7 @@ impl<'a> CreateKey<'a> {
         Self {
             name,
             limit: limit.usd,
+            // OpenRouter names the periods as our settings do.
             limit_reset: limit.reset.as_str(),
         }
     }
@@ -125,8 +125,9 @@ fn without_keys(message: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use claw_model_keys::LimitReset;
+
     use super::*;
-    use crate::LimitReset;
 
     #[test]
     fn a_complaint_is_found_whatever_the_type_of_its_code() {

@@ -148,8 +148,8 @@ impl Messages {
             .column(message::Column::Content)
             .into_tuple::<String>()
             .one(&self.database.pool);
-        let said = self.database.run("reading a reply", query).await?;
-        Ok(said.map(Sensitive::new))
+        let text = self.database.run("reading a reply", query).await?;
+        Ok(text.map(Sensitive::new))
     }
 
     /// Whether this user sent this message.

@@ -3,25 +3,24 @@ use std::{future::ready, net::SocketAddr, sync::Arc, time::Duration};
 use anyhow::Context;
 use claw_bus::{Bus, BusConfig, Consumer, Ownership, Share};
 use claw_docker::{Docker, Runtime};
-use claw_openrouter::OpenRouter;
 use claw_runtime::{Clock, Health, HttpTimeouts, Lifecycle, SystemClock, health, http};
 use claw_store::{Keyring, Sandboxes, Store};
 
 use crate::{
-    AgentDoors, Config, Containers, HandleRequest, Place, Provisioner, Reconciler,
-    config::PlaceConfig,
+    AgentProbe, Backend, Config, Containers, HandleRequest, Provisioner, Reconciler,
+    config::BackendConfig,
 };
 
-/// Connections to the database. Statements are short; starts wait for containers, not for these.
+/// Database connections. Statements are short: starts wait for containers, not for connections.
 const DATABASE_CONNECTIONS: u32 = 8;
 
-/// How long calls to the model provider and to gateways may take.
-const TIMEOUTS: HttpTimeouts = HttpTimeouts {
+/// The time limits of calls to the model provider and to sandboxes.
+const HTTP_TIMEOUTS: HttpTimeouts = HttpTimeouts {
     connect: Duration::from_secs(5),
     total: Duration::from_secs(20),
 };
 
-/// The service, wired and not yet running.
+/// The service, built but not yet running.
 pub struct App {
     bus: Bus,
     store: Store,
@@ -33,8 +32,8 @@ pub struct App {
 }
 
 impl App {
-    /// Connects to the bus and the database, and puts the parts together. An engine that is away is
-    /// waited for later.
+    /// Connects to the bus and the database, and puts the parts together. The container engine may be
+    /// unreachable.
     pub async fn build(config: Config) -> anyhow::Result<Self> {
         let bus = Bus::connect(&BusConfig {
             url: config.nats_url,
@@ -46,21 +45,21 @@ impl App {
             .context("connecting to the database")?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let keyring = Arc::new(config.keyring);
-        let (place, runtime) = place(
-            config.place,
+        let (backend, runtime) = backend(
+            config.backend,
             store.sandboxes(),
             Arc::clone(&keyring),
             Arc::clone(&clock),
         );
         let provisioner = Arc::new(Provisioner::new(
             config.settings,
-            place,
+            backend,
             store.sandboxes(),
             keyring,
             bus.publisher(),
             clock,
         ));
-        let reconciler = Reconciler::new(Arc::clone(&provisioner), config.rhythm);
+        let reconciler = Reconciler::new(Arc::clone(&provisioner), config.intervals);
         let (health, grace) = (config.health, config.grace);
         Ok(Self {
             bus,
@@ -73,8 +72,8 @@ impl App {
         })
     }
 
-    /// Runs until `stop` resolves; what was begun is left as it is, for the next process to go on with.
-    /// Beside another process that does the work, this one stands by.
+    /// Runs until `stop` resolves, and leaves unfinished starts to the next process. While another process owns
+    /// the work, this one is on standby.
     pub async fn run_until_stopped(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
         let mut lifecycle = Lifecycle::new(self.grace);
         let listener = health::listen(self.health).await?;
@@ -93,7 +92,7 @@ impl App {
             requests.run(&of_requests, stop).await;
         });
         lifecycle.spawn("reconciler", |stop| async move {
-            self.reconciler.run_while_ours(&of_reconciler, stop).await;
+            self.reconciler.run_while_owned(&of_reconciler, stop).await;
         });
         lifecycle.spawn("ownership", |stop| ownership.run(stop));
         let result = lifecycle.run_until(stop).await;
@@ -102,41 +101,36 @@ impl App {
     }
 }
 
-fn place(
-    config: PlaceConfig,
+fn backend(
+    config: BackendConfig,
     sandboxes: Sandboxes,
     keyring: Arc<Keyring>,
     clock: Arc<dyn Clock>,
-) -> (Place, Option<Arc<dyn Runtime>>) {
+) -> (Backend, Option<Arc<dyn Runtime>>) {
     match config {
-        PlaceConfig::Containers {
+        BackendConfig::Containers {
             settings,
             docker,
-            management_key,
-            openrouter_url,
+            model_keys,
         } => {
-            let http = http::client(TIMEOUTS);
+            let http = http::client(HTTP_TIMEOUTS);
             let runtime: Arc<dyn Runtime> = Arc::new(Docker::new(*docker));
             let containers = Containers {
                 settings: *settings,
                 runtime: Arc::clone(&runtime),
-                keys: Arc::new(OpenRouter::new(
-                    http.clone(),
-                    &openrouter_url,
-                    management_key,
-                )),
-                doors: Arc::new(AgentDoors::new(http)),
+                keys: model_keys.connect(http.clone()),
+                probe: Arc::new(AgentProbe::new(http)),
                 sandboxes,
                 keyring,
                 clock,
             };
-            (Place::Containers(Box::new(containers)), Some(runtime))
+            (Backend::Containers(Box::new(containers)), Some(runtime))
         }
-        PlaceConfig::Elsewhere {
+        BackendConfig::External {
             addresses,
             gateway_token,
         } => (
-            Place::Elsewhere {
+            Backend::External {
                 addresses,
                 gateway_token,
             },

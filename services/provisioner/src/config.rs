@@ -5,24 +5,24 @@ use std::{
 };
 
 use claw_docker::{DockerConfig, External};
-use claw_openrouter::{LimitReset, SpendLimit};
+use claw_model_keys::{LimitReset, SpendLimit};
 use claw_runtime::{Env, EnvError, health, lifecycle};
 use claw_store::Keyring;
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
-use crate::{ContainerSettings, Patience, Rhythm, Settings};
+use crate::{
+    ContainerSettings, ReconcilerIntervals, Settings, Timeouts,
+    model_keys::{ModelKeysConfig, url_for_sandboxes},
+};
 
-/// The public address of the model provider's API.
-const OPENROUTER: &str = "https://openrouter.ai/api/v1";
-
-/// Ready, and let in, 180 s after the container's start at the latest. Measured: 26 to 43 s.
+/// Default time limit from a container's start until it accepts our connection. Measured: 26 to 43 s.
 const START_LIMIT_SECONDS: u64 = 180;
 
-/// Sandboxes somebody else runs cost us two statements each.
+/// Default limit of concurrent starts of external sandboxes, each of which costs two SQL statements.
 const EXTERNAL_STARTS_AT_ONCE: usize = 32;
 
-/// Everything the process is told, read once.
+/// The settings of the process, read once.
 #[derive(Debug)]
 pub struct Config {
     pub(crate) health: SocketAddr,
@@ -31,27 +31,26 @@ pub struct Config {
     pub(crate) database_url: SecretString,
     pub(crate) keyring: Keyring,
     pub(crate) settings: Settings,
-    pub(crate) rhythm: Rhythm,
-    pub(crate) place: PlaceConfig,
+    pub(crate) intervals: ReconcilerIntervals,
+    pub(crate) backend: BackendConfig,
 }
 
-/// Where sandboxes come from.
+/// The settings of the backend.
 #[derive(Debug)]
-pub(crate) enum PlaceConfig {
+pub(crate) enum BackendConfig {
     Containers {
         settings: Box<ContainerSettings>,
         docker: Box<DockerConfig>,
-        management_key: SecretString,
-        openrouter_url: String,
+        model_keys: ModelKeysConfig,
     },
-    Elsewhere {
+    External {
         addresses: External,
         gateway_token: SecretString,
     },
 }
 
 impl Config {
-    /// Reads the environment; fails with everything that is missing or wrong at once.
+    /// Reads the environment. The error names every missing or wrong setting.
     pub fn read(env: &Env) -> Result<Self, EnvError> {
         let health = health::address(env, "HEALTH_PORT", 3102);
         let grace = lifecycle::grace(env);
@@ -59,21 +58,21 @@ impl Config {
         let database_url = env.secret("DATABASE_URL");
         let keyring = keyring(env);
         let host = env.or("SANDBOX_HOST", "local".to_owned());
-        let place = match env.or("SANDBOX_RUNTIME", "docker".to_owned())?.as_str() {
+        let backend = match env.or("SANDBOX_RUNTIME", "docker".to_owned())?.as_str() {
             "docker" => containers(
                 env,
                 host.as_deref().unwrap_or_default(),
                 database_url.as_ref().ok(),
             ),
-            "external" => elsewhere(env),
-            _ => Err(env.invalid("SANDBOX_RUNTIME", "is neither docker nor external")),
+            "external" => external(env),
+            _ => Err(env.invalid("SANDBOX_RUNTIME", "must be docker or external")),
         };
         let settings = settings(
             env,
             host,
-            matches!(place, Ok(PlaceConfig::Elsewhere { .. })),
+            matches!(backend, Ok(BackendConfig::External { .. })),
         );
-        let rhythm = rhythm(env);
+        let intervals = intervals(env);
         env.finish()?;
         Ok(Self {
             health: health?,
@@ -82,16 +81,20 @@ impl Config {
             database_url: database_url?,
             keyring: keyring?,
             settings: settings?,
-            rhythm: rhythm?,
-            place: place?,
+            intervals: intervals?,
+            backend: backend?,
         })
     }
 }
 
 fn keyring(env: &Env) -> Result<Keyring, EnvError> {
     let keys = env.secret("CLAWKAKA_MASTER_KEY")?;
-    Keyring::parse(&keys)
-        .map_err(|error| env.invalid("CLAWKAKA_MASTER_KEY", format_args!("will not do: {error}")))
+    Keyring::parse(&keys).map_err(|error| {
+        env.invalid(
+            "CLAWKAKA_MASTER_KEY",
+            format_args!("cannot be used: {error}"),
+        )
+    })
 }
 
 fn settings(
@@ -113,16 +116,16 @@ fn settings(
         model: model?,
         cap: cap?,
         starts_at_once: starts_at_once?.max(1),
-        patience: Patience {
+        timeouts: Timeouts {
             start_limit: Duration::from_secs(start_limit?),
             poll_pause: Duration::from_millis(500),
         },
     })
 }
 
-fn rhythm(env: &Env) -> Result<Rhythm, EnvError> {
+fn intervals(env: &Env) -> Result<ReconcilerIntervals, EnvError> {
     let sandboxes = env.or("RECONCILE_SECONDS", 15_u64)?.max(1);
-    Ok(Rhythm {
+    Ok(ReconcilerIntervals {
         sandboxes: Duration::from_secs(sandboxes),
         keys: Duration::from_mins(5),
     })
@@ -132,14 +135,10 @@ fn containers(
     env: &Env,
     host: &str,
     database: Option<&SecretString>,
-) -> Result<PlaceConfig, EnvError> {
+) -> Result<BackendConfig, EnvError> {
     let owner = owner(host, database);
     let image = env.required("OPENCLAW_SANDBOX_IMAGE");
-    let management_key = env.secret("OPENROUTER_PROVISIONING_KEY");
-    let openrouter_url = env.or("OPENROUTER_BASE_URL", OPENROUTER.to_owned());
-    let model_base_url = env
-        .optional("SANDBOX_OPENROUTER_BASE_URL")
-        .or_else(|| env.optional("OPENROUTER_BASE_URL"));
+    let model_keys = ModelKeysConfig::read(env);
     let heartbeat_every = env.or("SANDBOX_HEARTBEAT_EVERY", "30m".to_owned());
     let published_on = env.or("SANDBOX_PUBLISHED_ON", IpAddr::V4(Ipv4Addr::LOCALHOST));
     let defaults = DockerConfig::default();
@@ -148,14 +147,14 @@ fn containers(
     let host_address = env.or("SANDBOX_HOST_ADDRESS", defaults.host_address);
     let (ports, key_limit) = (ports(env), key_limit(env));
     let published_on = published_on?;
-    Ok(PlaceConfig::Containers {
+    Ok(BackendConfig::Containers {
         settings: Box::new(ContainerSettings {
             owner: owner.clone(),
             image: image?,
             ports: ports?,
             published_on,
             key_limit: key_limit?,
-            model_base_url,
+            model_base_url: url_for_sandboxes(env),
             heartbeat_every: heartbeat_every?,
             time_zone: env.optional("SANDBOX_TIME_ZONE"),
         }),
@@ -167,15 +166,14 @@ fn containers(
             published_on,
             ..defaults
         }),
-        management_key: management_key?,
-        openrouter_url: openrouter_url?,
+        model_keys: model_keys?,
     })
 }
 
-fn elsewhere(env: &Env) -> Result<PlaceConfig, EnvError> {
+fn external(env: &Env) -> Result<BackendConfig, EnvError> {
     let addresses = env.required_as("SANDBOX_EXTERNAL_URL");
     let gateway_token = env.secret("SANDBOX_EXTERNAL_TOKEN");
-    Ok(PlaceConfig::Elsewhere {
+    Ok(BackendConfig::External {
         addresses: addresses?,
         gateway_token: gateway_token?,
     })
@@ -186,7 +184,7 @@ fn ports(env: &Env) -> Result<RangeInclusive<u16>, EnvError> {
     let last = env.or("PORT_RANGE_END", 35_000_u16);
     let range = first?..=last?;
     if range.is_empty() {
-        return Err(env.invalid("PORT_RANGE_END", "is before PORT_RANGE_START"));
+        return Err(env.invalid("PORT_RANGE_END", "must not be below PORT_RANGE_START"));
     }
     Ok(range)
 }
@@ -196,13 +194,14 @@ fn key_limit(env: &Env) -> Result<SpendLimit, EnvError> {
     let reset = env.or("SANDBOX_KEY_LIMIT_RESET", LimitReset::Daily);
     let (usd, reset) = (usd?, reset?);
     if !usd.is_finite() || usd <= 0.0 {
-        return Err(env.invalid("SANDBOX_KEY_LIMIT_USD", "is no positive amount"));
+        return Err(env.invalid("SANDBOX_KEY_LIMIT_USD", "must be a positive amount"));
     }
     Ok(SpendLimit { usd, reset })
 }
 
-/// What this installation calls itself on an engine and in an account it may share with others, none
-/// of which has the same database. Colons are for the names it becomes part of.
+/// The installation's name on a container engine and in a model provider's account, both of which it may share
+/// with other installations. It is derived from the host and the database's address, which no two installations
+/// share. It has no colon, the separator in key names.
 fn owner(host: &str, database: Option<&SecretString>) -> String {
     let url = database
         .map(ExposeSecret::expose_secret)
@@ -219,7 +218,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everything_missing_is_named_at_once() {
+    fn the_error_names_every_missing_or_wrong_setting() {
         let env = Env::from_pairs([("SANDBOX_RUNTIME", "docker"), ("PORT_RANGE_START", "x")]);
 
         let error = Config::read(&env).unwrap_err().to_string();
@@ -239,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn sandboxes_elsewhere_need_no_engine_and_no_model_keys() {
+    fn external_sandboxes_need_no_engine_and_no_model_keys() {
         let master_key = format!("k:{}", "0".repeat(64));
         let env = Env::from_pairs([
             ("NATS_URL", "nats://bus"),
@@ -253,12 +252,12 @@ mod tests {
 
         let config = Config::read(&env).unwrap();
 
-        assert!(matches!(config.place, PlaceConfig::Elsewhere { .. }));
+        assert!(matches!(config.backend, BackendConfig::External { .. }));
         assert_eq!(config.settings.starts_at_once, EXTERNAL_STARTS_AT_ONCE);
     }
 
     #[test]
-    fn installations_with_databases_of_their_own_have_names_of_their_own() {
+    fn installations_with_different_databases_have_different_names() {
         let owner = |url: &str| owner("local", Some(&url.into()));
 
         assert_eq!(

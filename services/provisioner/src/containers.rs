@@ -1,4 +1,4 @@
-//! Sandboxes in containers of this host: what is made for one, and the undo of each beside it.
+//! Sandboxes in containers on this host: each action, with the action that undoes it.
 
 use std::{io::ErrorKind, net::IpAddr, ops::RangeInclusive, sync::Arc};
 
@@ -6,7 +6,7 @@ use anyhow::{Context, anyhow};
 use claw_agent::DeviceKey;
 use claw_docker::{ContainerName, ContainerState, Runtime, Spec, VolumeName};
 use claw_domain::{Endpoint, FailureReason, SandboxStatus};
-use claw_openrouter::{KeyHash, ModelKeys, SpendLimit};
+use claw_model_keys::{KeyHash, ModelKeys, SpendLimit};
 use claw_runtime::Clock;
 use claw_store::{Keyring, Sandbox, SandboxSecrets, Sandboxes};
 use secrecy::{ExposeSecret, SecretString};
@@ -15,71 +15,72 @@ use tracing::warn;
 use uuid::Uuid;
 
 use crate::{
-    door::{Door, Doors},
+    action::Observed,
+    fault::Fault,
+    model_keys::{KEY_IN_SANDBOX, URL_IN_SANDBOX},
     orphans::KeyName,
-    step::Observed,
-    trouble::Fault,
+    readiness::{Readiness, ReadinessProbe},
 };
 
-/// What all containers of this host have in common.
+/// The settings of all containers on this host.
 #[derive(Debug, Clone)]
 pub struct ContainerSettings {
-    /// The installation's name, in the names of its keys.
+    /// The installation's name, which is part of its model keys' names.
     pub owner: String,
-    /// The image they run.
+    /// The image.
     pub image: String,
-    /// The ports they may be published on.
+    /// The ports on which they may be published.
     pub ports: RangeInclusive<u16>,
-    /// The address of this host they are published on.
+    /// The address of this host on which they are published.
     pub published_on: IpAddr,
-    /// What each may spend on models.
+    /// The amount that each may spend on models.
     pub key_limit: SpendLimit,
-    /// Where they reach the model provider; `None` for its own address.
+    /// The model provider's address as they see it; `None` for the one that OpenClaw knows.
     pub model_base_url: Option<String>,
-    /// How often they look for something to say by themselves (`30m`; `0m`: never).
+    /// The interval of OpenClaw's heartbeats (`30m`); `0m` turns them off.
     pub heartbeat_every: String,
     /// Their time zone; `None` for UTC.
     pub time_zone: Option<String>,
 }
 
-/// The engine, the keys and the doors of this host's containers.
+/// The backend that runs sandboxes in containers on this host.
 pub struct Containers {
-    /// What they have in common.
+    /// The settings of all containers.
     pub settings: ContainerSettings,
-    /// The engine that keeps them.
+    /// The container engine.
     pub runtime: Arc<dyn Runtime>,
-    /// Where their model keys are made.
+    /// The account in which their model keys are made.
     pub keys: Arc<dyn ModelKeys>,
-    /// How their gateways are asked.
-    pub doors: Arc<dyn Doors>,
-    /// Their rows.
+    /// The readiness probe.
+    pub probe: Arc<dyn ReadinessProbe>,
+    /// The repository of sandboxes.
     pub sandboxes: Sandboxes,
-    /// What opens and seals their secrets.
+    /// The keys that seal and open their secrets.
     pub keyring: Arc<Keyring>,
-    /// The time.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
 }
 
 impl Containers {
-    /// What there is to see of a sandbox.
+    /// Observes a sandbox's container and, while it starts, its readiness.
     pub(crate) async fn observe(&self, sandbox: &Sandbox, starts: u32) -> Result<Observed, Fault> {
         let container = self.runtime.state(&name_of(sandbox)).await?;
         let is_starting = sandbox.status == SandboxStatus::Starting;
-        let door = match (container, sandbox.port) {
+        let readiness = match (container, sandbox.port) {
             (ContainerState::Running, Some(port)) if is_starting => {
                 let secrets = self.secrets(sandbox).await?;
-                self.doors.knock(&self.endpoint(port), &secrets).await
+                self.probe.probe(&self.endpoint(port), &secrets).await
             }
-            _ => Door::Silent,
+            _ => Readiness::NotReady,
         };
         Ok(Observed {
             container,
-            door,
+            readiness,
             starts,
         })
     }
 
-    /// Where the gateway behind this port listens.
+    /// The address of the sandbox published on this port.
     pub(crate) fn endpoint(&self, port: u16) -> Endpoint {
         let host = match self.settings.published_on {
             IpAddr::V4(address) => address.to_string(),
@@ -88,7 +89,7 @@ impl Containers {
         Endpoint::new(format!("ws://{host}:{port}"))
     }
 
-    /// Undone by the store itself, when the sandbox is marked as failed.
+    /// Reserves a port. Undone by the store when it marks the sandbox as failed.
     pub(crate) async fn reserve_port(&self, sandbox: &Sandbox) -> Result<(), Fault> {
         let range = self.first_free_port().await..=*self.settings.ports.end();
         let now = self.clock.now();
@@ -100,16 +101,19 @@ impl Containers {
             return Ok(());
         }
         let ports = &self.settings.ports;
-        Err(Fault::Outside {
+        Err(Fault::Dependency {
             reason: FailureReason::NoFreePort,
             is_permanent: true,
             asked_pause: None,
-            source: anyhow!("no port is left of {} to {}", ports.start(), ports.end()),
+            source: anyhow!(
+                "all ports from {} to {} are taken",
+                ports.start(),
+                ports.end()
+            ),
         })
     }
 
-    /// Makes the sandbox's key under a name that was written down first. Undone by
-    /// [`Containers::revoke_key`].
+    /// Makes the sandbox's model key under a name that is stored first. Undone by [`Containers::revoke_key`].
     pub(crate) async fn mint_key(&self, sandbox: &Sandbox) -> Result<(), Fault> {
         let start = sandbox.current_start();
         let row = self.sandboxes.of_user(sandbox.user).await?;
@@ -119,7 +123,7 @@ impl Containers {
         if sandbox.model_key_hash.is_some() {
             return Ok(());
         }
-        // A try whose answer got lost may have made a key; it is useless, and can spend money.
+        // An earlier attempt whose answer was lost may have made a key, which is useless but can spend money.
         self.revoke_key(&sandbox).await?;
         let name = KeyName::new(&self.settings.owner, sandbox.id, Uuid::new_v4()).to_string();
         if !self
@@ -141,7 +145,7 @@ impl Containers {
         Ok(())
     }
 
-    /// Undo of [`Containers::mint_key`], for the key in the row or the one that may have been made.
+    /// Undoes [`Containers::mint_key`]: revokes the key in the row, or any key made under the name in the row.
     pub(crate) async fn revoke_key(&self, sandbox: &Sandbox) -> Result<(), Fault> {
         if let Some(hash) = &sandbox.model_key_hash {
             self.keys.revoke(&KeyHash::new(hash)).await?;
@@ -159,7 +163,7 @@ impl Containers {
         Ok(())
     }
 
-    /// Makes what is absent of volume and container, and starts it. Undone by
+    /// Makes the volume and the container if they are absent, and starts the container. Undone by
     /// [`Containers::take_down`].
     pub(crate) async fn start_container(&self, sandbox: &Sandbox) -> Result<(), Fault> {
         let spec = self.spec(sandbox).await?;
@@ -171,8 +175,8 @@ impl Containers {
         Ok(())
     }
 
-    /// Undo of [`Containers::start_container`]. The volume goes with a first start only: after that
-    /// it may hold what an assistant knows of its person.
+    /// Undoes [`Containers::start_container`]. Removes the volume of a first start only: a later one holds the
+    /// assistant's memory.
     pub(crate) async fn take_down(&self, sandbox: &Sandbox) -> Result<(), Fault> {
         self.runtime.remove(&name_of(sandbox)).await?;
         if sandbox.start == 1 {
@@ -184,13 +188,14 @@ impl Containers {
     }
 
     async fn spec(&self, sandbox: &Sandbox) -> Result<Spec, Fault> {
-        let missing = |what: &'static str| Fault::Ours(anyhow!("the row has no {what}"));
+        let missing =
+            |what: &'static str| Fault::Internal(anyhow!("the sandbox's row has no {what}"));
         let secrets = self.secrets(sandbox).await?;
         let device = DeviceKey::from_seed(secrets.device_seed.expose_secret());
         let key = secrets.model_key.ok_or_else(|| missing("model key"))?;
         let mut environment: Vec<(&'static str, SecretString)> = vec![
             ("OPENCLAW_GATEWAY_TOKEN", secrets.gateway_token),
-            ("OPENROUTER_API_KEY", key),
+            (KEY_IN_SANDBOX, key),
             ("OPENCLAW_MODEL", sandbox.model.as_str().into()),
             ("CLAWKAKA_DEVICE_ID", device.id().into()),
             (
@@ -203,7 +208,7 @@ impl Containers {
             ),
         ];
         let optional = [
-            ("OPENROUTER_BASE_URL", &self.settings.model_base_url),
+            (URL_IN_SANDBOX, &self.settings.model_base_url),
             ("TZ", &self.settings.time_zone),
         ];
         for (variable, value) in optional {
@@ -223,7 +228,9 @@ impl Containers {
             .sandboxes
             .secrets_of(sandbox.user, sandbox.id, &self.keyring)
             .await?;
-        secrets.context("the row is gone").map_err(Fault::Ours)
+        secrets
+            .context("the sandbox's row is gone")
+            .map_err(Fault::Internal)
     }
 
     async fn is_over(&self, sandbox: &Sandbox) -> Result<bool, Fault> {
@@ -231,15 +238,15 @@ impl Containers {
         Ok(row.is_none_or(|row| row.current_start() != sandbox.current_start()))
     }
 
-    /// The first port of the range that nothing on this host listens on. What our rows have reserved
-    /// is the store's business: a stopped sandbox listens on nothing.
+    /// The first port of the range on which no process of this host listens. The store skips the ports of
+    /// stopped sandboxes, on which no process listens either.
     async fn first_free_port(&self) -> u16 {
         for port in self.settings.ports.clone() {
             match TcpListener::bind((self.settings.published_on, port)).await {
                 Err(error) if error.kind() == ErrorKind::AddrInUse => {}
                 Ok(_) => return port,
                 Err(error) => {
-                    warn!(%error, "whether port {port} is free cannot be told");
+                    warn!(%error, "cannot check whether port {port} is free");
                     return port;
                 }
             }
@@ -248,7 +255,7 @@ impl Containers {
     }
 }
 
-/// The name of the container of the start the sandbox is in.
+/// The name of the container of the sandbox's current start.
 pub(crate) fn name_of(sandbox: &Sandbox) -> ContainerName {
     ContainerName::of(sandbox.id, sandbox.start)
 }

@@ -1,5 +1,3 @@
-//! Answers people's need for an assistant.
-
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -8,14 +6,14 @@ use claw_events::SandboxRequested;
 
 use crate::Provisioner;
 
-/// Gives whoever asks a sandbox. Acknowledged only when it is ready, queued or failed, and that was
-/// said; a crash before means that the request comes again and finds how far it got.
+/// Handles requests for sandboxes. A request is acknowledged once its sandbox is ready, queued or failed and this
+/// was published; after a crash the request is redelivered, and the work goes on from the row.
 pub struct HandleRequest {
     provisioner: Arc<Provisioner>,
 }
 
 impl HandleRequest {
-    /// Works through `provisioner`.
+    /// A handler that works through `provisioner`.
     pub const fn new(provisioner: Arc<Provisioner>) -> Self {
         Self { provisioner }
     }

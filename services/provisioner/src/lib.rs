@@ -1,25 +1,31 @@
-//! Gives each person a sandbox of their own, and keeps what runs equal to what should run.
+//! Gives each user a sandbox, and keeps the sandboxes that run equal to those that should run.
 
 mod act;
+mod action;
+mod announce;
 mod app;
+mod backend;
 mod config;
 mod containers;
-mod door;
+mod fault;
 mod handle_request;
+mod model_keys;
 mod orphans;
 mod provision;
+mod readiness;
 mod reconcile;
-mod step;
-mod tell;
-mod trouble;
+mod retry;
+mod start_permit;
 
+pub use action::{Action, Hosting, Observed, Timeouts, action_after_failure, next_action};
 pub use app::App;
+pub use backend::Backend;
 pub use config::Config;
 pub use containers::{ContainerSettings, Containers};
-pub use door::{AgentDoors, Door, Doors};
+pub use fault::Fault;
 pub use handle_request::HandleRequest;
-pub use orphans::{KeyName, KnownKeys, Suspects};
-pub use provision::{Place, Progress, Provisioner, Settings};
-pub use reconcile::{Reconciler, Rhythm};
-pub use step::{Hosting, Observed, Patience, Step, after_trouble, next_step};
-pub use trouble::{Fault, Trouble};
+pub use orphans::{KeyName, KnownKeys, UnknownKeys};
+pub use provision::{Progress, Provisioner, Settings};
+pub use readiness::{AgentProbe, Readiness, ReadinessProbe};
+pub use reconcile::{Reconciler, ReconcilerIntervals};
+pub use retry::RetryState;

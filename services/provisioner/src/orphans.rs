@@ -1,4 +1,4 @@
-//! Which model keys nobody remembers. Pure.
+//! Finds model keys that no row refers to. Pure.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -8,17 +8,16 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use claw_domain::SandboxId;
-use claw_openrouter::{KeyHash, KeyInfo};
+use claw_model_keys::{KeyHash, KeyInfo};
 use uuid::Uuid;
 
-/// The first part of every name.
+/// The first part of every key's name.
 const PRODUCT: &str = "clawkaka";
 
-/// How long a key must have been unknown before it is deleted: far longer than any call to make one
-/// and to write down its hash.
+/// How long a key must be unknown before it is deleted: far longer than making a key and storing its hash takes.
 const ORPHAN_AFTER: Duration = Duration::from_mins(10);
 
-/// What a key is called: product, installation, sandbox, and one try to make it.
+/// The name of a model key: `clawkaka:<installation>:<sandbox>:<attempt>`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyName {
     owner: String,
@@ -27,7 +26,7 @@ pub struct KeyName {
 }
 
 impl KeyName {
-    /// The name for one try. `owner` must not contain a colon.
+    /// The name for one attempt to make a key. `owner` is the installation's name, without a colon.
     pub fn new(owner: &str, sandbox: SandboxId, attempt: Uuid) -> Self {
         Self {
             owner: owner.to_owned(),
@@ -36,7 +35,7 @@ impl KeyName {
         }
     }
 
-    /// Reads a name of ours; `None` for any other. Parts are compared as wholes: `u-1` is not `u-10`.
+    /// Parses a name; `None` if it has another format.
     pub fn parse(name: &str) -> Option<Self> {
         let mut parts = name.split(':');
         let product = parts.next()?;
@@ -62,24 +61,24 @@ impl fmt::Display for KeyName {
     }
 }
 
-/// What our rows know of keys.
+/// The keys that rows refer to.
 #[derive(Debug, Clone, Default)]
 pub struct KnownKeys {
-    /// Hashes of keys in use.
+    /// The hashes of keys that were made.
     pub hashes: HashSet<String>,
-    /// Names written down before their keys were made.
+    /// The names stored before their keys were made.
     pub names: HashSet<String>,
 }
 
-/// Remembers since when a key has been unknown.
+/// The keys of the account that no row refers to, each with the time since when.
 #[derive(Debug, Default)]
-pub struct Suspects {
+pub struct UnknownKeys {
     since: HashMap<KeyHash, DateTime<Utc>>,
 }
 
-impl Suspects {
-    /// Takes note of a listing; returns the keys of `owner` that no row has known for ten minutes of
-    /// our own clock. Keys of other installations and of other people are none of ours.
+impl UnknownKeys {
+    /// Records a listing of the account and returns the orphans: keys of the installation `owner` that no row
+    /// has referred to for ten minutes by our clock. Ignores keys of other installations and other names.
     pub fn orphans(
         &mut self,
         owner: &str,
@@ -120,7 +119,7 @@ mod tests {
     const ATTEMPT: Uuid = Uuid::from_u128(7);
 
     #[test]
-    fn a_name_reads_back_and_only_whole_parts_count() {
+    fn a_name_parses_back_and_other_formats_do_not() {
         let name = KeyName::new("local", SandboxId::derived_from("s"), ATTEMPT);
 
         assert_eq!(KeyName::parse(&name.to_string()), Some(name.clone()));
@@ -136,68 +135,68 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_an_orphan_once_no_row_has_known_it_for_ten_minutes() {
-        let mut suspects = Suspects::default();
+    fn a_key_is_an_orphan_after_ten_minutes_without_a_row() {
+        let mut unknown = UnknownKeys::default();
         let listed = [key("local", "h1")];
         let known = KnownKeys::default();
 
-        assert!(suspects.orphans("local", &listed, &known, at(0)).is_empty());
+        assert!(unknown.orphans("local", &listed, &known, at(0)).is_empty());
         assert!(
-            suspects
+            unknown
                 .orphans("local", &listed, &known, at(599))
                 .is_empty()
         );
         assert_eq!(
-            suspects.orphans("local", &listed, &known, at(600)),
+            unknown.orphans("local", &listed, &known, at(600)),
             [KeyHash::new("h1")]
         );
     }
 
     #[test]
-    fn a_key_that_a_row_knows_by_hash_or_by_name_is_none() {
-        let mut suspects = Suspects::default();
+    fn a_key_whose_hash_or_name_is_in_a_row_is_no_orphan() {
+        let mut unknown = UnknownKeys::default();
         let listed = [key("local", "by-hash"), key("local", "by-name")];
         let known = KnownKeys {
             hashes: HashSet::from(["by-hash".to_owned()]),
             names: HashSet::from([listed[1].name.clone()]),
         };
 
-        suspects.orphans("local", &listed, &known, at(0));
+        unknown.orphans("local", &listed, &known, at(0));
 
         assert!(
-            suspects
+            unknown
                 .orphans("local", &listed, &known, at(9_999))
                 .is_empty()
         );
     }
 
     #[test]
-    fn a_key_that_became_known_meanwhile_is_under_no_suspicion_later() {
-        let mut suspects = Suspects::default();
+    fn a_key_that_was_known_in_between_is_unknown_anew() {
+        let mut unknown = UnknownKeys::default();
         let listed = [key("local", "h1")];
         let known = KnownKeys {
             hashes: HashSet::from(["h1".to_owned()]),
             ..KnownKeys::default()
         };
 
-        suspects.orphans("local", &listed, &KnownKeys::default(), at(0));
-        suspects.orphans("local", &listed, &known, at(300));
+        unknown.orphans("local", &listed, &KnownKeys::default(), at(0));
+        unknown.orphans("local", &listed, &known, at(300));
 
-        let later = suspects.orphans("local", &listed, &KnownKeys::default(), at(900));
+        let later = unknown.orphans("local", &listed, &KnownKeys::default(), at(900));
         assert!(later.is_empty());
     }
 
     #[test]
-    fn keys_of_other_installations_and_of_people_are_left_alone() {
-        let mut suspects = Suspects::default();
+    fn keys_of_other_installations_and_with_other_names_are_ignored() {
+        let mut unknown = UnknownKeys::default();
         let mut foreign = key("local", "h2");
         foreign.name = "My Production Key".to_owned();
         let listed = [key("staging", "h1"), foreign];
 
-        suspects.orphans("local", &listed, &KnownKeys::default(), at(0));
+        unknown.orphans("local", &listed, &KnownKeys::default(), at(0));
 
         assert!(
-            suspects
+            unknown
                 .orphans("local", &listed, &KnownKeys::default(), at(9_999))
                 .is_empty()
         );

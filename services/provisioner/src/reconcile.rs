@@ -1,4 +1,4 @@
-//! Keeps what runs equal to what should run, whatever was missed, killed or left behind.
+//! Keeps the containers and model keys that exist equal to those that the rows want.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -19,123 +19,123 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
-    Fault, Place, Provisioner,
+    Backend, Fault, Provisioner,
     containers::{Containers, name_of},
-    orphans::{KnownKeys, Suspects},
+    orphans::{KnownKeys, UnknownKeys},
 };
 
-/// Pause before a sandbox is taken up again after our own database or bus failed.
-const PAUSE_AFTER_FAULT: Duration = Duration::from_secs(5);
+/// The pause before a drive is retried after our database or bus failed.
+const RETRY_PAUSE: Duration = Duration::from_secs(5);
 
-/// How often it is looked after things.
+/// How often the reconciler runs.
 #[derive(Debug, Clone, Copy)]
-pub struct Rhythm {
-    /// Rows and containers. A container that died is noticed after this long at most.
+pub struct ReconcilerIntervals {
+    /// Between two comparisons of rows and containers: the longest time until a dead container is noticed.
     pub sandboxes: Duration,
-    /// Model keys nobody remembers: one listing of the whole account.
+    /// Between two searches for orphaned model keys, each of which lists the whole account.
     pub keys: Duration,
 }
 
-/// Compares rows with the world and puts right what differs.
+/// Compares rows with containers and model keys, and resolves differences.
 pub struct Reconciler {
     provisioner: Arc<Provisioner>,
-    rhythm: Rhythm,
-    suspects: Suspects,
-    keys_looked_at: Option<Instant>,
-    has_passed: bool,
+    intervals: ReconcilerIntervals,
+    unknown_keys: UnknownKeys,
+    keys_checked_at: Option<Instant>,
+    has_announced: bool,
     drives: JoinSet<UserId>,
     driven: HashSet<UserId>,
 }
 
 impl Reconciler {
-    /// Works through `provisioner`.
-    pub fn new(provisioner: Arc<Provisioner>, rhythm: Rhythm) -> Self {
+    /// A reconciler that works through `provisioner`.
+    pub fn new(provisioner: Arc<Provisioner>, intervals: ReconcilerIntervals) -> Self {
         Self {
             provisioner,
-            rhythm,
-            suspects: Suspects::default(),
-            keys_looked_at: None,
-            has_passed: false,
+            intervals,
+            unknown_keys: UnknownKeys::default(),
+            keys_checked_at: None,
+            has_announced: false,
             drives: JoinSet::new(),
             driven: HashSet::new(),
         }
     }
 
-    /// Runs whenever `ownership` says that the work is ours, until `stop`.
-    pub async fn run_while_ours(mut self, ownership: &Ownership, stop: CancellationToken) {
+    /// Runs during each tenure of `ownership`, until `stop`.
+    pub async fn run_while_owned(mut self, ownership: &Ownership, stop: CancellationToken) {
         let mut tenures = ownership.tenures();
         while let Some(Some(tenure)) = stop.run_until_cancelled(tenures.next()).await {
-            // Whoever has it next waits until what we began has ended.
+            // The next owner waits until the drives begun here have ended.
             let Some(_hold) = tenure.hold() else { continue };
-            // Another may have worked meanwhile, and may have died before saying what it did.
-            self.has_passed = false;
+            // Another process may have worked since, and died before it announced a result.
+            self.has_announced = false;
             self.run(tenure.ending()).await;
         }
     }
 
-    /// Looks at once and then at every beat until `stop`; returns when what it began has ended.
+    /// Reconciles at once and then in intervals until `stop`; returns when the drives it began have ended.
     pub async fn run(&mut self, stop: CancellationToken) {
-        let mut beat = interval(self.rhythm.sandboxes);
-        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ticks = interval(self.intervals.sandboxes);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !stop.is_cancelled() {
             tokio::select! {
                 () = stop.cancelled() => {}
-                _ = beat.tick() => self.pass_and_tell(&stop).await,
+                _ = ticks.tick() => self.pass_and_log(&stop).await,
                 Some(ended) = self.drives.join_next() => self.forget(ended.ok()),
             }
         }
         self.settle().await;
     }
 
-    /// Waits until every drive that was begun has ended.
+    /// Waits until all drives have ended.
     pub async fn settle(&mut self) {
         while let Some(ended) = self.drives.join_next().await {
             self.forget(ended.ok());
         }
     }
 
-    /// Finds what differs now and begins to put it right; [`Reconciler::settle`] waits for the end.
+    /// Finds the differences and begins to resolve them; [`Reconciler::settle`] waits for the end.
     pub async fn pass(&mut self, stop: &CancellationToken) -> Result<(), Fault> {
         let provisioner = Arc::clone(&self.provisioner);
         let (cap, now) = (provisioner.settings.cap, provisioner.clock.now());
         provisioner.sandboxes.admit_queued(cap, now).await?;
-        // Containers first: one that is made after this has its row by then.
-        let found = match &provisioner.place {
-            Place::Containers(containers) => Some(containers.runtime.list_ours().await?),
-            Place::Elsewhere { .. } => None,
+        // Containers before rows: a container that is made after this listing has its row by then.
+        let found = match &provisioner.backend {
+            Backend::Containers(containers) => Some(containers.runtime.list_ours().await?),
+            Backend::External { .. } => None,
         };
         let rows = provisioner
             .sandboxes
             .all_of_host(&provisioner.settings.host)
             .await?;
-        gauge_rows(&rows);
+        record_statuses(&rows);
         for user in to_drive(&rows, found.as_deref()) {
             self.drive(user, stop);
         }
-        if !std::mem::replace(&mut self.has_passed, true) {
-            // Whoever ran before us may have died between making ready and saying so.
+        if !std::mem::replace(&mut self.has_announced, true) {
+            // An earlier process may have died between marking a sandbox as ready and announcing it.
             rows.iter()
                 .filter(|row| row.status == SandboxStatus::Ready)
                 .for_each(|row| self.drive(row.user, stop));
         }
-        if let (Place::Containers(containers), Some(found)) = (&provisioner.place, &found) {
+        if let (Backend::Containers(containers), Some(found)) = (&provisioner.backend, &found) {
             for name in to_remove(&rows, found) {
-                warn!("container {name} belongs to nobody and is removed");
+                warn!("container {name} belongs to no sandbox and is removed");
                 containers.runtime.remove(&name).await?;
                 counter!("claw_orphans_removed_total", "kind" => "container").increment(1);
             }
-            self.keys_when_due(containers).await?;
+            self.remove_orphaned_keys_when_due(containers).await?;
         }
         Ok(())
     }
 
-    async fn pass_and_tell(&mut self, stop: &CancellationToken) {
+    async fn pass_and_log(&mut self, stop: &CancellationToken) {
         if let Err(fault) = self.pass(stop).await {
-            tell_cut_short(&fault, "reconciling");
+            log_interrupted(&fault, "reconciling");
         }
     }
 
-    /// Drives a sandbox beside everything else, again and again until it rests.
+    /// Drives a sandbox in a task of its own, with retries until the drive succeeds.
     fn drive(&mut self, user: UserId, stop: &CancellationToken) {
         if !self.driven.insert(user) {
             return;
@@ -144,12 +144,8 @@ impl Reconciler {
         let stop = stop.clone();
         self.drives.spawn(async move {
             while let Err(fault) = provisioner.drive(user, &stop).await {
-                tell_cut_short(&fault, "driving a sandbox");
-                if stop
-                    .run_until_cancelled(sleep(PAUSE_AFTER_FAULT))
-                    .await
-                    .is_none()
-                {
+                log_interrupted(&fault, "driving a sandbox");
+                if stop.run_until_cancelled(sleep(RETRY_PAUSE)).await.is_none() {
                     break;
                 }
             }
@@ -162,25 +158,28 @@ impl Reconciler {
             Some(user) => {
                 self.driven.remove(&user);
             }
-            // A panic does not say whose drive it was: let any be taken up that is not at work.
+            // A panic does not say whose drive it was: allow a new drive for every user.
             None => self.driven.clear(),
         }
     }
 
-    async fn keys_when_due(&mut self, containers: &Containers) -> Result<(), Fault> {
+    async fn remove_orphaned_keys_when_due(
+        &mut self,
+        containers: &Containers,
+    ) -> Result<(), Fault> {
         let is_due = self
-            .keys_looked_at
-            .is_none_or(|last| last.elapsed() >= self.rhythm.keys);
+            .keys_checked_at
+            .is_none_or(|last| last.elapsed() >= self.intervals.keys);
         if !is_due {
             return Ok(());
         }
-        self.keys_looked_at = Some(Instant::now());
-        self.keys(containers).await
+        self.keys_checked_at = Some(Instant::now());
+        self.remove_orphaned_keys(containers).await
     }
 
-    /// Deletes keys of ours that no row has known for a while.
-    async fn keys(&mut self, containers: &Containers) -> Result<(), Fault> {
-        // The listing first: the name of a key that is made after this is written down by then.
+    /// Deletes the installation's model keys that no row has referred to for a while.
+    async fn remove_orphaned_keys(&mut self, containers: &Containers) -> Result<(), Fault> {
+        // The listing before the rows: the name of a key that is made after this is stored by then.
         let listed = containers.keys.list().await?;
         let mut known = KnownKeys::default();
         for key in containers.sandboxes.known_model_keys().await? {
@@ -189,8 +188,8 @@ impl Reconciler {
         }
         let now = self.provisioner.clock.now();
         let owner = &containers.settings.owner;
-        for hash in self.suspects.orphans(owner, &listed, &known, now) {
-            info!(key.hash = %hash, "a model key nobody remembers is deleted");
+        for hash in self.unknown_keys.orphans(owner, &listed, &known, now) {
+            info!(key.hash = %hash, "model key {hash} belongs to no sandbox and is deleted");
             containers.keys.revoke(&hash).await?;
             counter!("claw_orphans_removed_total", "kind" => "key").increment(1);
         }
@@ -198,7 +197,7 @@ impl Reconciler {
     }
 }
 
-/// Whose sandboxes need somebody: those on their way, and those whose container does not run.
+/// The users whose sandboxes need a drive: those that are starting, and ready ones whose container does not run.
 fn to_drive(rows: &[Sandbox], found: Option<&[Found]>) -> Vec<UserId> {
     let running: Option<HashSet<&ContainerName>> = found.map(|found| {
         found
@@ -220,7 +219,7 @@ fn to_drive(rows: &[Sandbox], found: Option<&[Found]>) -> Vec<UserId> {
         .collect()
 }
 
-/// Containers of ours that are not the one their row wants.
+/// Our containers that no row wants.
 fn to_remove(rows: &[Sandbox], found: &[Found]) -> Vec<ContainerName> {
     let wanted: HashSet<ContainerName> = rows
         .iter()
@@ -235,7 +234,7 @@ fn to_remove(rows: &[Sandbox], found: &[Found]) -> Vec<ContainerName> {
         .collect()
 }
 
-fn gauge_rows(rows: &[Sandbox]) {
+fn record_statuses(rows: &[Sandbox]) {
     let mut counted: HashMap<SandboxStatus, u32> = HashMap::new();
     for sandbox in rows {
         *counted.entry(sandbox.status).or_default() += 1;
@@ -246,7 +245,7 @@ fn gauge_rows(rows: &[Sandbox]) {
     }
 }
 
-fn tell_cut_short(fault: &Fault, doing: &'static str) {
+fn log_interrupted(fault: &Fault, doing: &'static str) {
     let error = fault as &dyn std::error::Error;
-    warn!(error, "{doing} was cut short and is tried again");
+    warn!(error, "{doing} failed and will be retried");
 }

@@ -1,8 +1,7 @@
 use std::time::Duration;
 
-use claw_openrouter::{
-    KeyError, KeyErrorClass, KeyHash, LimitReset, ModelKeys, OpenRouter, SpendLimit,
-};
+use claw_model_keys::{KeyError, KeyErrorClass, KeyHash, LimitReset, ModelKeys, SpendLimit};
+use claw_openrouter::OpenRouter;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use wiremock::{
@@ -69,7 +68,7 @@ async fn a_key_made_without_the_limit_asked_for_is_deleted_and_refused() {
 
     assert_eq!(
         error.to_string(),
-        "minting a model key: asked for a limit of 5 USD daily, OpenRouter took 50 USD monthly"
+        "minting a model key: requested a limit of 5 USD daily, the model provider applied 50 USD monthly"
     );
     assert_eq!(error.class(), KeyErrorClass::Permanent);
 }

@@ -3,8 +3,7 @@
 
 use claw_domain::SandboxStatus::{self, Failed, Queued, Ready, Removed, Requested, Starting};
 
-/// The states in which a sandbox takes a place, and in which a port, a container or a model key of its may
-/// exist.
+/// The states in which a sandbox takes a place, and may have a port, a container and a model key.
 pub(crate) fn with_place() -> Vec<String> {
     names(SandboxStatus::takes_a_place)
 }

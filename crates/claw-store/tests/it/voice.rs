@@ -114,10 +114,10 @@ async fn an_unverified_number_creates_no_user() {
     assert!(stranger.is_none());
     assert_eq!(world.count("\"user\"").await, 0);
     assert_eq!(world.count("message").await, 0);
-    let person = world.user(1).await;
+    let user = world.user(1).await;
     let known = messages.receive_voice(&unverified(1)).await.unwrap();
     assert!(known.is_some_and(|received| received.fresh));
-    assert_eq!(messages.waiting(person, 10).await.unwrap().len(), 2);
+    assert_eq!(messages.waiting(user, 10).await.unwrap().len(), 2);
 }
 
 #[tokio::test]

@@ -3,30 +3,32 @@ use std::{process::Output, sync::Arc, time::Duration};
 use claw_docker::{ContainerName, Docker, DockerConfig, Runtime, VolumeName};
 use claw_domain::SandboxStatus;
 use claw_runtime::{HttpTimeouts, http};
-use provisioner::{AgentDoors, ContainerSettings, Containers, Patience, Place, Provisioner, Step};
+use provisioner::{
+    Action, AgentProbe, Backend, ContainerSettings, Containers, Provisioner, Timeouts,
+};
 use tokio::process::Command;
 use uuid::Uuid;
 
 use crate::world::{World, drive};
 
-/// What the engine says of a container, one line each.
+/// The template with which the engine describes a container in one line.
 const HARDENING: &str = "{{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}} {{.HostConfig.SecurityOpt}} \
      {{.HostConfig.Memory}} {{.HostConfig.PidsLimit}} {{.HostConfig.PortBindings}} {{.HostConfig.NetworkMode}}";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_real_assistant_is_made_lets_us_in_and_is_taken_down_again() {
+async fn a_real_openclaw_starts_accepts_our_connection_and_is_removed() {
     let mut world = World::new().await;
-    world.settings.patience = Patience {
+    world.settings.timeouts = Timeouts {
         start_limit: Duration::from_mins(3),
         poll_pause: Duration::from_millis(500),
     };
     let engine = Engine::of_environment().await;
     let provisioner = Arc::new(engine.provisioner(&world));
-    let wish = world.wish_of(1).await;
+    let requested = world.message_from(1).await;
 
-    assert!(drive(&provisioner, &wish).await.unwrap());
+    assert!(drive(&provisioner, &requested).await.unwrap());
 
-    let sandbox = world.row(wish.user).await;
+    let sandbox = world.row(requested.user).await;
     let name = ContainerName::of(sandbox.id, 1);
     let hardening = engine
         .ask(&["inspect", "--format", HARDENING, name.as_str()])
@@ -35,7 +37,7 @@ async fn a_real_assistant_is_made_lets_us_in_and_is_taken_down_again() {
         .ask(&["exec", name.as_str(), "sh", "-c", "touch /probe; id -u"])
         .await;
     provisioner
-        .act(&sandbox, Step::GiveUp(claw_domain::FailureReason::Engine))
+        .act(&sandbox, Action::GiveUp(claw_domain::FailureReason::Engine))
         .await
         .unwrap();
 
@@ -74,7 +76,7 @@ async fn a_real_assistant_is_made_lets_us_in_and_is_taken_down_again() {
     assert!(world.keys.names().is_empty());
 }
 
-/// The engine `./dev test` starts, with the image it builds.
+/// The engine that `./dev test` starts, and the image that it builds.
 struct Engine {
     docker: DockerConfig,
     image: String,
@@ -107,15 +109,15 @@ impl Engine {
             },
             runtime: Arc::new(Docker::new(self.docker.clone())),
             keys: world.keys.clone(),
-            doors: Arc::new(AgentDoors::new(http)),
+            probe: Arc::new(AgentProbe::new(http)),
             sandboxes: world.store.sandboxes(),
             keyring: world.keyring.clone(),
             clock: world.clock.clone(),
         };
-        world.provisioner_at(Place::Containers(Box::new(containers)))
+        world.provisioner_with(Backend::Containers(Box::new(containers)))
     }
 
-    /// The answer of the engine's own command.
+    /// The output of a `docker` command.
     async fn ask(&self, arguments: &[&str]) -> String {
         let mut command = Command::new("docker");
         command

@@ -1,5 +1,5 @@
-//! The provisioner on a real database and a real bus, with the engine, the model provider and the
-//! gateways faked; and once with a real engine and a real assistant.
+//! The provisioner on a real database and a real bus, with fakes for the container engine, the model provider and
+//! OpenClaw; and once with a real engine and a real OpenClaw.
 
 #[cfg(test)]
 mod docker;

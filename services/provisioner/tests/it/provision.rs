@@ -4,118 +4,125 @@ use chrono::TimeDelta;
 use claw_docker::{External, fake::Fault};
 use claw_domain::FailureReason;
 use claw_testkit::eventually;
-use provisioner::{Door, Place, Progress, Step};
+use provisioner::{Action, Backend, Progress, Readiness};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::world::{World, drive};
 
-/// More steps than any way to ready has.
-const ENOUGH_STEPS: usize = 20;
+/// More actions than any start takes.
+const ENOUGH_ACTIONS: usize = 20;
 
 #[tokio::test]
-async fn whoever_asks_gets_a_sandbox() {
+async fn a_request_starts_a_sandbox() {
     let world = World::new().await;
-    let wish = world.wish_of(1).await;
+    let requested = world.message_from(1).await;
 
-    assert!(drive(&Arc::new(world.provisioner()), &wish).await.unwrap());
+    assert!(
+        drive(&Arc::new(world.provisioner()), &requested)
+            .await
+            .unwrap()
+    );
 
-    world.assert_ready(wish.user, 1).await;
-    let sandbox = world.row(wish.user).await;
+    world.assert_ready(requested.user, 1).await;
+    let sandbox = world.row(requested.user).await;
     let endpoint = format!("ws://127.0.0.1:{}", sandbox.port.unwrap());
     assert_eq!(sandbox.endpoint.unwrap().as_str(), endpoint);
     assert!(world.keys.names()[0].starts_with(&format!("clawkaka:test:{}:", sandbox.id)));
 }
 
 #[tokio::test]
-async fn every_step_may_be_taken_twice() {
+async fn every_action_may_be_taken_twice() {
     let world = World::new().await;
-    let wish = world.wish_of(1).await;
+    let requested = world.message_from(1).await;
     let provisioner = world.provisioner();
-    provisioner.request(&wish).await.unwrap();
-    provisioner.request(&wish).await.unwrap();
+    provisioner.request(&requested).await.unwrap();
+    provisioner.request(&requested).await.unwrap();
 
-    let mut steps = 0;
-    while world.take_step(&provisioner, wish.user, 2).await != Progress::AtRest {
-        steps += 1;
-        assert!(steps < ENOUGH_STEPS, "it never rests");
+    let mut actions = 0;
+    while world.take_action(&provisioner, requested.user, 2).await != Progress::Done {
+        actions += 1;
+        assert!(actions < ENOUGH_ACTIONS, "the start never ends");
     }
     for _ in 0..2 {
         provisioner
-            .drive(wish.user, &CancellationToken::new())
+            .drive(requested.user, &CancellationToken::new())
             .await
             .unwrap();
     }
 
-    world.assert_ready(wish.user, 1).await;
+    world.assert_ready(requested.user, 1).await;
     assert_eq!((world.runtime.made(), world.keys.made()), (1, 1));
 }
 
 #[tokio::test]
-async fn a_process_that_is_killed_after_any_step_is_succeeded_by_one_that_goes_on() {
+async fn a_process_that_is_killed_after_any_action_is_succeeded_by_one_that_goes_on() {
     let world = World::new().await;
-    let mut person = 0;
+    let mut number = 0;
     loop {
-        let wish = world.wish_of(person).await;
+        let requested = world.message_from(number).await;
         let killed = world.provisioner();
-        killed.request(&wish).await.unwrap();
-        let mut last = Progress::Moved;
-        for _ in 0..person {
-            last = world.take_step(&killed, wish.user, 1).await;
+        killed.request(&requested).await.unwrap();
+        let mut last = Progress::Advanced;
+        for _ in 0..number {
+            last = world.take_action(&killed, requested.user, 1).await;
         }
         drop(killed);
 
         assert!(
             world
                 .provisioner()
-                .drive(wish.user, &CancellationToken::new())
+                .drive(requested.user, &CancellationToken::new())
                 .await
                 .unwrap()
         );
 
         assert_eq!(
-            world.row(wish.user).await.status.as_str(),
+            world.row(requested.user).await.status.as_str(),
             "ready",
-            "after {person} steps"
+            "after {number} actions"
         );
-        person += 1;
-        let made = usize::try_from(person).unwrap();
+        number += 1;
+        let made = usize::try_from(number).unwrap();
         assert_eq!(
             (world.runtime.containers().len(), world.keys.names().len()),
             (made, made)
         );
         assert_eq!((world.runtime.made(), world.keys.made()), (made, made));
-        if last == Progress::AtRest {
+        if last == Progress::Done {
             break;
         }
     }
-    assert!(person > 5, "only {person} steps were seen");
+    assert!(number > 5, "only {number} actions were seen");
 }
 
 #[tokio::test]
-async fn a_fault_at_any_step_leaves_nothing_behind() {
-    for steps_before in 0.. {
+async fn a_fault_after_any_action_leaves_nothing_behind() {
+    for actions_before in 0.. {
         let world = World::new().await;
-        let wish = world.wish_of(1).await;
+        let requested = world.message_from(1).await;
         let provisioner = world.provisioner();
-        provisioner.request(&wish).await.unwrap();
-        let mut last = Progress::Moved;
-        for _ in 0..steps_before {
-            last = world.take_step(&provisioner, wish.user, 1).await;
+        provisioner.request(&requested).await.unwrap();
+        let mut last = Progress::Advanced;
+        for _ in 0..actions_before {
+            last = world.take_action(&provisioner, requested.user, 1).await;
         }
-        if last == Progress::AtRest {
-            assert!(steps_before > 5, "only {steps_before} steps were seen");
+        if last == Progress::Done {
+            assert!(
+                actions_before > 5,
+                "only {actions_before} actions were seen"
+            );
             break;
         }
-        if world.row(wish.user).await.status.as_str() == "ready" {
+        if world.row(requested.user).await.status.as_str() == "ready" {
             continue;
         }
         world.runtime.set_fault(Some(Fault::NoImage));
-        world.doors.stick(Some(Door::Barred));
+        world.probe.fix(Some(Readiness::Rejected));
         world.keys.refuse_to_mint(Some(401));
 
         provisioner
-            .drive(wish.user, &CancellationToken::new())
+            .drive(requested.user, &CancellationToken::new())
             .await
             .unwrap();
 
@@ -125,45 +132,47 @@ async fn a_fault_at_any_step_leaves_nothing_behind() {
             (_, false) => "image_missing",
             (_, true) => "not_approved",
         };
-        world.assert_nothing_is_left_but(wish.user, reason).await;
+        world
+            .assert_nothing_is_left_but(requested.user, reason)
+            .await;
     }
 }
 
 #[tokio::test]
-async fn undoing_twice_is_undoing_once() {
+async fn giving_up_twice_equals_giving_up_once() {
     let world = World::new().await;
-    let wish = world.wish_of(1).await;
+    let requested = world.message_from(1).await;
     let provisioner = world.provisioner();
-    provisioner.request(&wish).await.unwrap();
+    provisioner.request(&requested).await.unwrap();
     while world.runtime.containers().is_empty() {
-        world.take_step(&provisioner, wish.user, 1).await;
+        world.take_action(&provisioner, requested.user, 1).await;
     }
-    let sandbox = world.row(wish.user).await;
+    let sandbox = world.row(requested.user).await;
 
     for _ in 0..2 {
         provisioner
-            .act(&sandbox, Step::GiveUp(FailureReason::StartTimeout))
+            .act(&sandbox, Action::GiveUp(FailureReason::StartTimeout))
             .await
             .unwrap();
     }
     provisioner
-        .drive(wish.user, &CancellationToken::new())
+        .drive(requested.user, &CancellationToken::new())
         .await
         .unwrap();
 
     world
-        .assert_nothing_is_left_but(wish.user, "start_timeout")
+        .assert_nothing_is_left_but(requested.user, "start_timeout")
         .await;
 }
 
 #[tokio::test]
 async fn lost_answers_leave_one_container_and_one_key() {
     let world = World::new().await;
-    let wish = world.wish_of(1).await;
+    let requested = world.message_from(1).await;
     world.keys.lose_next_answer();
     world.runtime.set_fault(Some(Fault::LosesAnswers));
 
-    let driving = drive(&Arc::new(world.provisioner()), &wish);
+    let driving = drive(&Arc::new(world.provisioner()), &requested);
     eventually("the container is made", || async {
         world.runtime.made() > 0
     })
@@ -171,106 +180,124 @@ async fn lost_answers_leave_one_container_and_one_key() {
     world.runtime.set_fault(None);
 
     assert!(driving.await.unwrap());
-    world.assert_ready(wish.user, 1).await;
+    world.assert_ready(requested.user, 1).await;
     assert_eq!((world.runtime.made(), world.keys.made()), (1, 2));
 }
 
 #[tokio::test]
-async fn a_container_that_exits_by_itself_is_started_once_more_and_then_given_up() {
+async fn a_container_that_exits_is_started_once_more_and_then_given_up() {
     let world = World::new().await;
-    let wish = world.wish_of(1).await;
+    let requested = world.message_from(1).await;
     world.runtime.let_containers_exit(Some(1));
 
-    drive(&Arc::new(world.provisioner()), &wish).await.unwrap();
+    drive(&Arc::new(world.provisioner()), &requested)
+        .await
+        .unwrap();
 
-    world.assert_nothing_is_left_but(wish.user, "exited").await;
+    world
+        .assert_nothing_is_left_but(requested.user, "exited")
+        .await;
 }
 
 #[tokio::test]
-async fn a_sandbox_that_never_lets_us_in_is_given_up_after_the_start_limit() {
-    for (door, reason) in [
-        (Door::Silent, "start_timeout"),
-        (Door::Unapproved, "not_approved"),
+async fn a_sandbox_that_never_becomes_ready_is_given_up_after_the_start_limit() {
+    for (readiness, reason) in [
+        (Readiness::NotReady, "start_timeout"),
+        (Readiness::NotApproved, "not_approved"),
     ] {
         let world = World::new().await;
-        let wish = world.wish_of(1).await;
-        world.doors.stick(Some(door));
+        let requested = world.message_from(1).await;
+        world.probe.fix(Some(readiness));
 
-        let driving = drive(&Arc::new(world.provisioner()), &wish);
+        let driving = drive(&Arc::new(world.provisioner()), &requested);
         world.clock.advance(TimeDelta::seconds(170));
-        eventually("it is knocked", || async { world.doors.knocks() > 2 }).await;
+        eventually("the sandbox is probed", || async {
+            world.probe.count() > 2
+        })
+        .await;
         assert!(!driving.is_finished());
         world.clock.advance(TimeDelta::seconds(180));
         driving.await.unwrap();
 
-        world.assert_nothing_is_left_but(wish.user, reason).await;
+        world
+            .assert_nothing_is_left_but(requested.user, reason)
+            .await;
     }
 }
 
 #[tokio::test]
-async fn an_engine_that_stays_away_is_told_to_the_person() {
+async fn an_engine_that_stays_unreachable_is_reported_as_the_reason() {
     let world = World::new().await;
-    let wish = world.wish_of(1).await;
+    let requested = world.message_from(1).await;
     world.runtime.set_fault(Some(Fault::Trouble));
 
-    let driving = drive(&Arc::new(world.provisioner()), &wish);
-    eventually("it is given up as time goes by", || async {
+    let driving = drive(&Arc::new(world.provisioner()), &requested);
+    eventually("the sandbox is given up", || async {
         world.clock.advance(TimeDelta::seconds(100));
         driving.is_finished()
     })
     .await;
 
-    world.assert_nothing_is_left_but(wish.user, "engine").await;
+    world
+        .assert_nothing_is_left_but(requested.user, "engine")
+        .await;
 }
 
 #[tokio::test]
-async fn an_engine_that_comes_back_in_time_is_waited_for() {
+async fn a_start_waits_for_an_engine_that_comes_back_in_time() {
     let world = World::new().await;
-    let wish = world.wish_of(1).await;
+    let requested = world.message_from(1).await;
     world.runtime.set_fault(Some(Fault::Trouble));
 
-    let driving = drive(&Arc::new(world.provisioner()), &wish);
-    eventually("it is begun", || async {
-        let row = world.store.sandboxes().of_user(wish.user).await.unwrap();
+    let driving = drive(&Arc::new(world.provisioner()), &requested);
+    eventually("the start begins", || async {
+        let row = world
+            .store
+            .sandboxes()
+            .of_user(requested.user)
+            .await
+            .unwrap();
         row.is_some_and(|row| row.status.as_str() == "starting")
     })
     .await;
     world.runtime.set_fault(None);
 
     assert!(driving.await.unwrap());
-    world.assert_ready(wish.user, 1).await;
+    world.assert_ready(requested.user, 1).await;
 }
 
 #[tokio::test]
-async fn a_port_that_something_else_has_is_passed_over() {
+async fn a_port_on_which_another_process_listens_is_skipped() {
     let mut world = World::new().await;
     let occupied = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let taken = occupied.local_addr().unwrap().port();
     world.container_settings.ports = taken..=u16::MAX;
-    let wish = world.wish_of(1).await;
+    let requested = world.message_from(1).await;
 
-    drive(&Arc::new(world.provisioner()), &wish).await.unwrap();
+    drive(&Arc::new(world.provisioner()), &requested)
+        .await
+        .unwrap();
 
-    assert!(world.row(wish.user).await.port.unwrap() > taken);
+    assert!(world.row(requested.user).await.port.unwrap() > taken);
 }
 
 #[tokio::test]
-async fn no_more_start_at_once_than_may() {
+async fn no_more_sandboxes_start_at_once_than_allowed() {
     let world = World::new().await;
     let provisioner = Arc::new(world.provisioner());
-    world.doors.stick(Some(Door::Silent));
+    world.probe.fix(Some(Readiness::NotReady));
     let mut driving = Vec::new();
-    for person in 0..3 {
-        driving.push(drive(&provisioner, &world.wish_of(person).await));
+    for number in 0..3 {
+        driving.push(drive(&provisioner, &world.message_from(number).await));
     }
 
-    let knocks = world.doors.knocks();
-    eventually("two are looked at again and again", || async {
-        world.doors.knocks() > knocks + 20
+    let count = world.probe.count();
+    eventually("two are probed repeatedly", || async {
+        world.probe.count() > count + 20
     })
     .await;
     assert_eq!(world.runtime.made(), 2);
-    world.doors.stick(Some(Door::Open));
+    world.probe.fix(Some(Readiness::Ready));
 
     for driven in driving {
         assert!(driven.await.unwrap());
@@ -279,21 +306,23 @@ async fn no_more_start_at_once_than_may() {
 }
 
 #[tokio::test]
-async fn a_sandbox_somebody_else_runs_is_ready_at_its_own_address_without_key_or_container() {
+async fn an_external_sandbox_is_ready_at_its_address_without_key_or_container() {
     let world = World::new().await;
-    let wish = world.wish_of(1).await;
+    let requested = world.message_from(1).await;
     let addresses: External = "ws://agents.example/{sandbox}".parse().unwrap();
     let gateway_token = "shared".into();
-    let provisioner = world.provisioner_at(Place::Elsewhere {
+    let provisioner = world.provisioner_with(Backend::External {
         addresses,
         gateway_token,
     });
 
-    drive(&Arc::new(provisioner), &wish).await.unwrap();
+    drive(&Arc::new(provisioner), &requested).await.unwrap();
 
-    let sandbox = world.row(wish.user).await;
+    let sandbox = world.row(requested.user).await;
     let endpoint = format!("ws://agents.example/{}", sandbox.id);
     assert_eq!(sandbox.endpoint.as_ref().unwrap().as_str(), endpoint);
     assert_eq!((world.runtime.made(), world.keys.made()), (0, 0));
-    world.assert_told(&format!("ready {} 1", sandbox.id)).await;
+    world
+        .assert_announced(&format!("ready {} 1", sandbox.id))
+        .await;
 }

@@ -4,55 +4,61 @@ use chrono::TimeDelta;
 use claw_docker::{ContainerName, VolumeName};
 use claw_domain::SandboxId;
 use claw_testkit::eventually;
-use provisioner::{Door, KeyName, Reconciler, Rhythm};
+use provisioner::{KeyName, Readiness, Reconciler, ReconcilerIntervals};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::world::{OWNER, World, drive};
 
 #[tokio::test]
-async fn what_a_killed_process_left_unfinished_is_finished_without_anybody_asking() {
+async fn a_start_that_a_killed_process_left_is_finished_without_a_further_request() {
     let world = World::new().await;
-    let wish = world.wish_of(1).await;
-    world.provisioner().request(&wish).await.unwrap();
+    let requested = world.message_from(1).await;
+    world.provisioner().request(&requested).await.unwrap();
 
     pass(&mut reconciler(&world)).await;
 
-    let row = world.row(wish.user).await;
-    world.assert_told(&format!("ready {} 1", row.id)).await;
-    world.assert_ready(wish.user, 1).await;
+    let row = world.row(requested.user).await;
+    world.assert_announced(&format!("ready {} 1", row.id)).await;
+    world.assert_ready(requested.user, 1).await;
 }
 
 #[tokio::test]
-async fn a_sandbox_whose_container_died_starts_over_with_its_volume_and_its_key() {
+async fn a_sandbox_whose_container_died_starts_over_with_its_volume_and_its_model_key() {
     let world = World::new().await;
-    let wish = world.wish_of(1).await;
-    drive(&Arc::new(world.provisioner()), &wish).await.unwrap();
-    let before = world.row(wish.user).await;
+    let requested = world.message_from(1).await;
+    drive(&Arc::new(world.provisioner()), &requested)
+        .await
+        .unwrap();
+    let before = world.row(requested.user).await;
 
     world.runtime.kill(&ContainerName::of(before.id, 1));
     pass(&mut reconciler(&world)).await;
 
-    world.assert_told(&format!("ready {} 2", before.id)).await;
-    world.assert_ready(wish.user, 2).await;
-    let after = world.row(wish.user).await;
+    world
+        .assert_announced(&format!("ready {} 2", before.id))
+        .await;
+    world.assert_ready(requested.user, 2).await;
+    let after = world.row(requested.user).await;
     assert_eq!(after.model_key_hash, before.model_key_hash);
     assert_eq!((after.endpoint, after.port), (before.endpoint, before.port));
 }
 
 #[tokio::test]
-async fn what_an_assistant_knows_outlives_a_restart_that_fails() {
+async fn the_volume_survives_a_failed_restart() {
     let world = World::new().await;
-    let wish = world.wish_of(1).await;
-    drive(&Arc::new(world.provisioner()), &wish).await.unwrap();
-    let sandbox = world.row(wish.user).await;
+    let requested = world.message_from(1).await;
+    drive(&Arc::new(world.provisioner()), &requested)
+        .await
+        .unwrap();
+    let sandbox = world.row(requested.user).await;
     world.runtime.kill(&ContainerName::of(sandbox.id, 1));
-    world.doors.stick(Some(Door::Barred));
+    world.probe.fix(Some(Readiness::Rejected));
 
     pass(&mut reconciler(&world)).await;
 
     world
-        .assert_told(&format!("failed {} 2 not_approved", sandbox.id))
+        .assert_announced(&format!("failed {} 2 not_approved", sandbox.id))
         .await;
     assert!(world.runtime.containers().is_empty());
     assert_eq!(
@@ -63,24 +69,28 @@ async fn what_an_assistant_knows_outlives_a_restart_that_fails() {
 }
 
 #[tokio::test]
-async fn a_container_nobody_has_a_row_for_is_removed_and_the_others_stay() {
+async fn a_container_without_a_row_is_removed_and_the_others_stay() {
     let world = World::new().await;
-    let wish = world.wish_of(1).await;
-    drive(&Arc::new(world.provisioner()), &wish).await.unwrap();
+    let requested = world.message_from(1).await;
+    drive(&Arc::new(world.provisioner()), &requested)
+        .await
+        .unwrap();
     let stray = SandboxId::derived_from("stray");
     world.runtime.add(&ContainerName::of(stray, 1), Some(stray));
     world.runtime.add(&ContainerName::of(stray, 2), None);
 
     pass(&mut reconciler(&world)).await;
 
-    world.assert_ready(wish.user, 1).await;
+    world.assert_ready(requested.user, 1).await;
 }
 
 #[tokio::test]
-async fn a_key_nobody_remembers_is_deleted_after_a_while_and_no_other() {
+async fn only_a_model_key_without_a_row_is_deleted_and_only_after_ten_minutes() {
     let world = World::new().await;
-    let wish = world.wish_of(1).await;
-    drive(&Arc::new(world.provisioner()), &wish).await.unwrap();
+    let requested = world.message_from(1).await;
+    drive(&Arc::new(world.provisioner()), &requested)
+        .await
+        .unwrap();
     let stray = SandboxId::derived_from("stray");
     world
         .keys
@@ -94,50 +104,55 @@ async fn a_key_nobody_remembers_is_deleted_after_a_while_and_no_other() {
     world.clock.advance(TimeDelta::minutes(10));
     pass(&mut reconciler).await;
 
-    let ours = world.row(wish.user).await.model_key_name.unwrap();
+    let ours = world.row(requested.user).await.model_key_name.unwrap();
     assert_eq!(world.keys.names(), [ours, others]);
 }
 
 #[tokio::test]
-async fn whoever_waits_for_room_is_let_in_when_there_is_some() {
+async fn a_queued_sandbox_starts_when_a_place_is_free() {
     let mut world = World::new().await;
     world.settings.cap = 1;
-    let (first, second) = (world.wish_of(1).await, world.wish_of(2).await);
+    let (first, second) = (world.message_from(1).await, world.message_from(2).await);
     let provisioner = Arc::new(world.provisioner());
     drive(&provisioner, &first).await.unwrap();
     drive(&provisioner, &second).await.unwrap();
-    world.assert_told(&format!("queued {}", second.user)).await;
+    world
+        .assert_announced(&format!("queued {}", second.user))
+        .await;
 
     world.settings.cap = 2;
     pass(&mut reconciler(&world)).await;
 
     let row = world.row(second.user).await;
-    world.assert_told(&format!("ready {} 1", row.id)).await;
+    world.assert_announced(&format!("ready {} 1", row.id)).await;
 }
 
 #[tokio::test]
-async fn a_reconciler_told_to_stop_ends_with_what_it_had_begun() {
+async fn a_stopped_reconciler_ends_its_drives() {
     let world = World::new().await;
-    let wish = world.wish_of(1).await;
-    world.provisioner().request(&wish).await.unwrap();
-    world.doors.stick(Some(Door::Silent));
+    let requested = world.message_from(1).await;
+    world.provisioner().request(&requested).await.unwrap();
+    world.probe.fix(Some(Readiness::NotReady));
     let stop = CancellationToken::new();
 
-    let (mut reconciler, told) = (reconciler(&world), stop.clone());
-    let running = tokio::spawn(async move { reconciler.run(told).await });
-    eventually("it is knocked", || async { world.doors.knocks() > 0 }).await;
+    let (mut reconciler, stopped) = (reconciler(&world), stop.clone());
+    let running = tokio::spawn(async move { reconciler.run(stopped).await });
+    eventually("the sandbox is probed", || async {
+        world.probe.count() > 0
+    })
+    .await;
     stop.cancel();
     running.await.unwrap();
 
-    assert_eq!(world.row(wish.user).await.status.as_str(), "starting");
+    assert_eq!(world.row(requested.user).await.status.as_str(), "starting");
 }
 
 fn reconciler(world: &World) -> Reconciler {
-    let rhythm = Rhythm {
+    let intervals = ReconcilerIntervals {
         sandboxes: Duration::from_hours(1),
         keys: Duration::ZERO,
     };
-    Reconciler::new(Arc::new(world.provisioner()), rhythm)
+    Reconciler::new(Arc::new(world.provisioner()), intervals)
 }
 
 async fn pass(reconciler: &mut Reconciler) {

@@ -3,7 +3,7 @@ use std::{sync::Arc, time::Duration};
 use claw_bus::{Consumer, Ownership, Share};
 use claw_events::SandboxRequested;
 use claw_runtime::Env;
-use provisioner::{App, Config, Door, HandleRequest, Provisioner};
+use provisioner::{App, Config, HandleRequest, Provisioner, Readiness};
 use secrecy::ExposeSecret;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -11,74 +11,76 @@ use tokio_util::sync::CancellationToken;
 use crate::world::World;
 
 #[tokio::test]
-async fn a_request_on_the_bus_is_answered_once_it_is_ready() {
+async fn the_result_of_a_request_is_announced_on_the_bus() {
     let mut world = World::new().await;
     world.settings.cap = 1;
-    let (first, second) = (world.wish_of(1).await, world.wish_of(2).await);
+    let (first, second) = (world.message_from(1).await, world.message_from(2).await);
     let running = Running::start(&world, world.provisioner());
     let publisher = world.gateway.publisher();
 
     publisher.publish(&first).await.unwrap();
     world
-        .assert_told(&format!("ready {} 1", world_row(&world, &first).await))
+        .assert_announced(&format!("ready {} 1", sandbox_id(&world, &first).await))
         .await;
     publisher.publish(&second).await.unwrap();
 
-    world.assert_told(&format!("queued {}", second.user)).await;
+    world
+        .assert_announced(&format!("queued {}", second.user))
+        .await;
     world.assert_ready(first.user, 1).await;
     running.stop().await;
 }
 
 #[tokio::test]
-async fn another_attempt_starts_what_had_failed_over() {
+async fn another_attempt_restarts_a_failed_sandbox() {
     let world = World::new().await;
-    let wish = world.wish_of(1).await;
+    let requested = world.message_from(1).await;
     let running = Running::start(&world, world.provisioner());
     let publisher = world.gateway.publisher();
-    world.doors.stick(Some(Door::Barred));
-    publisher.publish(&wish).await.unwrap();
-    let sandbox = world_row(&world, &wish).await;
+    world.probe.fix(Some(Readiness::Rejected));
+    publisher.publish(&requested).await.unwrap();
+    let sandbox = sandbox_id(&world, &requested).await;
     world
-        .assert_told(&format!("failed {sandbox} 1 not_approved"))
+        .assert_announced(&format!("failed {sandbox} 1 not_approved"))
         .await;
 
-    world.doors.stick(None);
+    world.probe.fix(None);
     publisher
         .publish(&SandboxRequested {
             attempt: 1,
-            ..wish.clone()
+            ..requested.clone()
         })
         .await
         .unwrap();
 
-    world.assert_told(&format!("ready {sandbox} 2")).await;
-    world.assert_ready(wish.user, 2).await;
+    world.assert_announced(&format!("ready {sandbox} 2")).await;
+    world.assert_ready(requested.user, 2).await;
     running.stop().await;
 }
 
 #[tokio::test]
-async fn a_request_that_a_stopped_process_had_begun_is_finished_by_the_next() {
+async fn the_next_process_finishes_a_request_that_a_stopped_one_began() {
     let world = World::new().await;
-    let wish = world.wish_of(1).await;
-    world.doors.stick(Some(Door::Silent));
+    let requested = world.message_from(1).await;
+    world.probe.fix(Some(Readiness::NotReady));
     let running = Running::start(&world, world.provisioner());
-    world.gateway.publisher().publish(&wish).await.unwrap();
-    claw_testkit::eventually("it has begun", || async { world.doors.knocks() > 0 }).await;
+    world.gateway.publisher().publish(&requested).await.unwrap();
+    claw_testkit::eventually("the start begins", || async { world.probe.count() > 0 }).await;
     running.stop().await;
 
-    world.doors.stick(None);
+    world.probe.fix(None);
     let running = Running::start(&world, world.provisioner());
 
-    let sandbox = world_row(&world, &wish).await;
-    world.assert_told(&format!("ready {sandbox} 1")).await;
+    let sandbox = sandbox_id(&world, &requested).await;
+    world.assert_announced(&format!("ready {sandbox} 1")).await;
     assert_eq!((world.runtime.made(), world.keys.made()), (1, 1));
     running.stop().await;
 }
 
 #[tokio::test]
-async fn the_whole_service_answers_from_its_settings_and_stops_when_told() {
+async fn the_service_starts_from_its_settings_handles_a_request_and_stops() {
     let world = World::new().await;
-    let wish = world.wish_of(1).await;
+    let requested = world.message_from(1).await;
     let env = Env::from_pairs([
         ("HEALTH_PORT", "0"),
         ("NATS_URL", world.nats.url("provisioner").as_str()),
@@ -96,14 +98,14 @@ async fn the_whole_service_answers_from_its_settings_and_stops_when_told() {
     let stop = CancellationToken::new();
     let running = tokio::spawn(app.run_until_stopped(stop.clone().cancelled_owned()));
 
-    world.gateway.publisher().publish(&wish).await.unwrap();
+    world.gateway.publisher().publish(&requested).await.unwrap();
 
-    let sandbox = world_row(&world, &wish).await;
-    world.assert_told(&format!("ready {sandbox} 1")).await;
+    let sandbox = sandbox_id(&world, &requested).await;
+    world.assert_announced(&format!("ready {sandbox} 1")).await;
     let secrets = world
         .store
         .sandboxes()
-        .secrets_of(wish.user, sandbox, &world.keyring)
+        .secrets_of(requested.user, sandbox, &world.keyring)
         .await;
     assert_eq!(
         secrets.unwrap().unwrap().gateway_token.expose_secret(),
@@ -113,7 +115,7 @@ async fn the_whole_service_answers_from_its_settings_and_stops_when_told() {
     running.await.unwrap().unwrap();
 }
 
-/// Longest a test's process takes to stop.
+/// The grace period of the test's process.
 const GRACE: Duration = Duration::from_secs(5);
 
 struct Running {
@@ -144,12 +146,12 @@ impl Running {
     }
 }
 
-/// The id of the sandbox, once the request has been written down.
-async fn world_row(world: &World, wish: &SandboxRequested) -> claw_domain::SandboxId {
+/// The id of the sandbox, once the request is stored.
+async fn sandbox_id(world: &World, requested: &SandboxRequested) -> claw_domain::SandboxId {
     let sandboxes = world.store.sandboxes();
-    claw_testkit::eventually("the request is written down", || async {
-        sandboxes.of_user(wish.user).await.unwrap().is_some()
+    claw_testkit::eventually("the request is stored", || async {
+        sandboxes.of_user(requested.user).await.unwrap().is_some()
     })
     .await;
-    world.row(wish.user).await.id
+    world.row(requested.user).await.id
 }

@@ -1,8 +1,4 @@
-use std::{
-    collections::HashSet,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -10,25 +6,27 @@ use claw_bus::{Bus, BusConfig};
 use claw_docker::{ContainerName, VolumeName, fake::FakeRuntime};
 use claw_domain::{Address, Endpoint, MessageId, PhoneNumber, UserId, Wamid};
 use claw_events::{SandboxFailed, SandboxQueued, SandboxReady, SandboxRequested};
-use claw_openrouter::{LimitReset, SpendLimit, fake::FakeModelKeys};
+use claw_model_keys::{LimitReset, SpendLimit, fake::FakeModelKeys};
 use claw_runtime::FixedClock;
 use claw_store::{InboundMessage, Keyring, Sandbox, SandboxSecrets, Store};
 use claw_testkit::{TestNats, TestPostgres, eventually};
 use futures_util::StreamExt;
+use parking_lot::Mutex;
 use provisioner::{
-    ContainerSettings, Containers, Door, Doors, Patience, Place, Progress, Provisioner, Settings,
+    Backend, ContainerSettings, Containers, Progress, Provisioner, Readiness, ReadinessProbe,
+    Settings, Timeouts,
 };
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// The installation's name in these tests.
+/// The installation's name.
 pub const OWNER: &str = "test";
 
-/// A database and a bus of their own, and everything outside faked.
+/// A database, a bus, and fakes for everything outside.
 pub struct World {
     pub runtime: Arc<FakeRuntime>,
     pub keys: Arc<FakeModelKeys>,
-    pub doors: Arc<FakeDoors>,
+    pub probe: Arc<FakeProbe>,
     pub clock: Arc<FixedClock>,
     pub store: Store,
     pub keyring: Arc<Keyring>,
@@ -36,7 +34,7 @@ pub struct World {
     pub container_settings: ContainerSettings,
     pub gateway: Bus,
     pub bus: Bus,
-    told: Arc<Mutex<HashSet<String>>>,
+    announced: Arc<Mutex<HashSet<String>>>,
     pub postgres: TestPostgres,
     pub nats: TestNats,
 }
@@ -56,7 +54,7 @@ impl World {
         let world = Self {
             runtime: Arc::default(),
             keys: Arc::default(),
-            doors: Arc::default(),
+            probe: Arc::default(),
             clock: Arc::new(FixedClock::at(start_of_time())),
             store,
             keyring: Arc::new(keyring),
@@ -64,7 +62,7 @@ impl World {
             container_settings: container_settings(),
             gateway,
             bus: bus(&nats, "provisioner").await,
-            told: Arc::default(),
+            announced: Arc::default(),
             postgres,
             nats,
         };
@@ -72,24 +70,24 @@ impl World {
         world
     }
 
-    /// A new process: it remembers nothing of any other.
+    /// The provisioner of a new process, without the state of any other.
     pub fn provisioner(&self) -> Provisioner {
         let containers = Containers {
             settings: self.container_settings.clone(),
             runtime: self.runtime.clone(),
             keys: self.keys.clone(),
-            doors: self.doors.clone(),
+            probe: self.probe.clone(),
             sandboxes: self.store.sandboxes(),
             keyring: self.keyring.clone(),
             clock: self.clock.clone(),
         };
-        self.provisioner_at(Place::Containers(Box::new(containers)))
+        self.provisioner_with(Backend::Containers(Box::new(containers)))
     }
 
-    pub fn provisioner_at(&self, place: Place) -> Provisioner {
+    pub fn provisioner_with(&self, backend: Backend) -> Provisioner {
         Provisioner::new(
             self.settings.clone(),
-            place,
+            backend,
             self.store.sandboxes(),
             self.keyring.clone(),
             self.bus.publisher(),
@@ -97,8 +95,8 @@ impl World {
         )
     }
 
-    /// Somebody writes for the first time, and needs a sandbox for that.
-    pub async fn wish_of(&self, number: u32) -> SandboxRequested {
+    /// Stores a user's first message; returns the request for a sandbox that it leads to.
+    pub async fn message_from(&self, number: u32) -> SandboxRequested {
         let address =
             Address::Phone(PhoneNumber::try_from(format!("+1555000{number:04}").as_str()).unwrap());
         let wamid = Wamid::new(format!("wamid.{number}"));
@@ -131,14 +129,19 @@ impl World {
         self.store.sandboxes().of_user(user).await.unwrap().unwrap()
     }
 
-    /// Takes the step that is due, `times` over, as a process that did not know it was done.
-    pub async fn take_step(&self, provisioner: &Provisioner, user: UserId, times: u32) -> Progress {
+    /// Takes the next action `times` times, as a process does that does not know that it was taken.
+    pub async fn take_action(
+        &self,
+        provisioner: &Provisioner,
+        user: UserId,
+        times: u32,
+    ) -> Progress {
         let sandbox = self.row(user).await;
         let observed = provisioner.observe(&sandbox, 0).await.unwrap();
-        let step = provisioner.decide(&sandbox, &observed);
-        let mut progress = Progress::AtRest;
+        let action = provisioner.decide(&sandbox, &observed);
+        let mut progress = Progress::Done;
         for _ in 0..times {
-            progress = provisioner.act(&sandbox, step).await.unwrap();
+            progress = provisioner.act(&sandbox, action).await.unwrap();
         }
         progress
     }
@@ -154,7 +157,7 @@ impl World {
             [VolumeName::of(sandbox.id).to_string()]
         );
         assert_eq!(self.keys.names(), [sandbox.model_key_name.unwrap()]);
-        self.assert_told(&format!("ready {} {start}", sandbox.id))
+        self.assert_announced(&format!("ready {} {start}", sandbox.id))
             .await;
     }
 
@@ -166,20 +169,17 @@ impl World {
         assert!(self.runtime.containers().is_empty());
         assert!(self.runtime.volumes().is_empty());
         assert!(self.keys.names().is_empty());
-        self.assert_told(&format!("failed {} {} {reason}", sandbox.id, sandbox.start))
+        self.assert_announced(&format!("failed {} {} {reason}", sandbox.id, sandbox.start))
             .await;
     }
 
-    pub async fn assert_told(&self, fact: &str) {
-        let claim = format!("it is told: {fact}; so far {:?}", self.told.lock().unwrap());
-        eventually(&claim, || async {
-            self.told.lock().unwrap().contains(fact)
-        })
-        .await;
+    pub async fn assert_announced(&self, fact: &str) {
+        let claim = format!("announced: {fact}; so far {:?}", self.announced.lock());
+        eventually(&claim, || async { self.announced.lock().contains(fact) }).await;
     }
 
     async fn listen(&self) {
-        let told = self.told.clone();
+        let announced = self.announced.clone();
         let ready = self.gateway.watch::<SandboxReady>().await.unwrap();
         let failed = self.gateway.watch::<SandboxFailed>().await.unwrap();
         let queued = self.gateway.watch::<SandboxQueued>().await.unwrap();
@@ -196,55 +196,55 @@ impl World {
         let facts =
             futures_util::stream::select(ready, futures_util::stream::select(failed, queued));
         tokio::spawn(facts.for_each(move |fact| {
-            told.lock().unwrap().insert(fact);
+            announced.lock().insert(fact);
             std::future::ready(())
         }));
     }
 }
 
-/// Drives somebody's sandbox in the background.
-pub fn drive(provisioner: &Arc<Provisioner>, wish: &SandboxRequested) -> JoinHandle<bool> {
-    let (provisioner, wish) = (provisioner.clone(), wish.clone());
+/// Handles a request in the background.
+pub fn drive(provisioner: &Arc<Provisioner>, requested: &SandboxRequested) -> JoinHandle<bool> {
+    let (provisioner, requested) = (provisioner.clone(), requested.clone());
     tokio::spawn(async move {
-        provisioner.request(&wish).await.unwrap();
+        provisioner.request(&requested).await.unwrap();
         provisioner
-            .drive(wish.user, &CancellationToken::new())
+            .drive(requested.user, &CancellationToken::new())
             .await
             .unwrap()
     })
 }
 
-/// Gateways that are silent, then wait for approval, then let us in; or as told.
+/// Sandboxes that are not ready, then not approved, then ready; or what [`FakeProbe::fix`] says.
 #[derive(Debug, Default)]
-pub struct FakeDoors {
-    state: Mutex<DoorState>,
+pub struct FakeProbe {
+    state: Mutex<ProbeState>,
 }
 
 #[derive(Debug, Default)]
-struct DoorState {
-    stuck: Option<Door>,
-    knocks: usize,
+struct ProbeState {
+    fixed: Option<Readiness>,
+    count: usize,
 }
 
-impl FakeDoors {
-    pub fn stick(&self, door: Option<Door>) {
-        self.state.lock().unwrap().stuck = door;
+impl FakeProbe {
+    pub fn fix(&self, readiness: Option<Readiness>) {
+        self.state.lock().fixed = readiness;
     }
 
-    pub fn knocks(&self) -> usize {
-        self.state.lock().unwrap().knocks
+    pub fn count(&self) -> usize {
+        self.state.lock().count
     }
 }
 
 #[async_trait]
-impl Doors for FakeDoors {
-    async fn knock(&self, _endpoint: &Endpoint, _secrets: &SandboxSecrets) -> Door {
-        let mut state = self.state.lock().unwrap();
-        state.knocks += 1;
-        state.stuck.unwrap_or(match state.knocks {
-            1 => Door::Silent,
-            2 => Door::Unapproved,
-            _ => Door::Open,
+impl ReadinessProbe for FakeProbe {
+    async fn probe(&self, _endpoint: &Endpoint, _secrets: &SandboxSecrets) -> Readiness {
+        let mut state = self.state.lock();
+        state.count += 1;
+        state.fixed.unwrap_or(match state.count {
+            1 => Readiness::NotReady,
+            2 => Readiness::NotApproved,
+            _ => Readiness::Ready,
         })
     }
 }
@@ -255,7 +255,7 @@ pub fn settings() -> Settings {
         model: "openrouter/auto".to_owned(),
         cap: 16,
         starts_at_once: 2,
-        patience: Patience {
+        timeouts: Timeouts {
             start_limit: Duration::from_mins(3),
             poll_pause: Duration::from_millis(5),
         },

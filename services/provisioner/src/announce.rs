@@ -1,26 +1,23 @@
 use claw_domain::{FailureReason, SandboxStatus};
 use claw_events::{SandboxFailed, SandboxQueued, SandboxReady};
 use claw_store::Sandbox;
-use metrics::{counter, histogram};
 
-use crate::{Fault, Provisioner, provision::Turn};
+use crate::{fault::Fault, provision::Provisioner};
 
-/// What others hear of it.
 impl Provisioner {
-    /// Says what the sandbox came to. Saying it again is harmless.
-    pub(crate) async fn tell(&self, sandbox: &Sandbox) -> Result<(), Fault> {
+    /// Publishes the state in which the sandbox is at rest. May be repeated.
+    pub(crate) async fn announce(&self, sandbox: &Sandbox) -> Result<(), Fault> {
         let Sandbox {
             user, id, start, ..
         } = *sandbox;
         match (sandbox.status, sandbox.cause) {
             (SandboxStatus::Ready, _) => {
-                self.publisher
-                    .publish(&SandboxReady {
-                        user,
-                        sandbox: id,
-                        start,
-                    })
-                    .await?;
+                let ready = SandboxReady {
+                    user,
+                    sandbox: id,
+                    start,
+                };
+                self.publisher.publish(&ready).await?;
             }
             (SandboxStatus::Failed, _) => {
                 let reason = sandbox.failure.unwrap_or(FailureReason::Engine);
@@ -46,17 +43,5 @@ impl Provisioner {
             ) => {}
         }
         Ok(())
-    }
-}
-
-/// Counts a start that ended, if there was one.
-pub(crate) fn count(sandbox: &Sandbox, turn: Option<Turn>) {
-    let Some(turn) = turn else { return };
-    let outcome = sandbox
-        .failure
-        .map_or(sandbox.status.as_str(), FailureReason::as_str);
-    counter!("claw_sandbox_starts_total", "outcome" => outcome).increment(1);
-    if sandbox.status == SandboxStatus::Ready {
-        histogram!("claw_sandbox_start_seconds").record(turn.began.elapsed());
     }
 }

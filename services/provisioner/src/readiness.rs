@@ -1,5 +1,3 @@
-//! Whether a sandbox's gateway lets us in.
-
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,36 +8,36 @@ use reqwest::Client;
 use secrecy::ExposeSecret;
 use tracing::debug;
 
-/// How long one look may take. A gateway that starts on a busy host answers late, not never.
-const LOOK_LIMIT: Duration = Duration::from_secs(10);
+/// Time limit for one readiness request. A sandbox that starts on a busy host answers late.
+const PROBE_LIMIT: Duration = Duration::from_secs(10);
 
-/// How a sandbox's gateway receives us.
+/// Whether a sandbox accepts our connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Door {
+pub enum Readiness {
     /// It does not answer, or says that it is not ready.
-    Silent,
-    /// It is ready, and has not approved our device yet.
-    Unapproved,
-    /// It let us in as the device it approved.
-    Open,
-    /// It will never let us in: another token, another key, another protocol.
-    Barred,
+    NotReady,
+    /// It is ready, but has not approved our device yet.
+    NotApproved,
+    /// It accepted our connection with the approved device.
+    Ready,
+    /// It will never accept us: it has another token, another key or another protocol.
+    Rejected,
 }
 
-/// Knocks at gateways.
+/// Probes the readiness of sandboxes.
 #[async_trait]
-pub trait Doors: Send + Sync + 'static {
-    /// How the gateway at `endpoint` receives us now.
-    async fn knock(&self, endpoint: &Endpoint, secrets: &SandboxSecrets) -> Door;
+pub trait ReadinessProbe: Send + Sync + 'static {
+    /// The readiness of the sandbox at `endpoint`.
+    async fn probe(&self, endpoint: &Endpoint, secrets: &SandboxSecrets) -> Readiness;
 }
 
-/// Knocks with a real handshake, once the gateway calls itself ready.
-pub struct AgentDoors {
+/// Asks for `/readyz`, then connects as an agent's client does.
+pub struct AgentProbe {
     http: Client,
 }
 
-impl AgentDoors {
-    /// Asks for readiness through `http`.
+impl AgentProbe {
+    /// A probe that asks for `/readyz` through `http`.
     pub const fn new(http: Client) -> Self {
         Self { http }
     }
@@ -49,16 +47,16 @@ impl AgentDoors {
             return false;
         };
         let url = format!("http{}/readyz", address.trim_end_matches('/'));
-        let answer = self.http.get(url).timeout(LOOK_LIMIT).send().await;
+        let answer = self.http.get(url).timeout(PROBE_LIMIT).send().await;
         answer.is_ok_and(|answer| answer.status().is_success())
     }
 }
 
 #[async_trait]
-impl Doors for AgentDoors {
-    async fn knock(&self, endpoint: &Endpoint, secrets: &SandboxSecrets) -> Door {
+impl ReadinessProbe for AgentProbe {
+    async fn probe(&self, endpoint: &Endpoint, secrets: &SandboxSecrets) -> Readiness {
         if !self.is_ready(endpoint).await {
-            return Door::Silent;
+            return Readiness::NotReady;
         }
         let credentials = Credentials {
             gateway_token: secrets.gateway_token.clone(),
@@ -67,30 +65,32 @@ impl Doors for AgentDoors {
         match AgentConnection::connect(endpoint, &credentials, &ConnectOptions::default()).await {
             Ok(connection) => {
                 connection.close().await;
-                Door::Open
+                Readiness::Ready
             }
             Err(error) => {
                 debug!(
                     error = &error as &dyn std::error::Error,
-                    "the gateway did not let us in"
+                    "a starting sandbox did not accept our connection"
                 );
-                door_of(&error)
+                readiness_after(&error)
             }
         }
     }
 }
 
-const fn door_of(error: &ConnectError) -> Door {
+const fn readiness_after(error: &ConnectError) -> Readiness {
     match error {
-        ConnectError::NotPaired { .. } | ConnectError::ScopesMissing { .. } => Door::Unapproved,
+        ConnectError::NotPaired { .. } | ConnectError::ScopesMissing { .. } => {
+            Readiness::NotApproved
+        }
         ConnectError::BadToken | ConnectError::BadSignature { .. } | ConnectError::Protocol(_) => {
-            Door::Barred
+            Readiness::Rejected
         }
         ConnectError::Unreachable(_)
         | ConnectError::TimedOut
         | ConnectError::Unavailable { .. }
         | ConnectError::LockedOut { .. }
         | ConnectError::Refused(_)
-        | ConnectError::Closed(_) => Door::Silent,
+        | ConnectError::Closed(_) => Readiness::NotReady,
     }
 }

@@ -1,4 +1,4 @@
-//! An account of keys in memory, for tests: it keeps state, so a test asks what exists now.
+//! A provider's account in memory, for tests. It keeps state, so that a test can ask which keys exist.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use crate::{KeyError, KeyHash, KeyInfo, Minted, ModelKeys, SpendLimit};
 
-/// An account of keys that makes, lists and deletes as `OpenRouter` does, and fails as told.
+/// An account that makes, lists and deletes keys, and fails on request.
 #[derive(Debug, Default)]
 pub struct FakeModelKeys {
     account: Mutex<Account>,
@@ -30,22 +30,22 @@ impl FakeModelKeys {
             .collect()
     }
 
-    /// How many keys were ever made.
+    /// The number of keys that were ever made.
     pub fn made(&self) -> usize {
         self.account().made
     }
 
-    /// Puts a key into the account that we did not ask for.
+    /// Adds a key that was not minted.
     pub fn add(&self, name: &str) -> KeyHash {
         self.account().make(name)
     }
 
-    /// From here on no key is made: it is answered with this HTTP status. `None`: keys are made.
+    /// Makes every later [`ModelKeys::mint`] fail with this HTTP status; `None` lets them succeed.
     pub fn refuse_to_mint(&self, status: Option<u16>) {
         self.account().refusal = status;
     }
 
-    /// The next key is made, but its answer never arrives.
+    /// Makes the next [`ModelKeys::mint`] make a key but lose the answer.
     pub fn lose_next_answer(&self) {
         self.account().next_answer_is_lost = true;
     }
@@ -101,7 +101,7 @@ impl ModelKeys for FakeModelKeys {
                 status: 200,
             });
         }
-        let key = format!("sk-or-v1-fake-{}", account.made).into();
+        let key = format!("sk-fake-{}", account.made).into();
         Ok(Minted { hash, key, limit })
     }
 

@@ -5,34 +5,34 @@ use secrecy::SecretString;
 
 use crate::KeyError;
 
-/// Makes, lists and revokes the keys models are called with.
+/// A provider's account of model keys.
 #[async_trait]
 pub trait ModelKeys: Send + Sync + 'static {
-    /// Makes a key that may spend at most `limit`. Fails, leaving no usable key, when the limit was
-    /// not taken.
+    /// Makes a key that may spend at most `limit`. If the provider does not apply the limit, the call fails and
+    /// leaves no usable key.
     ///
-    /// There is no idempotency: a call whose answer is lost may have made a key nobody can use. So
-    /// `name` should be unique, be stored before the call, and be looked for in [`ModelKeys::list`].
+    /// Not idempotent: a call whose answer is lost may have made a key that nobody can use. Therefore `name`
+    /// should be unique, be stored before the call, and be looked up with [`ModelKeys::list`] afterwards.
     async fn mint(&self, name: &str, limit: SpendLimit) -> Result<Minted, KeyError>;
 
-    /// Every key of the account's default workspace, disabled ones too.
+    /// All keys of the account, including disabled ones.
     async fn list(&self) -> Result<Vec<KeyInfo>, KeyError>;
 
-    /// Deletes a key for good. One that is gone already is a success.
+    /// Deletes a key for good. Succeeds if the key does not exist.
     async fn revoke(&self, hash: &KeyHash) -> Result<(), KeyError>;
 }
 
-/// A key, named without being told: usable in logs and rows.
+/// The provider's id of a key, from which the key cannot be derived: safe in logs and rows.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct KeyHash(String);
 
 impl KeyHash {
-    /// Wraps the hash as `OpenRouter` wrote it.
+    /// Wraps the provider's spelling.
     pub fn new(hash: impl Into<String>) -> Self {
         Self(hash.into())
     }
 
-    /// The hash as `OpenRouter` wrote it.
+    /// The provider's spelling.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -44,7 +44,7 @@ impl fmt::Display for KeyHash {
     }
 }
 
-/// How much a key may spend in each period.
+/// The amount that a key may spend in each period.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SpendLimit {
     /// US dollars.
@@ -53,7 +53,7 @@ pub struct SpendLimit {
     pub reset: LimitReset,
 }
 
-/// When what was spent is forgotten: at midnight UTC, weeks from Monday, months by the calendar.
+/// When the spent amount returns to zero: at midnight UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LimitReset {
     /// Every day.
@@ -65,7 +65,7 @@ pub enum LimitReset {
 }
 
 impl LimitReset {
-    /// The name in `OpenRouter`'s API and in our settings.
+    /// The name in settings.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Daily => "daily",
@@ -79,33 +79,31 @@ impl FromStr for LimitReset {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "daily" => Ok(Self::Daily),
-            "weekly" => Ok(Self::Weekly),
-            "monthly" => Ok(Self::Monthly),
-            _ => Err("expected daily, weekly or monthly"),
-        }
+        [Self::Daily, Self::Weekly, Self::Monthly]
+            .into_iter()
+            .find(|reset| reset.as_str() == text)
+            .ok_or("expected daily, weekly or monthly")
     }
 }
 
 /// A key that was just made.
 #[derive(Debug, Clone)]
 pub struct Minted {
-    /// Its name for every later call.
+    /// The provider's id of the key.
     pub hash: KeyHash,
-    /// The key itself. It is never shown again.
+    /// The key itself. It cannot be read again.
     pub key: SecretString,
-    /// The limit as it was taken.
+    /// The limit that the provider applied.
     pub limit: SpendLimit,
 }
 
-/// What a listing tells of a key.
+/// A key in a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyInfo {
-    /// Its name for every later call.
+    /// The provider's id of the key.
     pub hash: KeyHash,
-    /// What it was called when it was made; names need not be unique.
+    /// The name given when it was made; not necessarily unique.
     pub name: String,
-    /// Switched off, but not deleted.
+    /// Whether it is switched off without being deleted.
     pub disabled: bool,
 }

@@ -1,0 +1,17 @@
+use claw_docker::External;
+use secrecy::SecretString;
+
+use crate::containers::Containers;
+
+/// What runs the sandboxes.
+pub enum Backend {
+    /// Containers on this host.
+    Containers(Box<Containers>),
+    /// A service outside our control, which runs them permanently.
+    External {
+        /// The addresses of the sandboxes.
+        addresses: External,
+        /// The token that every one of them accepts.
+        gateway_token: SecretString,
+    },
+}
