@@ -1,87 +1,81 @@
-//! A WhatsApp that keeps what it was told, for the tests of whoever sends.
+//! An in-memory WhatsApp for tests.
 
-use std::{
-    collections::VecDeque,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::collections::VecDeque;
 
 use async_trait::async_trait;
 use claw_domain::{Address, DeliveryId, Wamid};
+use parking_lot::Mutex;
 
 use crate::send::{Refusal, SendError, Template, WhatsApp};
 
-/// A WhatsApp in memory. Takes everything, unless told otherwise for the next sends.
+/// A WhatsApp in memory. It accepts every message, unless another result is planned for the next ones.
 #[derive(Debug, Default)]
-pub struct FakeWhatsApp(Mutex<World>);
+pub struct FakeWhatsApp(Mutex<State>);
 
 #[derive(Debug, Default)]
-struct World {
-    taken: Vec<Taken>,
+struct State {
+    accepted: Vec<AcceptedMessage>,
     read: Vec<Wamid>,
     plans: VecDeque<Plan>,
     attempts: usize,
 }
 
-/// A message the fake took.
+/// A message that the fake accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Taken {
-    /// For whom.
+pub struct AcceptedMessage {
+    /// The recipient.
     pub to: Address,
-    /// What it says.
+    /// The text, or the parameter of the template.
     pub text: String,
-    /// The template that says it, if one does.
+    /// The template, if it was sent as one.
     pub template: Option<Template>,
-    /// The sender's own id of it.
+    /// The sender's id of the message.
     pub tracker: DeliveryId,
-    /// The id it was given.
+    /// The id that the fake gave it.
     pub wamid: Wamid,
 }
 
-/// What becomes of the next send.
+/// The planned result of a send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Plan {
-    /// It is taken and answered.
-    Take,
-    /// It is taken, and the answer is lost.
-    TakeWithoutAnswer,
-    /// It is lost, and so is the answer.
+    /// The message is accepted.
+    Accept,
+    /// The message is accepted, and the answer is lost.
+    AcceptWithoutAnswer,
+    /// The request is lost.
     Lose,
-    /// No connection.
+    /// There is no connection.
     Unreachable,
-    /// It is refused with this code.
+    /// The message is refused with this code.
     Refuse(i64),
 }
 
 impl FakeWhatsApp {
-    /// Plans the sends to come, in order; after them everything is taken.
+    /// Plans the results of the next sends, in order.
     pub fn plan(&self, plans: impl IntoIterator<Item = Plan>) {
-        self.world().plans.extend(plans);
+        self.0.lock().plans.extend(plans);
     }
 
-    /// Everything it took, in order.
-    pub fn taken(&self) -> Vec<Taken> {
-        self.world().taken.clone()
+    /// The accepted messages, in order.
+    pub fn accepted(&self) -> Vec<AcceptedMessage> {
+        self.0.lock().accepted.clone()
     }
 
-    /// The texts this person was sent, in order.
+    /// The accepted texts to this recipient, in order.
     pub fn texts_to(&self, to: &Address) -> Vec<String> {
-        let world = self.world();
-        let theirs = world.taken.iter().filter(|taken| taken.to == *to);
-        theirs.map(|taken| taken.text.clone()).collect()
+        let state = self.0.lock();
+        let messages = state.accepted.iter().filter(|message| message.to == *to);
+        messages.map(|message| message.text.clone()).collect()
     }
 
-    /// How often a send was attempted, whatever became of it.
+    /// The number of sends, whatever their result.
     pub fn attempts(&self) -> usize {
-        self.world().attempts
+        self.0.lock().attempts
     }
 
     /// The messages marked as read, in order.
-    pub fn read(&self) -> Vec<Wamid> {
-        self.world().read.clone()
-    }
-
-    fn world(&self) -> MutexGuard<'_, World> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    pub fn marked_read(&self) -> Vec<Wamid> {
+        self.0.lock().read.clone()
     }
 }
 
@@ -93,7 +87,7 @@ impl WhatsApp for FakeWhatsApp {
         text: &str,
         tracker: DeliveryId,
     ) -> Result<Wamid, SendError> {
-        self.world().send(to, None, text, tracker)
+        self.0.lock().send(to, None, text, tracker)
     }
 
     async fn send_template(
@@ -103,16 +97,16 @@ impl WhatsApp for FakeWhatsApp {
         text: &str,
         tracker: DeliveryId,
     ) -> Result<Wamid, SendError> {
-        self.world().send(to, Some(template), text, tracker)
+        self.0.lock().send(to, Some(template), text, tracker)
     }
 
     async fn mark_read_and_typing(&self, wamid: &Wamid) -> Result<(), SendError> {
-        self.world().read.push(wamid.clone());
+        self.0.lock().read.push(wamid.clone());
         Ok(())
     }
 }
 
-impl World {
+impl State {
     fn send(
         &mut self,
         to: &Address,
@@ -121,10 +115,10 @@ impl World {
         tracker: DeliveryId,
     ) -> Result<Wamid, SendError> {
         self.attempts += 1;
-        match self.plans.pop_front().unwrap_or(Plan::Take) {
-            Plan::Take => Ok(self.take(to, template, text, tracker)),
-            Plan::TakeWithoutAnswer => {
-                self.take(to, template, text, tracker);
+        match self.plans.pop_front().unwrap_or(Plan::Accept) {
+            Plan::Accept => Ok(self.accept(to, template, text, tracker)),
+            Plan::AcceptWithoutAnswer => {
+                self.accept(to, template, text, tracker);
                 Err(SendError::Unknown("the answer was lost".into()))
             }
             Plan::Lose => Err(SendError::Unknown("the request was lost".into())),
@@ -133,15 +127,15 @@ impl World {
         }
     }
 
-    fn take(
+    fn accept(
         &mut self,
         to: &Address,
         template: Option<&Template>,
         text: &str,
         tracker: DeliveryId,
     ) -> Wamid {
-        let wamid = Wamid::new(format!("wamid.fake.{}", self.taken.len() + 1));
-        self.taken.push(Taken {
+        let wamid = Wamid::new(format!("wamid.fake.{}", self.accepted.len() + 1));
+        self.accepted.push(AcceptedMessage {
             to: to.clone(),
             text: text.to_owned(),
             template: template.cloned(),

@@ -9,29 +9,33 @@ use claw_whatsapp::send::{CloudApi, WhatsApp};
 use tokio::{net::TcpListener, time::Instant};
 
 use crate::{
-    Config, Patience, deliver_reply::DeliverReply, gate::Gate, record_report::RecordReport,
-    reports::Reports, send_piece::PieceSender, show_typing::ShowTyping,
+    Config, Timeouts,
+    deliver_reply::DeliverReply,
+    rate_limiter::RateLimiter,
+    record_report::RecordReport,
+    send_piece::{PieceSender, Reports},
+    show_typing::ShowTyping,
 };
 
-/// The names under which our places in `OUTBOUND` and `INBOUND` are kept.
+/// The names of our consumers of replies and reports.
 const REPLIES: &str = "outbound-replies";
 const REPORTS: &str = "outbound-reports";
 
-/// Connections to the database: statements take a few milliseconds, and sends wait without one.
+/// Most database connections. Statements take a few milliseconds, and no connection is held during a send.
 const DATABASE_CONNECTIONS: u32 = 16;
 
-/// Half of the patience with an unknown outcome: after a send that timed out, time is left for the report.
+/// In total half of [`Timeouts::outcome`], so that a send that timed out leaves time for its report.
 const WHATSAPP_TIMEOUTS: HttpTimeouts = HttpTimeouts {
     connect: Duration::from_secs(5),
     total: Duration::from_secs(15),
 };
 
-/// The service, wired and not yet running.
+/// The service, built but not yet running.
 pub struct App {
     lifecycle: Lifecycle,
     listener: TcpListener,
     health: Health,
-    /// Of replies and reports alike: a report wakes the lane of the reply it is about.
+    /// Shared by replies and reports, because a report wakes the lane of its reply.
     ownership: Ownership,
     deliver_reply: Consumer<DeliverReply>,
     record_report: Consumer<RecordReport>,
@@ -39,18 +43,18 @@ pub struct App {
 }
 
 impl App {
-    /// Connects to everything; fails with what is missing.
+    /// Connects to the bus, the database and WhatsApp.
     pub async fn build(config: Config) -> anyhow::Result<Self> {
         let client = http::client(WHATSAPP_TIMEOUTS);
         let whatsapp = Arc::new(CloudApi::new(client, config.whatsapp.clone()));
-        Self::build_with(config, whatsapp, Patience::default()).await
+        Self::build_with(config, whatsapp, Timeouts::default()).await
     }
 
-    /// The same with another WhatsApp, and another patience with it.
+    /// Builds the service with the given WhatsApp and timeouts.
     pub async fn build_with(
         config: Config,
         whatsapp: Arc<dyn WhatsApp>,
-        patience: Patience,
+        timeouts: Timeouts,
     ) -> anyhow::Result<Self> {
         let bus = Bus::connect(&BusConfig {
             url: config.nats_url,
@@ -59,17 +63,19 @@ impl App {
         .await?;
         let store = Store::connect(&config.database_url, DATABASE_CONNECTIONS)
             .await
-            .context("connecting to Postgres (is DATABASE_URL right, and the server up?)")?;
+            .context(
+                "connecting to Postgres (is DATABASE_URL correct, and is the server running?)",
+            )?;
         let listener = health::listen(config.health).await?;
-        let gate = Arc::new(Gate::new(config.messages_per_second, Instant::now()));
+        let rate_limiter = Arc::new(RateLimiter::new(config.messages_per_second, Instant::now()));
         let reports = Reports::default();
         let sender = PieceSender::new(
             store.deliveries(),
             Arc::clone(&whatsapp),
-            Arc::clone(&gate),
+            Arc::clone(&rate_limiter),
             reports.clone(),
             Arc::new(SystemClock),
-            patience,
+            timeouts,
         );
         let live_calls = LiveCalls::open(&bus).await?;
         let deliver_reply = DeliverReply::new(sender, bus.publisher(), live_calls, config.template);
@@ -87,21 +93,21 @@ impl App {
             show_typing: ShowTyping {
                 bus: bus.clone(),
                 whatsapp,
-                gate,
+                rate_limiter,
             },
             health: health_of(bus, store, ownership.clone()),
             ownership,
         })
     }
 
-    /// Where health and metrics are served.
+    /// The address of health and metrics.
     pub fn address(&self) -> anyhow::Result<SocketAddr> {
         self.listener
             .local_addr()
-            .context("reading our own address")
+            .context("reading the address of the health server")
     }
 
-    /// Runs until `stop` resolves, then lets sends under way end.
+    /// Runs until `stop` resolves, then lets sends in flight finish.
     pub async fn run_until_stopped(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
         let mut lifecycle = self.lifecycle;
         let (replies, reports, typing) = (self.deliver_reply, self.record_report, self.show_typing);

@@ -4,35 +4,35 @@ use claw_runtime::{Env, EnvError, health, lifecycle};
 use claw_whatsapp::send::{CloudApiConfig, Template};
 use secrecy::SecretString;
 
-/// Meta's address with the API version we were written against.
+/// Meta's address, with the API version this was written for.
 const DEFAULT_API_BASE_URL: &str = "https://graph.facebook.com/v24.0";
 
-/// What every number may send in a second before Meta raises it (messages in and out together).
+/// Meta's initial limit for every number, for inbound and outbound messages together.
 const DEFAULT_MESSAGES_PER_SECOND: NonZeroU32 = NonZeroU32::new(80).expect("80 is not zero");
 
-/// What outbound is told at its start.
+/// The settings of outbound.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where health and metrics are served: `LISTEN_HOST` and `HEALTH_PORT`.
+    /// The address of health and metrics: `LISTEN_HOST` and `HEALTH_PORT`.
     pub health: SocketAddr,
     /// The bus: `NATS_URL`.
     pub nats_url: SecretString,
     /// The database: `DATABASE_URL`.
     pub database_url: SecretString,
-    /// Where and as whom to send: `WHATSAPP_API_BASE_URL`, `WHATSAPP_SENDER_PHONE_NUMBER_ID`,
+    /// The Cloud API: `WHATSAPP_API_BASE_URL`, `WHATSAPP_SENDER_PHONE_NUMBER_ID`,
     /// `WHATSAPP_ACCESS_TOKEN`.
     pub whatsapp: CloudApiConfig,
-    /// What is said to whoever has not written for a day is put into this: `WHATSAPP_TEMPLATE`. Without it
-    /// they get nothing.
+    /// The template for users who have not written for a day: `WHATSAPP_TEMPLATE`. Without one they receive
+    /// nothing.
     pub template: Option<Template>,
-    /// Most messages a second, everyone together: `WHATSAPP_MESSAGES_PER_SECOND`.
+    /// Most messages per second, for all users together: `WHATSAPP_MESSAGES_PER_SECOND`.
     pub messages_per_second: NonZeroU32,
-    /// How long sends under way may take once we are told to stop: `SHUTDOWN_GRACE_SECONDS`.
+    /// How long sends in flight may take after a stop signal: `SHUTDOWN_GRACE_SECONDS`.
     pub grace: Duration,
 }
 
 impl Config {
-    /// Reads all of it, or says everything that is missing or wrong.
+    /// Reads all settings; the error lists everything that is missing or invalid.
     pub fn read(env: &Env) -> Result<Self, EnvError> {
         let health = health::address(env, "HEALTH_PORT", 3104);
         let nats_url = env.secret("NATS_URL");
@@ -63,8 +63,9 @@ impl Config {
 fn template(env: &Env) -> Result<Option<Template>, EnvError> {
     const NAME: &str = "WHATSAPP_TEMPLATE";
     let template = env.optional(NAME).map(|text| text.trim().parse());
-    let wrong = |error| env.invalid(NAME, format_args!("does not name a template: {error}"));
-    template.transpose().map_err(wrong)
+    template
+        .transpose()
+        .map_err(|error| env.invalid(NAME, error))
 }
 
 #[cfg(test)]
@@ -72,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everything_missing_is_said_at_once() {
+    fn the_error_lists_everything_missing_or_invalid() {
         let env = Env::from_pairs([
             ("WHATSAPP_MESSAGES_PER_SECOND", "0"),
             ("WHATSAPP_TEMPLATE", "assistant_writes"),
@@ -86,7 +87,7 @@ mod tests {
             "WHATSAPP_SENDER_PHONE_NUMBER_ID",
             "WHATSAPP_ACCESS_TOKEN",
             "WHATSAPP_MESSAGES_PER_SECOND",
-            "WHATSAPP_TEMPLATE does not name a template: it has to be <name>:<language code>",
+            "WHATSAPP_TEMPLATE expected `<name>:<language code>`",
         ] {
             assert!(error.contains(name), "{name} in {error}");
         }

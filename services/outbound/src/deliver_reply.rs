@@ -9,14 +9,14 @@ use metrics::counter;
 use tracing::info;
 
 use crate::{
-    forms::forms_of,
+    failures::store_failure,
+    messages::messages_of,
     pieces::pieces_of,
-    send_piece::{Fate, Piece, PieceSender},
+    send_piece::{Piece, PieceSender, SendOutcome},
     speech::speech_of,
-    trouble::of_store,
 };
 
-/// Says each reply to its person.
+/// Delivers each reply to its user.
 pub struct DeliverReply {
     sender: PieceSender,
     publisher: Publisher,
@@ -34,14 +34,13 @@ impl Handler for DeliverReply {
         {
             return self.announce_delivery(reply, 1).await;
         }
-        // Also what was said to a caller only in part, or too late.
+        // The chat also gets replies that the caller heard only in part or not in time.
         self.write(reply, attempt).await
     }
 }
 
 impl DeliverReply {
-    /// A handler that sends through `sender` and tells what became of it; in `template`, where nothing else
-    /// passes.
+    /// A handler that sends through `sender`, in `template` where WhatsApp accepts nothing else.
     pub const fn new(
         sender: PieceSender,
         publisher: Publisher,
@@ -56,7 +55,7 @@ impl DeliverReply {
         }
     }
 
-    /// Lays what is good to hear of the reply ready for the caller. Whether that is all of it, and in time.
+    /// Stores the spoken part of the reply for the caller. Returns whether that is the whole reply, in time.
     async fn speak(
         &self,
         reply: &ReplyProduced,
@@ -74,57 +73,57 @@ impl DeliverReply {
         Ok(is_all)
     }
 
-    /// Writes the reply into the person's chat.
+    /// Sends the reply to the user's chat.
     async fn write(&self, reply: &ReplyProduced, attempt: &Attempt) -> Result<(), HandlerError> {
         let texts = pieces_of(reply.text.expose());
-        match self.say(reply, &texts, attempt).await? {
-            Fate::Taken => self.announce_delivery(reply, texts.len()).await,
-            Fate::TakenInTemplate => self.announce_delivery(reply, 1).await,
-            Fate::Failed { code } => self.announce_failure(reply, code).await,
+        match self.send(reply, &texts, attempt).await? {
+            SendOutcome::Accepted => self.announce_delivery(reply, texts.len()).await,
+            SendOutcome::AcceptedAsTemplate => self.announce_delivery(reply, 1).await,
+            SendOutcome::Failed { code } => self.announce_failure(reply, code).await,
         }
     }
 
-    /// Sends the pieces strictly in order. One that fails ends the reply: the rest alone would mislead. So
-    /// does a template, which speaks for all of them; the rows of the others stay as they are.
-    async fn say(
+    /// Sends the pieces in order. A failed piece ends the reply, because the rest alone would mislead. So does a
+    /// template, which stands for all pieces; the rows of the others stay as they are.
+    async fn send(
         &self,
         reply: &ReplyProduced,
         texts: &[String],
         attempt: &Attempt,
-    ) -> Result<Fate, HandlerError> {
+    ) -> Result<SendOutcome, HandlerError> {
         let now = self.sender.clock.now();
         let outgoing = self
             .sender
             .deliveries
             .begin(reply.user, reply.id, number(texts.len()), now)
             .await
-            .map_err(of_store)?
-            .ok_or_else(|| HandlerError::reject(anyhow!("a reply for an unknown user")))?;
+            .map_err(store_failure)?
+            .ok_or_else(|| HandlerError::reject(anyhow!("the reply is for an unknown user")))?;
         let mut previous = None;
         let last_written_at = outgoing.last_written_at;
-        let wordings = forms_of(texts, self.template.as_ref(), last_written_at, now);
-        for (delivery, wording) in outgoing.pieces.into_iter().zip(wordings) {
+        let messages = messages_of(texts, self.template.as_ref(), last_written_at, now);
+        for (delivery, message) in outgoing.pieces.into_iter().zip(messages) {
             let id = delivery.id;
             let is_settled = delivery.state.is_settled();
             if let Some(previous) = previous.filter(|_| !is_settled) {
-                let fate = self.sender.await_arrival(previous, attempt).await?;
-                if fate != Fate::Taken {
-                    return Ok(fate);
+                let outcome = self.sender.await_arrival(previous, attempt).await?;
+                if outcome != SendOutcome::Accepted {
+                    return Ok(outcome);
                 }
             }
             let piece = Piece {
                 to: &outgoing.address,
-                wording,
+                message,
                 is_claimed: outgoing.claimed_first && delivery.index == 0,
                 delivery,
             };
-            let fate = self.sender.send(piece, attempt).await?;
-            if fate != Fate::Taken {
-                return Ok(fate);
+            let outcome = self.sender.send(piece, attempt).await?;
+            if outcome != SendOutcome::Accepted {
+                return Ok(outcome);
             }
             previous = Some(id);
         }
-        Ok(Fate::Taken)
+        Ok(SendOutcome::Accepted)
     }
 
     async fn announce_delivery(
@@ -141,7 +140,7 @@ impl DeliverReply {
         self.publisher.publish(&delivered).await?;
         counter!("claw_replies_total", "outcome" => "delivered", "source" => reply.source.as_str())
             .increment(1);
-        info!(reply.id = %reply.id, pieces, "reply {} is with WhatsApp", reply.id);
+        info!(reply.id = %reply.id, pieces, "reply {} was delivered", reply.id);
         Ok(())
     }
 
@@ -162,7 +161,7 @@ impl DeliverReply {
     }
 }
 
-/// Pieces are limited to a dozen.
+/// Never saturates, since a reply has at most a dozen pieces.
 fn number(pieces: usize) -> u32 {
     u32::try_from(pieces).unwrap_or(u32::MAX)
 }

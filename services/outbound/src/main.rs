@@ -1,4 +1,4 @@
-//! The outbound process: see the crate's documentation.
+//! The outbound process; see the crate documentation.
 
 use claw_runtime::{Env, lifecycle, telemetry};
 use outbound::{App, Config};

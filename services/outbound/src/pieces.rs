@@ -1,13 +1,13 @@
 use claw_whatsapp::format::{split, to_whatsapp};
 
-/// Most messages one reply may become: more than that reads like a flood, takes minutes at WhatsApp's
-/// rate for one person, and no assistant means it.
+/// Most pieces of one reply. More would take minutes at WhatsApp's rate for one recipient, and no assistant means to
+/// send that much.
 const MOST_PIECES: usize = 12;
 
-/// What the last message says when a reply was longer than that.
+/// The last piece of a reply that was too long.
 const SHORTENED: &str = "[… the rest was too long for WhatsApp]";
 
-/// The messages a reply becomes, in WhatsApp's notation and size. None for a blank reply.
+/// Splits a reply into pieces in WhatsApp's notation, each short enough for one message. A blank reply has none.
 pub fn pieces_of(markdown: &str) -> Vec<String> {
     let mut pieces = split(&to_whatsapp(markdown));
     if pieces.len() > MOST_PIECES {
@@ -22,14 +22,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reply_is_formatted_and_cut() {
+    fn a_reply_is_formatted_and_split() {
         assert_eq!(pieces_of("**Done**"), ["*Done*"]);
         assert_eq!(pieces_of(&"word ".repeat(1_000)).len(), 2);
         assert!(pieces_of(" \n ").is_empty());
     }
 
     #[test]
-    fn an_endless_reply_says_that_it_was_shortened() {
+    fn a_reply_with_too_many_pieces_ends_with_a_note() {
         let pieces = pieces_of(&"word ".repeat(100_000));
 
         assert_eq!(pieces.len(), MOST_PIECES);

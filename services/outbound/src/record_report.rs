@@ -3,13 +3,13 @@ use claw_bus::{Attempt, Handler, HandlerError, Publisher};
 use claw_domain::DeliveryState;
 use claw_events::{DeliveryReported, ReplyFailed};
 use claw_store::{Deliveries, Reported};
-use claw_whatsapp::send::Class;
+use claw_whatsapp::send::ErrorClass;
 use metrics::counter;
 use tracing::{error, warn};
 
-use crate::{reports::Reports, trouble::of_store};
+use crate::{failures::store_failure, send_piece::Reports};
 
-/// Writes down how far what we sent has come.
+/// Records WhatsApp's reports on the messages we sent.
 pub struct RecordReport {
     pub deliveries: Deliveries,
     pub reports: Reports,
@@ -34,15 +34,15 @@ impl Handler for RecordReport {
             .deliveries
             .report(report.delivery, &report.wamid, state, code, report.at)
             .await
-            .map_err(of_store)?;
+            .map_err(store_failure)?;
         let Some(reported) = reported else {
-            // Sent by someone else over the same number.
+            // Another system sent this message from the same number.
             count("not_ours");
             return Ok(());
         };
         count(label(state));
-        self.reports.announce(reported.id);
-        // A failure after a sign that the person has the message is no failure.
+        self.reports.notify(&reported.id);
+        // A report of failure does not count after a report that the message was delivered.
         let is_lost = state == DeliveryState::Failed && reported.state == DeliveryState::Failed;
         if is_lost {
             self.announce_failure(&reported, code).await?;
@@ -57,7 +57,7 @@ impl RecordReport {
         reported: &Reported,
         code: Option<i64>,
     ) -> Result<(), HandlerError> {
-        tell(reported, code);
+        log_failure(reported, code);
         let failed = ReplyFailed {
             reply: reported.reply,
             user: reported.user,
@@ -68,19 +68,19 @@ impl RecordReport {
     }
 }
 
-/// WhatsApp took it, and could not bring it to the person after all.
-fn tell(reported: &Reported, code: Option<i64>) {
-    let class = code.map_or(Class::Permanent, |code| Class::of(code, ""));
+/// Logs that WhatsApp accepted a message and did not deliver it.
+fn log_failure(reported: &Reported, code: Option<i64>) {
+    let class = code.map_or(ErrorClass::Permanent, |code| ErrorClass::of(code, ""));
     let id = reported.id;
-    if class == Class::Operator || code.is_some_and(Class::concerns_the_template) {
+    if class == ErrorClass::Operator || code.is_some_and(ErrorClass::concerns_the_template) {
         error!(
             delivery.id = %id, whatsapp.code = code, class = class.as_str(),
-            "{id} failed, and others will: look the code up in Meta's list of error codes"
+            "{id} failed, and others will fail too: look the code up in Meta's list of error codes"
         );
     } else {
         warn!(
             delivery.id = %id, whatsapp.code = code, class = class.as_str(),
-            "{id} failed after WhatsApp took it"
+            "{id} failed after WhatsApp accepted it"
         );
     }
 }

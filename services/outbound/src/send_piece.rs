@@ -1,11 +1,11 @@
-//! Sends one piece: once as far as that can be known, again where it must be.
+//! Sends a piece once, as far as that can be known, and again only where it must be.
 
 use std::{sync::Arc, time::Duration};
 
 use anyhow::anyhow;
 use claw_bus::{Attempt, HandlerError};
 use claw_domain::{Address, DeliveryId, DeliveryState, Wamid};
-use claw_runtime::Clock;
+use claw_runtime::{Clock, KeyedNotify};
 use claw_store::{Deliveries, Delivery};
 use claw_whatsapp::send::{SendError, WhatsApp};
 use metrics::{counter, histogram};
@@ -13,120 +13,125 @@ use tokio::time::{Instant, sleep_until};
 use tracing::{info, instrument, warn};
 
 use crate::{
-    forms::{Form, Wording},
-    gate::Gate,
-    memory::Memory,
-    pace::{OPERATOR_PAUSE, Patience, Remedy, Step, has_arrived, next_step, remedy},
-    reports::Reports,
-    trouble::{call_operator, of_store, stopping, tell_of_failure},
+    failures::{alert_operator, log_send_failure, stopping, store_failure},
+    in_flight::InFlight,
+    messages::{Content, WhatsAppMessage},
+    rate_limiter::RateLimiter,
+    send_policy::{
+        NextAction, OPERATOR_PAUSE, RetryDecision, Timeouts, has_arrived, next_action,
+        retry_decision,
+    },
 };
 
-/// How long the mark of a claim stands for the moment of sending. Who waited longer for a turn marks
-/// again, so that the time for a report is counted from the send.
+/// How long the mark made by a claim counts as the time of the send. After a longer wait for a slot the piece is
+/// marked again, because the wait for a report begins at the send.
 const CLAIM_LASTS: Duration = Duration::from_secs(5);
 
-/// Sends pieces and keeps their rows true.
+/// Wakes the lane that waits for a report on a piece. Only a hint: the row in the database is authoritative.
+pub type Reports = KeyedNotify<DeliveryId>;
+
+/// Sends pieces and keeps their rows up to date.
 pub struct PieceSender {
     pub(crate) deliveries: Deliveries,
     pub(crate) clock: Arc<dyn Clock>,
     whatsapp: Arc<dyn WhatsApp>,
-    gate: Arc<Gate>,
+    rate_limiter: Arc<RateLimiter>,
     reports: Reports,
-    patience: Patience,
-    memory: Memory,
+    timeouts: Timeouts,
+    in_flight: InFlight,
 }
 
-/// One piece and what it says.
+/// One piece of a reply.
 pub struct Piece<'a> {
     pub to: &'a Address,
-    pub wording: Wording<'a>,
+    pub message: WhatsAppMessage<'a>,
     pub delivery: Delivery,
-    /// It was marked as handed over just now, by us.
+    /// The statement that read the row has also marked it as `Sending`, for us.
     pub is_claimed: bool,
 }
 
-/// What became of a piece.
+/// The outcome of sending a piece.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
-    /// WhatsApp has it.
-    Taken,
-    /// WhatsApp has a template in its place, which speaks for the whole reply.
-    TakenInTemplate,
-    /// It will not arrive.
+pub enum SendOutcome {
+    /// WhatsApp accepted the piece.
+    Accepted,
+    /// WhatsApp accepted a template, which stands for the whole reply.
+    AcceptedAsTemplate,
+    /// The piece will not arrive.
     Failed {
-        /// WhatsApp's code, if it gave one.
+        /// WhatsApp's error code, if it gave one.
         code: Option<i64>,
     },
 }
 
 impl PieceSender {
-    /// A sender through this WhatsApp, as fast as the gate lets it.
+    /// A sender that sends through `whatsapp`, as fast as `rate_limiter` allows.
     pub fn new(
         deliveries: Deliveries,
         whatsapp: Arc<dyn WhatsApp>,
-        gate: Arc<Gate>,
+        rate_limiter: Arc<RateLimiter>,
         reports: Reports,
         clock: Arc<dyn Clock>,
-        patience: Patience,
+        timeouts: Timeouts,
     ) -> Self {
         Self {
             deliveries,
             clock,
             whatsapp,
-            gate,
+            rate_limiter,
             reports,
-            patience,
-            memory: Memory::default(),
+            timeouts,
+            in_flight: InFlight::default(),
         }
     }
 
-    /// Brings a piece to its fate, or says when to try again. Doing so again changes nothing.
+    /// Sends a piece and returns its outcome, or an error that tells when to retry. Idempotent.
     #[instrument(name = "outbound.send", skip_all, fields(delivery.id = %piece.delivery.id))]
     pub(crate) async fn send(
         &self,
         mut piece: Piece<'_>,
         attempt: &Attempt,
-    ) -> Result<Fate, HandlerError> {
-        if let Some(wamid) = self.memory.remembered(piece.delivery.id) {
-            return self.record_taken(piece.delivery.id, &wamid).await;
+    ) -> Result<SendOutcome, HandlerError> {
+        if let Some(wamid) = self.in_flight.remembered(piece.delivery.id) {
+            return self.record_accepted(piece.delivery.id, &wamid).await;
         }
-        let mut found = self.clock.now();
+        let mut read_at = self.clock.now();
         loop {
-            let step = next_step(&piece.delivery, found, self.patience, self.clock.now());
-            let fate = match step {
-                Step::Settled => Some(Fate::Taken),
-                Step::Failed { code } => Some(Fate::Failed { code }),
-                Step::AwaitReport { at_most } if !piece.is_claimed => {
+            let action = next_action(&piece.delivery, read_at, self.timeouts, self.clock.now());
+            let outcome = match action {
+                NextAction::Settled => Some(SendOutcome::Accepted),
+                NextAction::Failed { code } => Some(SendOutcome::Failed { code }),
+                NextAction::AwaitReport { at_most } if !piece.is_claimed => {
                     let is_known = |state| state != DeliveryState::Sending;
                     self.await_report(piece.delivery.id, at_most, is_known, attempt)
                         .await?;
                     None
                 }
-                Step::Send | Step::AwaitReport { .. } => {
-                    let fate = self.hand_over(&mut piece, attempt).await?;
-                    found = self.clock.now();
-                    fate
+                NextAction::Send | NextAction::AwaitReport { .. } => {
+                    let outcome = self.attempt(&mut piece, attempt).await?;
+                    read_at = self.clock.now();
+                    outcome
                 }
             };
-            if let Some(fate) = fate {
-                return Ok(fate);
+            if let Some(outcome) = outcome {
+                return Ok(outcome);
             }
             piece.is_claimed = false;
             piece.delivery = self.row(piece.delivery.id).await?;
         }
     }
 
-    /// Waits until a piece has arrived (or failed), or as long as is reasonable.
+    /// Waits until a piece was delivered or has failed, but no longer than the timeout for it.
     pub(crate) async fn await_arrival(
         &self,
         piece: DeliveryId,
         attempt: &Attempt,
-    ) -> Result<Fate, HandlerError> {
-        self.await_report(piece, self.patience.arrival, has_arrived, attempt)
+    ) -> Result<SendOutcome, HandlerError> {
+        self.await_report(piece, self.timeouts.arrival, has_arrived, attempt)
             .await?;
         let row = self.row(piece).await?;
         Ok(match row.state {
-            DeliveryState::Failed => Fate::Failed {
+            DeliveryState::Failed => SendOutcome::Failed {
                 code: row.error_code,
             },
             DeliveryState::Pending
@@ -135,20 +140,21 @@ impl PieceSender {
             | DeliveryState::Sent
             | DeliveryState::Delivered
             | DeliveryState::Read
-            | DeliveryState::Played => Fate::Taken,
+            | DeliveryState::Played => SendOutcome::Accepted,
         })
     }
 
-    /// Intent, effect, record. `None` when the outcome is not known, or the piece has taken another form.
-    async fn hand_over(
+    /// Marks the row as `Sending`, sends, and records the result. Returns `None` if the outcome is unknown or the
+    /// piece goes on with its fallback.
+    async fn attempt(
         &self,
         piece: &mut Piece<'_>,
         attempt: &Attempt,
-    ) -> Result<Option<Fate>, HandlerError> {
+    ) -> Result<Option<SendOutcome>, HandlerError> {
         let id = piece.delivery.id;
         let queued = Instant::now();
         tokio::select! {
-            () = self.gate.pass() => {}
+            () = self.rate_limiter.acquire() => {}
             () = attempt.stop.cancelled() => {
                 self.deliveries.mark_pending(id, self.clock.now()).await?;
                 return Err(stopping());
@@ -157,50 +163,49 @@ impl PieceSender {
         let now = self.clock.now();
         let is_marked = piece.is_claimed && queued.elapsed() < CLAIM_LASTS;
         if !is_marked && !self.deliveries.mark_sending(id, now).await? {
-            // A report came meanwhile; the row tells.
+            // A report has changed the row meanwhile.
             return Ok(None);
         }
         let began = Instant::now();
-        let form = &piece.wording.form;
-        let answer = form.send(&*self.whatsapp, piece.to, id).await;
+        let content = &piece.message.content;
+        let result = content.send(&*self.whatsapp, piece.to, id).await;
         histogram!("claw_send_seconds").record(began.elapsed().as_secs_f64());
-        match answer {
+        match result {
             Ok(wamid) => {
-                count(form, "taken");
-                self.gate.went_well();
-                self.memory.remember(id, &wamid);
-                let taken = self.record_taken(id, &wamid).await?;
-                let fate = if form.is_template() {
-                    Fate::TakenInTemplate
+                count(content, "taken");
+                self.rate_limiter.note_success();
+                self.in_flight.remember(id, &wamid);
+                let accepted = self.record_accepted(id, &wamid).await?;
+                Ok(Some(if content.is_template() {
+                    SendOutcome::AcceptedAsTemplate
                 } else {
-                    taken
-                };
-                Ok(Some(fate))
+                    accepted
+                }))
             }
             Err(error) => {
-                count(form, error.as_str());
+                count(content, error.as_str());
                 if let SendError::NeedsTemplate(_) = error
-                    && let Some(template) = piece.wording.instead.take()
+                    && let Some(fallback) = piece.message.fallback.take()
                 {
-                    // WhatsApp said no, so the same piece may go out in its other form. Whoever takes over
-                    // here begins with the text again, and is told no again.
+                    // WhatsApp refused the text, so the template cannot be a duplicate. A process that takes
+                    // over here tries the text again and is refused again.
                     self.deliveries.mark_pending(id, self.clock.now()).await?;
-                    piece.wording.form = template;
+                    piece.message.content = fallback;
                     return Ok(None);
                 }
-                self.remedied(id, error).await
+                self.handle_error(id, error).await
             }
         }
     }
 
-    async fn remedied(
+    async fn handle_error(
         &self,
         id: DeliveryId,
         error: SendError,
-    ) -> Result<Option<Fate>, HandlerError> {
-        let troubles = match &error {
+    ) -> Result<Option<SendOutcome>, HandlerError> {
+        let failures = match &error {
             SendError::RetryFewTimes(_) | SendError::PairRate(_) | SendError::Unknown(_) => {
-                self.memory.count_trouble(id)
+                self.in_flight.count_failure(id)
             }
             SendError::Retry(_)
             | SendError::SlowDown(_)
@@ -209,25 +214,25 @@ impl PieceSender {
             | SendError::Permanent(_)
             | SendError::NotSent(_) => 0,
         };
-        let after = match remedy(&error, troubles) {
-            Remedy::AwaitReport => {
+        let after = match retry_decision(&error, failures) {
+            RetryDecision::AwaitReport => {
                 warn!(
                     error = &error as &dyn std::error::Error,
-                    "no answer from WhatsApp: waiting for its report on {id}"
+                    "WhatsApp did not answer: waiting for its report on {id}"
                 );
                 return Ok(None);
             }
-            Remedy::GiveUp => return self.give_up(id, &error).await.map(Some),
-            Remedy::TryAgain { after } => after,
-            Remedy::SlowDown => Some(self.gate.slow_down()),
-            Remedy::CallOperator => {
-                if self.memory.is_time_to_tell(Instant::now()) {
-                    call_operator(&error);
+            RetryDecision::GiveUp => return self.give_up(id, &error).await.map(Some),
+            RetryDecision::Retry { after } => after,
+            RetryDecision::PauseAll => Some(self.rate_limiter.pause()),
+            RetryDecision::AlertOperator => {
+                if self.in_flight.should_alert(Instant::now()) {
+                    alert_operator(&error);
                 }
                 Some(OPERATOR_PAUSE)
             }
         };
-        // WhatsApp said no: the piece did not go out.
+        // The piece did not go out.
         self.deliveries.mark_pending(id, self.clock.now()).await?;
         Err(match after {
             Some(after) => HandlerError::retry_after(error, after),
@@ -235,25 +240,33 @@ impl PieceSender {
         })
     }
 
-    async fn give_up(&self, id: DeliveryId, error: &SendError) -> Result<Fate, HandlerError> {
+    async fn give_up(
+        &self,
+        id: DeliveryId,
+        error: &SendError,
+    ) -> Result<SendOutcome, HandlerError> {
         let code = error.code();
-        tell_of_failure(id, error);
+        log_send_failure(id, error);
         self.deliveries
             .mark_failed(id, code, self.clock.now())
             .await?;
-        self.memory.forget(id);
-        Ok(Fate::Failed { code })
+        self.in_flight.forget(id);
+        Ok(SendOutcome::Failed { code })
     }
 
-    async fn record_taken(&self, id: DeliveryId, wamid: &Wamid) -> Result<Fate, HandlerError> {
+    async fn record_accepted(
+        &self,
+        id: DeliveryId,
+        wamid: &Wamid,
+    ) -> Result<SendOutcome, HandlerError> {
         self.deliveries
             .mark_accepted(id, wamid, self.clock.now())
             .await?;
-        self.memory.forget(id);
-        Ok(Fate::Taken)
+        self.in_flight.forget(id);
+        Ok(SendOutcome::Accepted)
     }
 
-    /// Waits until the row is in such a state, for `at_most`.
+    /// Waits until `is_enough` accepts the state of the row, but no longer than `at_most`.
     async fn await_report(
         &self,
         id: DeliveryId,
@@ -262,11 +275,10 @@ impl PieceSender {
         attempt: &Attempt,
     ) -> Result<(), HandlerError> {
         let deadline = Instant::now() + at_most;
-        // Listening first, looking second: a report in between is heard.
-        let listener = self.reports.listen(id);
+        let mut reports = self.reports.listen(id);
         while !is_enough(self.row(id).await?.state) {
             tokio::select! {
-                () = listener.heard() => {}
+                () = reports.notified() => {}
                 () = sleep_until(deadline) => {
                     info!("no report on {id} within {at_most:?}");
                     return Ok(());
@@ -278,11 +290,11 @@ impl PieceSender {
     }
 
     async fn row(&self, id: DeliveryId) -> Result<Delivery, HandlerError> {
-        let row = self.deliveries.get(id).await.map_err(of_store)?;
-        row.ok_or_else(|| HandlerError::reject(anyhow!("the row of {id} is gone")))
+        let row = self.deliveries.get(id).await.map_err(store_failure)?;
+        row.ok_or_else(|| HandlerError::reject(anyhow!("the row of {id} does not exist")))
     }
 }
 
-fn count(form: &Form<'_>, outcome: &'static str) {
-    counter!("claw_sends_total", "form" => form.as_str(), "outcome" => outcome).increment(1);
+fn count(content: &Content<'_>, outcome: &'static str) {
+    counter!("claw_sends_total", "form" => content.as_str(), "outcome" => outcome).increment(1);
 }

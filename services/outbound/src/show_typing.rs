@@ -8,20 +8,20 @@ use metrics::counter;
 use tokio::{sync::Semaphore, time::sleep};
 use tracing::{debug, warn};
 
-use crate::gate::Gate;
+use crate::rate_limiter::RateLimiter;
 
-/// Marks under way at once; what comes beyond is left out, since it is worthless when it comes late.
-const MARKS_AT_ONCE: usize = 32;
+/// Most requests at once. Further signals are dropped, because a late typing indicator is useless.
+const MOST_REQUESTS: usize = 32;
 
-/// Pause before lost signals are listened for again.
-const LISTEN_PAUSE: Duration = Duration::from_secs(1);
+/// The pause before a new subscription after one was lost.
+const RESUBSCRIBE_PAUSE: Duration = Duration::from_secs(1);
 
-/// Shows people that their assistant is at work. An ornament: it fails in silence, and makes no reply
-/// wait.
+/// Shows users a typing indicator while their assistant works. Best effort: failures are only counted, and it never
+/// delays a reply.
 pub struct ShowTyping {
     pub bus: Bus,
     pub whatsapp: Arc<dyn WhatsApp>,
-    pub gate: Arc<Gate>,
+    pub rate_limiter: Arc<RateLimiter>,
 }
 
 impl ShowTyping {
@@ -34,14 +34,14 @@ impl ShowTyping {
                 () = &mut stop => return,
             }
             tokio::select! {
-                () = sleep(LISTEN_PAUSE) => {}
+                () = sleep(RESUBSCRIBE_PAUSE) => {}
                 () = &mut stop => return,
             }
         }
     }
 
     async fn listen(&self) {
-        let free = Semaphore::new(MARKS_AT_ONCE);
+        let free = Semaphore::new(MOST_REQUESTS);
         match self.bus.share_signals::<TypingStarted>().await {
             Ok(signals) => {
                 signals
@@ -50,7 +50,7 @@ impl ShowTyping {
             }
             Err(error) => warn!(
                 error = &error as &dyn std::error::Error,
-                "typing signals cannot be heard"
+                "subscribing to typing signals failed"
             ),
         }
     }
@@ -60,7 +60,7 @@ impl ShowTyping {
             count("left_out");
             return;
         };
-        if self.gate.is_resting() {
+        if self.rate_limiter.is_paused() {
             count("left_out");
             return;
         }
@@ -71,7 +71,7 @@ impl ShowTyping {
                 debug!(
                     error = &error as &dyn std::error::Error,
                     user.id = %signal.user,
-                    "typing was not shown"
+                    "the typing indicator was not shown"
                 );
             }
         }

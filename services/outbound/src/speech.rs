@@ -1,8 +1,8 @@
 use claw_events::Speech;
 use claw_twilio::speech::{LONGEST_SPEECH_CHARS, cut, speakable};
 
-/// What is said of a reply on the phone. A reply of which nothing can be said (an emoji, say) counts as cut:
-/// it is in the chat.
+/// The part of a reply that is spoken on the phone. A reply with nothing to speak, such as an emoji, counts as cut,
+/// so that it goes to the chat.
 pub(crate) fn speech_of(markdown: &str) -> Speech {
     let whole = speakable(markdown);
     let (text, is_cut) = cut(&whole, LONGEST_SPEECH_CHARS);
@@ -17,7 +17,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_short_answer_is_said_whole_and_without_notation() {
+    fn a_short_reply_is_spoken_whole_and_without_markdown() {
         let speech = speech_of("You had **two rotis** 🫓 today.");
 
         assert_eq!(speech.text.expose(), "You had two rotis today.");
@@ -25,7 +25,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_answer_ends_with_a_sentence() {
+    fn a_long_reply_is_cut_after_a_sentence() {
         let speech = speech_of(&"This is one sentence of many. ".repeat(40));
 
         assert!(speech.is_cut);
@@ -34,7 +34,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_said_is_in_the_chat() {
+    fn a_reply_with_nothing_to_speak_counts_as_cut() {
         assert!(speech_of("👍").is_cut);
     }
 }

@@ -7,21 +7,21 @@ use serde_json::{Value, json};
 
 use super::{Refusal, SendError, Template, WhatsApp};
 
-/// Longest part of an unreadable answer we keep for the operator.
+/// Longest part of an unreadable answer that we keep.
 const EXCERPT_CHARS: usize = 500;
 
-/// Where and as whom to send.
+/// The settings of the Cloud API client.
 #[derive(Debug, Clone)]
 pub struct CloudApiConfig {
-    /// Address with version, without a slash at the end: `https://graph.facebook.com/v24.0`.
+    /// The API's address with its version, such as `https://graph.facebook.com/v24.0`.
     pub base_url: String,
-    /// Meta's id of the number we send from (not the number itself).
+    /// Meta's id of the number we send from, which is not the number itself.
     pub phone_number_id: String,
     /// The access token.
     pub access_token: SecretString,
 }
 
-/// Meta's Cloud API.
+/// A client of Meta's Cloud API.
 #[derive(Debug, Clone)]
 pub struct CloudApi {
     client: Client,
@@ -30,7 +30,7 @@ pub struct CloudApi {
 }
 
 impl CloudApi {
-    /// An API client over this HTTP client, whose timeouts bound every call.
+    /// Uses this HTTP client, whose timeouts bound every call.
     pub fn new(client: Client, config: CloudApiConfig) -> Self {
         let base_url = config.base_url.trim_end_matches('/');
         Self {
@@ -42,11 +42,13 @@ impl CloudApi {
 
     async fn send(&self, message: Value) -> Result<Wamid, SendError> {
         let answer = self.post(&message).await?;
-        // A 200 we cannot read was still a yes; the status will bring the id.
+        // An unreadable 200 means that Meta accepted the message; a status will carry its id.
         let sent: Sent =
             serde_json::from_slice(&answer).map_err(|e| SendError::Unknown(e.into()))?;
         let [message, ..] = &sent.messages[..] else {
-            return Err(SendError::Unknown("the answer names no message".into()));
+            return Err(SendError::Unknown(
+                "the answer contains no message id".into(),
+            ));
         };
         Ok(Wamid::new(message.id.as_str()))
     }
@@ -114,7 +116,7 @@ fn message(to: &Address, kind: &str, content: Value, tracker: DeliveryId) -> Val
     });
     message[kind] = content;
     match to {
-        // Without the `+`, Meta may take the digits for a national number.
+        // Without the `+`, Meta may read the digits as a national number.
         Address::Phone(phone) => message["to"] = phone.expose_e164().into(),
         Address::WhatsApp(id) => message["recipient"] = id.expose().into(),
     }
@@ -130,9 +132,9 @@ fn read_and_typing(wamid: &Wamid) -> Value {
     })
 }
 
-/// No answer came: was the request written?
+/// The error for a request without an answer, by whether the request was sent.
 fn unanswered(error: reqwest::Error) -> SendError {
-    // The address holds the phone number id, which belongs in no error message.
+    // The URL contains the phone number id, which must not appear in error messages.
     let error = error.without_url();
     if error.is_connect() {
         SendError::NotSent(error.into())
@@ -140,7 +142,7 @@ fn unanswered(error: reqwest::Error) -> SendError {
         SendError::Operator(Refusal {
             http_status: 0,
             code: None,
-            message: Some("base URL, phone number id or token cannot form a request".into()),
+            message: Some("the base URL, phone number id or token is invalid".into()),
             details: Some(error.to_string().into()),
             trace: None,
         })

@@ -1,66 +1,68 @@
 use std::fmt;
 
 use claw_domain::Sensitive;
+use strum::IntoStaticStr;
 
-use super::Class;
+use super::ErrorClass;
 
-/// What broke underneath: the connection, the timeout, the reading of an answer.
+/// The underlying error: of the connection, a timeout, or an unreadable answer.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why a send was not confirmed, by what has to happen next.
-#[derive(Debug, thiserror::Error)]
+/// Why a send was not confirmed, by the reaction it calls for.
+#[derive(Debug, thiserror::Error, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum SendError {
-    /// Passing trouble on their side. Nothing went out: try again.
-    #[error("WhatsApp asks to try again: {0}")]
+    /// A temporary failure at Meta. Nothing went out: retry.
+    #[error("WhatsApp asks for a retry: {0}")]
     Retry(Refusal),
-    /// Passing trouble, or a request they never take: try a few times, then give up.
-    #[error("WhatsApp failed at it: {0}")]
+    /// A temporary failure, or a request that Meta never accepts: retry a few times, then give up.
+    #[error("WhatsApp failed to process the message: {0}")]
     RetryFewTimes(Refusal),
-    /// The number sends too much: everyone pauses.
-    #[error("WhatsApp asks the whole number to slow down: {0}")]
+    /// The number is over its rate limit: pause all sends.
+    #[error("WhatsApp throttles the whole number: {0}")]
     SlowDown(Refusal),
-    /// This person is sent too much: only they wait.
-    #[error("WhatsApp asks to slow down for this person: {0}")]
+    /// The number is over its rate limit for this recipient: delay only messages to them.
+    #[error("WhatsApp throttles messages to this recipient: {0}")]
     PairRate(Refusal),
-    /// Somebody has to change something with Meta first.
-    #[error("WhatsApp wants the operator: {0}")]
+    /// The operator has to change something with Meta first.
+    #[error("WhatsApp refuses until the operator acts: {0}")]
     Operator(Refusal),
-    /// Only a template would pass.
-    #[error("WhatsApp takes only a template: {0}")]
+    /// Only a template is accepted.
+    #[error("WhatsApp accepts only a template: {0}")]
     NeedsTemplate(Refusal),
-    /// It will never pass.
+    /// The message will never be accepted.
     #[error("WhatsApp refuses: {0}")]
     Permanent(Refusal),
-    /// The request may have been written and taken; no answer tells. Wait for a status with our id
-    /// before sending again.
-    #[error("WhatsApp may or may not have taken it")]
+    /// The outcome is unknown: Meta may have accepted the request, and no answer tells. Wait for a status with our
+    /// id before sending again.
+    #[error("it is unknown whether WhatsApp accepted the message")]
     Unknown(#[source] Cause),
-    /// The request was not written: nothing went out.
+    /// The request was not sent: nothing went out.
     #[error("WhatsApp could not be reached")]
     NotSent(#[source] Cause),
 }
 
 impl SendError {
-    /// The error for a refusal, by its code; by the HTTP status only where there is no code.
+    /// The error for a refusal, by its code, or by its HTTP status if there is no code.
     pub fn refused(refusal: Refusal) -> Self {
         match refusal.class() {
-            Some(Class::Retry) => Self::Retry(refusal),
-            Some(Class::RetryFewTimes) => Self::RetryFewTimes(refusal),
-            Some(Class::SlowDown) => Self::SlowDown(refusal),
-            Some(Class::PairRate) => Self::PairRate(refusal),
-            Some(Class::Operator) => Self::Operator(refusal),
-            Some(Class::NeedsTemplate) => Self::NeedsTemplate(refusal),
-            Some(Class::Permanent) => Self::Permanent(refusal),
+            Some(ErrorClass::Retry) => Self::Retry(refusal),
+            Some(ErrorClass::RetryFewTimes) => Self::RetryFewTimes(refusal),
+            Some(ErrorClass::SlowDown) => Self::SlowDown(refusal),
+            Some(ErrorClass::PairRate) => Self::PairRate(refusal),
+            Some(ErrorClass::Operator) => Self::Operator(refusal),
+            Some(ErrorClass::NeedsTemplate) => Self::NeedsTemplate(refusal),
+            Some(ErrorClass::Permanent) => Self::Permanent(refusal),
             None => Self::Unknown(Box::new(refusal)),
         }
     }
 
-    /// Meta's code, if it gave one.
+    /// Meta's error code, if it gave one.
     pub fn code(&self) -> Option<i64> {
         self.refusal()?.code
     }
 
-    /// What Meta said, if it said anything.
+    /// Meta's refusal, if there was an answer.
     pub fn refusal(&self) -> Option<&Refusal> {
         match self {
             Self::Retry(refusal)
@@ -75,38 +77,28 @@ impl SendError {
     }
 
     /// The name used in metrics.
-    pub const fn as_str(&self) -> &'static str {
-        match self {
-            Self::Retry(_) => Class::Retry.as_str(),
-            Self::RetryFewTimes(_) => Class::RetryFewTimes.as_str(),
-            Self::SlowDown(_) => Class::SlowDown.as_str(),
-            Self::PairRate(_) => Class::PairRate.as_str(),
-            Self::Operator(_) => Class::Operator.as_str(),
-            Self::NeedsTemplate(_) => Class::NeedsTemplate.as_str(),
-            Self::Permanent(_) => Class::Permanent.as_str(),
-            Self::Unknown(_) => "unknown",
-            Self::NotSent(_) => "not_sent",
-        }
+    pub fn as_str(&self) -> &'static str {
+        self.into()
     }
 }
 
-/// What Meta answered in place of taking the message.
+/// Meta's answer when it does not accept a message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct Refusal {
-    /// The HTTP status. Says little: rate limits come as 400.
+    /// The HTTP status. It says little: rate limits come as 400.
     pub http_status: u16,
-    /// Meta's code, absent when the answer did not come from Meta's API itself.
+    /// Meta's error code; absent if the answer did not come from Meta's API itself.
     pub code: Option<i64>,
-    /// Meta's words for the code.
+    /// Meta's description of the code.
     pub message: Option<String>,
-    /// Meta's words for this case, or the beginning of an answer we cannot read.
+    /// Meta's description of this case, or the beginning of an unreadable answer.
     pub details: Option<Sensitive<String>>,
-    /// Meta's id of the request, to quote to their support.
+    /// Meta's id of the request, which Meta's support asks for.
     pub trace: Option<String>,
 }
 
 impl Refusal {
-    /// A refusal with this code and nothing else to say.
+    /// A refusal with this code and nothing else.
     pub fn with_code(code: i64) -> Self {
         Self {
             http_status: 400,
@@ -117,24 +109,24 @@ impl Refusal {
         }
     }
 
-    /// Whether something is wrong with the template it refuses.
+    /// Whether the refused template or its parameter is invalid.
     pub fn concerns_the_template(&self) -> bool {
-        self.code.is_some_and(Class::concerns_the_template)
+        self.code.is_some_and(ErrorClass::concerns_the_template)
     }
 
-    /// What it asks of us; `None` when it leaves open whether the message was taken: a proxy's or
-    /// balancer's error page is no answer.
-    fn class(&self) -> Option<Class> {
+    /// The class of the error; `None` if it is unknown whether the message was accepted, as after an error page of
+    /// a proxy or load balancer.
+    fn class(&self) -> Option<ErrorClass> {
         match (self.code, self.http_status) {
-            (Some(code), _) => Some(Class::of(code, &self.words())),
-            (None, 429) => Some(Class::SlowDown),
-            (None, 300..=399 | 401 | 403 | 404) => Some(Class::Operator),
-            (None, 400..=499) => Some(Class::Permanent),
+            (Some(code), _) => Some(ErrorClass::of(code, &self.text())),
+            (None, 429) => Some(ErrorClass::SlowDown),
+            (None, 300..=399 | 401 | 403 | 404) => Some(ErrorClass::Operator),
+            (None, 400..=499) => Some(ErrorClass::Permanent),
             (None, _) => None,
         }
     }
 
-    fn words(&self) -> String {
+    fn text(&self) -> String {
         let details = self
             .details
             .as_ref()
@@ -154,8 +146,11 @@ impl fmt::Display for Refusal {
             Some(code) => write!(f, "code {code}")?,
             None => write!(f, "HTTP {}", self.http_status)?,
         }
-        match &self.message {
-            Some(message) => write!(f, ", {message}"),
+        if let Some(message) = &self.message {
+            write!(f, ", {message}")?;
+        }
+        match &self.trace {
+            Some(trace) => write!(f, ", trace {trace}"),
             None => Ok(()),
         }
     }
@@ -174,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn the_code_decides_whatever_the_http_status_says() {
+    fn the_code_decides_regardless_of_the_http_status() {
         let refusal = |http_status| Refusal {
             http_status,
             ..Refusal::with_code(131_056)
@@ -187,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_code_a_servers_failure_leaves_the_outcome_open() {
+    fn without_a_code_a_server_error_leaves_the_outcome_unknown() {
         assert!(matches!(without_code(502), SendError::Unknown(_)));
         assert!(matches!(without_code(504), SendError::Unknown(_)));
         assert!(matches!(without_code(429), SendError::SlowDown(_)));
@@ -196,16 +191,17 @@ mod tests {
     }
 
     #[test]
-    fn an_error_names_code_and_meaning_but_not_the_details() {
+    fn an_error_shows_code_message_and_trace_but_not_the_details() {
         let error = SendError::refused(Refusal {
             message: Some("(#131026) Message undeliverable".into()),
             details: Some("+15551234567 is not on WhatsApp".into()),
+            trace: Some("Az8".into()),
             ..Refusal::with_code(131_026)
         });
 
         assert_eq!(
             error.to_string(),
-            "WhatsApp refuses: code 131026, (#131026) Message undeliverable"
+            "WhatsApp refuses: code 131026, (#131026) Message undeliverable, trace Az8"
         );
         assert!(!format!("{error:?}").contains("1555"));
     }

@@ -1,36 +1,34 @@
 use std::{fmt, str::FromStr};
 
-/// A template that Meta has approved, the only thing that passes when a person has not written for a day.
-/// Its body has exactly one parameter, which says what is to be said: "Your assistant writes: {{1}}".
+/// The name and language of a template approved by Meta. Its body has exactly one parameter, which is the message:
+/// "Your assistant writes: {{1}}".
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template {
     pub(super) name: String,
     pub(super) language: String,
 }
 
-/// Longest name Meta gives a template.
+/// Longest template name at Meta.
 const NAME_LIMIT: usize = 512;
 
-/// A text that names no template.
+/// The text does not name a template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
-    /// One of the two parts is missing.
-    #[error("it has to be <name>:<language code>, such as assistant_writes:en_US")]
+    /// There is no colon.
+    #[error("expected `<name>:<language code>`, such as assistant_writes:en_US")]
     NoLanguage,
-    /// Meta gives no template such a name.
-    #[error("the name before the colon has to be of lower-case letters, digits and underscores")]
+    /// The name is not one that Meta allows.
+    #[error("expected a name of lowercase letters, digits and underscores before the colon")]
     Name,
-    /// Meta has no such code.
-    #[error(
-        "the language code after the colon has to be one of Meta's, such as en, en_US or pt_BR"
-    )]
+    /// The language code does not have the form of Meta's codes.
+    #[error("expected one of Meta's language codes after the colon, such as en, en_US or pt_BR")]
     Language,
 }
 
 impl FromStr for Template {
     type Err = TemplateError;
 
-    /// Reads `<name>:<language code>`, as the two stand in WhatsApp Manager.
+    /// Reads `<name>:<language code>`, both spelled as in WhatsApp Manager.
     fn from_str(text: &str) -> Result<Self, TemplateError> {
         let (name, language) = text.split_once(':').ok_or(TemplateError::NoLanguage)?;
         if !is_name(name) {
@@ -57,7 +55,8 @@ fn is_name(name: &str) -> bool {
     (1..=NAME_LIMIT).contains(&name.len()) && name.chars().all(is_allowed)
 }
 
-/// `en`, `fil`, `en_US`: a wrong one of this form is refused by Meta, and told then.
+/// Whether this has the form of a code, such as `en`, `fil` or `en_US`. Meta refuses an unknown code at the first
+/// send.
 fn is_language(code: &str) -> bool {
     let (language, region) = match code.split_once('_') {
         Some((language, region)) => (language, Some(region)),
@@ -76,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_template_is_named_by_name_and_language() {
+    fn a_template_is_parsed_from_name_and_language() {
         for text in ["assistant_writes:en", "a1:pt_BR", "x:fil"] {
             let template: Template = text.parse().unwrap();
             assert_eq!(template.to_string(), text);
@@ -84,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_the_setting_is_said() {
+    fn the_error_tells_which_part_is_invalid() {
         for (text, error) in [
             ("assistant_writes", TemplateError::NoLanguage),
             (":en", TemplateError::Name),

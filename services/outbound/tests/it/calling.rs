@@ -2,57 +2,66 @@ use claw_calls::LiveCalls;
 use claw_domain::{CallId, Channel};
 use claw_events::{ReplyDelivered, ReplyProduced, TurnStanding};
 
-use crate::world::{PATIENT, World, connect, next};
+use crate::world::{LONG_TIMEOUTS, World, connect, next};
 
 #[tokio::test]
-async fn what_is_said_on_the_phone_is_laid_ready_without_notation_and_not_written() {
+async fn a_reply_to_a_caller_is_stored_as_plain_speech_and_not_sent_to_the_chat() {
     let world = World::new().await;
-    let (door, _outbound) = (door(&world).await, world.outbound(PATIENT).await);
+    let (live_calls, _outbound) = (
+        live_calls(&world).await,
+        world.outbound(LONG_TIMEOUTS).await,
+    );
 
     say(&world, 1, "You had **two rotis** 🫓.").await;
 
     assert_eq!(
-        spoken(&door, 1).await,
+        spoken(&live_calls, 1).await,
         Some(("You had two rotis.".to_owned(), false))
     );
-    assert!(world.phone.texts_to(&world.ada).is_empty());
+    assert!(world.whatsapp.texts_to(&world.ada).is_empty());
 }
 
 #[tokio::test]
-async fn of_a_long_answer_the_caller_hears_the_begin_and_the_chat_has_it_all() {
+async fn a_long_reply_is_spoken_in_part_and_sent_whole_to_the_chat() {
     let world = World::new().await;
-    let (door, _outbound) = (door(&world).await, world.outbound(PATIENT).await);
+    let (live_calls, _outbound) = (
+        live_calls(&world).await,
+        world.outbound(LONG_TIMEOUTS).await,
+    );
     let long = "One sentence of very many. ".repeat(60);
 
     say(&world, 1, &long).await;
 
-    let (text, is_cut) = spoken(&door, 1).await.unwrap();
+    let (text, is_cut) = spoken(&live_calls, 1).await.unwrap();
     assert!(is_cut && text.len() < 700, "{text}");
     assert_eq!(
-        world.phone.texts_to(&world.ada).concat().trim(),
+        world.whatsapp.texts_to(&world.ada).concat().trim(),
         long.trim()
     );
 }
 
 #[tokio::test]
-async fn an_answer_nobody_waits_for_any_more_is_written() {
+async fn a_reply_that_the_caller_no_longer_waits_for_is_sent_to_the_chat() {
     let world = World::new().await;
-    let (door, _outbound) = (door(&world).await, world.outbound(PATIENT).await);
-    door.give_up(call(), 1).await.unwrap();
+    let (live_calls, _outbound) = (
+        live_calls(&world).await,
+        world.outbound(LONG_TIMEOUTS).await,
+    );
+    live_calls.give_up(call(), 1).await.unwrap();
 
     say(&world, 1, "Late, but here.").await;
 
-    assert_eq!(spoken(&door, 1).await, None);
-    assert_eq!(world.phone.texts_to(&world.ada), ["Late, but here."]);
+    assert_eq!(spoken(&live_calls, 1).await, None);
+    assert_eq!(world.whatsapp.texts_to(&world.ada), ["Late, but here."]);
 }
 
-async fn door(world: &World) -> LiveCalls {
+async fn live_calls(world: &World) -> LiveCalls {
     LiveCalls::open(&connect(&world.nats, "ingress").await)
         .await
         .unwrap()
 }
 
-/// The assistant answers a turn of the call; returns when that is delivered.
+/// Publishes the reply to a turn of the call and waits until it is delivered.
 async fn say(world: &World, turn: u32, text: &str) {
     let mut delivered = world.watch::<ReplyDelivered>().await;
     let reply = ReplyProduced {
@@ -63,8 +72,8 @@ async fn say(world: &World, turn: u32, text: &str) {
     assert_eq!(next(&mut delivered).await.reply, reply.id);
 }
 
-async fn spoken(door: &LiveCalls, turn: u32) -> Option<(String, bool)> {
-    match door.turn_status(call(), turn).await.unwrap() {
+async fn spoken(live_calls: &LiveCalls, turn: u32) -> Option<(String, bool)> {
+    match live_calls.turn_status(call(), turn).await.unwrap() {
         Some(TurnStanding::Speech(speech)) => Some((speech.text.into_exposed(), speech.is_cut)),
         Some(TurnStanding::GivenUp | TurnStanding::Failed | TurnStanding::SeeCall) | None => None,
     }

@@ -4,7 +4,7 @@ use claw_events::{ReplyDelivered, ReplyProduced};
 use claw_runtime::{HttpTimeouts, http};
 use claw_testkit::eventually;
 
-use crate::world::{HASTY, PATIENT, World, next, unknown_user};
+use crate::world::{LONG_TIMEOUTS, SHORT_TIMEOUTS, World, next, unknown_user};
 
 fn first_attempt() -> Attempt {
     Attempt {
@@ -16,29 +16,32 @@ fn first_attempt() -> Attempt {
     }
 }
 
-/// A stop token nobody pulls, without a dependency for its name.
+/// A stop token that is never cancelled; this crate does not depend on the one that names its type.
 fn never<T: Default>() -> T {
     T::default()
 }
 
 #[tokio::test]
-async fn a_reply_reaches_its_person_formatted_and_is_announced() {
+async fn a_reply_is_formatted_sent_and_announced() {
     let world = World::new().await;
     let mut delivered = world.watch::<ReplyDelivered>().await;
-    let _outbound = world.outbound(PATIENT).await;
+    let _outbound = world.outbound(LONG_TIMEOUTS).await;
 
     let reply = world.say("**Done**").await;
 
     let announced = next(&mut delivered).await;
     assert_eq!((announced.reply, announced.pieces), (reply.id, 1));
-    assert_eq!(world.phone.texts_to(&world.ada), ["*Done*"]);
+    assert_eq!(world.whatsapp.texts_to(&world.ada), ["*Done*"]);
     let piece = world.piece(&reply, 0).await.unwrap();
     assert_eq!(piece.state, DeliveryState::Accepted);
-    assert_eq!(piece.wamid, Some(world.phone.taken()[0].wamid.clone()));
+    assert_eq!(
+        piece.wamid,
+        Some(world.whatsapp.accepted()[0].wamid.clone())
+    );
 }
 
 #[tokio::test]
-async fn a_reply_delivered_twice_as_event_is_said_once() {
+async fn a_redelivered_event_sends_its_reply_once() {
     let world = World::new().await;
     let handler = world.deliver_reply().await;
     let reply = world.reply("Hello");
@@ -47,11 +50,11 @@ async fn a_reply_delivered_twice_as_event_is_said_once() {
         handler.handle(&reply, &first_attempt()).await.unwrap();
     }
 
-    assert_eq!(world.phone.texts_to(&world.ada), ["Hello"]);
+    assert_eq!(world.whatsapp.texts_to(&world.ada), ["Hello"]);
 }
 
 #[tokio::test]
-async fn a_reply_for_someone_unknown_is_rejected() {
+async fn a_reply_for_an_unknown_user_is_rejected() {
     let world = World::new().await;
     let handler = world.deliver_reply().await;
     let reply = ReplyProduced {
@@ -62,7 +65,7 @@ async fn a_reply_for_someone_unknown_is_rejected() {
     let outcome = handler.handle(&reply, &first_attempt()).await;
 
     assert!(matches!(outcome, Err(HandlerError::Reject { .. })));
-    assert_eq!(world.phone.attempts(), 0);
+    assert_eq!(world.whatsapp.attempts(), 0);
 }
 
 #[tokio::test]
@@ -75,50 +78,50 @@ async fn a_blank_reply_sends_nothing() {
         .await
         .unwrap();
 
-    assert_eq!(world.phone.attempts(), 0);
+    assert_eq!(world.whatsapp.attempts(), 0);
 }
 
 #[tokio::test]
-async fn the_second_piece_waits_until_the_first_has_arrived() {
+async fn the_second_piece_waits_until_the_first_is_delivered() {
     let world = World::new().await;
     let mut delivered = world.watch::<ReplyDelivered>().await;
-    let _outbound = world.outbound(PATIENT).await;
+    let _outbound = world.outbound(LONG_TIMEOUTS).await;
     let (first, second) = ("First. ".repeat(500), "Second. ".repeat(400));
 
     world.say(&format!("{first}\n\n{second}")).await;
 
     world.attempted(1).await;
     world
-        .report(&world.phone.taken()[0], DeliveryState::Sent)
+        .report(&world.whatsapp.accepted()[0], DeliveryState::Sent)
         .await;
     world.attempted(1).await;
     world
-        .report(&world.phone.taken()[0], DeliveryState::Delivered)
+        .report(&world.whatsapp.accepted()[0], DeliveryState::Delivered)
         .await;
     assert_eq!(next(&mut delivered).await.pieces, 2);
     assert_eq!(
-        world.phone.texts_to(&world.ada),
+        world.whatsapp.texts_to(&world.ada),
         [first.trim(), second.trim()]
     );
 }
 
 #[tokio::test]
-async fn without_a_report_the_second_piece_follows_after_a_while() {
+async fn without_a_report_the_second_piece_is_sent_after_the_timeout() {
     let world = World::new().await;
     let mut delivered = world.watch::<ReplyDelivered>().await;
-    let _outbound = world.outbound(HASTY).await;
+    let _outbound = world.outbound(SHORT_TIMEOUTS).await;
 
     world.say(&"word ".repeat(2_000)).await;
 
     assert_eq!(next(&mut delivered).await.pieces, 3);
-    assert_eq!(world.phone.taken().len(), 3);
+    assert_eq!(world.whatsapp.accepted().len(), 3);
 }
 
 #[tokio::test]
-async fn replies_to_one_person_keep_their_order() {
+async fn replies_to_one_user_keep_their_order() {
     let world = World::new().await;
     let mut delivered = world.watch::<ReplyDelivered>().await;
-    let _outbound = world.outbound(PATIENT).await;
+    let _outbound = world.outbound(LONG_TIMEOUTS).await;
     let texts: Vec<String> = (0..20).map(|number| format!("reply {number}")).collect();
 
     for text in &texts {
@@ -128,13 +131,13 @@ async fn replies_to_one_person_keep_their_order() {
     for _ in &texts {
         next(&mut delivered).await;
     }
-    assert_eq!(world.phone.texts_to(&world.ada), texts);
+    assert_eq!(world.whatsapp.texts_to(&world.ada), texts);
 }
 
 #[tokio::test]
-async fn outbound_says_whether_it_is_ready_and_stops_when_told() {
+async fn outbound_reports_its_readiness_and_stops_on_request() {
     let world = World::new().await;
-    let outbound = world.outbound(PATIENT).await;
+    let outbound = world.outbound(LONG_TIMEOUTS).await;
     let url = format!("http://{}/readyz", outbound.address);
     let client = http::client(HttpTimeouts::default());
 

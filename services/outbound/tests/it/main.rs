@@ -1,14 +1,11 @@
-//! Outbound on a real bus and database, the phone faked.
-#![expect(
-    clippy::unwrap_used,
-    reason = "helpers of tests may panic as tests may"
-)]
+//! Outbound on a real bus and database, with a fake WhatsApp.
+#![expect(clippy::unwrap_used, reason = "test helpers may panic as tests may")]
 
 mod calling;
 mod delivering;
-mod doubt;
 mod refusals;
 mod reports;
 mod templates;
 mod typing;
+mod unknown_outcomes;
 mod world;

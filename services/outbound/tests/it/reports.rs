@@ -1,27 +1,27 @@
 use claw_domain::DeliveryState;
 use claw_events::{ReplyDelivered, ReplyFailed};
 
-use crate::world::{PATIENT, World, next};
+use crate::world::{LONG_TIMEOUTS, World, next};
 
 #[tokio::test]
-async fn reports_in_the_wrong_order_end_at_the_furthest_one() {
+async fn reports_out_of_order_leave_the_furthest_state() {
     let world = World::new().await;
     let mut delivered = world.watch::<ReplyDelivered>().await;
-    let _outbound = world.outbound(PATIENT).await;
+    let _outbound = world.outbound(LONG_TIMEOUTS).await;
     let (first, second) = (world.say("One").await, world.say("Two").await);
     next(&mut delivered).await;
     next(&mut delivered).await;
-    let taken = world.phone.taken();
+    let accepted = world.whatsapp.accepted();
 
     for state in [
         DeliveryState::Read,
         DeliveryState::Sent,
         DeliveryState::Delivered,
     ] {
-        world.report(&taken[0], state).await;
+        world.report(&accepted[0], state).await;
     }
-    // One person's reports are handled in turn: when this one is through, so are the others.
-    world.report(&taken[1], DeliveryState::Sent).await;
+    // Reports for one user are handled in order: once this one is recorded, so are the others.
+    world.report(&accepted[1], DeliveryState::Sent).await;
 
     world.piece_becomes(&second, 0, DeliveryState::Sent).await;
     let piece = world.piece(&first, 0).await.unwrap();
@@ -29,22 +29,22 @@ async fn reports_in_the_wrong_order_end_at_the_furthest_one() {
 }
 
 #[tokio::test]
-async fn a_failure_after_acceptance_is_announced_and_one_after_arrival_is_not() {
+async fn a_failure_after_acceptance_is_announced_and_one_after_delivery_is_not() {
     let world = World::new().await;
     let mut delivered = world.watch::<ReplyDelivered>().await;
     let mut failed = world.watch::<ReplyFailed>().await;
-    let _outbound = world.outbound(PATIENT).await;
+    let _outbound = world.outbound(LONG_TIMEOUTS).await;
     let (seen, lost) = (world.say("One").await, world.say("Two").await);
     next(&mut delivered).await;
     next(&mut delivered).await;
-    let taken = world.phone.taken();
+    let accepted = world.whatsapp.accepted();
 
-    world.report(&taken[0], DeliveryState::Delivered).await;
+    world.report(&accepted[0], DeliveryState::Delivered).await;
     world
-        .report_with(&taken[0], DeliveryState::Failed, Some(131_000))
+        .report_with(&accepted[0], DeliveryState::Failed, Some(131_000))
         .await;
     world
-        .report_with(&taken[1], DeliveryState::Failed, Some(131_049))
+        .report_with(&accepted[1], DeliveryState::Failed, Some(131_049))
         .await;
 
     let announced = next(&mut failed).await;
@@ -54,14 +54,14 @@ async fn a_failure_after_acceptance_is_announced_and_one_after_arrival_is_not() 
 }
 
 #[tokio::test]
-async fn a_report_on_a_message_of_someone_else_disturbs_nobody() {
+async fn a_report_on_a_message_of_another_system_is_ignored() {
     let world = World::new().await;
     let mut delivered = world.watch::<ReplyDelivered>().await;
-    let _outbound = world.outbound(PATIENT).await;
+    let _outbound = world.outbound(LONG_TIMEOUTS).await;
     let reply = world.say("One").await;
     next(&mut delivered).await;
-    let ours = world.phone.taken().remove(0);
-    let theirs = claw_whatsapp::fake::Taken {
+    let ours = world.whatsapp.accepted().remove(0);
+    let theirs = claw_whatsapp::fake::AcceptedMessage {
         tracker: claw_domain::DeliveryId::derived_from("theirs"),
         wamid: claw_domain::Wamid::new("wamid.theirs"),
         ..ours.clone()

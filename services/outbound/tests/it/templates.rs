@@ -1,4 +1,4 @@
-//! What is said to whoever has not written for a day.
+//! Replies to users who have not written for a day.
 
 use claw_domain::{Address, CallId, DeliveryState, MessageId, PhoneNumber, ReplyId, Sensitive};
 use claw_events::{ReplyDelivered, ReplyFailed, ReplyProduced};
@@ -6,39 +6,42 @@ use claw_runtime::{Clock, SystemClock};
 use claw_store::{Caller, VoiceKind, VoiceMessage};
 use claw_whatsapp::fake::Plan;
 
-use crate::world::{PATIENT, World, next};
+use crate::world::{LONG_TIMEOUTS, World, next};
 
 #[tokio::test]
-async fn what_whatsapp_takes_only_in_a_template_goes_out_in_one_once() {
+async fn a_text_that_whatsapp_refuses_is_sent_once_as_a_template() {
     let world = world().await;
     let mut delivered = world.watch::<ReplyDelivered>().await;
-    world.phone.plan([Plan::Refuse(131_047)]);
-    let _outbound = world.outbound(PATIENT).await;
+    world.whatsapp.plan([Plan::Refuse(131_047)]);
+    let _outbound = world.outbound(LONG_TIMEOUTS).await;
 
     let reply = world.say("Drink\n\n**water**").await;
 
     assert_eq!(next(&mut delivered).await.reply, reply.id);
-    assert_eq!(world.phone.attempts(), 2);
-    let taken = world.phone.taken();
-    assert_eq!((taken.len(), taken[0].text.as_str()), (1, "Drink *water*"));
-    assert_eq!(taken[0].template, world.template);
+    assert_eq!(world.whatsapp.attempts(), 2);
+    let accepted = world.whatsapp.accepted();
+    assert_eq!(
+        (accepted.len(), accepted[0].text.as_str()),
+        (1, "Drink *water*")
+    );
+    assert_eq!(accepted[0].template, world.template);
     let piece = world.piece(&reply, 0).await.unwrap();
     assert_eq!(
         (piece.state, &piece.wamid, piece.id),
         (
             DeliveryState::Accepted,
-            &Some(taken[0].wamid.clone()),
-            taken[0].tracker
+            &Some(accepted[0].wamid.clone()),
+            accepted[0].tracker
         )
     );
 }
 
 #[tokio::test]
-async fn who_has_only_called_gets_a_template_at_once() {
+async fn a_user_who_has_only_called_gets_a_template_at_once() {
     let world = world().await;
-    let bob = who_only_called(&world).await;
+    let bob = user_who_only_called(&world).await;
     let mut delivered = world.watch::<ReplyDelivered>().await;
-    let _outbound = world.outbound(PATIENT).await;
+    let _outbound = world.outbound(LONG_TIMEOUTS).await;
     let reply = ReplyProduced {
         id: ReplyId::derived_from("long"),
         user: bob.user(),
@@ -49,64 +52,67 @@ async fn who_has_only_called_gets_a_template_at_once() {
 
     let announced = next(&mut delivered).await;
     assert_eq!((announced.reply, announced.pieces), (reply.id, 1));
-    assert_eq!(world.phone.attempts(), 1);
-    let taken = world.phone.taken();
-    assert_eq!((&taken[0].to, &taken[0].template), (&bob, &world.template));
-    assert!(taken[0].text.ends_with('…'), "{}", taken[0].text);
+    assert_eq!(world.whatsapp.attempts(), 1);
+    let accepted = world.whatsapp.accepted();
+    assert_eq!(
+        (&accepted[0].to, &accepted[0].template),
+        (&bob, &world.template)
+    );
+    assert!(accepted[0].text.ends_with('…'), "{}", accepted[0].text);
 }
 
 #[tokio::test]
-async fn after_a_crash_while_the_template_was_sent_its_report_prevents_a_second_one() {
+async fn after_a_crash_during_a_template_send_its_report_prevents_a_second_one() {
     let world = world().await;
     let mut delivered = world.watch::<ReplyDelivered>().await;
     world
-        .phone
-        .plan([Plan::Refuse(131_047), Plan::TakeWithoutAnswer]);
-    let first = world.outbound(PATIENT).await;
+        .whatsapp
+        .plan([Plan::Refuse(131_047), Plan::AcceptWithoutAnswer]);
+    let first = world.outbound(LONG_TIMEOUTS).await;
     let reply = world.say("Hello").await;
     world.attempted(2).await;
     first.crash().await;
 
-    let _second = world.outbound(PATIENT).await;
+    let _second = world.outbound(LONG_TIMEOUTS).await;
     world
-        .report(&world.phone.taken()[0], DeliveryState::Delivered)
+        .report(&world.whatsapp.accepted()[0], DeliveryState::Delivered)
         .await;
 
     assert_eq!(next(&mut delivered).await.reply, reply.id);
-    assert_eq!(world.phone.attempts(), 2);
+    assert_eq!(world.whatsapp.attempts(), 2);
 }
 
 #[tokio::test]
-async fn passing_trouble_with_the_template_is_sat_out() {
+async fn temporary_failures_of_the_template_are_retried() {
     let world = world().await;
     let mut delivered = world.watch::<ReplyDelivered>().await;
     let closed = Plan::Refuse(131_047);
-    world.phone.plan([
+    world.whatsapp.plan([
         closed,
         Plan::Refuse(131_016),
         closed,
         Plan::Unreachable,
         closed,
     ]);
-    let _outbound = world.outbound(PATIENT).await;
+    let _outbound = world.outbound(LONG_TIMEOUTS).await;
 
     let reply = world.say("Hello").await;
 
     assert_eq!(next(&mut delivered).await.reply, reply.id);
-    assert_eq!(world.phone.texts_to(&world.ada), ["Hello"]);
-    assert_eq!(world.phone.attempts(), 6);
+    assert_eq!(world.whatsapp.texts_to(&world.ada), ["Hello"]);
+    assert_eq!(world.whatsapp.attempts(), 6);
 }
 
 #[tokio::test]
-async fn a_template_that_is_refused_costs_its_reply_and_no_other() {
+async fn a_refused_template_fails_its_own_reply_only() {
     let world = world().await;
     let mut failed = world.watch::<ReplyFailed>().await;
     let mut delivered = world.watch::<ReplyDelivered>().await;
     let closed = Plan::Refuse(131_047);
     let codes = [132_001, 132_015, 132_018, 131_047];
     let refusals = codes.map(|code| [closed, Plan::Refuse(code)]);
-    world.phone.plan(refusals.concat());
-    let _outbound = world.outbound(PATIENT).await;
+    world.whatsapp.plan(refusals.concat());
+    let _outbound = world.outbound(LONG_TIMEOUTS).await;
 
     for code in codes {
         let lost = world.say(&format!("Refused with {code}")).await;
@@ -116,7 +122,7 @@ async fn a_template_that_is_refused_costs_its_reply_and_no_other() {
     let last = world.say("Hello again").await;
 
     assert_eq!(next(&mut delivered).await.reply, last.id);
-    assert_eq!(world.phone.texts_to(&world.ada), ["Hello again"]);
+    assert_eq!(world.whatsapp.texts_to(&world.ada), ["Hello again"]);
 }
 
 async fn world() -> World {
@@ -125,7 +131,7 @@ async fn world() -> World {
     world
 }
 
-async fn who_only_called(world: &World) -> Address {
+async fn user_who_only_called(world: &World) -> Address {
     let phone = PhoneNumber::try_from("15550000002").unwrap();
     let bob = Address::Phone(phone.clone());
     let (call, now) = (CallId::derived_from("CA1"), SystemClock.now());

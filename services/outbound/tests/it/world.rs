@@ -15,39 +15,37 @@ use claw_whatsapp::{
     send::{CloudApiConfig, Template, WhatsApp},
 };
 use futures_util::StreamExt;
-use outbound::{App, Config, DeliverReply, Gate, Patience, PieceSender, Reports};
+use outbound::{App, Config, DeliverReply, PieceSender, RateLimiter, Reports, Timeouts};
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
     time::Instant,
 };
 
-/// Long enough that a test which waits for it fails.
+/// A wait that outlasts every test.
 pub const LONG: Duration = Duration::from_hours(1);
-/// Short enough to wait for.
+/// A wait that tests can afford.
 pub const SHORT: Duration = Duration::from_millis(200);
 
-/// Waits for ever, in the eyes of a test.
-pub const PATIENT: Patience = Patience {
+pub const LONG_TIMEOUTS: Timeouts = Timeouts {
     outcome: LONG,
     catching_up: LONG,
     arrival: LONG,
 };
-/// Waits hardly at all.
-pub const HASTY: Patience = Patience {
+pub const SHORT_TIMEOUTS: Timeouts = Timeouts {
     outcome: SHORT,
     catching_up: SHORT,
     arrival: SHORT,
 };
 
-/// A bus, a database with one person in it, and a phone.
+/// A bus, a database with one user, Ada, and a fake WhatsApp.
 pub struct World {
     pub nats: TestNats,
     pub postgres: Arc<TestPostgres>,
     pub store: Store,
-    pub phone: Arc<FakeWhatsApp>,
+    pub whatsapp: Arc<FakeWhatsApp>,
     pub ada: Address,
-    /// What outbound is configured with.
+    /// The template that outbound is configured with.
     pub template: Option<Template>,
     admin: Bus,
     pub gateway: Publisher,
@@ -69,7 +67,7 @@ impl World {
             gateway: connect(&nats, "gateway").await.publisher(),
             ingress: connect(&nats, "ingress").await.publisher(),
             ada: Address::Phone(PhoneNumber::try_from("15550000001").unwrap()),
-            phone: Arc::default(),
+            whatsapp: Arc::default(),
             template: None,
             nats,
             postgres,
@@ -80,15 +78,15 @@ impl World {
         world
     }
 
-    /// Outbound with the fake phone.
-    pub async fn outbound(&self, patience: Patience) -> Outbound {
-        let phone: Arc<FakeWhatsApp> = Arc::clone(&self.phone);
-        self.outbound_with(phone, patience).await
+    /// Starts outbound with the fake WhatsApp.
+    pub async fn outbound(&self, timeouts: Timeouts) -> Outbound {
+        let whatsapp: Arc<FakeWhatsApp> = Arc::clone(&self.whatsapp);
+        self.outbound_with(whatsapp, timeouts).await
     }
 
-    /// Outbound with any WhatsApp.
-    pub async fn outbound_with(&self, phone: Arc<dyn WhatsApp>, patience: Patience) -> Outbound {
-        let app = App::build_with(self.config(), phone, patience)
+    /// Starts outbound with the given WhatsApp.
+    pub async fn outbound_with(&self, whatsapp: Arc<dyn WhatsApp>, timeouts: Timeouts) -> Outbound {
+        let app = App::build_with(self.config(), whatsapp, timeouts)
             .await
             .unwrap();
         let address = app.address().unwrap();
@@ -103,23 +101,23 @@ impl World {
         }
     }
 
-    /// The handler alone, outside its lanes.
+    /// The handler alone, without its lanes.
     pub async fn deliver_reply(&self) -> DeliverReply {
         let rate = NonZeroU32::new(1_000).unwrap();
         let sender = PieceSender::new(
             self.store.deliveries(),
-            Arc::clone(&self.phone) as Arc<dyn WhatsApp>,
-            Arc::new(Gate::new(rate, Instant::now())),
+            Arc::clone(&self.whatsapp) as Arc<dyn WhatsApp>,
+            Arc::new(RateLimiter::new(rate, Instant::now())),
             Reports::default(),
             Arc::new(claw_runtime::SystemClock),
-            HASTY,
+            SHORT_TIMEOUTS,
         );
         let bus = connect(&self.nats, "outbound").await;
         let live_calls = LiveCalls::open(&bus).await.unwrap();
         DeliverReply::new(sender, bus.publisher(), live_calls, self.template.clone())
     }
 
-    /// A reply to Ada, not yet published.
+    /// A reply to Ada that is not published.
     pub fn reply(&self, text: &str) -> ReplyProduced {
         ReplyProduced {
             id: ReplyId::derived_from(text),
@@ -131,21 +129,25 @@ impl World {
         }
     }
 
-    /// The assistant says something to Ada.
+    /// Publishes a reply to Ada.
     pub async fn say(&self, text: &str) -> ReplyProduced {
         let reply = self.reply(text);
         self.gateway.publish(&reply).await.unwrap();
         reply
     }
 
-    /// WhatsApp reports on a message it took.
-    pub async fn report(&self, message: &claw_whatsapp::fake::Taken, state: DeliveryState) {
+    /// Publishes a delivery report on an accepted message.
+    pub async fn report(
+        &self,
+        message: &claw_whatsapp::fake::AcceptedMessage,
+        state: DeliveryState,
+    ) {
         self.report_with(message, state, None).await;
     }
 
     pub async fn report_with(
         &self,
-        message: &claw_whatsapp::fake::Taken,
+        message: &claw_whatsapp::fake::AcceptedMessage,
         state: DeliveryState,
         code: Option<i64>,
     ) {
@@ -169,7 +171,7 @@ impl World {
         self.gateway.signal(&signal).await;
     }
 
-    /// Events of this type from now on.
+    /// The events of this type that are published from now on.
     pub async fn watch<E: Event>(&self) -> mpsc::UnboundedReceiver<E> {
         let mut events = Box::pin(self.admin.watch::<E>().await.unwrap());
         let (sender, receiver) = mpsc::unbounded_channel();
@@ -195,13 +197,13 @@ impl World {
         .await;
     }
 
-    /// The phone has been handed this many messages, whatever it did with them.
+    /// Waits until there were this many sends, whatever their result.
     pub async fn attempted(&self, count: usize) {
         eventually(&format!("{count} attempts to send"), async || {
-            self.phone.attempts() >= count
+            self.whatsapp.attempts() >= count
         })
         .await;
-        assert_eq!(self.phone.attempts(), count);
+        assert_eq!(self.whatsapp.attempts(), count);
     }
 
     fn config(&self) -> Config {
@@ -220,7 +222,7 @@ impl World {
         }
     }
 
-    /// Ada writes, and is known from then on.
+    /// Ada writes, which makes her a user.
     async fn introduce(&self) {
         let hello = InboundMessage {
             id: MessageId::derived_from("hello"),
@@ -241,7 +243,7 @@ impl World {
     }
 }
 
-/// A running outbound. Dropped, it dies in the middle of whatever it does.
+/// A running outbound. Dropping it aborts it.
 pub struct Outbound {
     pub address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
@@ -249,13 +251,13 @@ pub struct Outbound {
 }
 
 impl Outbound {
-    /// Dies as by `kill -9`.
+    /// Aborts outbound, as `kill -9` would.
     pub async fn crash(mut self) {
         self.running.abort();
         let _ = (&mut self.running).await;
     }
 
-    /// Stops as by SIGTERM.
+    /// Stops outbound, as SIGTERM would.
     pub async fn stop(mut self) -> anyhow::Result<()> {
         let _ = self.stop.take().unwrap().send(());
         (&mut self.running).await.unwrap()

@@ -1,4 +1,4 @@
-//! What happens when nobody can say whether a message went out.
+//! Sends of which it is unknown whether the message went out.
 
 use std::sync::{
     Arc,
@@ -14,104 +14,107 @@ use claw_whatsapp::{
     send::{SendError, Template, WhatsApp},
 };
 
-use crate::world::{HASTY, PATIENT, World, next};
+use crate::world::{LONG_TIMEOUTS, SHORT_TIMEOUTS, World, next};
 
 #[tokio::test]
-async fn a_lost_answer_is_made_up_for_by_the_report_and_nothing_is_sent_twice() {
+async fn a_report_replaces_a_lost_answer_and_nothing_is_sent_twice() {
     let world = World::new().await;
     let mut delivered = world.watch::<ReplyDelivered>().await;
-    world.phone.plan([Plan::TakeWithoutAnswer]);
-    let _outbound = world.outbound(PATIENT).await;
+    world.whatsapp.plan([Plan::AcceptWithoutAnswer]);
+    let _outbound = world.outbound(LONG_TIMEOUTS).await;
 
     let reply = world.say("Hello").await;
     world.attempted(1).await;
     world
-        .report(&world.phone.taken()[0], DeliveryState::Sent)
+        .report(&world.whatsapp.accepted()[0], DeliveryState::Sent)
         .await;
 
     assert_eq!(next(&mut delivered).await.reply, reply.id);
-    assert_eq!(world.phone.attempts(), 1);
+    assert_eq!(world.whatsapp.attempts(), 1);
     let piece = world.piece(&reply, 0).await.unwrap();
-    assert_eq!(piece.wamid, Some(world.phone.taken()[0].wamid.clone()));
+    assert_eq!(
+        piece.wamid,
+        Some(world.whatsapp.accepted()[0].wamid.clone())
+    );
 }
 
 #[tokio::test]
 async fn after_a_crash_between_send_and_record_the_report_prevents_a_second_send() {
     let world = World::new().await;
     let mut delivered = world.watch::<ReplyDelivered>().await;
-    world.phone.plan([Plan::TakeWithoutAnswer]);
-    let first = world.outbound(PATIENT).await;
+    world.whatsapp.plan([Plan::AcceptWithoutAnswer]);
+    let first = world.outbound(LONG_TIMEOUTS).await;
     let reply = world.say("Hello").await;
     world.attempted(1).await;
     first.crash().await;
 
-    let _second = world.outbound(PATIENT).await;
+    let _second = world.outbound(LONG_TIMEOUTS).await;
     world
-        .report(&world.phone.taken()[0], DeliveryState::Delivered)
+        .report(&world.whatsapp.accepted()[0], DeliveryState::Delivered)
         .await;
 
     assert_eq!(next(&mut delivered).await.reply, reply.id);
-    assert_eq!(world.phone.attempts(), 1);
+    assert_eq!(world.whatsapp.attempts(), 1);
 }
 
 #[tokio::test]
-async fn without_a_report_it_is_sent_again() {
+async fn without_a_report_the_message_is_sent_again() {
     let world = World::new().await;
     let mut delivered = world.watch::<ReplyDelivered>().await;
-    world.phone.plan([Plan::Lose]);
-    let _outbound = world.outbound(HASTY).await;
+    world.whatsapp.plan([Plan::Lose]);
+    let _outbound = world.outbound(SHORT_TIMEOUTS).await;
 
     let reply = world.say("Hello").await;
 
     assert_eq!(next(&mut delivered).await.reply, reply.id);
-    assert_eq!(world.phone.texts_to(&world.ada), ["Hello"]);
+    assert_eq!(world.whatsapp.texts_to(&world.ada), ["Hello"]);
     assert_eq!(world.piece(&reply, 0).await.unwrap().attempts, 2);
 }
 
 #[tokio::test]
-async fn told_to_stop_while_in_doubt_outbound_ends_and_its_successor_goes_on() {
+async fn a_stop_ends_the_wait_for_a_report_and_the_next_process_goes_on() {
     let world = World::new().await;
     let mut delivered = world.watch::<ReplyDelivered>().await;
-    world.phone.plan([Plan::Lose]);
-    let first = world.outbound(PATIENT).await;
+    world.whatsapp.plan([Plan::Lose]);
+    let first = world.outbound(LONG_TIMEOUTS).await;
     let reply = world.say("Hello").await;
     world.attempted(1).await;
 
     first.stop().await.unwrap();
-    let _second = world.outbound(HASTY).await;
+    let _second = world.outbound(SHORT_TIMEOUTS).await;
 
     assert_eq!(next(&mut delivered).await.reply, reply.id);
-    assert_eq!(world.phone.texts_to(&world.ada), ["Hello"]);
+    assert_eq!(world.whatsapp.texts_to(&world.ada), ["Hello"]);
 }
 
 #[tokio::test]
-async fn a_database_that_fails_between_send_and_record_causes_no_second_send() {
+async fn a_database_failure_between_send_and_record_causes_no_second_send() {
     let world = World::new().await;
     let mut delivered = world.watch::<ReplyDelivered>().await;
-    let phone = Arc::new(Saboteur {
-        phone: Arc::clone(&world.phone),
+    let whatsapp = Arc::new(StopsDatabase {
+        whatsapp: Arc::clone(&world.whatsapp),
         postgres: Arc::clone(&world.postgres),
         is_done: AtomicBool::new(false),
     });
-    let _outbound = world.outbound_with(phone, HASTY).await;
+    let _outbound = world.outbound_with(whatsapp, SHORT_TIMEOUTS).await;
 
     let reply = world.say("Hello").await;
     world.attempted(1).await;
     world.postgres.start_again().await.unwrap();
 
     assert_eq!(next(&mut delivered).await.reply, reply.id);
-    assert_eq!(world.phone.attempts(), 1);
+    assert_eq!(world.whatsapp.attempts(), 1);
 }
 
-/// Takes the first message and stops the database before answering.
-struct Saboteur {
-    phone: Arc<FakeWhatsApp>,
+/// Stops the database while it accepts the first message.
+struct StopsDatabase {
+    whatsapp: Arc<FakeWhatsApp>,
     postgres: Arc<TestPostgres>,
     is_done: AtomicBool,
 }
 
 #[async_trait]
-impl WhatsApp for Saboteur {
+impl WhatsApp for StopsDatabase {
     async fn send_text(
         &self,
         to: &Address,
@@ -121,7 +124,7 @@ impl WhatsApp for Saboteur {
         if !self.is_done.swap(true, Ordering::Relaxed) {
             self.postgres.stop().await.unwrap();
         }
-        self.phone.send_text(to, text, tracker).await
+        self.whatsapp.send_text(to, text, tracker).await
     }
 
     async fn send_template(
@@ -131,10 +134,12 @@ impl WhatsApp for Saboteur {
         text: &str,
         tracker: DeliveryId,
     ) -> Result<Wamid, SendError> {
-        self.phone.send_template(to, template, text, tracker).await
+        self.whatsapp
+            .send_template(to, template, text, tracker)
+            .await
     }
 
     async fn mark_read_and_typing(&self, wamid: &Wamid) -> Result<(), SendError> {
-        self.phone.mark_read_and_typing(wamid).await
+        self.whatsapp.mark_read_and_typing(wamid).await
     }
 }
