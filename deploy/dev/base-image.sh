@@ -45,7 +45,7 @@ sandbox_image_up() {
 
 sandbox_image_test() {
   docker run --rm --network none --read-only --tmpfs /tmp:rw,mode=1777 --cap-drop ALL \
-    --security-opt no-new-privileges "$SANDBOX_IMAGE" node --test "/opt/clawkaka/test/*.test.mjs"
+    --security-opt no-new-privileges "$SANDBOX_IMAGE" node --test --test-reporter spec "/opt/clawkaka/test/*.test.mjs"
 }
 
 # Writes the image to the cache, where sandbox_image_up in any checkout finds it.

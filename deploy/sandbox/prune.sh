@@ -1,9 +1,9 @@
 #!/bin/sh
-# Removes from an installed OpenClaw what a headless assistant on Linux never reads: sources of
-# maps and types, other systems' binaries, documentation, the web interface, browser and desktop
-# control (both switched off in our configuration). About 250 MB of 650.
+# Removes from an installed OpenClaw the files that a headless assistant on Linux never reads: source maps
+# and type declarations, other systems' binaries, documentation, the web interface, and browser and desktop
+# control (both disabled in our configuration). This saves about 250 of 650 MB.
 #
-# docs/reference/templates stays: the agent's first turn reads from it.
+# docs/reference/templates is kept: the agent's first turn reads it.
 #
 # Usage: prune.sh NODE_MODULES
 set -eu

@@ -1,5 +1,5 @@
-// Runs the sandbox once while its image is built: start, one turn in which the agent uses its
-// database, clean stop. The model is a few lines in this file. Any failure fails the build.
+// Runs the sandbox once while its image is built: start, one turn in which the agent uses its database,
+// clean stop. This file also contains the simulated model. Any failure fails the build.
 
 import { spawn } from "node:child_process";
 import { createHash, generateKeyPairSync } from "node:crypto";
@@ -7,8 +7,8 @@ import { createServer } from "node:http";
 import { setTimeout as pause } from "node:timers/promises";
 
 const TOKEN = "rehearsal";
-const GATEWAY = "127.0.0.1:18789";
-/** Ten seconds on an idle machine; builds often run on busy ones. */
+const OPENCLAW = "127.0.0.1:18789";
+/** A start takes ten seconds on an idle machine; builds often run on busy machines. */
 const START_LIMIT_MS = 180_000;
 const TURN_LIMIT_MS = 120_000;
 
@@ -20,7 +20,7 @@ await new Promise((resolve) => model.once("listening", resolve));
 const sandbox = startSandbox(`http://127.0.0.1:${model.address().port}/api/v1`);
 const ended = new Promise((resolve) => sandbox.once("exit", resolve));
 
-await within(START_LIMIT_MS, "the gateway to be ready", untilReady());
+await within(START_LIMIT_MS, "OpenClaw to be ready", untilReady());
 const reply = await within(TURN_LIMIT_MS, "an answer", takeTurn());
 if (reply !== PROMISE.content) throw new Error(`unexpected answer: ${reply}`);
 sandbox.kill("SIGTERM");
@@ -48,18 +48,18 @@ function startSandbox(baseUrl) {
 
 async function untilReady() {
   for (;;) {
-    const answer = await fetch(`http://${GATEWAY}/readyz`).catch(() => undefined);
+    const answer = await fetch(`http://${OPENCLAW}/readyz`).catch(() => undefined);
     if (answer?.ok) return;
     await pause(500);
   }
 }
 
-/** Sends one message from loopback, where the token alone is enough. Resolves to the answer's text. */
+/** Sends one message from loopback, where the token suffices. Resolves to the answer's text. */
 function takeTurn() {
   return new Promise((resolve, reject) => {
-    const socket = new WebSocket(`ws://${GATEWAY}/`);
+    const socket = new WebSocket(`ws://${OPENCLAW}/`);
     const send = (id, method, params) => socket.send(JSON.stringify({ type: "req", id, method, params }));
-    socket.onerror = () => reject(new Error("no connection to the gateway"));
+    socket.onerror = () => reject(new Error("no connection to OpenClaw"));
     socket.onmessage = ({ data }) => {
       const frame = JSON.parse(data);
       if (frame.type === "res" && !frame.ok) reject(new Error(JSON.stringify(frame.error)));
@@ -86,7 +86,7 @@ function connectParams() {
   };
 }
 
-/** OpenRouter's streaming answer: first a call of the tool, and a promise once its result is right. */
+/** Streams an answer as OpenRouter does: first a tool call, then PROMISE if the tool's result is right. */
 async function answerAsModel(request, response) {
   const chunks = await request.toArray();
   const { messages = [] } = JSON.parse(Buffer.concat(chunks).toString() || "{}");

@@ -1,9 +1,9 @@
 -- The assistant's database, version 1. Run inside a transaction, once per database (lib/database.mjs).
 --
--- Conventions: `*_at` and `*_on` written by the assistant are the person's local time, as
--- 'YYYY-MM-DD HH:MM' or 'YYYY-MM-DD'; `created_at` is UTC and only for bookkeeping. Money is in
--- hundredths of its currency, so that sums are exact. Dates are checked with IS, because SQLite's date
--- functions answer NULL to what they cannot read, and a check that is NULL passes.
+-- Conventions: the assistant writes `*_at` and `*_on` in the person's local time, as 'YYYY-MM-DD HH:MM' or
+-- 'YYYY-MM-DD'; `created_at` is UTC and for bookkeeping only. Money is in hundredths of its currency, so that sums
+-- are exact. Dates are checked with IS, because SQLite's date functions return NULL for text that is not a date, and
+-- a CHECK that is NULL passes.
 
 CREATE TABLE IF NOT EXISTS tasks (
   id           INTEGER PRIMARY KEY,
@@ -26,7 +26,7 @@ CREATE TABLE IF NOT EXISTS reminders (
   time_zone     TEXT NOT NULL DEFAULT 'UTC',
   repeats       TEXT,                       -- in words, such as 'every weekday'; NULL: once
   status        TEXT NOT NULL DEFAULT 'pending' CHECK (status IN ('pending', 'sent', 'cancelled')),
-  automation_id TEXT,                       -- the scheduled job that will say it
+  automation_id TEXT,                       -- the automation that sends the reminder
   task_id       INTEGER REFERENCES tasks (id) ON DELETE SET NULL,
   created_at    TEXT NOT NULL DEFAULT (datetime('now'))
 ) STRICT;

@@ -1,7 +1,7 @@
-// Starts one user's assistant: checks what it was given, prepares its home, then runs OpenClaw's
-// gateway as a child until that ends, with the device approver beside it in this process.
+// Starts one user's assistant: checks its environment, prepares its home, then runs OpenClaw as a child
+// process until that ends. The device approver runs in this process.
 //
-// Exit codes: 78 when the environment or the home cannot be used, else the gateway's own.
+// Exit codes: 78 when the environment or the home cannot be used, otherwise OpenClaw's own.
 
 import { spawn } from "node:child_process";
 import { mkdirSync } from "node:fs";
@@ -11,15 +11,15 @@ import { join } from "node:path";
 import { runApprover } from "./lib/approver.mjs";
 import { renderConfig } from "./lib/config.mjs";
 import { seedDatabase } from "./lib/database.mjs";
-import { gatewayEnvironment, readEnvironment } from "./lib/environment.mjs";
+import { openClawEnvironment, readEnvironment } from "./lib/environment.mjs";
 import { writeAtomically } from "./lib/files.mjs";
 import { log } from "./lib/log.mjs";
 import { installWorkspace } from "./lib/workspace.mjs";
 
 const PRODUCT = import.meta.dirname;
-const GATEWAY_PORT = 18789;
+const OPENCLAW_PORT = 18789;
 const OPENCLAW = "/opt/openclaw/node_modules/openclaw/openclaw.mjs";
-/** sysexits.h: something is wrong with the configuration; starting again will not help. */
+/** EX_CONFIG of sysexits.h: the configuration is wrong, and starting again does not help. */
 const EXIT_CONFIG = 78;
 
 function main() {
@@ -36,18 +36,18 @@ function main() {
     log(`cannot prepare ${stateDir}: ${error.message}`);
     process.exit(EXIT_CONFIG);
   }
-  superviseGateway(settings);
-  runApprover({ url: `ws://127.0.0.1:${GATEWAY_PORT}/`, token: settings.gatewayToken, trusted: settings.device, log });
+  superviseOpenClaw(settings);
+  runApprover({ url: `ws://127.0.0.1:${OPENCLAW_PORT}/`, token: settings.gatewayToken, trusted: settings.device, log });
 }
 
 /**
- * Only the configuration is a condition for starting. A workspace or database the agent has broken
- * must not take its user's assistant away, so those are reported and left as they are.
+ * Only a failure to write the configuration prevents the start. A workspace or database that the agent
+ * has broken must not take the assistant away from its user, so such a failure is only logged.
  */
 function prepareHome(settings, stateDir) {
   const { workspace } = settings;
   mkdirSync(workspace, { recursive: true, mode: 0o700 });
-  writeAtomically(join(stateDir, "openclaw.json"), `${JSON.stringify(renderConfig(settings, GATEWAY_PORT), null, 2)}\n`);
+  writeAtomically(join(stateDir, "openclaw.json"), `${JSON.stringify(renderConfig(settings, OPENCLAW_PORT), null, 2)}\n`);
   attempt("installing the workspace", () =>
     installWorkspace(join(PRODUCT, "workspace"), workspace, join(stateDir, "clawkaka", "installed.json")),
   );
@@ -64,20 +64,20 @@ function attempt(what, effect) {
   }
 }
 
-function superviseGateway(settings) {
-  const gateway = spawn(process.execPath, [OPENCLAW, "gateway", "run", "--port", String(GATEWAY_PORT)], {
+function superviseOpenClaw(settings) {
+  const openClaw = spawn(process.execPath, [OPENCLAW, "gateway", "run", "--port", String(OPENCLAW_PORT)], {
     stdio: ["ignore", "inherit", "inherit"],
-    env: gatewayEnvironment(process.env, settings),
+    env: openClawEnvironment(process.env, settings),
   });
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"]) {
-    process.on(signal, () => gateway.kill(signal));
+    process.on(signal, () => openClaw.kill(signal));
   }
-  gateway.on("error", (error) => {
-    log(`cannot start the gateway: ${error.message}`);
+  openClaw.on("error", (error) => {
+    log(`cannot start OpenClaw: ${error.message}`);
     process.exit(1);
   });
-  gateway.on("exit", (code, signal) => {
-    log(`gateway ended (${signal ?? code})`);
+  openClaw.on("exit", (code, signal) => {
+    log(`OpenClaw ended (${signal ?? code})`);
     process.exit(code ?? 128 + constants.signals[signal]);
   });
 }

@@ -1,13 +1,13 @@
-// Which pairing requests this sandbox grants: its own backend's, and no other.
+// Decides which pairing requests this sandbox approves: those of its own backend and no others.
 
-/** What the backend asks for. A request for anything more is somebody else's idea. */
+/** The scopes that the backend requests. A request for any other scope is refused. */
 const GRANTED_SCOPES = new Set(["operator.read", "operator.write", "operator.admin"]);
 
 /**
- * Decides about one pairing request, as in the event `device.pair.requested` and in the `pending`
+ * Decides on one pairing request, in the form of the event `device.pair.requested` and of the `pending`
  * list of `device.pair.list`.
  *
- * Returns `{ approve: true }` or `{ approve: false, reason }`. `trusted` is `{ id, publicKey }`,
+ * Returns `{ approve: true }` or `{ approve: false, reason }`. `trusted` is `{ id, publicKey }`, with
  * the key in base64url without padding.
  */
 export function decide(request, trusted) {

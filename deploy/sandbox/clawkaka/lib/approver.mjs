@@ -1,19 +1,19 @@
-// Approves our backend's device with the gateway in this container, over its public RPC.
+// Approves our backend's device at the OpenClaw in this container, over OpenClaw's public RPC.
 //
-// From outside, a device must be approved before it may do anything; from loopback the gateway
-// token is enough. So this connection, made inside, vouches for the one key it was told of.
+// OpenClaw serves a device from outside only after it is approved; from loopback the token suffices.
+// This connection comes from loopback, and it approves the one key that the environment names.
 
 import { decide } from "./approval.mjs";
 
 const SCOPES = ["operator.read", "operator.write", "operator.admin", "operator.pairing"];
-/** The gateway takes 10 to 40 seconds to listen; asking it locally costs nothing. */
+/** Between two attempts to connect. OpenClaw takes 10 to 40 seconds until it listens. */
 const PAUSE_MS = 1_000;
-/** After a refusal, which a repetition will hardly change, the pause doubles up to this. */
+/** After a refusal, which another attempt hardly changes, the pause doubles up to this. */
 const LONGEST_PAUSE_MS = 30_000;
-/** Two of the gateway's 30-second ticks, and some. */
+/** OpenClaw sends a tick every 30 seconds; after two missed ticks the connection counts as dead. */
 const SILENCE_LIMIT_MS = 75_000;
 
-/** Keeps a connection for as long as the process lives. `connect` is replaced in tests. */
+/** Keeps a connection open as long as the process lives. Tests replace `connect`. */
 export async function runApprover({ url, token, trusted, log, connect = (address) => new WebSocket(address) }) {
   let pause = PAUSE_MS;
   for (;;) {
@@ -24,7 +24,7 @@ export async function runApprover({ url, token, trusted, log, connect = (address
   }
 }
 
-/** Pumps frames until the connection ends. */
+/** Passes frames between the socket and the session until the connection ends. */
 function serve(socket, session) {
   return new Promise((resolve) => {
     let silence;
@@ -38,7 +38,7 @@ function serve(socket, session) {
       try {
         for (const frame of session.receive(data)) socket.send(JSON.stringify(frame));
       } catch {
-        // A frame of a shape we do not know must not end the process that supervises the gateway.
+        // An unknown kind of frame must not end the process that supervises OpenClaw.
         socket.close();
       }
     };
@@ -46,14 +46,14 @@ function serve(socket, session) {
       clearTimeout(silence);
       resolve();
     };
-    // A close follows; what went wrong (not yet listening, mostly) is not worth a line.
+    // A close follows. The usual cause is that OpenClaw does not listen yet, so it is not logged.
     socket.onerror = () => {};
   });
 }
 
-/** One connection's conversation, without the connection: a frame in, frames to send out. */
+/** The protocol of one connection, without the connection: takes a frame, returns the frames to send. */
 export class Session {
-  /** The gateway turned us away for a reason that will not pass by itself. */
+  /** OpenClaw refused the connection for a reason that is not temporary. */
   refused = false;
   #answers = new Map();
   #requests = 0;
@@ -93,7 +93,7 @@ export class Session {
         return this.#report("connecting", answer);
       }
       this.log("approver is listening");
-      // Requests made while nobody listened.
+      // Requests that were made before this connection.
       return [this.#request("device.pair.list", {}, (list) => this.#considerAll(list))];
     });
   }
@@ -129,7 +129,7 @@ export class Session {
     return { type: "req", id, method, params };
   }
 
-  /** Codes only: a gateway's message may quote what it was sent. */
+  /** Logs codes only: OpenClaw's messages may quote what it received. */
   #report(doing, answer) {
     const { code, details } = answer.error ?? {};
     if (code !== "UNAVAILABLE") this.log(`${doing} failed: ${[code, details?.code].filter(Boolean).join(" ")}`);

@@ -1,7 +1,7 @@
-// OpenClaw's configuration for one user's assistant. Its schema is strict: an unknown key stops the
-// gateway from starting, so this is written against the pinned release.
+// OpenClaw's configuration for one user's assistant. OpenClaw does not start with an unknown key, so this
+// file matches the pinned release.
 
-/** Longest a turn may take. The gateway's own default is two days. */
+/** Longest a turn may take. OpenClaw's default is two days. */
 const TURN_LIMIT_SECONDS = 600;
 
 const HEARTBEAT_PROMPT =
@@ -9,8 +9,8 @@ const HEARTBEAT_PROMPT =
   "Reply with the message to send, or with NO_REPLY if nothing deserves one.";
 
 /**
- * The tools of a personal assistant. The rest of OpenClaw's needs its web interface, its channels or
- * other machines, none of which exist here, and would only fill the prompt.
+ * The tools of a personal assistant. OpenClaw's other tools need its web interface, its channels or other
+ * machines, none of which exist here, and they would only lengthen the prompt.
  */
 const TOOLS = [
   "read",
@@ -28,14 +28,14 @@ const TOOLS = [
 ];
 
 /**
- * Renders `openclaw.json` as an object. Secrets are not in it: the gateway takes its token and the
- * model key from the environment.
+ * Renders `openclaw.json` as an object. It contains no secrets: OpenClaw reads its token and the model key
+ * from the environment.
  */
 export function renderConfig(settings, port) {
   return {
     gateway: {
       mode: "local",
-      // Docker publishes the port from outside the container's loopback.
+      // Connections to the port that Docker publishes do not arrive on the container's loopback.
       bind: "lan",
       port,
       auth: { mode: "token", rateLimit: { maxAttempts: 10, windowMs: 60_000, lockoutMs: 300_000 } },
@@ -46,31 +46,31 @@ export function renderConfig(settings, port) {
     telemetry: { enabled: false },
     browser: { enabled: false },
     plugins: { allow: ["openrouter"], slots: { memory: "none" } },
-    // No bundled skill applies here; an empty list would mean all of them.
+    // No bundled skill is useful here, and an empty list would allow all of them.
     skills: { allowBundled: ["none"] },
     ...modelProvider(settings),
     agents: {
       defaults: {
         model: { primary: settings.model },
-        // "none" means: run, and deliver to no channel. Any other target skips the run, as OpenClaw
-        // knows no channel here; the backend reads the transcript instead.
+        // "none" runs the heartbeat and delivers to no channel; the backend reads the transcript. With any
+        // other target OpenClaw skips the run, because it has no channel here.
         heartbeat: { every: settings.heartbeatEvery, target: "none", prompt: HEARTBEAT_PROMPT },
         timeoutSeconds: TURN_LIMIT_SECONDS,
         workspace: settings.workspace,
-        // Its files are ours (lib/workspace.mjs).
+        // lib/workspace.mjs writes the files instead.
         skipBootstrap: true,
         maxConcurrent: 1,
         ...(settings.timeZone ? { userTimezone: settings.timeZone } : {}),
       },
     },
-    // The container is the sandbox; there is nobody to ask.
+    // The container isolates the agent, and nobody is there to approve its commands.
     tools: {
       allow: TOOLS,
       exec: { host: "gateway", security: "full", ask: "off" },
-      // With a model key present and search on, each start tries to fetch a search plugin.
+      // With search enabled and a model key present, each start tries to download a search plugin.
       web: { search: { enabled: false } },
     },
-    // The default, "steer", folds a message into the answer to the one before.
+    // The default, "steer", adds a message to the turn that answers the message before it.
     messages: { queue: { mode: "followup" } },
     cron: { enabled: true },
   };

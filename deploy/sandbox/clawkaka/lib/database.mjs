@@ -1,22 +1,22 @@
-// The assistant's SQLite database: made once, then the agent's own.
+// The assistant's SQLite database: created once, then changed only by the agent.
 
 import { readFileSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 
-/** The version schema.sql describes, kept in the file as `PRAGMA user_version`. */
+/** The version of schema.sql, stored in the database as `PRAGMA user_version`. */
 const SCHEMA_VERSION = 1;
-/** A previous start may still be letting go of the file. */
+/** How long to wait for the file: the process of a previous start may still hold a lock on it. */
 const BUSY_LIMIT_MS = 5_000;
 
 /**
- * Brings the database at `path` to our schema's version, all of it or nothing; one that is there
- * already is not touched. Returns whether anything was done.
+ * Creates the schema in the database at `path`, all of it or nothing. A database that has the schema is
+ * not touched. Returns whether the schema was created.
  */
 export function seedDatabase(schemaPath, path) {
   const database = new DatabaseSync(path, { timeout: BUSY_LIMIT_MS });
   try {
     if (versionOf(database) >= SCHEMA_VERSION) return false;
-    // Kept in the file; cannot be set inside a transaction.
+    // Stored in the file, and cannot be set inside a transaction.
     database.exec("PRAGMA journal_mode = WAL");
     database.exec("BEGIN IMMEDIATE");
     database.exec(readFileSync(schemaPath, "utf8"));

@@ -1,4 +1,4 @@
-// The sandbox's environment, read once. Everything wrong with it is said at once.
+// Reads the sandbox's environment once, and reports all problems together.
 
 import { createHash } from "node:crypto";
 import { join } from "node:path";
@@ -11,7 +11,7 @@ const REQUIRED = [
   "CLAWKAKA_DEVICE_PUBLIC_KEY",
 ];
 const DEFAULT_HEARTBEAT_EVERY = "30m";
-/** Compiled code of OpenClaw, made while the image was built. */
+/** The directory of OpenClaw's compiled code, created while the image was built. */
 const COMPILE_CACHE = "/opt/compile-cache";
 
 /**
@@ -33,7 +33,7 @@ export function readEnvironment(env) {
   const home = env.HOME || "/home/claw";
   const settings = {
     home,
-    // Not OpenClaw's default inside its state directory: it lets no `sqlite3` command open a file in there.
+    // Not OpenClaw's default inside its state directory, where OpenClaw lets no `sqlite3` command open a file.
     workspace: join(home, "assistant"),
     gatewayToken: env.OPENCLAW_GATEWAY_TOKEN?.trim(),
     model: read("OPENCLAW_MODEL", parseModel),
@@ -51,14 +51,14 @@ export function readEnvironment(env) {
   return { settings, problems };
 }
 
-/** The environment of the gateway: ours without what only this start-up needs. */
-export function gatewayEnvironment(env, settings) {
+/** OpenClaw's environment: ours without the variables that only start.mjs needs. */
+export function openClawEnvironment(env, settings) {
   const names = Object.entries(env).filter(([name]) => !name.startsWith("CLAWKAKA_"));
   return {
     ...Object.fromEntries(names),
     HOME: settings.home,
     OPENCLAW_STATE_DIR: join(settings.home, ".openclaw"),
-    // With the second variable OpenClaw uses the cache as it is, rather than start itself once more.
+    // With the second variable OpenClaw uses the cache as it is and does not start itself a second time.
     NODE_COMPILE_CACHE: COMPILE_CACHE,
     OPENCLAW_PACKAGED_COMPILE_CACHE_RESPAWNED: "1",
   };
@@ -69,7 +69,7 @@ export function deviceId(publicKey) {
   return createHash("sha256").update(Buffer.from(publicKey, "base64url")).digest("hex");
 }
 
-/** Both `vendor/model` and `openrouter/vendor/model` are accepted; OpenClaw wants the latter. */
+/** Accepts `vendor/model` and `openrouter/vendor/model`; OpenClaw expects the latter. */
 function parseModel(value) {
   if (!/^[\w.:@~-]+(\/[\w.:@~-]+)+$/.test(value)) {
     return { problem: "must look like vendor/model or openrouter/vendor/model" };
@@ -96,7 +96,7 @@ function parseTimeZone(value) {
   }
 }
 
-/** Raw 32 bytes of Ed25519 in either base64; kept as base64url, the form OpenClaw reports. */
+/** Accepts a raw Ed25519 key of 32 bytes in either base64; returns base64url, the form OpenClaw reports. */
 function parsePublicKey(value) {
   const raw = Buffer.from(value, "base64url");
   return raw.length === 32 ? { value: raw.toString("base64url") } : { problem: "must be 32 bytes in base64url" };

@@ -1,6 +1,6 @@
-// One line a fact on standard error, marked so that it stands out from the gateway's own log.
+// Logs to standard error, with a prefix that distinguishes our lines from OpenClaw's.
 
-/** Writes one line. Callers pass names, ids and reasons, never tokens or what people said. */
+/** Writes one line. Callers pass names, ids and reasons, never tokens or message texts. */
 export function log(line) {
   process.stderr.write(`[clawkaka] ${line}\n`);
 }

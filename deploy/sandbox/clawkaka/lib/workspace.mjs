@@ -1,4 +1,4 @@
-// Puts our texts into the agent's workspace, which belongs to the agent from then on.
+// Copies our texts into the agent's workspace. From then on the files belong to the agent.
 
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -6,10 +6,10 @@ import { join } from "node:path";
 import { digest, readIfPresent, writeAtomically } from "./files.mjs";
 
 /**
- * Copies every file under `source` that `workspace` lacks. A file still as we wrote it is replaced
- * by a newer image's version; one the agent or its user has changed is left alone.
+ * Copies every file under `source` that `workspace` lacks. A newer image replaces files that are unchanged
+ * since they were written; files that the agent has changed are kept.
  *
- * `record` keeps the digest of what was written, by relative path. Returns the paths written.
+ * The file `record` stores the digest of each written file by relative path. Returns the paths written.
  */
 export function installWorkspace(source, workspace, record) {
   const installed = readRecord(record);
@@ -26,7 +26,7 @@ export function installWorkspace(source, workspace, record) {
   return written;
 }
 
-/** The rule, on digests: ours, theirs (undefined: no file), and what we last wrote. */
+/** Decides by digests: of our file, of theirs (undefined if there is none), and of the file we last wrote. */
 export function shouldWrite(ours, theirs, lastWritten) {
   if (theirs === undefined) return true;
   return theirs === lastWritten && theirs !== ours;
@@ -39,7 +39,7 @@ function filesUnder(directory) {
     .sort();
 }
 
-/** An unreadable record is treated as none: then nothing counts as unchanged. */
+/** An unreadable record counts as empty, so that no existing file counts as unchanged. */
 function readRecord(path) {
   try {
     return { ...JSON.parse(readIfPresent(path) ?? "{}") };

@@ -13,7 +13,7 @@ test("our own device is approved", () => {
   assert.deepEqual(decide(request(), TRUSTED), { approve: true });
 });
 
-test("our own key is recognised in standard base64 too", () => {
+test("our own key is also recognised in standard base64", () => {
   const publicKey = "lGxCsJjOumupoZ3mCcexz/rM/5iGom0p/zBN7Bg0QZU=";
   assert.equal(decide(request({ publicKey }), TRUSTED).approve, true);
 });
@@ -52,14 +52,14 @@ test("a session answers the challenge, then asks for requests made before it lis
   assert.deepEqual(others, []);
 });
 
-test("a session approves our device when it asks, and only ours", () => {
+test("a session approves a request of our device and of no other", () => {
   const { session } = connected();
   const [approve] = event(session, "device.pair.requested", request());
   assert.equal(approve.params.requestId, "request-1");
   assert.deepEqual(event(session, "device.pair.requested", request({ deviceId: "other" })), []);
 });
 
-test("a gateway that is still starting is not taken for a refusal", () => {
+test("the answer that OpenClaw is still starting does not count as a refusal", () => {
   const { session, connect } = connected();
   refuse(session, connect, { code: "UNAVAILABLE", retryable: true });
   assert.equal(session.refused, false);
@@ -84,7 +84,7 @@ function request(change = {}) {
   };
 }
 
-/** A session that has just been challenged, and the connect frame it sent. */
+/** A session that has received the challenge, the connect frame it sent, and the lines it logged. */
 function connected() {
   const lines = [];
   const session = new Session({ token: "secret", trusted: TRUSTED, log: (line) => lines.push(line) });

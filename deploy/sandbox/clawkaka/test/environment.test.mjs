@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 
 import { renderConfig } from "../lib/config.mjs";
-import { deviceId, gatewayEnvironment, readEnvironment } from "../lib/environment.mjs";
+import { deviceId, openClawEnvironment, readEnvironment } from "../lib/environment.mjs";
 
 const PUBLIC_KEY = "lGxCsJjOumupoZ3mCcexz_rM_5iGom0p_zBN7Bg0QZU";
 const COMPLETE = {
@@ -20,7 +20,7 @@ test("a complete environment has no problems", () => {
   assert.deepEqual(readEnvironment(COMPLETE).problems, []);
 });
 
-test("every missing name is said at once", () => {
+test("all missing names are reported together", () => {
   assert.deepEqual(readEnvironment({ OPENCLAW_MODEL: " " }).problems, [
     "missing environment variables: OPENCLAW_GATEWAY_TOKEN, OPENROUTER_API_KEY, OPENCLAW_MODEL, " +
       "CLAWKAKA_DEVICE_ID, CLAWKAKA_DEVICE_PUBLIC_KEY",
@@ -49,7 +49,7 @@ for (const [name, value] of [
   });
 }
 
-test("a model is named with and without its provider", () => {
+test("a model may be named with or without its provider", () => {
   for (const model of ["acme/tiny", "openrouter/acme/tiny"]) {
     assert.equal(configFor({ OPENCLAW_MODEL: model }).agents.defaults.model.primary, "openrouter/acme/tiny");
   }
@@ -74,8 +74,8 @@ test("no secret is written to the configuration", () => {
   assert.doesNotMatch(text, /GWSECRET|ORSECRET/);
 });
 
-test("the gateway gets its secrets from the environment and nothing of ours", () => {
-  const env = gatewayEnvironment(COMPLETE, readEnvironment(COMPLETE).settings);
+test("OpenClaw gets its secrets from the environment and none of our variables", () => {
+  const env = openClawEnvironment(COMPLETE, readEnvironment(COMPLETE).settings);
   assert.equal(env.OPENROUTER_API_KEY, "key");
   assert.deepEqual(Object.keys(env).filter((name) => name.startsWith("CLAWKAKA_")), []);
 });

@@ -20,14 +20,14 @@ test("a written file is readable by its owner only and replaces the old one", ()
   assert.equal(statSync(path).mode & 0o777, 0o600);
 });
 
-test("an empty workspace gets every product file, a second start writes nothing", () => {
+test("an empty workspace gets every file of ours, and a second start writes nothing", () => {
   const { install, read } = workspace();
   assert.ok(install().includes("skills/pa-database/SKILL.md"));
   assert.match(read("SOUL.md"), /personal assistant/);
   assert.deepEqual(install(), []);
 });
 
-test("what the agent changed is kept, what it lost is restored", () => {
+test("a file that the agent changed is kept, and a file that it deleted is restored", () => {
   const { install, path, read } = workspace();
   install();
   writeFileSync(path("USER.md"), "- Always call them Kim.\n");
@@ -36,14 +36,14 @@ test("what the agent changed is kept, what it lost is restored", () => {
   assert.equal(read("USER.md"), "- Always call them Kim.\n");
 });
 
-test("a newer product file replaces only one that was never edited", () => {
+test("a newer file of ours replaces only a file that was never edited", () => {
   assert.equal(shouldWrite("new", "old", "old"), true);
   assert.equal(shouldWrite("new", "edited", "old"), false);
   assert.equal(shouldWrite("new", undefined, "old"), true);
   assert.equal(shouldWrite("same", "same", "same"), false);
 });
 
-test("a damaged record of installed files changes nothing of the agent's", () => {
+test("with a damaged record of installed files, the agent's files are kept", () => {
   const { install, path, record } = workspace();
   install();
   writeFileSync(path("SOUL.md"), "mine");
@@ -51,7 +51,7 @@ test("a damaged record of installed files changes nothing of the agent's", () =>
   assert.deepEqual(install(), []);
 });
 
-test("the database is made once and then left alone", () => {
+test("the schema is created once, and a later start does not touch the database", () => {
   const path = join(folder(), "assistant.db");
   assert.equal(seedDatabase(join(PRODUCT, "schema.sql"), path), true);
   query(path, "DROP VIEW open_tasks; INSERT INTO tasks (title) VALUES ('keep me');");
@@ -59,7 +59,7 @@ test("the database is made once and then left alone", () => {
   assert.equal(query(path, "SELECT title FROM tasks;"), "keep me");
 });
 
-test("a schema that fails leaves an empty database and says so", () => {
+test("a schema that fails throws and leaves the database empty", () => {
   const directory = folder();
   const schema = join(directory, "broken.sql");
   writeFileSync(schema, "CREATE TABLE one (id INTEGER); CREATE TABLE two (;");
@@ -87,7 +87,7 @@ test("every recipe of the skill runs with the command line tool the agent uses",
   assert.deepEqual([run.status, run.stdout], [0, "1\n450|2000\n"]);
 });
 
-test("a day's figures are measured against the goal that applied on it", () => {
+test("a day is compared with the goal that applied on that day", () => {
   const path = seeded();
   query(path, `INSERT INTO nutrition_goals (starts_on, calories) VALUES ('2026-03-01', 2000), ('2026-03-10', 1800);
     INSERT INTO meals (eaten_at, kind, description, calories) VALUES
@@ -140,7 +140,7 @@ function workspace() {
   };
 }
 
-/** Runs SQL with the `sqlite3` command, as the agent does. Throws what it complained about. */
+/** Runs SQL with the `sqlite3` command, as the agent does. Throws its error output. */
 function query(path, sql) {
   const run = spawnSync("sqlite3", ["-bail", path], { input: sql, encoding: "utf8" });
   if (run.status !== 0) throw new Error(run.stderr);
