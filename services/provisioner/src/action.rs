@@ -174,71 +174,31 @@ mod tests {
 
     #[test]
     fn each_state_of_a_container_has_its_action() {
+        use Action::{GiveUp, MarkReady, StartContainer};
         use ContainerState::{Absent, Created, Exited, Running};
         use FailureReason::{Exited as ExitedEarly, NotApproved, StartTimeout};
+        use Readiness::{NotApproved as Unapproved, NotReady, Ready, Rejected};
         let exited = |code| Exited {
             code,
             out_of_memory: false,
         };
         let wait = Action::Wait(TIMEOUTS.poll_pause);
         let cases = [
-            (Absent, Readiness::NotReady, 0, 0, Action::StartContainer),
-            (Created, Readiness::NotReady, 1, 0, Action::StartContainer),
-            (exited(0), Readiness::NotReady, 0, 0, Action::StartContainer),
-            (
-                exited(78),
-                Readiness::NotReady,
-                0,
-                0,
-                Action::StartContainer,
-            ),
-            (
-                exited(137),
-                Readiness::NotReady,
-                1,
-                0,
-                Action::StartContainer,
-            ),
-            (
-                exited(78),
-                Readiness::NotReady,
-                1,
-                0,
-                Action::GiveUp(ExitedEarly),
-            ),
-            (
-                exited(137),
-                Readiness::NotReady,
-                2,
-                0,
-                Action::GiveUp(ExitedEarly),
-            ),
-            (Running, Readiness::NotReady, 1, 0, wait),
-            (Running, Readiness::NotReady, 1, 179, wait),
-            (
-                Running,
-                Readiness::NotReady,
-                1,
-                180,
-                Action::GiveUp(StartTimeout),
-            ),
-            (Running, Readiness::NotApproved, 1, 0, wait),
-            (
-                Running,
-                Readiness::NotApproved,
-                1,
-                180,
-                Action::GiveUp(NotApproved),
-            ),
-            (
-                Running,
-                Readiness::Rejected,
-                1,
-                0,
-                Action::GiveUp(NotApproved),
-            ),
-            (Running, Readiness::Ready, 1, 0, Action::MarkReady),
-            (Running, Readiness::Ready, 1, 9_999, Action::MarkReady),
+            (Absent, NotReady, 0, 0, StartContainer),
+            (Created, NotReady, 1, 0, StartContainer),
+            (exited(0), NotReady, 0, 0, StartContainer),
+            (exited(78), NotReady, 0, 0, StartContainer),
+            (exited(137), NotReady, 1, 0, StartContainer),
+            (exited(78), NotReady, 1, 0, GiveUp(ExitedEarly)),
+            (exited(137), NotReady, 2, 0, GiveUp(ExitedEarly)),
+            (Running, NotReady, 1, 0, wait),
+            (Running, NotReady, 1, 179, wait),
+            (Running, NotReady, 1, 180, GiveUp(StartTimeout)),
+            (Running, Unapproved, 1, 0, wait),
+            (Running, Unapproved, 1, 180, GiveUp(NotApproved)),
+            (Running, Rejected, 1, 0, GiveUp(NotApproved)),
+            (Running, Ready, 1, 0, MarkReady),
+            (Running, Ready, 1, 9_999, MarkReady),
         ];
         for (container, readiness, starts, seconds, expected) in cases {
             let observed = Observed {

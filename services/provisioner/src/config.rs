@@ -200,8 +200,8 @@ fn key_limit(env: &Env) -> Result<SpendLimit, EnvError> {
 }
 
 /// The installation's name on a container engine and in a model provider's account, both of which it may share
-/// with other installations. It is derived from the host and the database's address, which no two installations
-/// share. It has no colon, the separator in key names.
+/// with other installations. It contains a hash of the database's address, because two installations never share
+/// a database. It has no colon, which separates the parts of a key's name.
 fn owner(host: &str, database: Option<&SecretString>) -> String {
     let url = database
         .map(ExposeSecret::expose_secret)

@@ -7,7 +7,6 @@ use sea_orm::entity::prelude::*;
 pub(crate) struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub(crate) id: Uuid,
-    pub(crate) reply_id: Uuid,
     pub(crate) user_id: Uuid,
     pub(crate) piece: i32,
     pub(crate) state: i16,

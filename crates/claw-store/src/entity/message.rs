@@ -14,15 +14,12 @@ pub(crate) struct Model {
     pub(crate) source: String,
     pub(crate) kind: String,
     pub(crate) content: String,
-    pub(crate) cause: Option<Uuid>,
     pub(crate) wamid: Option<String>,
-    pub(crate) sent_at: Option<DateTimeUtc>,
     pub(crate) created_at: DateTimeUtc,
     pub(crate) completed_at: Option<DateTimeUtc>,
     pub(crate) sequence: Option<i64>,
     #[sea_orm(column_name = "burst")]
     pub(crate) batch: Option<Uuid>,
-    pub(crate) held_until: Option<DateTimeUtc>,
     pub(crate) call_id: Option<Uuid>,
     pub(crate) turn: Option<i32>,
 }

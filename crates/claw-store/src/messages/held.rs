@@ -61,18 +61,6 @@ impl Messages {
         self.change_held("releasing held replies", update).await
     }
 
-    /// Holds replies until a later time.
-    pub async fn hold_until(
-        &self,
-        user: UserId,
-        replies: &[ReplyId],
-        until: DateTime<Utc>,
-    ) -> Result<(), StoreError> {
-        let update = these(user, replies.iter().map(ReplyId::as_uuid))
-            .col_expr(Column::HeldUntil, Expr::value(until));
-        self.change_held("holding replies for longer", update).await
-    }
-
     /// Withholds all of a user's held replies for good.
     pub async fn withhold_held(&self, user: UserId) -> Result<(), StoreError> {
         let update = Entity::update_many()

@@ -2,6 +2,7 @@ use std::sync::LazyLock;
 
 use chrono::{DateTime, Utc};
 use claw_domain::{CallId, MessageId, PhoneNumber, Sensitive, UserId};
+use strum::{EnumString, IntoStaticStr};
 
 use super::{Messages, RECEIVING, Received, receiving};
 use crate::{StoreError, calls::stored, database::read, text::storable};
@@ -48,7 +49,8 @@ pub enum Caller {
 }
 
 /// The kind of a phone call's event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum VoiceKind {
     /// The phone rings.
     CallStarted,
@@ -59,19 +61,9 @@ pub enum VoiceKind {
 }
 
 impl VoiceKind {
-    const ALL: [Self; 3] = [Self::CallStarted, Self::Speech, Self::CallEnded];
-
     /// The name in storage, in the column that holds `MessageContent::kind` for a written message.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::CallStarted => "call_started",
-            Self::Speech => "speech",
-            Self::CallEnded => "call_ended",
-        }
-    }
-
-    pub(super) fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 

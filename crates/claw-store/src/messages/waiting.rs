@@ -130,6 +130,6 @@ fn origin(row: &Model) -> Result<Origin, StoreError> {
     Ok(Origin::Voice {
         call: CallId::from_uuid(call),
         turn: turn.ok_or(corrupt("message.turn"))?,
-        kind: VoiceKind::from_name(&row.kind).ok_or(corrupt("message.kind"))?,
+        kind: row.kind.parse().map_err(|_| corrupt("message.kind"))?,
     })
 }
