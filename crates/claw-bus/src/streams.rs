@@ -49,7 +49,7 @@ pub enum Ensured {
 /// Creates the streams and buckets, or brings existing ones to this definition. Safe to repeat.
 pub async fn ensure(bus: &Bus) -> Result<Vec<Ensured>, BusError> {
     let mut ensured = Vec::new();
-    for stream in Stream::ALL {
+    for &stream in Stream::ALL {
         bus.jetstream
             .create_or_update_stream(definition(stream))
             .await

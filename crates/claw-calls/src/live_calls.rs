@@ -1,6 +1,6 @@
 use claw_bus::{Bus, BusError, CALLS, JsonBucket, Written};
 use claw_domain::{Address, CallId};
-use claw_events::{CallStanding, Speech, TurnStanding};
+use claw_events::{CallStatus, Speech, TurnStatus};
 use futures_util::{Stream, StreamExt};
 
 /// The state of live calls. Ingress waits here for what the gateway and outbound write. Cheap to clone.
@@ -15,9 +15,9 @@ pub struct LiveCalls {
 #[derive(Debug, Clone, PartialEq)]
 pub enum CallUpdate {
     /// The call has a new status.
-    Call(CallId, CallStanding),
+    Call(CallId, CallStatus),
     /// The turn with this number has a status.
-    Turn(CallId, u32, TurnStanding),
+    Turn(CallId, u32, TurnStatus),
 }
 
 impl LiveCalls {
@@ -28,12 +28,12 @@ impl LiveCalls {
     }
 
     /// Sets the status of a call. The last write wins.
-    pub async fn set_status(&self, call: CallId, status: CallStanding) -> Result<(), BusError> {
+    pub async fn set_status(&self, call: CallId, status: CallStatus) -> Result<(), BusError> {
         self.bucket.put(&call_key(call), &status).await
     }
 
     /// The status of a call; `None` if nobody has set one.
-    pub async fn status(&self, call: CallId) -> Result<Option<CallStanding>, BusError> {
+    pub async fn status(&self, call: CallId) -> Result<Option<CallStatus>, BusError> {
         self.bucket.get(&call_key(call)).await
     }
 
@@ -44,25 +44,25 @@ impl LiveCalls {
         call: CallId,
         turn: u32,
         speech: Speech,
-    ) -> Result<TurnStanding, BusError> {
-        self.settle(call, turn, TurnStanding::Speech(speech)).await
+    ) -> Result<TurnStatus, BusError> {
+        self.settle(call, turn, TurnStatus::Speech(speech)).await
     }
 
     /// Records that the caller no longer waits for the answer to a turn. If the turn has a status already,
     /// that one is returned.
-    pub async fn give_up(&self, call: CallId, turn: u32) -> Result<TurnStanding, BusError> {
-        self.settle(call, turn, TurnStanding::GivenUp).await
+    pub async fn give_up(&self, call: CallId, turn: u32) -> Result<TurnStatus, BusError> {
+        self.settle(call, turn, TurnStatus::GivenUp).await
     }
 
     /// Records that the assistant failed at a turn. If the turn has a status already, that one is returned.
-    pub async fn fail(&self, call: CallId, turn: u32) -> Result<TurnStanding, BusError> {
-        self.settle(call, turn, TurnStanding::Failed).await
+    pub async fn fail(&self, call: CallId, turn: u32) -> Result<TurnStatus, BusError> {
+        self.settle(call, turn, TurnStatus::Failed).await
     }
 
     /// Records that a turn gets no answer of its own (it was a PIN, for example) and that the status of the
     /// call decides how to go on. If the turn has a status already, that one is returned.
-    pub async fn refer_to_call(&self, call: CallId, turn: u32) -> Result<TurnStanding, BusError> {
-        self.settle(call, turn, TurnStanding::SeeCall).await
+    pub async fn refer_to_call(&self, call: CallId, turn: u32) -> Result<TurnStatus, BusError> {
+        self.settle(call, turn, TurnStatus::SeeCall).await
     }
 
     /// The status of a turn; `None` while nothing has come of it.
@@ -70,7 +70,7 @@ impl LiveCalls {
         &self,
         call: CallId,
         turn: u32,
-    ) -> Result<Option<TurnStanding>, BusError> {
+    ) -> Result<Option<TurnStatus>, BusError> {
         self.bucket.get(&turn_key(call, turn)).await
     }
 
@@ -104,8 +104,8 @@ impl LiveCalls {
             return Ok(None);
         }
         Ok(match self.turn_status(call, turn).await? {
-            None | Some(TurnStanding::Speech(_)) => Some(turn),
-            Some(TurnStanding::GivenUp | TurnStanding::Failed | TurnStanding::SeeCall) => None,
+            None | Some(TurnStatus::Speech(_)) => Some(turn),
+            Some(TurnStatus::GivenUp | TurnStatus::Failed | TurnStatus::SeeCall) => None,
         })
     }
 
@@ -131,15 +131,15 @@ impl LiveCalls {
         &self,
         call: CallId,
         turn: u32,
-        status: TurnStanding,
-    ) -> Result<TurnStanding, BusError> {
+        status: TurnStatus,
+    ) -> Result<TurnStatus, BusError> {
         let key = turn_key(call, turn);
         if self.bucket.create(&key, &status).await? {
             return Ok(status);
         }
         let first = self.bucket.get(&key).await?;
         // Only its age removes a status, and by then nobody waits for the turn.
-        Ok(first.unwrap_or(TurnStanding::GivenUp))
+        Ok(first.unwrap_or(TurnStatus::GivenUp))
     }
 }
 

@@ -1,9 +1,24 @@
 use serde::{Deserialize, Serialize};
+use strum::{FromRepr, IntoStaticStr, VariantArray};
 
 /// How far one sent piece of a reply has come. Reports arrive repeated and out of order (`read`
 /// before `delivered` is common), so the state only ever moves forward.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    FromRepr,
+    IntoStaticStr,
+    VariantArray,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+#[repr(i16)]
 pub enum DeliveryState {
     /// Written down, not yet handed to the channel.
     Pending,
@@ -25,16 +40,12 @@ pub enum DeliveryState {
 
 impl DeliveryState {
     /// Every state, in order of rank.
-    pub const ALL: [Self; 8] = [
-        Self::Pending,
-        Self::Sending,
-        Self::Accepted,
-        Self::Sent,
-        Self::Failed,
-        Self::Delivered,
-        Self::Read,
-        Self::Played,
-    ];
+    pub const ALL: &[Self] = Self::VARIANTS;
+
+    /// The name in storage and metrics: the same as on the wire.
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
 
     /// The state after `report`: the further of the two. `Failed` outranks what the channel merely
     /// took, and yields to any sign that the person has it.
@@ -48,22 +59,8 @@ impl DeliveryState {
     }
 
     /// Position in the order of progress; stored beside the name so that the database can compare.
-    pub fn rank(self) -> i16 {
-        match self {
-            Self::Pending => 0,
-            Self::Sending => 1,
-            Self::Accepted => 2,
-            Self::Sent => 3,
-            Self::Failed => 4,
-            Self::Delivered => 5,
-            Self::Read => 6,
-            Self::Played => 7,
-        }
-    }
-
-    /// The state of this rank, if there is one.
-    pub fn from_rank(rank: i16) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.rank() == rank)
+    pub const fn rank(self) -> i16 {
+        self as i16
     }
 
     /// Whether the channel has it for certain (or refused it for certain).
@@ -100,8 +97,9 @@ mod tests {
 
     #[test]
     fn every_state_is_found_again_by_its_rank() {
-        for state in DeliveryState::ALL {
-            assert_eq!(DeliveryState::from_rank(state.rank()), Some(state));
+        for (rank, state) in (0..).zip(DeliveryState::ALL) {
+            assert_eq!(state.rank(), rank);
+            assert_eq!(DeliveryState::from_repr(rank), Some(*state));
         }
     }
 }

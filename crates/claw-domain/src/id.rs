@@ -107,7 +107,7 @@ id!(
 impl MessageId {
     /// The id of a turn of a phone call: what the person said for the `turn`th time, from 1. Turn 0 is the
     /// ringing.
-    pub fn of_turn(call: CallId, turn: u32) -> Self {
+    pub fn of_utterance(call: CallId, turn: u32) -> Self {
         Self::derived_from(&format!("call:{call}:{turn}"))
     }
 
@@ -165,8 +165,8 @@ mod tests {
         let call = CallId::derived_from("CA00000000000000000000000000000001");
 
         let ids = [
-            MessageId::of_turn(call, 0),
-            MessageId::of_turn(call, 1),
+            MessageId::of_utterance(call, 0),
+            MessageId::of_utterance(call, 1),
             MessageId::of_call_end(call),
         ];
 

@@ -1,28 +1,40 @@
 use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantArray};
 
 use crate::PhoneNumber;
 
 /// A language a call can be held in. It travels as its tag.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, IntoStaticStr, VariantArray,
+)]
 #[serde(into = "String", try_from = "String")]
 pub enum Language {
     /// English as in the United States; where nothing else is known.
+    #[strum(serialize = "en-US")]
     EnglishUs,
     /// English as in Britain.
+    #[strum(serialize = "en-GB")]
     EnglishGb,
     /// German.
+    #[strum(serialize = "de-DE")]
     German,
     /// Spanish.
+    #[strum(serialize = "es-ES")]
     Spanish,
     /// French.
+    #[strum(serialize = "fr-FR")]
     French,
     /// Italian.
+    #[strum(serialize = "it-IT")]
     Italian,
     /// Portuguese as in Brazil.
+    #[strum(serialize = "pt-BR")]
     PortugueseBr,
     /// Dutch.
+    #[strum(serialize = "nl-NL")]
     Dutch,
     /// Hindi.
+    #[strum(serialize = "hi-IN")]
     Hindi,
 }
 
@@ -31,32 +43,12 @@ use Language::{
 };
 
 impl Language {
-    /// All of them.
-    pub const ALL: [Self; 9] = [
-        EnglishUs,
-        EnglishGb,
-        German,
-        Spanish,
-        French,
-        Italian,
-        PortugueseBr,
-        Dutch,
-        Hindi,
-    ];
+    /// Every language.
+    pub const ALL: &[Self] = Self::VARIANTS;
 
-    /// Its BCP-47 tag.
-    pub const fn tag(self) -> &'static str {
-        match self {
-            EnglishUs => "en-US",
-            EnglishGb => "en-GB",
-            German => "de-DE",
-            Spanish => "es-ES",
-            French => "fr-FR",
-            Italian => "it-IT",
-            PortugueseBr => "pt-BR",
-            Dutch => "nl-NL",
-            Hindi => "hi-IN",
-        }
+    /// Its BCP 47 tag.
+    pub fn tag(self) -> &'static str {
+        self.into()
     }
 
     /// What the language is called in English.
@@ -103,7 +95,7 @@ impl Language {
     /// The language of a tag (`de`, `de-AT`, `pt_BR`) or of a name in English or in the language itself.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim().to_lowercase().replace('_', "-");
-        let by_name = Self::ALL.into_iter().find(|language| {
+        let by_name = Self::ALL.iter().copied().find(|language| {
             let names = [
                 language.tag(),
                 language.english_name(),
@@ -256,7 +248,7 @@ mod tests {
 
     #[test]
     fn every_language_travels_as_its_tag_and_nothing_else_does() {
-        for language in Language::ALL {
+        for &language in Language::ALL {
             assert_eq!(Language::parse(language.tag()), Some(language));
             let json = serde_json::to_string(&language).unwrap();
             assert_eq!(json, format!("\"{}\"", language.tag()));

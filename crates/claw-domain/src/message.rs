@@ -1,12 +1,14 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use strum::IntoStaticStr;
 
 use crate::{Sensitive, Wamid, WhatsAppUserId};
 
 /// What a person sent. One variant for each kind WhatsApp documents; anything newer is kept whole in
 /// [`MessageContent::Unknown`], so that nothing is lost before we learn to read it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(tag = "type", content = "content", rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum MessageContent {
     /// Words. At most 4,096 characters by Meta's limit.
     Text(Sensitive<String>),
@@ -58,22 +60,11 @@ pub enum MessageContent {
 
 impl MessageContent {
     /// The name used in metrics and storage: from a closed set.
-    pub const fn kind(&self) -> &'static str {
-        match self {
-            Self::Text(_) => "text",
-            Self::Media(media) => media.kind.as_str(),
-            Self::Location(_) => "location",
-            Self::Contacts(_) => "contacts",
-            Self::Interactive(_) => "interactive",
-            Self::Button { .. } => "button",
-            Self::Reaction(_) => "reaction",
-            Self::Order(_) => "order",
-            Self::System(_) => "system",
-            Self::RequestWelcome => "request_welcome",
-            Self::Unsupported(_) => "unsupported",
-            Self::Edit { .. } => "edit",
-            Self::Revoke { .. } => "revoke",
-            Self::Unknown { .. } => "unknown",
+    pub fn kind(&self) -> &'static str {
+        if let Self::Media(media) = self {
+            media.kind.as_str()
+        } else {
+            self.into()
         }
     }
 
@@ -90,8 +81,9 @@ impl MessageContent {
 }
 
 /// Which sort of file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum MediaKind {
     /// A picture.
     Image,
@@ -108,16 +100,9 @@ pub enum MediaKind {
 }
 
 impl MediaKind {
-    /// The name used in metrics and storage.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Image => "image",
-            Self::Video => "video",
-            Self::Document => "document",
-            Self::Sticker => "sticker",
-            Self::Audio => "audio",
-            Self::Voice => "voice",
-        }
+    /// The name in storage and metrics: the same as on the wire.
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 

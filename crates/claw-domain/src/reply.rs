@@ -1,15 +1,24 @@
+use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr, VariantArray};
+
 use crate::CallId;
-use serde::{
-    Deserialize, Serialize,
-    de::{
-        IntoDeserializer,
-        value::{Error, StrDeserializer},
-    },
-};
 
 /// Why something is said to a person.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum ReplySource {
     /// The assistant answers a message.
     Chat,
@@ -24,22 +33,9 @@ pub enum ReplySource {
 }
 
 impl ReplySource {
-    /// The name used in storage and metrics: the same as on the wire.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Chat => "chat",
-            Self::Notice => "notice",
-            Self::Heartbeat => "heartbeat",
-            Self::Cron => "cron",
-            Self::VoiceFollowup => "voice_followup",
-        }
-    }
-
-    /// The source of this name, if there is one. It is read as from the wire, so that no list of sources
-    /// can lag behind the sources.
-    pub fn from_name(name: &str) -> Option<Self> {
-        let name: StrDeserializer<'_, Error> = name.into_deserializer();
-        Self::deserialize(name).ok()
+    /// The name in storage and metrics: the same as on the wire.
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 
     /// Whether nobody asked for it: such texts are limited in number and kept from the night.
@@ -72,21 +68,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_source_is_found_again_by_its_name() {
-        use ReplySource::{Chat, Cron, Heartbeat, Notice, VoiceFollowup};
-        for source in [Chat, Notice, Heartbeat, Cron, VoiceFollowup] {
-            assert_eq!(ReplySource::from_name(source.as_str()), Some(source));
-        }
-        assert_eq!(ReplySource::from_name("whatsapp"), None);
-    }
-
-    #[test]
     fn only_what_nobody_asked_for_is_proactive() {
-        let proactive = ["chat", "notice", "heartbeat", "cron", "voice_followup"]
-            .into_iter()
-            .filter_map(ReplySource::from_name)
+        let proactive = ReplySource::VARIANTS
+            .iter()
             .filter(|source| source.is_proactive());
 
-        assert!(proactive.eq([ReplySource::Heartbeat, ReplySource::Cron]));
+        assert!(proactive.eq(&[ReplySource::Heartbeat, ReplySource::Cron]));
     }
 }

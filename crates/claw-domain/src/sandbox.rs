@@ -1,10 +1,24 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr, VariantArray};
 
 /// Where a sandbox is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum SandboxStatus {
     /// Asked for while every place was taken; waits for room.
     Queued,
@@ -22,30 +36,11 @@ pub enum SandboxStatus {
 
 impl SandboxStatus {
     /// Every status.
-    pub const ALL: [Self; 6] = [
-        Self::Queued,
-        Self::Requested,
-        Self::Starting,
-        Self::Ready,
-        Self::Failed,
-        Self::Removed,
-    ];
+    pub const ALL: &[Self] = Self::VARIANTS;
 
-    /// The name used in storage and metrics.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::Requested => "requested",
-            Self::Starting => "starting",
-            Self::Ready => "ready",
-            Self::Failed => "failed",
-            Self::Removed => "removed",
-        }
-    }
-
-    /// The status of this name, if there is one.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|status| status.as_str() == name)
+    /// The name in storage and metrics: the same as on the wire.
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 
     /// Whether it takes one of the operator's places.
@@ -55,8 +50,11 @@ impl SandboxStatus {
 }
 
 /// Why a sandbox could not be made. A closed set: people see a line for each, operators count them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, EnumString, IntoStaticStr,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum FailureReason {
     /// No free port in the configured range.
     NoFreePort,
@@ -75,33 +73,9 @@ pub enum FailureReason {
 }
 
 impl FailureReason {
-    /// Every reason.
-    pub const ALL: [Self; 7] = [
-        Self::NoFreePort,
-        Self::ModelKey,
-        Self::ImageMissing,
-        Self::Engine,
-        Self::Exited,
-        Self::StartTimeout,
-        Self::NotApproved,
-    ];
-
-    /// The name used in storage and metrics.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::NoFreePort => "no_free_port",
-            Self::ModelKey => "model_key",
-            Self::ImageMissing => "image_missing",
-            Self::Engine => "engine",
-            Self::Exited => "exited",
-            Self::StartTimeout => "start_timeout",
-            Self::NotApproved => "not_approved",
-        }
-    }
-
-    /// The reason of this name, if there is one.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|reason| reason.as_str() == name)
+    /// The name in storage and metrics: the same as on the wire.
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 
@@ -131,20 +105,5 @@ impl fmt::Display for Endpoint {
 impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_name_finds_its_value_again() {
-        for status in SandboxStatus::ALL {
-            assert_eq!(SandboxStatus::from_name(status.as_str()), Some(status));
-        }
-        for reason in FailureReason::ALL {
-            assert_eq!(FailureReason::from_name(reason.as_str()), Some(reason));
-        }
     }
 }

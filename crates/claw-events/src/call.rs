@@ -1,6 +1,7 @@
 use chrono::{DateTime, Utc};
 use claw_domain::{Address, CallId, CallOutcome, Language, MessageId, Sensitive, Trust, UserId};
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 
 use crate::{Event, Stream};
 
@@ -23,13 +24,14 @@ pub struct CallProgressed {
 }
 
 /// A step of a call.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(tag = "type", content = "content", rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum CallStep {
     /// Somebody calls; nobody has answered yet.
     Started,
     /// The caller said something, or pressed keys.
-    Spoke(Turn),
+    Spoke(Utterance),
     /// It is over. Told once for each call: Twilio repeats, and final states do not change.
     Ended {
         /// How long it was, in whole seconds.
@@ -39,13 +41,20 @@ pub enum CallStep {
     },
 }
 
-/// What the caller said at one go.
+impl CallStep {
+    /// The step's name in metrics: the same as on the wire.
+    pub fn as_str(&self) -> &'static str {
+        self.into()
+    }
+}
+
+/// What the caller said or keyed in before the assistant's turn.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Turn {
+pub struct Utterance {
     /// Counts within the call, from 1; grows, with gaps.
     pub number: u32,
     /// What was understood.
-    pub words: Spoken,
+    pub words: CallerInput,
     /// The language it was understood in, as a BCP 47 tag.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<String>,
@@ -57,7 +66,7 @@ pub struct Turn {
 /// What a caller gave us.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", content = "content", rename_all = "snake_case")]
-pub enum Spoken {
+pub enum CallerInput {
     /// Words, as Twilio understood them.
     Words(Sensitive<String>),
     /// Keys pressed.
@@ -68,8 +77,8 @@ impl CallProgressed {
     /// The id of the step as something that may want an answer.
     pub fn id(&self) -> MessageId {
         match &self.step {
-            CallStep::Started => MessageId::of_turn(self.call, 0),
-            CallStep::Spoke(turn) => MessageId::of_turn(self.call, turn.number),
+            CallStep::Started => MessageId::of_utterance(self.call, 0),
+            CallStep::Spoke(utterance) => MessageId::of_utterance(self.call, utterance.number),
             CallStep::Ended { .. } => MessageId::of_call_end(self.call),
         }
     }
@@ -93,7 +102,7 @@ impl Event for CallProgressed {
 /// call's id in a bucket, for some hours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum CallStanding {
+pub enum CallStatus {
     /// The assistant listens.
     Ready {
         /// In which language, if they chose one; otherwise in that of their number.
@@ -114,7 +123,7 @@ pub enum CallStanding {
 /// What came of one turn, for who talks with the caller: the first that is written stays.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", content = "content", rename_all = "snake_case")]
-pub enum TurnStanding {
+pub enum TurnStatus {
     /// Say this.
     Speech(Speech),
     /// Nobody waits for it in the call any more: the answer goes to the chat.
@@ -156,9 +165,9 @@ mod tests {
     }
 
     fn spoke(number: u32) -> CallStep {
-        CallStep::Spoke(Turn {
+        CallStep::Spoke(Utterance {
             number,
-            words: Spoken::Words("hello".into()),
+            words: CallerInput::Words("hello".into()),
             language: Some("en-US".into()),
             heard: None,
         })
@@ -193,18 +202,18 @@ mod tests {
     #[test]
     fn what_came_of_a_turn_keeps_its_shape() {
         insta::assert_json_snapshot!((
-            CallStanding::NeedsPin { was_wrong: false },
-            CallStanding::Ready { language: None },
-            CallStanding::Ready {
+            CallStatus::NeedsPin { was_wrong: false },
+            CallStatus::Ready { language: None },
+            CallStatus::Ready {
                 language: Some(Language::German)
             },
-            TurnStanding::Speech(Speech {
+            TurnStatus::Speech(Speech {
                 text: "Two rotis.".into(),
                 is_cut: false
             }),
-            TurnStanding::GivenUp,
-            TurnStanding::Failed,
-            TurnStanding::SeeCall,
+            TurnStatus::GivenUp,
+            TurnStatus::Failed,
+            TurnStatus::SeeCall,
         ));
     }
 }

@@ -1,8 +1,10 @@
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 
 /// Why an event was set aside for people. A closed set, for counting.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum DeadReason {
     /// It is not the JSON its subject promises.
     Undecodable,
@@ -13,13 +15,9 @@ pub enum DeadReason {
 }
 
 impl DeadReason {
-    /// The name used in headers and metrics.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Undecodable => "undecodable",
-            Self::Rejected => "rejected",
-            Self::Exhausted => "exhausted",
-        }
+    /// The name in headers and metrics.
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 

@@ -14,7 +14,7 @@ mod stream;
 use claw_domain::UserId;
 use serde::{Serialize, de::DeserializeOwned};
 
-pub use call::{CallProgressed, CallStanding, CallStep, Speech, Spoken, Turn, TurnStanding};
+pub use call::{CallProgressed, CallStatus, CallStep, CallerInput, Speech, TurnStatus, Utterance};
 pub use dead::{DeadLetter, DeadReason};
 pub use inbound::{DeliveryReported, MessageReceived, ReportedError};
 pub use outbound::{ReplyDelivered, ReplyFailed, ReplyProduced};
@@ -22,7 +22,7 @@ pub use sandbox::{
     SandboxFailed, SandboxQueued, SandboxReady, SandboxRemoved, SandboxRequested, TurnFailed,
 };
 pub use signal::{
-    CallInterrupted, Signal, SpeechHeard, TypingStarted, signal_filter, signal_subject,
+    CallInterrupted, Signal, SpeechStreamed, TypingStarted, signal_filter, signal_subject,
 };
 pub use stream::{PARTITIONS, Stream, partition_of, partition_of_subject};
 

@@ -39,7 +39,7 @@ impl Signal for TypingStarted {
 
 /// A piece of what the assistant is saying in a call, as it comes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SpeechHeard {
+pub struct SpeechStreamed {
     /// In which call.
     pub call: CallId,
     /// To which turn of the caller.
@@ -50,7 +50,7 @@ pub struct SpeechHeard {
     pub text: Sensitive<String>,
 }
 
-impl Signal for SpeechHeard {
+impl Signal for SpeechStreamed {
     const NAME: &'static str = "speech";
 
     fn about(&self) -> String {

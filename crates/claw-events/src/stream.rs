@@ -1,11 +1,13 @@
 use claw_domain::UserId;
+use strum::{EnumString, IntoStaticStr, VariantArray};
 
 /// How many partitions each stream is divided into. The server spends CPU per consumer on every
 /// message, so this is as small as failover in fair shares allows. Changing it means draining first.
 pub const PARTITIONS: u16 = 64;
 
 /// The streams, each with its family of subjects.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
 pub enum Stream {
     /// What people and channels told us.
     Inbound,
@@ -21,28 +23,11 @@ pub enum Stream {
 
 impl Stream {
     /// Every stream.
-    pub const ALL: [Self; 5] = [
-        Self::Inbound,
-        Self::Outbound,
-        Self::Receipts,
-        Self::Sandbox,
-        Self::Dead,
-    ];
+    pub const ALL: &[Self] = Self::VARIANTS;
 
-    /// The stream's name on the server.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Inbound => "INBOUND",
-            Self::Outbound => "OUTBOUND",
-            Self::Receipts => "RECEIPTS",
-            Self::Sandbox => "SANDBOX",
-            Self::Dead => "DEAD",
-        }
-    }
-
-    /// The stream of this name on the server, if it is one of ours.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|stream| stream.name() == name)
+    /// The stream's name on the server; `parse` reads it back.
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 
     /// The first token of its subjects.

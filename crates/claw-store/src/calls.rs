@@ -178,7 +178,7 @@ impl TryFrom<Model> for Call {
         Ok(Self {
             id: CallId::from_uuid(row.id),
             user: UserId::from_uuid(row.user_id),
-            trust: Trust::from_name(&row.trust).ok_or(corrupt("call.trust"))?,
+            trust: row.trust.parse().map_err(|_| corrupt("call.trust"))?,
             started_at: row.started_at,
             turns: count("call.turns", row.turns)?,
             last_turn: count("call.last_turn", row.last_turn)?,
@@ -198,7 +198,7 @@ fn end(
     let Some(at) = at else { return Ok(None) };
     let corrupt = |column| StoreError::Corrupt { column };
     let duration = duration_seconds.and_then(|seconds| u32::try_from(seconds).ok());
-    let outcome = outcome.and_then(CallOutcome::from_name);
+    let outcome = outcome.and_then(|name| name.parse().ok());
     Ok(Some(CallEnd {
         at,
         duration_seconds: duration.ok_or(corrupt("call.duration_seconds"))?,

@@ -182,7 +182,7 @@ fn delivery_id(reply: ReplyId, index: u32) -> DeliveryId {
 }
 
 fn state_of_rank(rank: i16) -> Result<DeliveryState, StoreError> {
-    DeliveryState::from_rank(rank).ok_or(StoreError::Corrupt {
+    DeliveryState::from_repr(rank).ok_or(StoreError::Corrupt {
         column: "delivery.state",
     })
 }

@@ -140,12 +140,12 @@ impl TryFrom<sandbox::Model> for Sandbox {
         let corrupt = |column| StoreError::Corrupt { column };
         let failure = row
             .error
-            .map(|name| FailureReason::from_name(&name).ok_or(corrupt("sandbox.error")))
+            .map(|name| name.parse().map_err(|_| corrupt("sandbox.error")))
             .transpose()?;
         Ok(Self {
             id: SandboxId::from_uuid(row.id),
             user: UserId::from_uuid(row.user_id.ok_or(corrupt("sandbox.user_id"))?),
-            status: SandboxStatus::from_name(&row.status).ok_or(corrupt("sandbox.status"))?,
+            status: row.status.parse().map_err(|_| corrupt("sandbox.status"))?,
             endpoint: row.endpoint.map(Endpoint::new),
             port: row
                 .port

@@ -32,7 +32,7 @@ mod tests {
     #[test]
     fn every_language_has_a_voice_of_its_own() {
         let mut voices = HashSet::new();
-        for language in Language::ALL {
+        for &language in Language::ALL {
             assert!(voices.insert(voice(language)));
             assert_eq!(format!("Polly.{}", relay_voice(language)), voice(language));
         }

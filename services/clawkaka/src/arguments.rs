@@ -301,10 +301,10 @@ fn concatenated(help: &str) -> String {
 }
 
 fn stream(name: &str) -> std::result::Result<Stream, &'static str> {
-    match Stream::named(name) {
-        Some(Stream::Dead) => Err("events in DEAD are replayed with `clawkaka dead replay`"),
-        Some(stream) => Ok(stream),
-        None => Err("the streams are INBOUND, OUTBOUND, RECEIPTS and SANDBOX"),
+    match name.parse() {
+        Ok(Stream::Dead) => Err("events in DEAD are replayed with `clawkaka dead replay`"),
+        Ok(stream) => Ok(stream),
+        Err(_) => Err("the streams are INBOUND, OUTBOUND, RECEIPTS and SANDBOX"),
     }
 }
 

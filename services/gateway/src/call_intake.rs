@@ -4,7 +4,7 @@ use anyhow::anyhow;
 use async_trait::async_trait;
 use claw_bus::{Attempt, Handler, HandlerError};
 use claw_domain::{Address, Pin, SandboxStatus, Trust};
-use claw_events::{CallProgressed, CallStanding, CallStep, Spoken, Turn};
+use claw_events::{CallProgressed, CallStatus, CallStep, CallerInput, Utterance};
 use claw_store::{CallBegin, CallEnd, Caller, PinOutcome, Received, VoiceKind, VoiceMessage};
 use metrics::counter;
 
@@ -27,7 +27,7 @@ impl Handler for CallIntake {
     type Event = CallProgressed;
 
     async fn handle(&self, call: &CallProgressed, attempt: &Attempt) -> Result<(), HandlerError> {
-        counter!("claw_call_steps_total", "step" => name_of(&call.step)).increment(1);
+        counter!("claw_call_steps_total", "step" => call.step.as_str()).increment(1);
         match &call.step {
             CallStep::Started => self.start(call, attempt).await,
             CallStep::Spoke(turn) => self.spoke(call, turn, attempt).await,
@@ -42,9 +42,9 @@ impl CallIntake {
         if call.trust == Trust::Unverified {
             let has_pin = self.context.store.users().has_pin(call.user).await?;
             let standing = if has_pin {
-                CallStanding::NeedsPin { was_wrong: false }
+                CallStatus::NeedsPin { was_wrong: false }
             } else {
-                CallStanding::Refused
+                CallStatus::Refused
             };
             return self.stand(call, standing).await;
         }
@@ -57,7 +57,7 @@ impl CallIntake {
         let is_ready = sandbox.is_some_and(|sandbox| sandbox.status == SandboxStatus::Ready);
         if !is_ready {
             self.context.store.calls().await_setup(call.call).await?;
-            self.stand(call, CallStanding::SettingUp).await?;
+            self.stand(call, CallStatus::SettingUp).await?;
         }
         let message = self.message(
             call,
@@ -79,7 +79,7 @@ impl CallIntake {
     async fn spoke(
         &self,
         call: &CallProgressed,
-        turn: &Turn,
+        turn: &Utterance,
         attempt: &Attempt,
     ) -> Result<(), HandlerError> {
         let calls = self.context.store.calls();
@@ -110,7 +110,7 @@ impl CallIntake {
     async fn try_pin(
         &self,
         call: &CallProgressed,
-        turn: &Turn,
+        turn: &Utterance,
         attempt: &Attempt,
     ) -> Result<(), HandlerError> {
         // Each look at a PIN counts as a try, and this one may have been taken before.
@@ -119,7 +119,7 @@ impl CallIntake {
         if came.is_some() {
             return Ok(());
         }
-        let (Spoken::Words(text) | Spoken::Keys(text)) = &turn.words;
+        let (CallerInput::Words(text) | CallerInput::Keys(text)) = &turn.words;
         let digits: String = text.expose().chars().filter(char::is_ascii_digit).collect();
         let calls = self.context.store.calls();
         let outcome = match Pin::try_from(digits.as_str()) {
@@ -137,12 +137,12 @@ impl CallIntake {
                 "right"
             }
             Some(PinOutcome::Wrong { .. }) | None => {
-                self.stand(call, CallStanding::NeedsPin { was_wrong: true })
+                self.stand(call, CallStatus::NeedsPin { was_wrong: true })
                     .await?;
                 "wrong"
             }
             Some(PinOutcome::Locked { .. } | PinOutcome::NotSet) => {
-                self.stand(call, CallStanding::Refused).await?;
+                self.stand(call, CallStatus::Refused).await?;
                 "refused"
             }
         };
@@ -193,11 +193,7 @@ impl CallIntake {
         Ok(self.context.store.calls().begin(&begin).await?)
     }
 
-    async fn stand(
-        &self,
-        call: &CallProgressed,
-        standing: CallStanding,
-    ) -> Result<(), HandlerError> {
+    async fn stand(&self, call: &CallProgressed, standing: CallStatus) -> Result<(), HandlerError> {
         let live_calls = &self.context.live_calls;
         Ok(live_calls.set_status(call.call, standing).await?)
     }
@@ -275,13 +271,5 @@ fn way_of(call: &CallProgressed) -> Way {
             heard: turn.heard.clone(),
         },
         CallStep::Started | CallStep::Ended { .. } => Way::AfterCall,
-    }
-}
-
-const fn name_of(step: &CallStep) -> &'static str {
-    match step {
-        CallStep::Started => "started",
-        CallStep::Spoke(_) => "spoke",
-        CallStep::Ended { .. } => "ended",
     }
 }

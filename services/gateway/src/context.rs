@@ -3,7 +3,7 @@ use std::{sync::Arc, time::Duration};
 use claw_bus::{Bus, Publisher};
 use claw_calls::LiveCalls;
 use claw_domain::{Language, UserId};
-use claw_events::CallStanding;
+use claw_events::CallStatus;
 use claw_runtime::Clock;
 use claw_store::{Store, StoreError};
 use tokio::sync::Semaphore;
@@ -30,10 +30,10 @@ pub(crate) struct Context {
 
 impl Context {
     /// The standing of a call whose caller is put through, with the language the user chose, if any.
-    pub(crate) async fn ready_for(&self, user: UserId) -> Result<CallStanding, StoreError> {
+    pub(crate) async fn ready_for(&self, user: UserId) -> Result<CallStatus, StoreError> {
         let profile = self.store.users().profile(user).await?;
         let language = profile.and_then(|profile| Language::parse(profile.language.as_deref()?));
-        Ok(CallStanding::Ready { language })
+        Ok(CallStatus::Ready { language })
     }
 }
 

@@ -242,7 +242,8 @@ const fn spoken_name(language: Language) -> &'static str {
 }
 
 fn unknown_language() -> String {
-    let names = Language::ALL.map(spoken_name).join(", ");
+    let names: Vec<_> = Language::ALL.iter().copied().map(spoken_name).collect();
+    let names = names.join(", ");
     format!(
         "I don't speak that on the phone yet. There is: {names}. Write it like \"language German\"."
     )
@@ -285,7 +286,7 @@ mod tests {
     fn whoever_asks_for_a_language_we_lack_hears_which_there_are() {
         let text = Notice::UnknownLanguage.text();
 
-        for language in Language::ALL {
+        for &language in Language::ALL {
             assert!(text.contains(spoken_name(language)), "{text}");
         }
     }

@@ -1,5 +1,5 @@
 use claw_domain::{CallId, Interactive, Location, MediaKind, MessageContent, Sensitive};
-use claw_events::{Spoken, Turn};
+use claw_events::{CallerInput, Utterance};
 use claw_store::{Call, Origin, VoiceKind, WaitingMessage};
 
 use crate::{
@@ -54,10 +54,10 @@ pub(crate) fn plan(content: &MessageContent) -> Plan {
 }
 
 /// What a caller said goes to their assistant.
-pub(crate) fn plan_spoken(turn: &Turn) -> Plan {
+pub(crate) fn plan_spoken(turn: &Utterance) -> Plan {
     match &turn.words {
-        Spoken::Words(text) => ask(text.expose()),
-        Spoken::Keys(keys) => {
+        CallerInput::Words(text) => ask(text.expose()),
+        CallerInput::Keys(keys) => {
             Plan::Ask(format!("(I pressed {} on the phone.)", keys.expose()).into())
         }
     }
@@ -109,7 +109,7 @@ fn of_call(call: CallId, turn: u32, kind: VoiceKind, message: &WaitingMessage) -
     match kind {
         VoiceKind::CallStarted => (Way::AfterCall, Plan::PutThrough(call)),
         VoiceKind::Speech => {
-            let spoken = serde_json::from_str::<Turn>(message.content.expose()).ok();
+            let spoken = serde_json::from_str::<Utterance>(message.content.expose()).ok();
             let plan = spoken.as_ref().map_or(Plan::Keep, plan_spoken);
             let heard = spoken.and_then(|spoken| spoken.heard);
             (Way::Call { call, turn, heard }, plan)

@@ -10,7 +10,7 @@ use claw_agent::{
 };
 use claw_bus::Publisher;
 use claw_domain::{CallId, Sensitive};
-use claw_events::SpeechHeard;
+use claw_events::SpeechStreamed;
 use tokio::{
     sync::Notify,
     task::AbortHandle,
@@ -220,13 +220,13 @@ impl Live {
     }
 
     /// The next piece of a run that is told aloud.
-    fn piece(&self, run: &str, text: Sensitive<String>) -> Option<SpeechHeard> {
+    fn piece(&self, run: &str, text: Sensitive<String>) -> Option<SpeechStreamed> {
         let mut signs = self.signs();
         let aloud = signs.aloud.as_mut().filter(|aloud| aloud.run == run)?;
         let offset = aloud.told;
         let length = text.expose().chars().count();
         aloud.told = offset.saturating_add(u32::try_from(length).unwrap_or(u32::MAX));
-        Some(SpeechHeard {
+        Some(SpeechStreamed {
             call: aloud.call,
             turn: aloud.turn,
             offset,

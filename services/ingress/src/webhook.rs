@@ -168,7 +168,7 @@ fn count(intake: &Intake) {
                 debug!(message.id = %message.id, user.id = %message.user, "message {} stored", message.id);
             }
             Fact::Status(report) => {
-                let state = report.state.map_or("other", state_name);
+                let state = report.state.map_or("other", DeliveryState::as_str);
                 metrics::counter!("ingress_statuses_total", "state" => state).increment(1);
                 debug!(user.id = %report.user, delivery.state = state, "a delivery report is stored");
             }
@@ -183,17 +183,4 @@ fn count(intake: &Intake) {
         );
     }
     metrics::counter!("ingress_items_for_others_total").increment(intake.for_others as u64);
-}
-
-const fn state_name(state: DeliveryState) -> &'static str {
-    match state {
-        DeliveryState::Pending => "pending",
-        DeliveryState::Sending => "sending",
-        DeliveryState::Accepted => "accepted",
-        DeliveryState::Sent => "sent",
-        DeliveryState::Failed => "failed",
-        DeliveryState::Delivered => "delivered",
-        DeliveryState::Read => "read",
-        DeliveryState::Played => "played",
-    }
 }

@@ -3,7 +3,7 @@ use async_trait::async_trait;
 use claw_bus::{Attempt, Handler, HandlerError, Publisher};
 use claw_calls::LiveCalls;
 use claw_domain::{CallId, Channel};
-use claw_events::{ReplyDelivered, ReplyFailed, ReplyProduced, TurnStanding};
+use claw_events::{ReplyDelivered, ReplyFailed, ReplyProduced, TurnStatus};
 use claw_whatsapp::send::Template;
 use metrics::counter;
 use tracing::info;
@@ -65,9 +65,9 @@ impl DeliverReply {
         let speech = speech_of(reply.text.expose());
         let standing = self.live_calls.answer(call, turn, speech).await?;
         let (label, is_all) = match standing {
-            TurnStanding::Speech(speech) if speech.is_cut => ("cut", false),
-            TurnStanding::Speech(_) => ("whole", true),
-            TurnStanding::GivenUp | TurnStanding::Failed | TurnStanding::SeeCall => ("late", false),
+            TurnStatus::Speech(speech) if speech.is_cut => ("cut", false),
+            TurnStatus::Speech(_) => ("whole", true),
+            TurnStatus::GivenUp | TurnStatus::Failed | TurnStatus::SeeCall => ("late", false),
         };
         counter!("claw_speech_total", "outcome" => label).increment(1);
         Ok(is_all)

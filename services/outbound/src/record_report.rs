@@ -40,7 +40,7 @@ impl Handler for RecordReport {
             count("not_ours");
             return Ok(());
         };
-        count(label(state));
+        count(state.as_str());
         self.reports.notify(&reported.id);
         // A report of failure does not count after a report that the message was delivered.
         let is_lost = state == DeliveryState::Failed && reported.state == DeliveryState::Failed;
@@ -87,17 +87,4 @@ fn log_failure(reported: &Reported, code: Option<i64>) {
 
 fn count(status: &'static str) {
     counter!("claw_reports_total", "status" => status).increment(1);
-}
-
-const fn label(state: DeliveryState) -> &'static str {
-    match state {
-        DeliveryState::Pending => "pending",
-        DeliveryState::Sending => "sending",
-        DeliveryState::Accepted => "accepted",
-        DeliveryState::Sent => "sent",
-        DeliveryState::Failed => "failed",
-        DeliveryState::Delivered => "delivered",
-        DeliveryState::Read => "read",
-        DeliveryState::Played => "played",
-    }
 }

@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn accepted_and_failed_pieces_need_no_action() {
-        for state in DeliveryState::ALL {
+        for &state in DeliveryState::ALL {
             let action = next_action(&piece(state), at(0), TIMEOUTS, at(0));
             match state {
                 DeliveryState::Pending => assert_eq!(action, NextAction::Send),

@@ -240,7 +240,7 @@ fn record_statuses(rows: &[Sandbox]) {
         *counted.entry(sandbox.status).or_default() += 1;
     }
     for status in SandboxStatus::ALL {
-        let count = counted.get(&status).copied().unwrap_or_default();
+        let count = counted.get(status).copied().unwrap_or_default();
         gauge!("claw_sandboxes", "status" => status.as_str()).set(f64::from(count));
     }
 }

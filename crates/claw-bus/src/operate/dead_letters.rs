@@ -116,7 +116,7 @@ pub(super) fn event_of(headers: &HeaderMap) -> Result<PublishedEvent, String> {
     let header = |name| headers.get(name).map_or("?", HeaderValue::as_str);
     let stored_subject = header(DeadLetter::SUBJECT).to_owned();
     let event = || {
-        let stream = Stream::named(header(DeadLetter::STREAM))?;
+        let stream: Stream = header(DeadLetter::STREAM).parse().ok()?;
         let sequence = header(DeadLetter::SEQUENCE).parse().ok()?;
         Some(PublishedEvent {
             position: StreamPosition { stream, sequence },

@@ -1,7 +1,7 @@
 use std::pin::pin;
 
 use claw_domain::{CallId, UserId};
-use claw_events::{CallInterrupted, SpeechHeard};
+use claw_events::{CallInterrupted, SpeechStreamed};
 use futures_util::StreamExt;
 
 use crate::world::{World, connect};
@@ -12,16 +12,16 @@ async fn signals_reach_those_who_listen_for_their_call_or_for_all() {
     let ingress = connect(&world.nats, "ingress").await;
     let call = CallId::derived_from("CA1");
     let about = call.to_string();
-    let pieces = ingress.hear_signals::<SpeechHeard>(Some(&about)).await;
+    let pieces = ingress.hear_signals::<SpeechStreamed>(Some(&about)).await;
     let interrupts = world.gateway.hear_signals::<CallInterrupted>(None).await;
     let (mut pieces, mut interrupts) = (pin!(pieces.unwrap()), pin!(interrupts.unwrap()));
-    let piece = SpeechHeard {
+    let piece = SpeechStreamed {
         call,
         turn: 1,
         offset: 0,
         text: "Two".into(),
     };
-    let elsewhere = SpeechHeard {
+    let elsewhere = SpeechStreamed {
         call: CallId::derived_from("CA2"),
         ..piece.clone()
     };

@@ -7,11 +7,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use claw_bus::{Bus, BusConfig, ensure};
 use claw_calls::{CallUpdate, LiveCalls, RelayTicket, TicketCode, TicketError};
 use claw_domain::{Address, CallId, Language, PhoneNumber, Trust};
-use claw_events::{CallStanding, Speech, TurnStanding};
+use claw_events::{CallStatus, Speech, TurnStatus};
 use claw_testkit::TestNats;
 use futures_util::StreamExt;
 
-const READY: CallStanding = CallStanding::Ready { language: None };
+const READY: CallStatus = CallStatus::Ready { language: None };
 
 #[tokio::test]
 async fn a_watcher_hears_what_others_write() {
@@ -22,14 +22,14 @@ async fn a_watcher_hears_what_others_write() {
     let gateway = live_calls(&nats, "gateway").await;
     let outbound = live_calls(&nats, "outbound").await;
     gateway
-        .set_status(call(), CallStanding::SettingUp)
+        .set_status(call(), CallStatus::SettingUp)
         .await
         .unwrap();
     outbound.answer(call(), 1, speech("Yes.")).await.unwrap();
 
-    let setting_up = CallUpdate::Call(call(), CallStanding::SettingUp);
+    let setting_up = CallUpdate::Call(call(), CallStatus::SettingUp);
     assert_eq!(updates.next().await, Some(setting_up));
-    let answer = TurnStanding::Speech(speech("Yes."));
+    let answer = TurnStatus::Speech(speech("Yes."));
     assert_eq!(
         updates.next().await,
         Some(CallUpdate::Turn(call(), 1, answer))
@@ -41,7 +41,7 @@ async fn a_late_reader_finds_the_last_status_of_a_call() {
     let nats = server().await;
     let gateway = live_calls(&nats, "gateway").await;
     gateway
-        .set_status(call(), CallStanding::SettingUp)
+        .set_status(call(), CallStatus::SettingUp)
         .await
         .unwrap();
     gateway.set_status(call(), READY).await.unwrap();
@@ -110,12 +110,12 @@ async fn noting_a_heard_answer_is_no_update_of_a_turn() {
     ingress.note_heard(call(), 1).await.unwrap();
     ingress.note_heard(call(), 1000).await.unwrap();
     gateway
-        .set_status(call(), CallStanding::SettingUp)
+        .set_status(call(), CallStatus::SettingUp)
         .await
         .unwrap();
 
     assert_eq!(gateway.last_heard(call()).await.unwrap(), Some(1000));
-    let setting_up = CallUpdate::Call(call(), CallStanding::SettingUp);
+    let setting_up = CallUpdate::Call(call(), CallStatus::SettingUp);
     assert_eq!(updates.next().await, Some(setting_up));
 }
 
@@ -128,12 +128,12 @@ async fn a_turn_keeps_whichever_of_answer_and_giving_up_came_first() {
     let in_time = outbound.answer(call(), 1, speech("Yes.")).await.unwrap();
     let too_early = ingress.give_up(call(), 1).await.unwrap();
     let again = outbound.answer(call(), 1, speech("Yes!")).await.unwrap();
-    assert_eq!(in_time, TurnStanding::Speech(speech("Yes.")));
+    assert_eq!(in_time, TurnStatus::Speech(speech("Yes.")));
     assert_eq!((&too_early, &again), (&in_time, &in_time));
 
     ingress.give_up(call(), 2).await.unwrap();
     let late = outbound.answer(call(), 2, speech("No.")).await.unwrap();
-    assert_eq!(late, TurnStanding::GivenUp);
+    assert_eq!(late, TurnStatus::GivenUp);
 }
 
 async fn server() -> TestNats {

@@ -106,7 +106,7 @@ impl TryFrom<Model> for HeldReply {
         Ok(Self {
             id: ReplyId::from_uuid(row.id),
             text: row.content.into(),
-            source: ReplySource::from_name(&row.source).ok_or(StoreError::Corrupt {
+            source: row.source.parse().map_err(|_| StoreError::Corrupt {
                 column: "message.source",
             })?,
         })

@@ -132,7 +132,7 @@ impl Sandboxes {
 /// Whether a request restarts the sandbox. A request that the row has seen does not: it is a repetition of the
 /// one whose start was given up.
 fn restarts(row: &Model, request: &SandboxRequest) -> bool {
-    let is_given_up = SandboxStatus::from_name(&row.status).is_some_and(is_given_up);
+    let is_given_up = row.status.parse().is_ok_and(is_given_up);
     let is_same_message = row.cause == Some(request.cause.as_uuid());
     is_given_up && !(is_same_message && i64::from(request.attempt) <= i64::from(row.attempt))
 }

@@ -228,7 +228,7 @@ fn reports_in_any_order_end_in_the_state_that_the_domain_computes() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let world = runtime.block_on(World::with_connections(2));
     let user = runtime.block_on(world.user(1));
-    let states = prop::sample::select(DeliveryState::ALL.to_vec());
+    let states = prop::sample::select(DeliveryState::ALL);
     let reports = (
         any::<u64>(),
         prop::collection::vec((states, any::<bool>()), 1..12),

@@ -367,7 +367,7 @@ async fn every_status_can_be_stored_and_only_those_with_a_place_use_one_and_get_
     let sandbox = world.user_with_sandbox(1).await;
     let (sandboxes, start) = (world.store.sandboxes(), sandbox.current_start());
     let other_user = world.user(2).await;
-    for status in &SandboxStatus::ALL {
+    for status in SandboxStatus::ALL {
         world
             .sql(&format!(
                 "UPDATE sandbox SET endpoint = 'ws://x', port = NULL, status = '{}'",

@@ -138,7 +138,7 @@ pub fn message(number: u32, n: u32) -> InboundMessage {
 pub fn speech(number: u32, n: u32) -> VoiceMessage {
     let call = call(number);
     VoiceMessage {
-        id: MessageId::of_turn(call, n),
+        id: MessageId::of_utterance(call, n),
         user: address(number).user(),
         caller: Caller::Trusted(phone(number)),
         call,

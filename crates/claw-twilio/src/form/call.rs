@@ -51,7 +51,7 @@ impl fmt::Display for CallSid {
 /// Twilio's status of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EnumString)]
 #[strum(serialize_all = "kebab-case")]
-pub enum CallStatus {
+pub enum TwilioCallStatus {
     /// The call waits to be placed.
     Queued,
     /// The call is being placed.
@@ -74,8 +74,8 @@ pub enum CallStatus {
     Other,
 }
 
-impl CallStatus {
-    /// The status of this name; [`CallStatus::Other`] for an unknown name.
+impl TwilioCallStatus {
+    /// The status of this name; [`TwilioCallStatus::Other`] for an unknown name.
     pub fn from_name(name: &str) -> Self {
         name.parse().unwrap_or(Self::Other)
     }
@@ -126,7 +126,11 @@ mod tests {
             ("canceled", true),
             ("teleported", false),
         ] {
-            assert_eq!(CallStatus::from_name(name).is_final(), is_final, "{name}");
+            assert_eq!(
+                TwilioCallStatus::from_name(name).is_final(),
+                is_final,
+                "{name}"
+            );
         }
     }
 }

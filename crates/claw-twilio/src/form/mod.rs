@@ -5,7 +5,7 @@ mod caller;
 mod decode;
 mod request;
 
-pub use call::{CallSid, CallSidError, CallStatus};
+pub use call::{CallSid, CallSidError, TwilioCallStatus};
 pub use caller::Caller;
 pub use decode::Form;
 pub(crate) use decode::push_escape;

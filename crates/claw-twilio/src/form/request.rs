@@ -3,7 +3,7 @@ use std::str::FromStr;
 use claw_domain::Sensitive;
 use strum::EnumString;
 
-use super::{CallSid, CallSidError, CallStatus, Caller, Form};
+use super::{CallSid, CallSidError, Caller, Form, TwilioCallStatus};
 
 /// How a `ConversationRelay` session ended, as told to the `action` of `<Connect>`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EnumString)]
@@ -37,7 +37,7 @@ pub struct VoiceRequest {
     /// The caller.
     pub caller: Caller,
     /// The status of the call.
-    pub status: Option<CallStatus>,
+    pub status: Option<TwilioCallStatus>,
     /// The recognized speech; `None` if nothing was recognized.
     pub speech: Option<Sensitive<String>>,
     /// The keys that were pressed.
@@ -59,7 +59,7 @@ impl VoiceRequest {
         Ok(Self {
             sid: text("CallSid").ok_or(CallSidError)?.parse()?,
             caller: Caller::read(text("From").as_deref(), text("StirVerstat").as_deref()),
-            status: text("CallStatus").map(|name| CallStatus::from_name(&name)),
+            status: text("CallStatus").map(|name| TwilioCallStatus::from_name(&name)),
             speech: text("SpeechResult").map(Sensitive::from),
             digits: text("Digits").map(Sensitive::from),
             duration_seconds: number(form, "CallDuration"),
@@ -138,7 +138,7 @@ mod tests {
     fn the_final_status_comes_with_the_duration() {
         let request = read("CallSid=CA1&CallStatus=completed&CallDuration=42");
 
-        assert_eq!(request.status, Some(CallStatus::Completed));
+        assert_eq!(request.status, Some(TwilioCallStatus::Completed));
         assert_eq!(request.duration_seconds, Some(42));
     }
 

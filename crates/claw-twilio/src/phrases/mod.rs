@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn every_line_is_a_whole_short_sentence() {
-        for language in Language::ALL {
+        for &language in Language::ALL {
             for phrase in all(Phrases::of(language)) {
                 assert!(
                     phrase.ends_with(['.', '!', '?', '।']),
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn no_line_of_a_language_is_another_one() {
-        for language in Language::ALL {
+        for &language in Language::ALL {
             let mut seen = HashSet::new();
             for phrase in all(Phrases::of(language)) {
                 assert!(seen.insert(phrase), "{language:?}: {phrase}");

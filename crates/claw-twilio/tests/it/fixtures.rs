@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf};
 
 use claw_domain::Trust;
 use claw_twilio::{
-    form::{CallStatus, Caller, Form, SessionStatus, VoiceRequest},
+    form::{Caller, Form, SessionStatus, TwilioCallStatus, VoiceRequest},
     relay::FromTwilio,
     signature::{AuthTokens, HEADER, sign},
 };
@@ -100,7 +100,7 @@ fn recorded_calls_tell_the_caller_the_speech_and_the_end() {
     let Some(ringing) = request("voice_inbound_ringing") else {
         return;
     };
-    assert_eq!(ringing.status, Some(CallStatus::Ringing));
+    assert_eq!(ringing.status, Some(TwilioCallStatus::Ringing));
     let trust_of = |caller| match caller {
         Caller::Known { trust, .. } => Some(trust),
         Caller::Hidden => None,

@@ -87,7 +87,7 @@ fn long_ago() -> (CallBegin, VoiceMessage) {
         sequence: 1,
     };
     let spoken = VoiceMessage {
-        id: MessageId::of_turn(call, 1),
+        id: MessageId::of_utterance(call, 1),
         user,
         caller: Caller::Trusted(phone),
         call,

@@ -1,6 +1,6 @@
 use claw_bus::HandlerError;
 use claw_domain::{CallId, Channel, MessageId, ReplyId, ReplySource, Sensitive};
-use claw_events::TurnStanding;
+use claw_events::TurnStatus;
 use claw_store::{Disposition, NewReply};
 use metrics::counter;
 
@@ -83,7 +83,7 @@ impl UserActor {
         if !is_unheard(&came, turn, heard) {
             return Ok(None);
         }
-        let answer = answer_id(sandbox, MessageId::of_turn(call, turn));
+        let answer = answer_id(sandbox, MessageId::of_utterance(call, turn));
         let text = store.messages().published_text(self.user, answer).await?;
         Ok(text.map(|text| NewReply {
             id: ReplyId::derived_from(&format!("unheard:{answer}")),
@@ -121,7 +121,7 @@ impl UserActor {
         } else if answer.iter().all(|it| it.source == ReplySource::Notice) {
             let came = live_calls.fail(call, turn).await?;
             // Whoever waits no longer is told why in the chat.
-            if came == TurnStanding::Failed {
+            if came == TurnStatus::Failed {
                 answer.clear();
             }
         }
@@ -153,10 +153,10 @@ pub(super) fn note_of(way: &Way) -> Option<Sensitive<String>> {
 }
 
 /// Whether what came of the last turn is an answer that is nowhere but in the call, and was not said in it.
-fn is_unheard(came: &TurnStanding, turn: u32, heard: Option<u32>) -> bool {
+fn is_unheard(came: &TurnStatus, turn: u32, heard: Option<u32>) -> bool {
     match came {
-        TurnStanding::Speech(speech) => !speech.is_cut && heard.is_none_or(|heard| heard < turn),
-        TurnStanding::GivenUp | TurnStanding::Failed | TurnStanding::SeeCall => false,
+        TurnStatus::Speech(speech) => !speech.is_cut && heard.is_none_or(|heard| heard < turn),
+        TurnStatus::GivenUp | TurnStatus::Failed | TurnStatus::SeeCall => false,
     }
 }
 
@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn an_answer_is_unheard_when_it_is_in_the_call_alone_and_nothing_later_was_heard() {
         let speech = |is_cut| {
-            TurnStanding::Speech(Speech {
+            TurnStatus::Speech(Speech {
                 text: "Yes.".into(),
                 is_cut,
             })
@@ -188,8 +188,8 @@ mod tests {
         for heard in [3, 1000] {
             assert!(!is_unheard(&speech(false), 3, Some(heard)), "{heard}");
         }
-        let (given_up, failed) = (TurnStanding::GivenUp, TurnStanding::Failed);
-        for other in [speech(true), given_up, failed, TurnStanding::SeeCall] {
+        let (given_up, failed) = (TurnStatus::GivenUp, TurnStatus::Failed);
+        for other in [speech(true), given_up, failed, TurnStatus::SeeCall] {
             assert!(!is_unheard(&other, 3, None), "{other:?}");
         }
     }

@@ -8,7 +8,7 @@ use std::{
 use claw_bus::{Bus, BusError};
 use claw_calls::{CallUpdate, LiveCalls};
 use claw_domain::CallId;
-use claw_events::{CallStanding, TurnStanding};
+use claw_events::{CallStatus, TurnStatus};
 use futures_util::StreamExt;
 use tokio::{
     sync::Notify,
@@ -87,7 +87,7 @@ impl Board {
         call: CallId,
         turn: u32,
         until: Instant,
-    ) -> Result<Option<TurnStanding>, BusError> {
+    ) -> Result<Option<TurnStatus>, BusError> {
         let look = || self.live_calls.turn_status(call, turn);
         self.wait((call, Some(turn)), until, look, |_| true).await
     }
@@ -98,8 +98,8 @@ impl Board {
         &self,
         call: CallId,
         until: Instant,
-        wanted: impl Fn(&CallStanding) -> bool,
-    ) -> Result<Option<CallStanding>, BusError> {
+        wanted: impl Fn(&CallStatus) -> bool,
+    ) -> Result<Option<CallStatus>, BusError> {
         let look = || self.live_calls.status(call);
         self.wait((call, None), until, look, wanted).await
     }

@@ -4,10 +4,10 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use claw_bus::{Outgoing, PublishError, Publisher};
 use claw_domain::{Address, CallId, CallOutcome, PhoneNumber, Trust};
-use claw_events::{CallProgressed, CallStanding, CallStep, Spoken, Turn, TurnStanding};
+use claw_events::{CallProgressed, CallStatus, CallStep, CallerInput, TurnStatus, Utterance};
 use claw_runtime::Clock;
 use claw_twilio::{
-    form::{CallStatus, Caller, VoiceRequest},
+    form::{Caller, TwilioCallStatus, VoiceRequest},
     voices::Language,
 };
 use tokio::time::Instant;
@@ -64,7 +64,7 @@ impl Conversation {
             return self.number_keyed(call, &words, thread, heard).await;
         };
         let turn = thread.progress.turn.max(1);
-        let step = CallStep::Spoke(Turn {
+        let step = CallStep::Spoke(Utterance {
             number: turn,
             words,
             language: Some(thread.language.tag().to_owned()),
@@ -89,7 +89,7 @@ impl Conversation {
         let call = request.sid.call();
         let until = Instant::now() + WAIT;
         if thread.awaits_call {
-            let is_news = |standing: &CallStanding| *standing != CallStanding::SettingUp;
+            let is_news = |standing: &CallStatus| *standing != CallStatus::SettingUp;
             let standing = self.board.standing(call, until, is_news).await?;
             let beat = after_call(standing, thread.progress);
             return Ok((thread.in_language_of(standing), beat));
@@ -143,7 +143,7 @@ impl Conversation {
     async fn after_turn(
         &self,
         call: CallId,
-        came: Option<TurnStanding>,
+        came: Option<TurnStatus>,
         thread: Thread,
     ) -> anyhow::Result<(Thread, Beat)> {
         let turn = thread.progress.turn;
@@ -192,11 +192,11 @@ impl Conversation {
     async fn number_keyed(
         &self,
         call: CallId,
-        words: &Spoken,
+        words: &CallerInput,
         thread: Thread,
         heard: Instant,
     ) -> anyhow::Result<(Thread, Beat)> {
-        let (Spoken::Keys(text) | Spoken::Words(text)) = words;
+        let (CallerInput::Keys(text) | CallerInput::Words(text)) = words;
         let digits: String = text.expose().chars().filter(char::is_ascii_digit).collect();
         let Ok(phone) = PhoneNumber::try_from(digits.as_str()) else {
             return Ok((thread, hidden(thread.progress)));
@@ -266,27 +266,27 @@ fn known(caller: &Caller) -> Option<CallerId> {
 }
 
 /// What the caller gave us; keys before words, for who presses them means them.
-fn words_of(request: &VoiceRequest) -> Option<Spoken> {
+fn words_of(request: &VoiceRequest) -> Option<CallerInput> {
     let filled = |text: &&claw_domain::Sensitive<String>| !text.expose().trim().is_empty();
     if let Some(keys) = request.digits.as_ref().filter(filled) {
-        return Some(Spoken::Keys(keys.clone()));
+        return Some(CallerInput::Keys(keys.clone()));
     }
     let words = request.speech.as_ref().filter(filled)?;
-    Some(Spoken::Words(words.clone()))
+    Some(CallerInput::Words(words.clone()))
 }
 
 /// A status that ends a call.
-const fn outcome_of(status: CallStatus) -> CallOutcome {
+const fn outcome_of(status: TwilioCallStatus) -> CallOutcome {
     match status {
-        CallStatus::Completed => CallOutcome::Completed,
-        CallStatus::Busy => CallOutcome::Busy,
-        CallStatus::NoAnswer => CallOutcome::NoAnswer,
-        CallStatus::Canceled => CallOutcome::Canceled,
-        CallStatus::Queued
-        | CallStatus::Initiated
-        | CallStatus::Ringing
-        | CallStatus::InProgress
-        | CallStatus::Failed
-        | CallStatus::Other => CallOutcome::Failed,
+        TwilioCallStatus::Completed => CallOutcome::Completed,
+        TwilioCallStatus::Busy => CallOutcome::Busy,
+        TwilioCallStatus::NoAnswer => CallOutcome::NoAnswer,
+        TwilioCallStatus::Canceled => CallOutcome::Canceled,
+        TwilioCallStatus::Queued
+        | TwilioCallStatus::Initiated
+        | TwilioCallStatus::Ringing
+        | TwilioCallStatus::InProgress
+        | TwilioCallStatus::Failed
+        | TwilioCallStatus::Other => CallOutcome::Failed,
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use claw_domain::Sensitive;
-use claw_events::{CallStanding, Speech, TurnStanding};
+use claw_events::{CallStatus, Speech, TurnStatus};
 
 /// How long a webhook waits for an answer before the caller hears that it is being worked on.
 pub(crate) const FIRST_WAIT: Duration = Duration::from_millis(1_500);
@@ -108,7 +108,7 @@ pub(crate) enum Then {
 
 /// The phone rings. `standing` is `None` when nobody has said anything of the call in time: whoever calls
 /// with their own number is listened to, what they say is kept, and the rest shows.
-pub(crate) fn answer(standing: Option<CallStanding>, is_trusted: bool) -> Beat {
+pub(crate) fn answer(standing: Option<CallStatus>, is_trusted: bool) -> Beat {
     match standing {
         Some(standing) => go_on(standing, 1),
         None if is_trusted => listen(vec![ours(Line::Greeting)], 1),
@@ -124,9 +124,9 @@ pub(crate) fn answer(standing: Option<CallStanding>, is_trusted: bool) -> Beat {
 }
 
 /// The call was waited for: the assistant is made, or the caller is not known yet.
-pub(crate) fn after_call(standing: Option<CallStanding>, progress: Progress) -> Beat {
+pub(crate) fn after_call(standing: Option<CallStatus>, progress: Progress) -> Beat {
     match standing {
-        Some(CallStanding::SettingUp) | None if progress.fillers < SETUP_FILLERS => Beat {
+        Some(CallStatus::SettingUp) | None if progress.fillers < SETUP_FILLERS => Beat {
             say: vec![ours(match standing {
                 Some(_) => Line::StillSettingUp(progress.fillers),
                 None => Line::Filler(progress.fillers),
@@ -136,23 +136,23 @@ pub(crate) fn after_call(standing: Option<CallStanding>, progress: Progress) -> 
                 ..progress
             }),
         },
-        Some(CallStanding::SettingUp) => hang_up(Line::WillWriteWhenReady),
+        Some(CallStatus::SettingUp) => hang_up(Line::WillWriteWhenReady),
         None => hang_up(Line::Apology),
         Some(standing) => go_on(standing, progress.turn),
     }
 }
 
 /// An answer was waited for.
-pub(crate) fn after_turn(came: Option<TurnStanding>, progress: Progress) -> Outcome {
+pub(crate) fn after_turn(came: Option<TurnStatus>, progress: Progress) -> Outcome {
     match came {
-        Some(TurnStanding::Speech(speech)) => Outcome::Say(after_speech(speech, progress)),
-        Some(TurnStanding::GivenUp) => {
+        Some(TurnStatus::Speech(speech)) => Outcome::Say(after_speech(speech, progress)),
+        Some(TurnStatus::GivenUp) => {
             Outcome::Say(listen(vec![ours(Line::AnswerInChat)], progress.turn + 1))
         }
-        Some(TurnStanding::Failed) => {
+        Some(TurnStatus::Failed) => {
             Outcome::Say(listen(vec![ours(Line::CouldNotAnswer)], progress.turn + 1))
         }
-        Some(TurnStanding::SeeCall) => Outcome::SeeCall,
+        Some(TurnStatus::SeeCall) => Outcome::SeeCall,
         None if progress.fillers < FILLERS => Outcome::Say(Beat {
             say: vec![ours(Line::Filler(progress.fillers))],
             then: Then::Wait(Progress {
@@ -189,17 +189,17 @@ pub(crate) fn after_silence(progress: Progress) -> Beat {
 }
 
 /// What the call has come to decides; `turn` is the next.
-pub(crate) fn go_on(standing: CallStanding, turn: u32) -> Beat {
+pub(crate) fn go_on(standing: CallStatus, turn: u32) -> Beat {
     match standing {
-        CallStanding::Ready { .. } => listen(vec![ours(Line::Greeting)], turn),
-        CallStanding::SettingUp => Beat {
+        CallStatus::Ready { .. } => listen(vec![ours(Line::Greeting)], turn),
+        CallStatus::SettingUp => Beat {
             say: vec![ours(Line::SettingUp)],
             then: Then::WaitForCall(Progress {
                 turn,
                 ..Progress::default()
             }),
         },
-        CallStanding::NeedsPin { was_wrong } => Beat {
+        CallStatus::NeedsPin { was_wrong } => Beat {
             say: vec![ours(if was_wrong {
                 Line::WrongPin
             } else {
@@ -210,7 +210,7 @@ pub(crate) fn go_on(standing: CallStanding, turn: u32) -> Beat {
                 ..Progress::default()
             }),
         },
-        CallStanding::Refused => hang_up(Line::CannotTellWhoCalls),
+        CallStatus::Refused => hang_up(Line::CannotTellWhoCalls),
     }
 }
 

@@ -3,7 +3,7 @@
 use claw_bus::PublishError;
 use claw_calls::{RedeemedTicket, RelayTicket, TicketCode, TicketError};
 use claw_domain::CallId;
-use claw_events::{CallStep, Turn};
+use claw_events::{CallStep, Utterance};
 use claw_twilio::form::{SessionStatus, VoiceRequest};
 use metrics::counter;
 use tokio::time::Instant;
@@ -78,7 +78,7 @@ impl Conversation {
         &self,
         call: CallId,
         caller: &CallerId,
-        turn: Turn,
+        turn: Utterance,
     ) -> Result<(), PublishError> {
         let number = turn.number;
         let (told, noted) = tokio::join!(

@@ -1,4 +1,4 @@
-use claw_events::CallStanding;
+use claw_events::CallStatus;
 use claw_twilio::{form::Caller, voices::Language};
 
 use super::dialogue::Progress;
@@ -56,8 +56,8 @@ impl Thread {
     }
 
     /// The same in the language the caller chose, as soon as that is known.
-    pub(crate) fn in_language_of(self, standing: Option<CallStanding>) -> Self {
-        let Some(CallStanding::Ready {
+    pub(crate) fn in_language_of(self, standing: Option<CallStatus>) -> Self {
+        let Some(CallStatus::Ready {
             language: Some(language),
         }) = standing
         else {
@@ -107,12 +107,12 @@ mod tests {
     #[test]
     fn the_language_that_a_caller_chose_takes_the_place_of_their_numbers() {
         let thread = Thread::read("language=de-DE");
-        let ready = |language| Some(CallStanding::Ready { language });
+        let ready = |language| Some(CallStatus::Ready { language });
 
         let chosen = thread.in_language_of(ready(Some(Language::Hindi)));
 
         assert_eq!(chosen.language, Language::Hindi);
-        for standing in [None, Some(CallStanding::SettingUp), ready(None)] {
+        for standing in [None, Some(CallStatus::SettingUp), ready(None)] {
             assert_eq!(chosen.in_language_of(standing), chosen);
         }
     }

@@ -1,6 +1,6 @@
 use claw_calls::LiveCalls;
 use claw_domain::{CallId, Channel};
-use claw_events::{ReplyDelivered, ReplyProduced, TurnStanding};
+use claw_events::{ReplyDelivered, ReplyProduced, TurnStatus};
 
 use crate::world::{LONG_TIMEOUTS, World, connect, next};
 
@@ -74,8 +74,8 @@ async fn say(world: &World, turn: u32, text: &str) {
 
 async fn spoken(live_calls: &LiveCalls, turn: u32) -> Option<(String, bool)> {
     match live_calls.turn_status(call(), turn).await.unwrap() {
-        Some(TurnStanding::Speech(speech)) => Some((speech.text.into_exposed(), speech.is_cut)),
-        Some(TurnStanding::GivenUp | TurnStanding::Failed | TurnStanding::SeeCall) | None => None,
+        Some(TurnStatus::Speech(speech)) => Some((speech.text.into_exposed(), speech.is_cut)),
+        Some(TurnStatus::GivenUp | TurnStatus::Failed | TurnStatus::SeeCall) | None => None,
     }
 }
 

@@ -136,7 +136,7 @@ async fn user_who_only_called(world: &World) -> Address {
     let bob = Address::Phone(phone.clone());
     let (call, now) = (CallId::derived_from("CA1"), SystemClock.now());
     let ringing = VoiceMessage {
-        id: MessageId::of_turn(call, 0),
+        id: MessageId::of_utterance(call, 0),
         user: bob.user(),
         caller: Caller::Trusted(phone),
         call,

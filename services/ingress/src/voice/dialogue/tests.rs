@@ -23,7 +23,7 @@ fn whom_nothing_proves_hears_no_greeting_before_somebody_has_looked() {
 
 #[test]
 fn a_newcomer_is_put_through_the_moment_the_assistant_is_ready() {
-    let setting_up = answer(Some(CallStanding::SettingUp), true);
+    let setting_up = answer(Some(CallStatus::SettingUp), true);
     let Then::WaitForCall(progress) = setting_up.then else {
         panic!("{setting_up:?}");
     };
@@ -35,7 +35,7 @@ fn a_newcomer_is_put_through_the_moment_the_assistant_is_ready() {
 
 #[test]
 fn who_waited_after_proving_themselves_is_heard_as_a_turn_of_its_own() {
-    let setting_up = go_on(CallStanding::SettingUp, 2);
+    let setting_up = go_on(CallStatus::SettingUp, 2);
     let Then::WaitForCall(progress) = setting_up.then else {
         panic!("{setting_up:?}");
     };
@@ -47,11 +47,11 @@ fn who_waited_after_proving_themselves_is_heard_as_a_turn_of_its_own() {
 
 #[test]
 fn a_newcomer_who_waits_too_long_is_told_where_to_expect_word() {
-    let mut beat = answer(Some(CallStanding::SettingUp), true);
+    let mut beat = answer(Some(CallStatus::SettingUp), true);
     let mut said = Vec::new();
     while let Then::WaitForCall(progress) = beat.then {
         said.extend(beat.say.clone());
-        beat = after_call(Some(CallStanding::SettingUp), progress);
+        beat = after_call(Some(CallStatus::SettingUp), progress);
     }
 
     assert_eq!(beat, hang_up(Line::WillWriteWhenReady));
@@ -84,7 +84,7 @@ fn a_cut_answer_says_where_the_rest_is() {
         is_cut: true,
     };
 
-    let Outcome::Say(beat) = after_turn(Some(TurnStanding::Speech(speech)), turn(1)) else {
+    let Outcome::Say(beat) = after_turn(Some(TurnStatus::Speech(speech)), turn(1)) else {
         panic!("an answer is said");
     };
 
@@ -98,7 +98,7 @@ fn a_cut_answer_says_where_the_rest_is() {
 
 #[test]
 fn after_a_failed_turn_the_caller_hears_so_and_may_ask_again() {
-    let Outcome::Say(beat) = after_turn(Some(TurnStanding::Failed), turn(1)) else {
+    let Outcome::Say(beat) = after_turn(Some(TurnStatus::Failed), turn(1)) else {
         panic!("a failure is told");
     };
 
@@ -123,7 +123,7 @@ fn the_silent_are_asked_twice_in_other_words_and_then_let_go() {
     assert_eq!(after_silence(progress), hang_up(Line::Goodbye));
 }
 
-const READY: CallStanding = CallStanding::Ready { language: None };
+const READY: CallStatus = CallStatus::Ready { language: None };
 
 fn turn(turn: u32) -> Progress {
     Progress {

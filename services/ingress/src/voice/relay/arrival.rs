@@ -4,7 +4,7 @@ use anyhow::{Context, bail};
 use axum::extract::ws::{Message, WebSocket};
 use claw_bus::Bus;
 use claw_calls::TicketCode;
-use claw_events::SpeechHeard;
+use claw_events::SpeechStreamed;
 use claw_twilio::{
     phrases::Phrases,
     relay::{FromTwilio, Setup},
@@ -46,7 +46,7 @@ pub(super) async fn hold(arrival: Arrival) -> anyhow::Result<()> {
     let code = TicketCode::of_url(ticket.expose());
     let shown = conversation.show(&code, call, &session).await?;
     let about = call.to_string();
-    let pieces = bus.hear_signals::<SpeechHeard>(Some(&about)).await?;
+    let pieces = bus.hear_signals::<SpeechStreamed>(Some(&about)).await?;
     let ticket = shown.ticket;
     let is_first = shown.previous_uses == 0;
     let greeting = if is_first { ticket.greeting_chars } else { 0 };

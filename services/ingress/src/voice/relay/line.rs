@@ -6,7 +6,7 @@ use axum::{
     extract::ws::{Message, WebSocket},
 };
 use claw_domain::CallId;
-use claw_events::{CallInterrupted, CallStanding, SpeechHeard, Turn, TurnStanding};
+use claw_events::{CallInterrupted, CallStatus, SpeechStreamed, TurnStatus, Utterance};
 use claw_twilio::{
     phrases::Phrases,
     relay::{FromTwilio, ToTwilio},
@@ -58,7 +58,7 @@ pub(super) struct Line {
 /// What came of a turn, as soon as it is there.
 pub(super) struct Awaited {
     turn: u32,
-    standing: Pin<Box<dyn Future<Output = Option<TurnStanding>> + Send>>,
+    standing: Pin<Box<dyn Future<Output = Option<TurnStatus>> + Send>>,
 }
 
 impl Line {
@@ -66,7 +66,7 @@ impl Line {
     /// at another replica.
     pub(super) async fn run(
         mut self,
-        mut pieces: Pin<&mut impl Stream<Item = SpeechHeard>>,
+        mut pieces: Pin<&mut impl Stream<Item = SpeechStreamed>>,
         moving: CancellationToken,
     ) -> anyhow::Result<()> {
         let mut pings = interval(PING_EVERY);
@@ -157,7 +157,7 @@ impl Line {
                     self.say(ToTwilio::last_token(text)).await?;
                 }
                 Do::Tell { turn, words, heard } => {
-                    let turn = Turn {
+                    let turn = Utterance {
                         number: turn,
                         words,
                         language: Some(self.language.tag().to_owned()),
@@ -189,7 +189,7 @@ impl Line {
                 }
                 Do::SeeCall => {
                     let standing = self.board().standing(self.call, Instant::now(), |_| true);
-                    if !matches!(standing.await?, Some(CallStanding::Ready { .. })) {
+                    if !matches!(standing.await?, Some(CallStatus::Ready { .. })) {
                         return self.end(Handoff::SeeCall).await;
                     }
                 }
@@ -222,7 +222,7 @@ impl Line {
         });
     }
 
-    fn settled(&mut self, came: Option<TurnStanding>) -> Vec<Do> {
+    fn settled(&mut self, came: Option<TurnStatus>) -> Vec<Do> {
         let turn = self.awaited.take().map(|awaited| awaited.turn);
         match (turn, came) {
             (Some(turn), Some(came)) => self.talk.settled(turn, came, Instant::now()),
@@ -248,7 +248,7 @@ impl Line {
     }
 }
 
-async fn next_of(awaited: &mut Option<Awaited>) -> Option<TurnStanding> {
+async fn next_of(awaited: &mut Option<Awaited>) -> Option<TurnStatus> {
     match awaited {
         Some(awaited) => awaited.standing.as_mut().await,
         None => std::future::pending().await,

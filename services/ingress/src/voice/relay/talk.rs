@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use claw_domain::Sensitive;
-use claw_events::{SpeechHeard, Spoken, TurnStanding};
+use claw_events::{CallerInput, SpeechStreamed, TurnStatus};
 use tokio::time::Instant;
 
 use super::answering::Answering;
@@ -44,7 +44,7 @@ pub(super) enum Do {
     /// Tell what the caller said.
     Tell {
         turn: u32,
-        words: Spoken,
+        words: CallerInput,
         heard: Option<Sensitive<String>>,
     },
     /// The answer to this turn is to stop.
@@ -116,7 +116,7 @@ impl Talk {
         if text.is_empty() {
             return Vec::new();
         }
-        self.take_turn(Spoken::Words(text.into()), now)
+        self.take_turn(CallerInput::Words(text.into()), now)
     }
 
     /// The caller pressed keys. They are taken together, up to `#` or a pause.
@@ -148,7 +148,7 @@ impl Talk {
     }
 
     /// The assistant goes on speaking.
-    pub(super) fn piece(&mut self, piece: &SpeechHeard, now: Instant) -> Vec<Do> {
+    pub(super) fn piece(&mut self, piece: &SpeechStreamed, now: Instant) -> Vec<Do> {
         let answering = self.answering.as_mut();
         let Some(answering) = answering.filter(|answering| answering.turn == piece.turn) else {
             return Vec::new();
@@ -167,12 +167,12 @@ impl Talk {
     }
 
     /// What came of a turn is known: the rest of it is said.
-    pub(super) fn settled(&mut self, turn: u32, came: TurnStanding, now: Instant) -> Vec<Do> {
+    pub(super) fn settled(&mut self, turn: u32, came: TurnStatus, now: Instant) -> Vec<Do> {
         let Some(answering) = self.answering.take_if(|answering| answering.turn == turn) else {
             return Vec::new();
         };
         let todo = match came {
-            TurnStanding::Speech(speech) => {
+            TurnStatus::Speech(speech) => {
                 let rest = answering.rest_of(speech.text.expose());
                 let mut todo = vec![Do::Say {
                     text: rest,
@@ -181,9 +181,9 @@ impl Talk {
                 todo.extend(speech.is_cut.then_some(Do::Ours(Line::RestInChat)));
                 todo
             }
-            TurnStanding::GivenUp => vec![Do::Ours(Line::AnswerInChat)],
-            TurnStanding::Failed => vec![Do::Ours(Line::CouldNotAnswer)],
-            TurnStanding::SeeCall => vec![Do::SeeCall],
+            TurnStatus::GivenUp => vec![Do::Ours(Line::AnswerInChat)],
+            TurnStatus::Failed => vec![Do::Ours(Line::CouldNotAnswer)],
+            TurnStatus::SeeCall => vec![Do::SeeCall],
         };
         for todo in &todo {
             if let Do::Say { text, .. } = todo {
@@ -246,10 +246,10 @@ impl Talk {
         if keys.is_empty() {
             return Vec::new();
         }
-        self.take_turn(Spoken::Keys(keys.into()), now)
+        self.take_turn(CallerInput::Keys(keys.into()), now)
     }
 
-    fn take_turn(&mut self, words: Spoken, now: Instant) -> Vec<Do> {
+    fn take_turn(&mut self, words: CallerInput, now: Instant) -> Vec<Do> {
         let mut todo = Vec::new();
         if let Some(left) = self.answering.take() {
             todo.push(Do::Stop(left.turn));

@@ -1,5 +1,5 @@
 use claw_domain::CallId;
-use claw_events::{Speech, SpeechHeard, Spoken, TurnStanding};
+use claw_events::{CallerInput, Speech, SpeechStreamed, TurnStatus};
 use tokio::time::Instant;
 
 use super::talk::{Do, Talk};
@@ -91,7 +91,7 @@ fn a_long_answer_ends_with_a_sentence_and_the_rest_is_in_the_chat() {
     let cut = sentence.repeat(12);
     let end = talk.settled(
         1,
-        TurnStanding::Speech(Speech {
+        TurnStatus::Speech(Speech {
             text: cut.trim_end().into(),
             is_cut: true,
         }),
@@ -151,7 +151,7 @@ fn silence_is_filled_but_nobody_waits_for_ever() {
         let at = talk.next_tick();
         todo.extend(talk.tick(at));
     }
-    todo.extend(talk.settled(1, TurnStanding::GivenUp, now()));
+    todo.extend(talk.settled(1, TurnStatus::GivenUp, now()));
 
     let fillers: Vec<Do> = (0..8).map(|n| Do::Ours(Line::Filler(n))).collect();
     assert_eq!(todo[..8], fillers);
@@ -162,7 +162,7 @@ fn silence_is_filled_but_nobody_waits_for_ever() {
 fn a_turn_that_failed_is_told_and_the_next_one_is_listened_for() {
     let mut talk = asked("hello");
 
-    let told = talk.settled(1, TurnStanding::Failed, now());
+    let told = talk.settled(1, TurnStatus::Failed, now());
 
     assert_eq!(told, [Do::Ours(Line::CouldNotAnswer)]);
     assert_eq!((talk.turn(), talk.last_turn()), (None, 1));
@@ -219,7 +219,7 @@ fn keys_are_taken_together() {
     let Some(Do::Tell { words, .. }) = told.first() else {
         panic!("{told:?}");
     };
-    assert_eq!(*words, Spoken::Keys("12".into()));
+    assert_eq!(*words, CallerInput::Keys("12".into()));
     assert_eq!(talk.turn(), Some(2));
 }
 
@@ -241,8 +241,8 @@ fn asked(words: &str) -> Talk {
     talk
 }
 
-fn piece(turn: u32, offset: u32, text: &str) -> SpeechHeard {
-    SpeechHeard {
+fn piece(turn: u32, offset: u32, text: &str) -> SpeechStreamed {
+    SpeechStreamed {
         call: CallId::derived_from("CA1"),
         turn,
         offset,
@@ -250,8 +250,8 @@ fn piece(turn: u32, offset: u32, text: &str) -> SpeechHeard {
     }
 }
 
-fn speech(text: &str) -> TurnStanding {
-    TurnStanding::Speech(Speech {
+fn speech(text: &str) -> TurnStatus {
+    TurnStatus::Speech(Speech {
         text: text.into(),
         is_cut: false,
     })
