@@ -30,7 +30,7 @@ struct Pulled {
 }
 
 impl<H: Handler> Consumer<H> {
-    /// A consumer that keeps its places on the server under `purpose` (lower case, `a-z0-9-`), one for
+    /// A consumer that keeps its consumers on the server under `purpose` (lower case, `a-z0-9-`), one for
     /// each unit that is ours.
     pub fn new(bus: Bus, purpose: &'static str, handler: H) -> Self {
         Self {

@@ -4,6 +4,7 @@
 
 mod connect;
 mod consume;
+mod consumer_name;
 mod dead;
 mod floors;
 mod handler;
@@ -12,10 +13,9 @@ mod json_bucket;
 mod lanes;
 mod operate;
 mod ownership;
-mod place;
 mod publish;
 mod streams;
-mod takeover;
+mod unit_consumers;
 mod watch;
 
 pub use connect::{Bus, BusConfig, BusError};

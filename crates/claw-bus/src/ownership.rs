@@ -1,23 +1,23 @@
-//! Shares a service's work out among its replicas, each piece under exactly one of them.
+//! Shares the work of a service among its replicas: each unit of work is held by one of them.
 //!
-//! All a service's replicas write into one bucket, hence into one order of revisions. A replica that
-//! lives renews one key with a lease; what it has claimed is good while that key lives. The revision of
-//! a claim is its *epoch*: it only grows, and names everything that is done under the claim.
+//! All replicas of a service write to one bucket, so their writes have one order of revisions. A live replica
+//! renews one key with a lease; its claims are valid while that key exists. The revision of a claim is its
+//! *epoch*, a fencing token: it only grows, and is part of the name of every consumer made under the claim.
 //!
-//! What to do is decided in `plan`, from what `view` has gathered; `member` does it; `tenure` is what
-//! the rest of the service sees. A replica stops acting by its own clock ([`Tenure::may_act`]) before
-//! the server can let its key lapse, so two never act at once, whatever is paused or cut off.
+//! `view` collects the state of the bucket, `plan` decides, `member` acts, and `tenure` is what the rest of the
+//! service sees. A replica stops acting by its own clock ([`Tenure::may_act`]) before the server can expire its
+//! key, so two replicas never act at once, even if one is paused or cut off.
 
 mod bucket;
 mod heartbeat;
 mod lease;
 mod member;
 mod plan;
-mod roll;
-mod sight;
+mod registry;
 mod tenure;
 mod unit;
 mod view;
+mod watch_state;
 
 use std::{sync::Arc, time::Duration};
 
@@ -29,53 +29,54 @@ pub use tenure::{Hold, Tenure};
 pub use unit::{Share, Unit};
 
 use crate::Bus;
-use member::{End, Member};
-use roll::Roll;
-pub use roll::Tenures;
+use member::{Member, MembershipEnd};
+use registry::Registry;
+pub use registry::Tenures;
 
-/// How long a replica that says nothing keeps what it has. The server counts leases in whole seconds.
-/// A single key a replica makes one this short affordable: hundreds would be lost on a busy machine.
+/// How long a silent replica keeps its units. The server counts leases in whole seconds. So short a lease is
+/// affordable because each replica renews one key; with hundreds of keys a busy machine would lose some.
 pub(crate) const LEASE: Duration = Duration::from_secs(2);
 
 /// How often a replica renews its lease.
 pub(crate) const RENEW: Duration = Duration::from_millis(500);
 
-/// How long a unit whose work goes on may keep the replica waiting that should have it.
+/// How long running work may delay the hand-over of its unit to another replica.
 pub(crate) const HAND_OVER_GRACE: Duration = Duration::from_millis(300);
 
-/// What of the time to stop is left for giving back the claims themselves.
+/// The part of the service's grace period that is reserved for releasing the claims.
 const RELEASE_MARGIN: Duration = Duration::from_secs(1);
 
-/// This replica's part of its service's work. Cheap to clone; run it once.
+/// This replica's share of its service's work. Cheap to clone; run it once.
 #[derive(Clone)]
 pub struct Ownership {
     bus: Bus,
     share: Share,
     grace: Duration,
-    roll: Arc<Roll>,
+    registry: Arc<Registry>,
 }
 
 impl Ownership {
-    /// Nothing is ours until [`Ownership::run`] runs. `grace` is how long the service may take to stop.
+    /// Holds nothing until [`Ownership::run`] runs. `grace` is how long the service may take to stop.
     pub fn new(bus: &Bus, share: Share, grace: Duration) -> Self {
         Self {
             bus: bus.clone(),
             share,
             grace: grace.saturating_sub(RELEASE_MARGIN),
-            roll: Arc::new(Roll::new(bus.service)),
+            registry: Arc::new(Registry::new(bus.service)),
         }
     }
 
-    /// Takes part in the sharing until `stop`: then every tenure ends, and this returns when each was
-    /// given back, once nothing runs under it or the grace is over (at once, if others can go on).
+    /// Claims and holds units until `stop` is cancelled. Then every tenure ends, and this returns when all are
+    /// released: when no work runs under them, or when the grace period is over (after 300 ms if another replica
+    /// can take over).
     ///
-    /// An absent server is waited for. Dropped midway, all tenures are lost, and others take over when
-    /// the lease lapses.
+    /// Waits for an absent server. If this future is dropped, all tenures are lost, and other replicas take over
+    /// when the lease expires.
     pub async fn run(self, stop: CancellationToken) {
         loop {
             let joining = Member::join(
                 &self.bus,
-                Arc::clone(&self.roll),
+                Arc::clone(&self.registry),
                 self.share.units(),
                 self.grace,
             );
@@ -83,35 +84,34 @@ impl Ownership {
                 return;
             };
             match member.run(&stop).await {
-                End::Left => return,
-                End::Fenced if stop.is_cancelled() => return,
-                End::Fenced => {}
+                MembershipEnd::Left => return,
+                MembershipEnd::Fenced if stop.is_cancelled() => return,
+                MembershipEnd::Fenced => {}
             }
         }
     }
 
-    /// Every tenure we have, and then every new one.
+    /// Yields every current tenure, then every new one.
     pub fn tenures(&self) -> Tenures {
-        self.roll.tenures()
+        self.registry.tenures()
     }
 
-    /// The tenure under which this person's events are ours, if they are.
+    /// The tenure of this user's unit, if this replica holds it.
     pub fn tenure_of(&self, user: UserId) -> Option<Tenure> {
         let unit = match self.share {
             Share::Partitions => Unit::Partition(partition_of(user)),
             Share::Whole => Unit::Whole,
         };
-        self.roll.tenure(unit).filter(Tenure::may_act)
+        self.registry.tenure(unit).filter(Tenure::may_act)
     }
 
-    /// Whether the other replicas know of us and we of them: work that should be ours is or will be.
-    /// A replica that stands by has joined, too.
+    /// Whether this replica has joined the others and knows the state of all units. A standby has joined, too.
     pub fn has_joined(&self) -> bool {
-        self.roll.has_joined()
+        self.registry.has_joined()
     }
 
-    /// How many units are ours.
+    /// The number of units this replica holds.
     pub fn holdings(&self) -> usize {
-        self.roll.holdings()
+        self.registry.holdings()
     }
 }

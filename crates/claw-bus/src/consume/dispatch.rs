@@ -12,7 +12,7 @@ use tracing::error;
 
 use super::{
     Pulled,
-    work::{Item, Outcome, Ticket, Worker},
+    work::{AckHandle, Item, ItemOutcome, Worker},
 };
 use crate::{Bus, Handler, Hold, lanes::Lanes};
 
@@ -25,20 +25,20 @@ pub(super) struct Dispatcher<H> {
     lanes: Lanes<UserId, Item>,
     /// Everything admitted and not yet acknowledged, by sequence: an event that is handed out again
     /// meanwhile is not a new one.
-    held: HashMap<u64, Ticket>,
+    held: HashMap<u64, AckHandle>,
     /// What was dealt with lately: after a lost connection the server hands out again all that lies
     /// above the oldest open event.
     done: BTreeSet<u64>,
-    tasks: JoinSet<Step>,
+    tasks: JoinSet<LaneEvent>,
     stop: CancellationToken,
 }
 
 /// What a task reports.
-enum Step {
+enum LaneEvent {
     Ended {
         user: UserId,
         sequence: u64,
-        outcome: Outcome,
+        outcome: ItemOutcome,
     },
     /// A deferred item whose pause is over.
     Due(Item),
@@ -97,15 +97,15 @@ impl<H: Handler> Dispatcher<H> {
             error!("a delivery without JetStream's reply subject was left alone");
             return;
         };
-        if let (Some(ticket), Some(reply)) = (self.held.get(&item.sequence), reply) {
-            ticket.renew(reply, tenure);
+        if let (Some(ack), Some(reply)) = (self.held.get(&item.sequence), reply) {
+            ack.renew(reply, tenure);
             return;
         }
         if self.done.contains(&item.sequence) {
-            self.acknowledge(item.ticket.reply());
+            self.acknowledge(item.ack.reply());
             return;
         }
-        self.held.insert(item.sequence, item.ticket.clone());
+        self.held.insert(item.sequence, item.ack.clone());
         self.enqueue(item);
     }
 
@@ -135,7 +135,7 @@ impl<H: Handler> Dispatcher<H> {
     /// Leave to begin with `item`.
     fn hold(&self, item: &Item) -> Option<Hold> {
         let may_begin = !self.stop.is_cancelled();
-        may_begin.then(|| item.ticket.tenure().hold()).flatten()
+        may_begin.then(|| item.ack.tenure().hold()).flatten()
     }
 
     fn begin(&mut self, item: Item, hold: Hold) {
@@ -145,7 +145,7 @@ impl<H: Handler> Dispatcher<H> {
             let outcome = worker.work(item).await;
             // Acknowledged by now, which the server hears before it hears that the unit is given back.
             drop(hold);
-            Step::Ended {
+            LaneEvent::Ended {
                 user,
                 sequence,
                 outcome,
@@ -155,10 +155,10 @@ impl<H: Handler> Dispatcher<H> {
 
     fn finish(&mut self, sequence: u64, acknowledged_at: &Subject) {
         // Handed out again while it was being acknowledged: the new delivery wants an answer too.
-        if let Some(ticket) = self.held.remove(&sequence)
-            && ticket.reply() != *acknowledged_at
+        if let Some(ack) = self.held.remove(&sequence)
+            && ack.reply() != *acknowledged_at
         {
-            self.acknowledge(ticket.reply());
+            self.acknowledge(ack.reply());
         }
         self.done.insert(sequence);
         if self.done.len() > DONE_REMEMBERED {
@@ -170,27 +170,27 @@ impl<H: Handler> Dispatcher<H> {
         let worker = Arc::clone(&self.worker);
         self.tasks.spawn(async move {
             worker.acknowledge_at(reply).await;
-            Step::Acknowledged
+            LaneEvent::Acknowledged
         });
     }
 
-    fn advance(&mut self, report: Step) {
+    fn advance(&mut self, report: LaneEvent) {
         match report {
-            Step::Due(item) => self.enqueue(item),
-            Step::Acknowledged => {}
-            Step::Ended {
+            LaneEvent::Due(item) => self.enqueue(item),
+            LaneEvent::Acknowledged => {}
+            LaneEvent::Ended {
                 user,
                 sequence,
                 outcome,
             } => {
                 let again = match outcome {
-                    Outcome::Done(acknowledged_at) => {
+                    ItemOutcome::Done(acknowledged_at) => {
                         self.finish(sequence, &acknowledged_at);
                         None
                     }
                     // It may have come to us again meanwhile, under another tenure.
-                    Outcome::Left(item) => Some(item),
-                    Outcome::Deferred(item, pause) => {
+                    ItemOutcome::Left(item) => Some(item),
+                    ItemOutcome::Deferred(item, pause) => {
                         self.defer(item, pause);
                         None
                     }
@@ -206,7 +206,7 @@ impl<H: Handler> Dispatcher<H> {
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
             stop.run_until_cancelled(sleep(pause)).await;
-            Step::Due(item)
+            LaneEvent::Due(item)
         });
     }
 }

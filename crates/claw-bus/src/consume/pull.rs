@@ -10,7 +10,9 @@ use tokio::{
 use tracing::warn;
 
 use super::Pulled;
-use crate::{Bus, BusError, Tenure, Unit, place::Place, takeover::Places};
+use crate::{
+    Bus, BusError, Tenure, Unit, consumer_name::ConsumerName, unit_consumers::UnitConsumers,
+};
 
 /// Events of one unit asked for in one request.
 const BATCH: usize = 64;
@@ -31,7 +33,7 @@ const NOTE_EVERY: Duration = Duration::from_secs(10);
 pub(super) struct Puller<E> {
     bus: Bus,
     purpose: &'static str,
-    places: OnceCell<Places>,
+    consumers: OnceCell<UnitConsumers>,
     kind: PhantomData<fn() -> E>,
 }
 
@@ -40,7 +42,7 @@ impl<E: Event> Puller<E> {
         Self {
             bus,
             purpose,
-            places: OnceCell::new(),
+            consumers: OnceCell::new(),
             kind: PhantomData,
         }
     }
@@ -55,7 +57,7 @@ impl<E: Event> Puller<E> {
 
     async fn pull_for_ever(&self, tenure: &Tenure, pulled: &mpsc::Sender<Pulled>) {
         let mut epochs = tenure.epochs();
-        let mut place = Place {
+        let mut place = ConsumerName {
             unit: tenure.unit(),
             epoch: 0,
             number: 0,
@@ -72,7 +74,7 @@ impl<E: Event> Puller<E> {
 
     async fn pull_until_interrupted(
         &self,
-        place: Place,
+        place: ConsumerName,
         tenure: &Tenure,
         pulled: &mpsc::Sender<Pulled>,
     ) {
@@ -91,19 +93,19 @@ impl<E: Event> Puller<E> {
         sleep(TAKEOVER_PAUSE).await;
     }
 
-    async fn take_over(&self, place: Place) -> Result<Option<PullConsumer>, BusError> {
-        let finding = || Places::of(&self.bus, E::STREAM, self.purpose);
-        let places = self.places.get_or_try_init(finding).await?;
+    async fn take_over(&self, place: ConsumerName) -> Result<Option<PullConsumer>, BusError> {
+        let finding = || UnitConsumers::of(&self.bus, E::STREAM, self.purpose);
+        let consumers = self.consumers.get_or_try_init(finding).await?;
         let filter = match place.unit {
             Unit::Partition(partition) => stored_filter_in::<E>(partition),
             Unit::Whole => stored_filter::<E>(),
         };
-        places.take_over(place, filter).await
+        consumers.take_over(place, filter).await
     }
 
     async fn pull(
         &self,
-        place: Place,
+        place: ConsumerName,
         consumer: &PullConsumer,
         tenure: &Tenure,
         pulled: &mpsc::Sender<Pulled>,
@@ -149,7 +151,7 @@ impl<E: Event> Puller<E> {
     }
 
     /// Writes the floor down while it moves. Never ends.
-    async fn note_floors(&self, place: Place, mut handed_on: watch::Receiver<u64>) {
+    async fn note_floors(&self, place: ConsumerName, mut handed_on: watch::Receiver<u64>) {
         while handed_on.changed().await.is_ok() {
             loop {
                 sleep(NOTE_EVERY).await;
@@ -162,11 +164,11 @@ impl<E: Event> Puller<E> {
     }
 
     /// Writes the place down; 0 when that failed and is to be tried again.
-    async fn note_floor(&self, place: Place) -> u64 {
-        let Some(places) = self.places.get() else {
+    async fn note_floor(&self, place: ConsumerName) -> u64 {
+        let Some(consumers) = self.consumers.get() else {
             return 0;
         };
-        match places.note_floor(place).await {
+        match consumers.note_floor(place).await {
             Ok(floor) => floor,
             Err(error) => {
                 warn!(

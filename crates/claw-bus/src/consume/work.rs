@@ -36,7 +36,7 @@ const DEAD_PATIENCE: Duration = Duration::from_secs(30);
 pub(super) struct Item {
     pub(super) user: UserId,
     pub(super) sequence: u64,
-    pub(super) ticket: Ticket,
+    pub(super) ack: AckHandle,
     subject: Subject,
     headers: Option<HeaderMap>,
     payload: Bytes,
@@ -45,14 +45,14 @@ pub(super) struct Item {
 /// Where to acknowledge an event, and why it is ours: both change when the event is handed out again
 /// meanwhile.
 #[derive(Clone)]
-pub(super) struct Ticket(Arc<Mutex<Delivery>>);
+pub(super) struct AckHandle(Arc<Mutex<Delivery>>);
 
 struct Delivery {
     reply: Subject,
     tenure: Tenure,
 }
 
-impl Ticket {
+impl AckHandle {
     fn new(reply: Subject, tenure: Tenure) -> Self {
         Self(Arc::new(Mutex::new(Delivery { reply, tenure })))
     }
@@ -91,7 +91,7 @@ impl Item {
             // Only a person's own token is ever published; what is not one shares a lane of its own.
             user: user.unwrap_or_else(|| UserId::derived_from("unknown")),
             sequence,
-            ticket: Ticket::new(message.reply?, tenure),
+            ack: AckHandle::new(message.reply?, tenure),
             subject: message.subject,
             headers: message.headers,
             payload: message.payload,
@@ -105,7 +105,7 @@ impl Item {
 }
 
 /// What became of an item.
-pub(super) enum Outcome {
+pub(super) enum ItemOutcome {
     /// Handled, or in `DEAD`; acknowledged at this subject.
     Done(Subject),
     /// To be begun again after the pause, behind what has come since.
@@ -135,7 +135,7 @@ enum Verdict {
 
 impl<H: Handler> Worker<H> {
     /// Takes the item to its end.
-    pub(super) async fn work(&self, item: Item) -> Outcome {
+    pub(super) async fn work(&self, item: Item) -> ItemOutcome {
         let span = info_span!(
             "consume",
             otel.name = format!("{}.{}", self.bus.service, H::Event::FACT),
@@ -148,7 +148,7 @@ impl<H: Handler> Worker<H> {
         self.decide(item).instrument(span).await
     }
 
-    async fn decide(&self, item: Item) -> Outcome {
+    async fn decide(&self, item: Item) -> ItemOutcome {
         let verdict = match serde_json::from_slice::<H::Event>(&item.payload) {
             Ok(event) => self.try_until_decided(&event, &item).await,
             Err(error) => Verdict::Dead {
@@ -160,18 +160,18 @@ impl<H: Handler> Worker<H> {
         };
         match verdict {
             Verdict::Handled => self.acknowledge(&item, "handled").await,
-            Verdict::Deferred(pause) => Outcome::Deferred(item, pause),
-            Verdict::Left => Outcome::Left(item),
+            Verdict::Deferred(pause) => ItemOutcome::Deferred(item, pause),
+            Verdict::Left => ItemOutcome::Left(item),
             Verdict::Dead {
                 reason,
                 error,
                 attempts,
-            } => self.bury(item, reason, error, attempts).await,
+            } => self.dead_letter(item, reason, error, attempts).await,
         }
     }
 
     async fn try_until_decided(&self, event: &H::Event, item: &Item) -> Verdict {
-        let tenure = item.ticket.tenure();
+        let tenure = item.ack.tenure();
         let ending = tenure.ending();
         let attempt = Attempt {
             number: 1,
@@ -241,12 +241,12 @@ impl<H: Handler> Worker<H> {
         }
     }
 
-    async fn acknowledge(&self, item: &Item, outcome: &'static str) -> Outcome {
+    async fn acknowledge(&self, item: &Item, outcome: &'static str) -> ItemOutcome {
         counter!("claw_events_total", "consumer" => self.purpose, "outcome" => outcome)
             .increment(1);
-        let reply = item.ticket.reply();
+        let reply = item.ack.reply();
         self.acknowledge_at(reply.clone()).await;
-        Outcome::Done(reply)
+        ItemOutcome::Done(reply)
     }
 
     /// Tells the server that the delivery with this reply subject is dealt with. Should that get lost,
@@ -261,7 +261,13 @@ impl<H: Handler> Worker<H> {
     }
 
     /// Moves the event to `DEAD`, and only then out of the way.
-    async fn bury(&self, item: Item, reason: DeadReason, error: String, attempts: u32) -> Outcome {
+    async fn dead_letter(
+        &self,
+        item: Item,
+        reason: DeadReason,
+        error: String,
+        attempts: u32,
+    ) -> ItemOutcome {
         error!(
             event.sequence = item.sequence,
             reason = reason.as_str(),
@@ -286,7 +292,7 @@ impl<H: Handler> Worker<H> {
             .await
         {
             Ok(_) => {
-                self.tell_of_burial(&item).await;
+                self.report_dead_letter(&item).await;
                 self.acknowledge(&item, "dead").await
             }
             Err(error) => {
@@ -294,7 +300,7 @@ impl<H: Handler> Worker<H> {
                     error = &error as &dyn std::error::Error,
                     "DEAD did not take an event"
                 );
-                Outcome::Deferred(item, RETRY.longest)
+                ItemOutcome::Deferred(item, RETRY.longest)
             }
         }
     }
@@ -302,7 +308,7 @@ impl<H: Handler> Worker<H> {
 
 impl<H: Handler> Worker<H> {
     /// Lets the handler say so to the person. Once: the event itself is safe in `DEAD` by now.
-    async fn tell_of_burial(&self, item: &Item) {
+    async fn report_dead_letter(&self, item: &Item) {
         let Ok(event) = serde_json::from_slice::<H::Event>(&item.payload) else {
             return;
         };

@@ -15,44 +15,44 @@ use tracing::warn;
 use super::{
     LEASE,
     unit::Unit,
-    view::{MemberId, Standing},
+    view::{MemberId, MemberStatus},
 };
 use crate::{
     Bus, BusError,
     streams::{MARKERS_KEPT, OWNERS},
 };
 
-/// Claims written at once when they are not one batch.
+/// Largest number of single claims in flight.
 const CLAIMS_AT_ONCE: usize = 16;
 
-/// How long an answer of the server is waited for. Two of these fit into a lease.
+/// Longest wait for an answer of the server. A lease allows for two such waits.
 const ANSWER: Duration = Duration::from_millis(750);
 
-/// The keys of our group.
+/// The keys of this service in the bucket `OWN`.
 #[derive(Clone)]
 pub(crate) struct Bucket {
     bus: Bus,
     store: Store,
 }
 
-/// Why a key was not written.
+/// Why a write failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum WriteError {
-    /// Its revision is another by now.
+    /// The key has another revision than expected.
     #[error("the key was written by another")]
     Refused,
-    /// The server said something else, or nothing: it may have been written.
+    /// Another error, or no answer: the key may have been written.
     #[error("writing to the bucket of owners")]
     Unknown(#[source] Option<PublishError>),
 }
 
-/// What is to be written of a unit.
+/// A change to the holder of a unit.
 #[derive(Debug, Clone)]
 pub(crate) struct NewClaim {
     pub(crate) unit: Unit,
-    /// Who is to have it; `None` gives it back.
+    /// The new holder; `None` releases the unit.
     pub(crate) holder: Option<MemberId>,
-    /// The revision of the claim that this one follows; 0 where there was none.
+    /// The expected revision of the unit's key; 0 if there is none.
     pub(crate) over: u64,
 }
 
@@ -62,12 +62,12 @@ impl NewClaim {
     }
 }
 
-/// Our key as last written.
+/// A successful renewal of our member key.
 #[derive(Debug)]
 pub(crate) struct Renewed {
     pub(crate) revision: u64,
-    pub(crate) standing: Standing,
-    /// A moment before it was sent.
+    pub(crate) status: MemberStatus,
+    /// A moment before the renewal was sent.
     pub(crate) sent: Instant,
 }
 
@@ -82,7 +82,7 @@ impl Bucket {
         })
     }
 
-    /// Everything our group has written, and then what it writes.
+    /// Watches the keys of this service: first the current value of each, then every change.
     pub(crate) async fn watch(&self) -> Result<Box<Watch>, BusError> {
         let watching = self
             .store
@@ -94,12 +94,12 @@ impl Bucket {
             .map_err(|error| BusError::jetstream("watching the bucket of owners", error))
     }
 
-    /// Shows for one more lease that `member` lives, if its key is still there. `last` is its revision
-    /// as far as we know, 0 to begin with.
+    /// Renews the lease of `member` if its key still exists. `last` is the key's last known revision, 0 for
+    /// the first write.
     pub(crate) async fn renew(
         &self,
         member: &MemberId,
-        standing: Standing,
+        status: MemberStatus,
         last: u64,
     ) -> Result<Renewed, WriteError> {
         let key = self.member_key(member);
@@ -108,39 +108,39 @@ impl Bucket {
         let mut over = last;
         loop {
             let sent = Instant::now();
-            let value = standing.as_str().as_bytes();
+            let value = status.as_str().as_bytes();
             let written = tokio::select! {
                 written = self.write(&key, value, over, Some(LEASE)) => written,
-                // Asked over a connection that is gone: ask again.
+                // The connection was replaced, and the answer lost with it.
                 Ok(()) = connections.changed() => continue,
             };
             match written {
                 Ok(revision) => {
                     return Ok(Renewed {
                         revision,
-                        standing,
+                        status,
                         sent,
                     });
                 }
-                // Nobody else writes this key: it lapsed, or an answer to us was lost.
+                // Nobody else writes this key: it expired, or an earlier answer was lost.
                 Err(WriteError::Refused) => over = self.live_revision(&key).await?,
                 Err(error @ WriteError::Unknown(_)) => return Err(error),
             }
         }
     }
 
-    /// Writes claims, each if the revision of its unit is still the one it names. The answers are the new
-    /// revisions, in the order of `claims`.
+    /// Writes each claim if its unit still has the expected revision. Returns the new revisions, in the order
+    /// of `claims`.
     ///
-    /// Several claims are one atomic batch, which the server syncs to disk once: synced one by one, the
-    /// claims of a starting replica would delay its own renewals past the end of its lease on a slow disk.
+    /// Several claims are sent as one atomic batch, which the server syncs to disk once. Synced one by one on a
+    /// slow disk, the claims of a starting replica would delay its renewals past the end of its lease.
     pub(crate) async fn claim_all(&self, claims: Vec<NewClaim>) -> Vec<Result<u64, WriteError>> {
         if claims.len() > 1
             && let Some(revisions) = self.claim_atomically(&claims).await
         {
             return revisions.map(Ok).collect();
         }
-        // A batch is refused as a whole: one by one, those that can succeed do.
+        // A batch is refused as a whole; single claims succeed or fail by themselves.
         stream::iter(claims)
             .map(|claim| async move { self.claim(&claim).await })
             .buffered(CLAIMS_AT_ONCE)
@@ -153,7 +153,7 @@ impl Bucket {
         self.write(&key, claim.value(), claim.over, None).await
     }
 
-    /// `None` when the batch was refused, or not acknowledged in time: then it may have been stored.
+    /// `None` if the batch was refused, or not acknowledged in time; in the latter case it may be stored.
     async fn claim_atomically(&self, claims: &[NewClaim]) -> Option<RangeInclusive<u64>> {
         let id = self.bus.unique();
         let stored = async {
@@ -168,7 +168,7 @@ impl Bucket {
                     message = message.header(NATS_BATCH_COMMIT, "1");
                 }
                 let subject = format!("$KV.{OWNERS}.{}", self.unit_key(claim.unit));
-                // Only the last one is acknowledged.
+                // The server acknowledges only the last message of a batch.
                 last = Some(
                     self.bus
                         .jetstream
@@ -184,7 +184,7 @@ impl Bucket {
         Some(last + 1 - count..=last)
     }
 
-    /// Removes the key of a member that has given everything back. Should that fail, it lapses.
+    /// Deletes the key of a member that has released all units. If that fails, the key expires.
     pub(crate) async fn forget(&self, member: &MemberId) {
         let key = self.member_key(member);
         let forgotten = timeout(ANSWER, self.store.purge_with_ttl(&key, MARKERS_KEPT)).await;

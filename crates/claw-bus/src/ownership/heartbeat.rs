@@ -1,65 +1,65 @@
 use tokio::time::Instant;
 
-use super::{RENEW, view::Standing};
+use super::{RENEW, view::MemberStatus};
 
-/// When to renew our key, and over which revision.
+/// Schedules the renewals of our member key.
 #[derive(Debug)]
 pub(crate) struct Heartbeat {
     revision: u64,
-    /// What the key should say, and what it says.
-    standing: Standing,
-    told: Standing,
+    /// The status the key should have; `told` is the status last written.
+    status: MemberStatus,
+    told: MemberStatus,
     due: Instant,
     is_beating: bool,
 }
 
 impl Heartbeat {
-    /// The key was first written, as `revision`, by what was sent at `sent`.
+    /// Starts after the first write of the key, sent at `sent` and stored as `revision`.
     pub(crate) fn begun(revision: u64, sent: Instant) -> Self {
         Self {
             revision,
-            standing: Standing::Staying,
-            told: Standing::Staying,
+            status: MemberStatus::Staying,
+            told: MemberStatus::Staying,
             due: sent + RENEW,
             is_beating: false,
         }
     }
 
     pub(crate) fn is_leaving(&self) -> bool {
-        self.standing == Standing::Leaving
+        self.status == MemberStatus::Leaving
     }
 
-    /// Everyone is to know at once that we leave.
+    /// Makes the next renewal due now, and announce that we leave.
     pub(crate) fn leave(&mut self) {
-        self.standing = Standing::Leaving;
+        self.status = MemberStatus::Leaving;
     }
 
-    /// What to write now, if something is to be written, and over which revision. The answer goes to
+    /// The status to write and the expected revision, if a renewal is due. Report the result to
     /// [`Heartbeat::beaten`] or [`Heartbeat::missed`].
-    pub(crate) fn beat(&mut self, now: Instant) -> Option<(Standing, u64)> {
-        let is_due = self.due <= now || self.told != self.standing;
+    pub(crate) fn beat(&mut self, now: Instant) -> Option<(MemberStatus, u64)> {
+        let is_due = self.due <= now || self.told != self.status;
         if self.is_beating || !is_due {
             return None;
         }
         self.is_beating = true;
-        Some((self.standing, self.revision))
+        Some((self.status, self.revision))
     }
 
-    pub(crate) fn beaten(&mut self, told: Standing, revision: u64, sent: Instant) {
+    pub(crate) fn beaten(&mut self, told: MemberStatus, revision: u64, sent: Instant) {
         self.is_beating = false;
         self.told = told;
         self.revision = revision;
         self.due = sent + RENEW;
     }
 
-    /// It is not known whether the key was written: to be tried again soon.
+    /// Records a renewal without a known result, which is retried after a tenth of the interval.
     pub(crate) fn missed(&mut self, now: Instant) {
         self.is_beating = false;
-        self.told = self.standing;
+        self.told = self.status;
         self.due = now + RENEW / 10;
     }
 
-    /// When the next one is due; `None` while one is under way.
+    /// When the next renewal is due; `None` while one is in flight.
     pub(crate) fn wakes_at(&self) -> Option<Instant> {
         (!self.is_beating).then_some(self.due)
     }
@@ -75,11 +75,14 @@ mod tests {
         let mut heart = Heartbeat::begun(5, start);
 
         assert_eq!(heart.beat(start), None);
-        assert_eq!(heart.beat(start + RENEW), Some((Standing::Staying, 5)));
+        assert_eq!(heart.beat(start + RENEW), Some((MemberStatus::Staying, 5)));
         assert_eq!(heart.beat(start + RENEW * 3), None, "one is under way");
-        heart.beaten(Standing::Staying, 9, start + RENEW);
+        heart.beaten(MemberStatus::Staying, 9, start + RENEW);
         assert_eq!(heart.beat(start + RENEW), None);
-        assert_eq!(heart.beat(start + RENEW * 2), Some((Standing::Staying, 9)));
+        assert_eq!(
+            heart.beat(start + RENEW * 2),
+            Some((MemberStatus::Staying, 9))
+        );
     }
 
     #[test]
@@ -88,9 +91,9 @@ mod tests {
         let mut heart = Heartbeat::begun(5, start);
 
         heart.leave();
-        assert_eq!(heart.beat(start), Some((Standing::Leaving, 5)));
+        assert_eq!(heart.beat(start), Some((MemberStatus::Leaving, 5)));
         heart.missed(start);
         assert_eq!(heart.beat(start), None, "not without a pause");
-        assert_eq!(heart.beat(start + RENEW), Some((Standing::Leaving, 5)));
+        assert_eq!(heart.beat(start + RENEW), Some((MemberStatus::Leaving, 5)));
     }
 }

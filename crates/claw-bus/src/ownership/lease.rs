@@ -7,17 +7,16 @@ use tokio::time::Instant;
 
 use super::LEASE;
 
-/// How long we count on a renewal.
+/// How long a renewal counts, by our own clock: nine tenths of the lease.
 const TERM: Duration = Duration::from_millis(1_800);
 
 const _: () = assert!(TERM.as_millis() * 10 == LEASE.as_millis() * 9);
 
 /// Until when this replica may act, by its own clock.
 ///
-/// The server lets the key lapse one lease after it *stored* the last renewal; we count from before it
-/// was *sent*, and a tenth less. A paused process therefore finds itself past the end before anybody
-/// else can be told that it is gone. Whoever was once told that it is over has dropped what they had:
-/// no renewal revives it.
+/// The server expires the key one lease after it *stored* the last renewal. We count from before the renewal
+/// was *sent*, and a tenth less, so a paused process sees its lease end before another replica can learn of
+/// it. A lease that was once seen to be over stays over: its owner has dropped its work by then.
 #[derive(Debug)]
 pub(crate) struct Lease {
     base: Instant,
@@ -25,11 +24,11 @@ pub(crate) struct Lease {
     ends: AtomicU64,
 }
 
-/// Stands for the end of a lease that somebody found past.
+/// Marks a lease that was seen to be over.
 const OVER: u64 = 0;
 
 impl Lease {
-    /// A lease from a renewal that was sent at `sent` and has succeeded.
+    /// A lease that starts with a successful renewal, sent at `sent`.
     pub(crate) fn renewed_at(sent: Instant) -> Self {
         Self {
             base: sent,
@@ -37,7 +36,7 @@ impl Lease {
         }
     }
 
-    /// One that does not end.
+    /// A lease that never ends.
     pub(crate) fn endless() -> Self {
         Self {
             base: Instant::now(),
@@ -45,10 +44,10 @@ impl Lease {
         }
     }
 
-    /// Counts a renewal that was sent at `sent` and has succeeded.
+    /// Extends the lease after a successful renewal, sent at `sent`.
     pub(crate) fn extend(&self, sent: Instant) {
         let new = nanoseconds(sent.duration_since(self.base) + TERM);
-        // Fails when it is over, and so it stays.
+        // Fails if the lease is over, and so the lease stays over.
         let _ = self
             .ends
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |ends| {
@@ -56,12 +55,12 @@ impl Lease {
             });
     }
 
-    /// When it ends.
+    /// The end of the lease.
     pub(crate) fn ends(&self) -> Instant {
         self.base + Duration::from_nanos(self.ends.load(Ordering::Acquire))
     }
 
-    /// Whether it holds at `now`. Once the answer was no, it is never yes again.
+    /// Whether the lease is valid at `now`. Once this returned `false`, it never returns `true` again.
     pub(crate) fn holds_at(&self, now: Instant) -> bool {
         let now = nanoseconds(now.duration_since(self.base));
         self.ends

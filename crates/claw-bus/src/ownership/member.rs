@@ -18,68 +18,68 @@ use super::{
     bucket::{Bucket, NewClaim, Renewed, WriteError},
     heartbeat::Heartbeat,
     lease::Lease,
-    plan::{self, Cause, Seat, Situation, Step},
-    roll::Roll,
-    sight::{Look, Sight},
+    plan::{self, Cause, ClaimStep, Situation, UnitState},
+    registry::Registry,
     tenure::Tenure,
     unit::Unit,
-    view::{Change, Claim, MemberId, Standing, View},
+    view::{Change, Claim, MemberId, MemberStatus, View},
+    watch_state::{WatchProgress, WatchState},
 };
 use crate::{Bus, BusError};
 
-/// Pause before something that did not work is tried again.
+/// Pause before a failed operation is retried.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Pause before joining is tried again.
+/// Pause before joining is retried.
 const JOIN_PAUSE: Duration = Duration::from_millis(500);
 
-/// How often the bucket is read from the beginning, should the server ever not tell of a lapsed key.
+/// How often the whole bucket is read again, in case the server did not report an expired key.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(30);
 
-/// One incarnation of this replica, from its joining until it leaves or loses its lease.
+/// One membership of this replica, from joining until it leaves or loses its lease.
 pub(crate) struct Member {
     id: MemberId,
     bucket: Bucket,
-    roll: Arc<Roll>,
+    registry: Arc<Registry>,
     units: Vec<Unit>,
     grace: Duration,
     lease: Arc<Lease>,
     heartbeat: Heartbeat,
     connections: watch::Receiver<u64>,
-    sight: Sight,
+    watch_state: WatchState,
     look_again_at: Instant,
-    seats: BTreeMap<Unit, Seat>,
-    operations: FuturesUnordered<BoxFuture<'static, Done>>,
+    units_held: BTreeMap<Unit, UnitState>,
+    operations: FuturesUnordered<BoxFuture<'static, Completed>>,
     tally: Tally,
     is_gone: bool,
 }
 
 /// How a membership ended.
-pub(crate) enum End {
-    /// Told to stop, and everything was given back.
+pub(crate) enum MembershipEnd {
+    /// The service stops, and every unit was released.
     Left,
-    /// The lease may have lapsed: everything is lost.
+    /// The lease may have expired: every unit is lost.
     Fenced,
 }
 
-/// What an operation came to.
-enum Done {
+/// The result of an operation.
+enum Completed {
     Renewed(Result<Renewed, WriteError>),
     Looking(u64, Result<Box<Watch>, BusError>),
-    /// Claims were written while we had the connection of this number.
+    /// Claims were written over the connection of this number.
     Written(u64, Vec<(Write, Result<u64, WriteError>)>),
-    /// Nothing runs any more under the tenure of this number.
+    /// No work runs under the tenure of this number any more.
     Idle(Unit, u64),
 }
 
-/// What a claim was written for.
+/// The purpose of a written claim.
 #[derive(Debug, Clone, Copy)]
 enum Write {
     Claim(Unit, Cause),
     Release(Unit),
 }
 
-/// Units that changed hands and were not yet told of.
+/// Units that changed hands since the last log line.
 #[derive(Default)]
 struct Tally {
     taken: usize,
@@ -87,15 +87,15 @@ struct Tally {
 }
 
 impl Member {
-    /// Writes our key, however long that takes.
+    /// Joins the other replicas; retries until it succeeds.
     pub(crate) async fn join(
         bus: &Bus,
-        roll: Arc<Roll>,
+        registry: Arc<Registry>,
         units: Vec<Unit>,
         grace: Duration,
     ) -> Self {
         loop {
-            match Self::try_to_join(bus, &roll, &units, grace).await {
+            match Self::try_to_join(bus, &registry, &units, grace).await {
                 Ok(member) => return member,
                 Err(error) => warn!(
                     error = &*error as &dyn std::error::Error,
@@ -108,7 +108,7 @@ impl Member {
 
     async fn try_to_join(
         bus: &Bus,
-        roll: &Arc<Roll>,
+        registry: &Arc<Registry>,
         units: &[Unit],
         grace: Duration,
     ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
@@ -116,19 +116,19 @@ impl Member {
         connections.mark_unchanged();
         let bucket = Bucket::open(bus).await?;
         let id = MemberId::new(bus.unique());
-        let joined = bucket.renew(&id, Standing::Staying, 0).await?;
+        let joined = bucket.renew(&id, MemberStatus::Staying, 0).await?;
         let member = Self {
             id,
             bucket,
-            roll: Arc::clone(roll),
+            registry: Arc::clone(registry),
             units: units.to_vec(),
             grace,
             lease: Arc::new(Lease::renewed_at(joined.sent)),
             heartbeat: Heartbeat::begun(joined.revision, joined.sent),
             connections,
-            sight: Sight::Blind,
+            watch_state: WatchState::Disconnected,
             look_again_at: Instant::now() + LOOK_AGAIN_AFTER,
-            seats: BTreeMap::new(),
+            units_held: BTreeMap::new(),
             operations: FuturesUnordered::new(),
             tally: Tally::default(),
             is_gone: false,
@@ -137,21 +137,21 @@ impl Member {
         Ok(member)
     }
 
-    /// Does what there is to do until `stop` and everything is given back, or the lease is lost.
-    pub(crate) async fn run(mut self, stop: &CancellationToken) -> End {
+    /// Holds units until `stop` is cancelled and all of them are released, or until the lease is lost.
+    pub(crate) async fn run(mut self, stop: &CancellationToken) -> MembershipEnd {
         loop {
             if self.is_gone || !self.lease.holds_at(Instant::now()) {
                 warn!(
                     "{} was fenced: its lease could not be renewed in time",
-                    self.roll.group
+                    self.registry.group
                 );
-                return End::Fenced;
+                return MembershipEnd::Fenced;
             }
             if self.has_left() {
-                self.roll.leave();
+                self.registry.leave();
                 self.bucket.forget(&self.id).await;
-                info!("{} left its replicas", self.roll.group);
-                return End::Left;
+                info!("{} left its replicas", self.registry.group);
+                return MembershipEnd::Left;
             }
             self.renew_when_due();
             self.plan();
@@ -160,8 +160,8 @@ impl Member {
             tokio::select! {
                 () = sleep_until(wake) => {}
                 Some(done) = self.operations.next() => self.hear(done),
-                seen = self.sight.next() => {
-                    let look = self.sight.take_in(self.roll.group, seen.as_ref());
+                seen = self.watch_state.next() => {
+                    let look = self.watch_state.take_in(self.registry.group, seen.as_ref());
                     self.looked(look);
                 }
                 Ok(()) = self.connections.changed() => self.connect_again(),
@@ -170,39 +170,39 @@ impl Member {
         }
     }
 
-    /// Whether we are to leave, have nothing any more and ask for nothing.
+    /// Whether this replica is leaving, holds no unit and has no claim in flight.
     fn has_left(&self) -> bool {
         let has_nothing = |view: &View| !view.holds_any(&self.id);
         self.heartbeat.is_leaving()
-            && self.seats.is_empty()
-            && self.sight.view().is_some_and(has_nothing)
+            && self.units_held.is_empty()
+            && self.watch_state.view().is_some_and(has_nothing)
     }
 
     fn wakes_at(&self) -> Instant {
         let now = Instant::now();
-        let patience = self.patience();
-        self.seats
+        let hand_over_grace = self.hand_over_grace();
+        self.units_held
             .values()
-            .filter_map(|seat| plan::wakes_at(*seat, patience))
+            .filter_map(|state| plan::wakes_at(*state, hand_over_grace))
             .chain(self.heartbeat.wakes_at())
             .chain([self.look_again_at])
-            // What is past and not yet done waits for an answer.
+            // An operation for a time in the past is in flight.
             .filter(|wake| *wake > now)
             .fold(self.lease.ends(), Instant::min)
     }
 
-    fn patience(&self) -> Duration {
+    fn hand_over_grace(&self) -> Duration {
         let stops_within = self.heartbeat.is_leaving().then_some(self.grace);
-        self.sight.view().map_or(self.grace, |view| {
-            plan::patience(view, &self.id, stops_within)
+        self.watch_state.view().map_or(self.grace, |view| {
+            plan::hand_over_grace(view, &self.id, stops_within)
         })
     }
 
     fn renew_when_due(&mut self) {
         let now = Instant::now();
-        if let Some((standing, over)) = self.heartbeat.beat(now) {
+        if let Some((status, over)) = self.heartbeat.beat(now) {
             let (bucket, id) = (self.bucket.clone(), self.id.clone());
-            self.begin(async move { Done::Renewed(bucket.renew(&id, standing, over).await) });
+            self.begin(async move { Completed::Renewed(bucket.renew(&id, status, over).await) });
         }
         if self.look_again_at <= now {
             self.look(Duration::ZERO);
@@ -212,29 +212,29 @@ impl Member {
 
     fn plan(&mut self) {
         let now = Instant::now();
-        self.seats
-            .retain(|_, seat| !matches!(seat, Seat::Paused { until } if *until <= now));
+        self.units_held
+            .retain(|_, state| !matches!(state, UnitState::Paused { until } if *until <= now));
         let (mut writes, mut claims) = (Vec::new(), Vec::new());
         for (unit, step) in self.steps(now) {
             match step {
-                Step::Claim { over, cause } => {
-                    self.seats.insert(unit, Seat::Asking);
+                ClaimStep::Claim { over, cause } => {
+                    self.units_held.insert(unit, UnitState::Asking);
                     let holder = Some(self.id.clone());
                     writes.push(Write::Claim(unit, cause));
                     claims.push(NewClaim { unit, holder, over });
                 }
-                Step::Release { over } => {
-                    self.seats.insert(unit, Seat::Asking);
-                    // Before it is given back: nobody may act when somebody else can.
-                    self.roll.lose(unit);
+                ClaimStep::Release { over } => {
+                    self.units_held.insert(unit, UnitState::Asking);
+                    // Lost before it is released: two replicas must never act at once.
+                    self.registry.lose(unit);
                     let holder = None;
                     writes.push(Write::Release(unit));
                     claims.push(NewClaim { unit, holder, over });
                 }
-                Step::End => self.end(unit, now),
-                Step::Lose => {
-                    self.seats.remove(&unit);
-                    self.roll.lose(unit);
+                ClaimStep::End => self.end(unit, now),
+                ClaimStep::Lose => {
+                    self.units_held.remove(&unit);
+                    self.registry.lose(unit);
                 }
             }
         }
@@ -242,17 +242,17 @@ impl Member {
             let (bucket, connection) = (self.bucket.clone(), *self.connections.borrow());
             self.begin(async move {
                 let written = bucket.claim_all(claims).await;
-                Done::Written(connection, writes.into_iter().zip(written).collect())
+                Completed::Written(connection, writes.into_iter().zip(written).collect())
             });
         }
     }
 
-    fn steps(&self, now: Instant) -> Vec<(Unit, Step)> {
-        let Some(view) = self.sight.view() else {
+    fn steps(&self, now: Instant) -> Vec<(Unit, ClaimStep)> {
+        let Some(view) = self.watch_state.view() else {
             return Vec::new();
         };
         let wanted = if self.heartbeat.is_leaving() {
-            // The others read so a moment later.
+            // The others learn of our leaving a moment later.
             BTreeSet::new()
         } else {
             plan::wanted_by(&self.id, view, &self.units)
@@ -261,56 +261,56 @@ impl Member {
             view,
             me: &self.id,
             wanted: &wanted,
-            patience: self.patience(),
+            hand_over_grace: self.hand_over_grace(),
             now,
         };
         self.units
             .iter()
             .filter_map(|unit| {
-                let step = plan::next_step(&situation, *unit, self.seats.get(unit).copied())?;
+                let step = plan::next_step(&situation, *unit, self.units_held.get(unit).copied())?;
                 Some((*unit, step))
             })
             .collect()
     }
 
     fn end(&mut self, unit: Unit, since: Instant) {
-        let Some(tenure) = self.roll.tenure(unit) else {
+        let Some(tenure) = self.registry.tenure(unit) else {
             return;
         };
         tenure.end();
-        let ending = Seat::Ending {
+        let ending = UnitState::Ending {
             epoch: tenure.epoch(),
             since,
             is_idle: false,
         };
-        self.seats.insert(unit, ending);
+        self.units_held.insert(unit, ending);
         let number = tenure.number();
         self.begin(async move {
             tenure.idle().await;
-            Done::Idle(unit, number)
+            Completed::Idle(unit, number)
         });
     }
 
-    fn hear(&mut self, done: Done) {
+    fn hear(&mut self, done: Completed) {
         let now = Instant::now();
         match done {
-            Done::Renewed(Ok(renewed)) => {
+            Completed::Renewed(Ok(renewed)) => {
                 self.lease.extend(renewed.sent);
                 self.heartbeat
-                    .beaten(renewed.standing, renewed.revision, renewed.sent);
+                    .beaten(renewed.status, renewed.revision, renewed.sent);
             }
-            Done::Renewed(Err(WriteError::Refused)) => self.is_gone = true,
-            Done::Renewed(Err(WriteError::Unknown(_))) => self.heartbeat.missed(now),
-            Done::Looking(connection, watch) => self.begin_to_look(connection, watch),
-            Done::Written(connection, written) => {
+            Completed::Renewed(Err(WriteError::Refused)) => self.is_gone = true,
+            Completed::Renewed(Err(WriteError::Unknown(_))) => self.heartbeat.missed(now),
+            Completed::Looking(connection, watch) => self.begin_to_look(connection, watch),
+            Completed::Written(connection, written) => {
                 for (write, result) in written {
                     self.written(connection, write, result, now);
                 }
             }
-            Done::Idle(unit, number) => {
+            Completed::Idle(unit, number) => {
                 let is_this = |tenure: Tenure| tenure.number() == number;
-                if let Some(Seat::Ending { is_idle, .. }) = self.seats.get_mut(&unit) {
-                    *is_idle |= self.roll.tenure(unit).is_some_and(is_this);
+                if let Some(UnitState::Ending { is_idle, .. }) = self.units_held.get_mut(&unit) {
+                    *is_idle |= self.registry.tenure(unit).is_some_and(is_this);
                 }
             }
         }
@@ -330,22 +330,23 @@ impl Member {
             }
             (Write::Claim(unit, _), Err(_)) => {
                 let until = now + PAUSE;
-                let again = match self.roll.tenure(unit) {
-                    Some(tenure) => Seat::Stale {
+                let again = match self.registry.tenure(unit) {
+                    Some(tenure) => UnitState::Stale {
                         epoch: tenure.epoch(),
                         not_before: until,
                     },
-                    None => Seat::Paused { until },
+                    None => UnitState::Paused { until },
                 };
-                self.seats.insert(unit, again);
+                self.units_held.insert(unit, again);
             }
             (Write::Release(unit), Ok(revision)) => {
                 self.learn(unit, None, revision);
-                self.seats.remove(&unit);
+                self.units_held.remove(&unit);
                 self.tally.handed_over += 1;
             }
             (Write::Release(unit), Err(_)) => {
-                self.seats.insert(unit, Seat::Paused { until: now + PAUSE });
+                self.units_held
+                    .insert(unit, UnitState::Paused { until: now + PAUSE });
             }
         }
     }
@@ -353,87 +354,95 @@ impl Member {
     fn claimed(&mut self, unit: Unit, connection: u64, cause: Cause, epoch: u64) {
         if connection != *self.connections.borrow() {
             let not_before = Instant::now();
-            self.seats.insert(unit, Seat::Stale { epoch, not_before });
+            self.units_held
+                .insert(unit, UnitState::Stale { epoch, not_before });
             return;
         }
-        counter!("claw_takeovers_total", "group" => self.roll.group, "cause" => cause.as_str())
+        counter!("claw_takeovers_total", "group" => self.registry.group, "cause" => cause.as_str())
             .increment(1);
-        self.roll.begin(unit, epoch, &self.lease);
-        self.seats.insert(unit, Seat::Held { epoch });
+        self.registry.begin(unit, epoch, &self.lease);
+        self.units_held.insert(unit, UnitState::Held { epoch });
         self.tally.taken += 1;
     }
 
     fn learn(&mut self, unit: Unit, holder: Option<MemberId>, revision: u64) {
-        self.sight
+        self.watch_state
             .learn(Change::Claim(unit, Claim { holder, revision }));
     }
 
-    /// Begins to read the bucket, after a pause.
+    /// Starts watching the bucket, after a pause.
     fn look(&self, pause: Duration) {
         let (bucket, connection) = (self.bucket.clone(), *self.connections.borrow());
         self.begin(async move {
             sleep(pause).await;
-            Done::Looking(connection, bucket.watch().await)
+            Completed::Looking(connection, bucket.watch().await)
         });
     }
 
     fn begin_to_look(&mut self, connection: u64, watch: Result<Box<Watch>, BusError>) {
         if connection != *self.connections.borrow() {
-            return; // Another one is being begun.
+            return; // Another watch is being started.
         }
         match watch {
-            Ok(watch) => self.sight = Sight::Reading(watch, View::default()),
+            Ok(watch) => self.watch_state = WatchState::Reading(watch, View::default()),
             Err(error) => {
                 warn!(
                     error = &error as &dyn std::error::Error,
-                    "{} could not look at its replicas; trying again", self.roll.group
+                    "{} could not look at its replicas; trying again", self.registry.group
                 );
                 self.look(PAUSE);
             }
         }
     }
 
-    fn looked(&mut self, look: Look) {
+    fn looked(&mut self, look: WatchProgress) {
         match look {
-            Look::More => {}
-            Look::Over => self.look(PAUSE),
-            Look::Whole if self.roll.has_joined() => {}
-            Look::Whole => {
-                self.roll.join();
-                let replicas = self.sight.view().map_or(0, |view| view.staying().count());
+            WatchProgress::More => {}
+            WatchProgress::Ended => self.look(PAUSE),
+            WatchProgress::Complete if self.registry.has_joined() => {}
+            WatchProgress::Complete => {
+                self.registry.join();
+                let replicas = self
+                    .watch_state
+                    .view()
+                    .map_or(0, |view| view.staying().count());
                 info!(
                     "{} joined as {}: replicas now: {replicas}",
-                    self.roll.group,
+                    self.registry.group,
                     self.id.as_str()
                 );
             }
         }
     }
 
-    /// A new connection: what was on its way over the old one is lost. Look again, and claim again
-    /// what is ours, so that it is asked for again under a new epoch.
+    /// Handles a new connection. Deliveries in flight on the old one are lost, so the bucket is watched again and
+    /// every unit claimed again, which makes its consumer start under a new epoch.
     fn connect_again(&mut self) {
-        self.sight = Sight::Blind;
+        self.watch_state = WatchState::Disconnected;
         self.look(Duration::ZERO);
         let not_before = Instant::now();
-        for seat in self.seats.values_mut() {
-            if let Seat::Held { epoch } = *seat {
-                *seat = Seat::Stale { epoch, not_before };
+        for state in self.units_held.values_mut() {
+            if let UnitState::Held { epoch } = *state {
+                *state = UnitState::Stale { epoch, not_before };
             }
         }
     }
 
-    fn begin(&self, operation: impl Future<Output = Done> + Send + 'static) {
+    fn begin(&self, operation: impl Future<Output = Completed> + Send + 'static) {
         self.operations.push(Box::pin(operation));
     }
 
-    /// Says how much changed hands, once it is settled.
+    /// Logs how many units changed hands, once no claim is in flight.
     fn tell(&mut self) {
-        if self.seats.values().any(|seat| *seat == Seat::Asking) {
+        if self
+            .units_held
+            .values()
+            .any(|state| *state == UnitState::Asking)
+        {
             return;
         }
         let Tally { taken, handed_over } = std::mem::take(&mut self.tally);
-        let (group, owned) = (self.roll.group, self.roll.holdings());
+        let (group, owned) = (self.registry.group, self.registry.holdings());
         if taken > 0 {
             info!("{group} took over {taken}, has {owned}");
         }
@@ -443,9 +452,9 @@ impl Member {
     }
 }
 
-/// However a membership ends, an aborted task included, nothing is ours after it.
+/// Loses all units however the membership ends, an aborted task included.
 impl Drop for Member {
     fn drop(&mut self) {
-        self.roll.leave();
+        self.registry.leave();
     }
 }

@@ -8,18 +8,18 @@ use super::{
     view::{MemberId, View},
 };
 
-/// Where we stand with a unit. No seat: it is nothing of ours.
+/// This replica's relation to a unit. A unit without a state is not ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Seat {
-    /// Something was asked of the bucket, and the answer is awaited.
+pub(crate) enum UnitState {
+    /// A claim or release is in flight.
     Asking,
-    /// Asking did not work: not again before this moment.
+    /// A claim failed; it is not retried before this moment.
     Paused { until: Instant },
-    /// Ours.
+    /// Held under this epoch.
     Held { epoch: u64 },
-    /// Ours, under an epoch of a lost connection: to be claimed again, not before this moment.
+    /// Held under an epoch of a lost connection; to be claimed again, not before this moment.
     Stale { epoch: u64, not_before: Instant },
-    /// Somebody else's turn: given back when nothing runs any more, or when its time is over.
+    /// To be handed over: released when no work runs under it, or when the grace period is over.
     Ending {
         epoch: u64,
         since: Instant,
@@ -27,27 +27,27 @@ pub(crate) enum Seat {
     },
 }
 
-/// What to do about a unit.
+/// The next operation on a unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Step {
-    /// Claim it, if its revision is still this one.
+pub(crate) enum ClaimStep {
+    /// Claim the unit if it still has this revision.
     Claim { over: u64, cause: Cause },
-    /// Begin nothing new under it.
+    /// Start no new work under the tenure.
     End,
-    /// Give it back, if its revision is still this one.
+    /// Release the unit if it still has this revision.
     Release { over: u64 },
-    /// It is another's already.
+    /// Another replica holds the unit already.
     Lose,
 }
 
 /// Why a unit can be claimed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cause {
-    /// Nobody has it.
+    /// The unit has no holder.
     Free,
-    /// Whoever has it is gone.
+    /// The lease of the holder has expired.
     Lapsed,
-    /// It is ours by the bucket.
+    /// The bucket names us as the holder.
     Regained,
 }
 
@@ -61,61 +61,67 @@ impl Cause {
     }
 }
 
-/// All that decides what to do next.
+/// The input of [`next_step`].
 pub(crate) struct Situation<'a> {
     pub(crate) view: &'a View,
     pub(crate) me: &'a MemberId,
-    /// What should be ours.
+    /// The units this replica should hold.
     pub(crate) wanted: &'a BTreeSet<Unit>,
-    /// How long what runs under an ending tenure may go on.
-    pub(crate) patience: Duration,
+    /// How long work may go on under an ending tenure.
+    pub(crate) hand_over_grace: Duration,
     pub(crate) now: Instant,
 }
 
-/// The next thing to do about `unit`, if there is one.
-pub(crate) fn next_step(situation: &Situation<'_>, unit: Unit, seat: Option<Seat>) -> Option<Step> {
+/// The next operation on `unit`, if one is needed.
+pub(crate) fn next_step(
+    situation: &Situation<'_>,
+    unit: Unit,
+    state: Option<UnitState>,
+) -> Option<ClaimStep> {
     let now = situation.now;
-    let Some(seat) = seat else {
+    let Some(state) = state else {
         return step_to_a_seat(situation, unit);
     };
-    match seat {
-        Seat::Paused { until } if until <= now => step_to_a_seat(situation, unit),
-        Seat::Asking | Seat::Paused { .. } => None,
-        Seat::Held { epoch } | Seat::Stale { epoch, .. } | Seat::Ending { epoch, .. }
+    match state {
+        UnitState::Paused { until } if until <= now => step_to_a_seat(situation, unit),
+        UnitState::Asking | UnitState::Paused { .. } => None,
+        UnitState::Held { epoch }
+        | UnitState::Stale { epoch, .. }
+        | UnitState::Ending { epoch, .. }
             if situation.is_superseded(unit, epoch) =>
         {
-            Some(Step::Lose)
+            Some(ClaimStep::Lose)
         }
-        Seat::Held { .. } => (!situation.wanted.contains(&unit)).then_some(Step::End),
-        Seat::Stale { epoch, not_before } => (not_before <= now).then_some(Step::Claim {
+        UnitState::Held { .. } => (!situation.wanted.contains(&unit)).then_some(ClaimStep::End),
+        UnitState::Stale { epoch, not_before } => (not_before <= now).then_some(ClaimStep::Claim {
             over: situation.newest(unit, epoch),
             cause: Cause::Regained,
         }),
-        Seat::Ending {
+        UnitState::Ending {
             epoch,
             since,
             is_idle,
-        } => (is_idle || since + situation.patience <= now).then_some(Step::Release {
+        } => (is_idle || since + situation.hand_over_grace <= now).then_some(ClaimStep::Release {
             over: situation.newest(unit, epoch),
         }),
     }
 }
 
-fn step_to_a_seat(situation: &Situation<'_>, unit: Unit) -> Option<Step> {
+fn step_to_a_seat(situation: &Situation<'_>, unit: Unit) -> Option<ClaimStep> {
     let over = situation.view.revision_of(unit);
     let cause = situation.claimable(unit)?;
     if situation.wanted.contains(&unit) {
-        return Some(Step::Claim { over, cause });
+        return Some(ClaimStep::Claim { over, cause });
     }
     match cause {
-        // The answer to a claim was lost, and it should be another's by now: it would bar everyone else.
-        Cause::Regained => Some(Step::Release { over }),
+        // The answer to our claim was lost, and another replica should hold the unit by now. Nobody could claim it.
+        Cause::Regained => Some(ClaimStep::Release { over }),
         Cause::Free | Cause::Lapsed => None,
     }
 }
 
 impl Situation<'_> {
-    /// Why `unit` could be claimed by us, if it could.
+    /// Why this replica can claim `unit`; `None` if it cannot.
     fn claimable(&self, unit: Unit) -> Option<Cause> {
         match self.view.claim_of(unit).map(|claim| &claim.holder) {
             None | Some(None) => Some(Cause::Free),
@@ -124,32 +130,31 @@ impl Situation<'_> {
         }
     }
 
-    /// Whether what was ours under `epoch` was claimed by another, or given back by hand.
+    /// Whether a unit held under `epoch` has since been claimed by another replica, or released by an operator.
     fn is_superseded(&self, unit: Unit, epoch: u64) -> bool {
         self.view
             .claim_of(unit)
             .is_some_and(|claim| claim.revision > epoch && claim.holder.as_ref() != Some(self.me))
     }
 
-    /// The newest revision we know of. The view may be behind what we did ourselves, and ahead of what
-    /// we were answered.
+    /// The newest known revision of `unit`. The view may be behind our own writes, or ahead of their answers.
     fn newest(&self, unit: Unit, epoch: u64) -> u64 {
         self.view.revision_of(unit).max(epoch)
     }
 }
 
-/// When `seat` wants to be looked at again.
-pub(crate) fn wakes_at(seat: Seat, patience: Duration) -> Option<Instant> {
-    match seat {
-        Seat::Asking | Seat::Held { .. } => None,
-        Seat::Paused { until } => Some(until),
-        Seat::Stale { not_before, .. } => Some(not_before),
-        Seat::Ending { since, .. } => Some(since + patience),
+/// When a unit in this state needs its next operation.
+pub(crate) fn wakes_at(state: UnitState, hand_over_grace: Duration) -> Option<Instant> {
+    match state {
+        UnitState::Asking | UnitState::Held { .. } => None,
+        UnitState::Paused { until } => Some(until),
+        UnitState::Stale { not_before, .. } => Some(not_before),
+        UnitState::Ending { since, .. } => Some(since + hand_over_grace),
     }
 }
 
-/// Which of `units` should be ours. Everyone who sees the same replicas gives the same answer, and a
-/// replica that comes or goes moves only its own part.
+/// The units that `me` should hold. All replicas with the same view agree, and a replica that joins or leaves
+/// moves only its own units.
 pub(crate) fn wanted_by(me: &MemberId, view: &View, units: &[Unit]) -> BTreeSet<Unit> {
     units
         .iter()
@@ -162,9 +167,13 @@ pub(crate) fn wanted_by(me: &MemberId, view: &View, units: &[Unit]) -> BTreeSet<
         .collect()
 }
 
-/// How long what runs under our ending tenures may go on. When the whole service stops with nobody to
-/// go on, nobody waits for it either.
-pub(crate) fn patience(view: &View, me: &MemberId, stops_within: Option<Duration>) -> Duration {
+/// How long work may go on under ending tenures. A service that stops without another replica uses all of its
+/// grace period, because nobody waits for its units.
+pub(crate) fn hand_over_grace(
+    view: &View,
+    me: &MemberId,
+    stops_within: Option<Duration>,
+) -> Duration {
     match stops_within {
         Some(grace) if view.staying().all(|member| member == me) => grace,
         Some(_) | None => HAND_OVER_GRACE,

@@ -5,13 +5,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::{lease::Lease, unit::Unit};
 
-/// One unit of work being ours, from the claim until it is given back or lost. Cheap to clone.
+/// A lease on one unit of work with a fencing token, its *epoch*. It lasts from the claim until the unit is
+/// released or lost. Cheap to clone.
 #[derive(Clone)]
 pub struct Tenure(Arc<Inner>);
 
 struct Inner {
     unit: Unit,
-    /// Grows from tenure to tenure within this process.
+    /// Increases with every tenure of this process.
     number: u64,
     lease: Arc<Lease>,
     epoch: watch::Sender<u64>,
@@ -20,7 +21,7 @@ struct Inner {
     lost: CancellationToken,
 }
 
-/// What goes on under a tenure.
+/// The work that runs under a tenure.
 #[derive(Debug, Default)]
 struct Work {
     is_closed: bool,
@@ -40,17 +41,17 @@ impl Tenure {
         }))
     }
 
-    /// Of everything, and for ever: for what is certain to be alone, such as a handler under test.
+    /// A tenure of all units that never ends, for a handler that runs alone, such as one under test.
     pub fn unshared() -> Self {
         Self::new(Unit::Whole, 0, 0, Arc::new(Lease::endless()))
     }
 
-    /// What is ours.
+    /// The unit.
     pub fn unit(&self) -> Unit {
         self.0.unit
     }
 
-    /// The partition that is ours, where work is divided by partitions.
+    /// The partition, if the service shares its work by partitions.
     pub fn partition(&self) -> Option<u16> {
         match self.0.unit {
             Unit::Partition(number) => Some(number),
@@ -58,14 +59,14 @@ impl Tenure {
         }
     }
 
-    /// Whether nobody else can have this unit now. Ask right before an effect that must not happen
-    /// twice: the answer comes from our own clock, and is no before anybody else can claim the unit.
+    /// Whether no other replica can hold this unit now. Check it right before an effect that must not happen
+    /// twice. It goes by our own clock and turns `false` before another replica can claim the unit.
     pub fn may_act(&self) -> bool {
         !self.0.lost.is_cancelled() && self.0.lease.holds_at(Instant::now())
     }
 
-    /// To be kept while something runs under this tenure: giving the unit back waits for it, within
-    /// the grace. `None` when nothing new may begin.
+    /// Marks work under this tenure: the unit is not released while the hold exists, within the grace period.
+    /// `None` if no new work may start.
     pub fn hold(&self) -> Option<Hold> {
         let begins = self.may_act()
             && self.0.work.send_if_modified(|work| {
@@ -75,18 +76,18 @@ impl Tenure {
         begins.then(|| Hold(self.clone()))
     }
 
-    /// Cancelled when nothing new may begin, and what waits should give up.
+    /// Cancelled when no new work may start and waiting work should give up.
     pub fn ending(&self) -> CancellationToken {
         self.0.ending.child_token()
     }
 
-    /// Cancelled when somebody else may have the unit. Never before [`Tenure::ending`].
+    /// Cancelled when another replica may hold the unit. Never before [`Tenure::ending`].
     pub fn lost(&self) -> CancellationToken {
         self.0.lost.child_token()
     }
 
-    /// The epoch of the claim. It changes when the connection to the bus was made again: what was on
-    /// its way under the former one is to be asked for anew.
+    /// The epoch of the claim. It changes after a reconnect to the bus: deliveries in flight under the former
+    /// epoch are lost and must be requested again.
     pub fn epochs(&self) -> watch::Receiver<u64> {
         self.0.epoch.subscribe()
     }
@@ -95,7 +96,7 @@ impl Tenure {
         self.0.number
     }
 
-    /// Whether something new may begin.
+    /// Whether new work may start.
     pub(crate) fn is_open(&self) -> bool {
         !self.0.ending.is_cancelled() && self.may_act()
     }
@@ -108,22 +109,22 @@ impl Tenure {
         self.0.epoch.send_replace(epoch);
     }
 
-    /// Lets nothing new begin.
+    /// Lets no new work start.
     pub(crate) fn end(&self) {
         self.0.work.send_modify(|work| work.is_closed = true);
         self.0.ending.cancel();
     }
 
-    /// The unit may be another's from now on.
+    /// Ends the tenure: another replica may hold the unit from now on.
     pub(crate) fn lose(&self) {
         self.0.work.send_modify(|work| work.is_closed = true);
         self.0.lost.cancel();
         self.0.ending.cancel();
     }
 
-    /// Resolves when nothing runs under this tenure.
+    /// Resolves when no work runs under this tenure.
     pub(crate) async fn idle(self) {
-        // The sender lives as long as we do, so this cannot fail.
+        // The sender lives as long as this tenure, so this cannot fail.
         let _ = self
             .0
             .work
@@ -139,7 +140,7 @@ impl fmt::Debug for Tenure {
     }
 }
 
-/// While this lives, something runs under the tenure.
+/// Work that runs under a tenure; see [`Tenure::hold`].
 #[derive(Debug)]
 pub struct Hold(Tenure);
 

@@ -2,17 +2,17 @@ use std::fmt;
 
 use claw_events::PARTITIONS;
 
-/// How a service's work is divided.
+/// How replicas of a service share its work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Share {
-    /// By the person's partition: each replica has its part of the partitions.
+    /// By the user's partition: each replica holds some of the 64 partitions.
     Partitions,
-    /// Not at all: one replica has everything, the others stand by.
+    /// Not at all: one replica holds everything, the others stand by.
     Whole,
 }
 
 impl Share {
-    /// All there is to share.
+    /// All units of this kind of sharing.
     pub(crate) fn units(self) -> Vec<Unit> {
         match self {
             Self::Partitions => (0..PARTITIONS).map(Unit::Partition).collect(),
@@ -21,17 +21,17 @@ impl Share {
     }
 }
 
-/// What one replica has at a time.
+/// A piece of work that one replica holds at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Unit {
-    /// All people of this partition.
+    /// All users of this partition.
     Partition(u16),
-    /// Everybody.
+    /// All users.
     Whole,
 }
 
 impl Unit {
-    /// Reads what [`fmt::Display`] wrote.
+    /// Parses the output of [`fmt::Display`].
     pub(crate) fn read(text: &str) -> Option<Self> {
         if text == "whole" {
             return Some(Self::Whole);

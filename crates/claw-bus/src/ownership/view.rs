@@ -2,12 +2,12 @@ use std::collections::BTreeMap;
 
 use super::unit::Unit;
 
-/// One incarnation of one replica: a process that lost its lease goes on under another id.
+/// One membership of one replica. A process that loses its lease joins again under another id.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct MemberId(String);
 
 impl MemberId {
-    /// `id` must be fit for a token of a key: letters and digits.
+    /// `id` must be a valid token of a key: letters and digits.
     pub(crate) fn new(id: impl Into<String>) -> Self {
         Self(id.into())
     }
@@ -17,16 +17,16 @@ impl MemberId {
     }
 }
 
-/// What a live replica says of itself.
+/// The status a live replica announces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Standing {
-    /// It takes its part.
+pub(crate) enum MemberStatus {
+    /// It claims its share of the units.
     Staying,
-    /// It is stopping: it gives back what it has and takes nothing more.
+    /// It is stopping: it releases its units and claims none.
     Leaving,
 }
 
-impl Standing {
+impl MemberStatus {
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Staying => "staying",
@@ -43,30 +43,33 @@ impl Standing {
     }
 }
 
-/// Who has a unit, as last written.
+/// The last claim of a unit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Claim {
-    /// `None` when it was given back.
+    /// `None` if the unit was released.
     pub(crate) holder: Option<MemberId>,
-    /// The revision of the key: the epoch.
+    /// The revision of the key, which is the epoch.
     pub(crate) revision: u64,
 }
 
-/// One thing the bucket told.
+/// One change in the bucket.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Change {
-    /// A replica lives; `None` when its key is gone.
-    Member(MemberId, Option<Standing>),
-    /// A unit was claimed or given back.
+    /// A replica renewed its lease; `None` if its key was deleted or expired.
+    Member(MemberId, Option<MemberStatus>),
+    /// A unit was claimed or released.
     Claim(Unit, Claim),
 }
 
 impl Change {
-    /// Reads an entry of the bucket whose key is `key` without its group; no `value` means that the
-    /// key is gone. `None` for keys that mean nothing to us.
+    /// Parses an entry of the bucket. `key` is without the service's prefix; `value` is `None` for a deleted key.
+    /// Returns `None` for keys of another kind.
     pub(crate) fn read(key: &str, value: Option<&[u8]>, revision: u64) -> Option<Self> {
         match key.split_once('.')? {
-            ("m", id) => Some(Self::Member(MemberId::new(id), value.map(Standing::read))),
+            ("m", id) => Some(Self::Member(
+                MemberId::new(id),
+                value.map(MemberStatus::read),
+            )),
             ("u", unit) => {
                 let holder = value
                     .and_then(|value| std::str::from_utf8(value).ok())
@@ -79,23 +82,23 @@ impl Change {
     }
 }
 
-/// Who lives and who has what, as far as we were told.
+/// The live replicas and the claims, as read from the bucket so far.
 #[derive(Debug, Default)]
 pub(crate) struct View {
-    members: BTreeMap<MemberId, Standing>,
+    members: BTreeMap<MemberId, MemberStatus>,
     claims: BTreeMap<Unit, Claim>,
 }
 
 impl View {
     pub(crate) fn learn(&mut self, change: Change) {
         match change {
-            Change::Member(id, Some(standing)) => {
-                self.members.insert(id, standing);
+            Change::Member(id, Some(status)) => {
+                self.members.insert(id, status);
             }
             Change::Member(id, None) => {
                 self.members.remove(&id);
             }
-            // Our own claims are known from their answer, before the bucket tells of them.
+            // Our own claims are known from their answers, before the watch delivers them.
             Change::Claim(unit, claim) if self.revision_of(unit) <= claim.revision => {
                 self.claims.insert(unit, claim);
             }
@@ -107,11 +110,11 @@ impl View {
         self.members.contains_key(id)
     }
 
-    /// Those who take their part.
+    /// The replicas that claim units.
     pub(crate) fn staying(&self) -> impl Iterator<Item = &MemberId> {
         self.members
             .iter()
-            .filter(|(_, standing)| **standing == Standing::Staying)
+            .filter(|(_, status)| **status == MemberStatus::Staying)
             .map(|(id, _)| id)
     }
 
@@ -119,7 +122,7 @@ impl View {
         self.claims.get(&unit)
     }
 
-    /// The revision of the last claim; 0 where there was none.
+    /// The revision of the last claim; 0 if there was none.
     pub(crate) fn revision_of(&self, unit: Unit) -> u64 {
         self.claims.get(&unit).map_or(0, |claim| claim.revision)
     }
@@ -148,7 +151,10 @@ mod tests {
 
         assert_eq!(
             read("m.a", Some("leaving")),
-            Some(Change::Member(MemberId::new("a"), Some(Standing::Leaving)))
+            Some(Change::Member(
+                MemberId::new("a"),
+                Some(MemberStatus::Leaving)
+            ))
         );
         assert_eq!(
             read("m.a", None),

@@ -1,7 +1,7 @@
 use super::*;
 use crate::ownership::{
     unit::Share,
-    view::{Change, Claim, Standing},
+    view::{Change, Claim, MemberStatus},
 };
 
 const UNIT: Unit = Unit::Partition(3);
@@ -16,7 +16,7 @@ fn id(name: &str) -> MemberId {
 fn view(members: &[&str], holder: Option<&str>) -> View {
     let mut view = View::default();
     for member in members {
-        view.learn(Change::Member(id(member), Some(Standing::Staying)));
+        view.learn(Change::Member(id(member), Some(MemberStatus::Staying)));
     }
     let holder = holder.map(id);
     view.learn(Change::Claim(
@@ -29,21 +29,21 @@ fn view(members: &[&str], holder: Option<&str>) -> View {
     view
 }
 
-/// What "me" does next about `UNIT`, which it should have or not.
-fn step(view: &View, is_wanted: bool, seat: Option<Seat>, now: Instant) -> Option<Step> {
+/// The next step of "me" on `UNIT`; `is_wanted` says whether it should hold the unit.
+fn step(view: &View, is_wanted: bool, state: Option<UnitState>, now: Instant) -> Option<ClaimStep> {
     let wanted = BTreeSet::from([if is_wanted { UNIT } else { OTHERS }]);
     let situation = Situation {
         view,
         me: &id("me"),
         wanted: &wanted,
-        patience: HAND_OVER_GRACE,
+        hand_over_grace: HAND_OVER_GRACE,
         now,
     };
-    next_step(&situation, UNIT, seat)
+    next_step(&situation, UNIT, state)
 }
 
-fn claim(cause: Cause) -> Step {
-    Step::Claim { over: 7, cause }
+fn claim(cause: Cause) -> ClaimStep {
+    ClaimStep::Claim { over: 7, cause }
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn what_is_free_or_was_a_dead_replica_s_is_claimed_by_whoever_should_have_it() {
     let never_claimed = View::default();
     assert_eq!(
         step(&never_claimed, true, None, now),
-        Some(Step::Claim {
+        Some(ClaimStep::Claim {
             over: 0,
             cause: Cause::Free
         })
@@ -72,18 +72,18 @@ fn what_is_free_or_was_a_dead_replica_s_is_claimed_by_whoever_should_have_it() {
 fn what_someone_else_should_have_ends_and_is_given_back_when_idle_or_late() {
     let now = Instant::now();
     let view = view(&["me", "you"], Some("me"));
-    let release = Some(Step::Release { over: 7 });
+    let release = Some(ClaimStep::Release { over: 7 });
     let ending = |is_idle| {
-        Some(Seat::Ending {
+        Some(UnitState::Ending {
             epoch: 7,
             since: now,
             is_idle,
         })
     };
 
-    let held = Some(Seat::Held { epoch: 7 });
+    let held = Some(UnitState::Held { epoch: 7 });
     assert_eq!(step(&view, true, held, now), None);
-    assert_eq!(step(&view, false, held, now), Some(Step::End));
+    assert_eq!(step(&view, false, held, now), Some(ClaimStep::End));
     assert_eq!(step(&view, false, ending(false), now), None);
     assert_eq!(step(&view, false, ending(true), now), release);
     let late = now + HAND_OVER_GRACE;
@@ -95,19 +95,19 @@ fn what_another_claimed_is_lost_whatever_we_were_about_to_do() {
     let now = Instant::now();
     let theirs = view(&["me", "you"], Some("you"));
 
-    for seat in [
-        Seat::Held { epoch: 5 },
-        Seat::Stale {
+    for state in [
+        UnitState::Held { epoch: 5 },
+        UnitState::Stale {
             epoch: 5,
             not_before: now,
         },
-        Seat::Ending {
+        UnitState::Ending {
             epoch: 5,
             since: now,
             is_idle: false,
         },
     ] {
-        assert_eq!(step(&theirs, true, Some(seat), now), Some(Step::Lose));
+        assert_eq!(step(&theirs, true, Some(state), now), Some(ClaimStep::Lose));
     }
 }
 
@@ -116,16 +116,16 @@ fn a_view_that_is_behind_our_own_claim_takes_nothing_from_us() {
     let now = Instant::now();
     let before = view(&["me", "you"], Some("gone"));
 
-    let held = Some(Seat::Held { epoch: 8 });
+    let held = Some(UnitState::Held { epoch: 8 });
     assert_eq!(step(&before, true, held, now), None);
-    let ending = Some(Seat::Ending {
+    let ending = Some(UnitState::Ending {
         epoch: 8,
         since: now,
         is_idle: true,
     });
     assert_eq!(
         step(&before, false, ending, now),
-        Some(Step::Release { over: 8 })
+        Some(ClaimStep::Release { over: 8 })
     );
 }
 
@@ -136,7 +136,7 @@ fn after_a_new_connection_what_is_ours_is_claimed_again() {
     let later = now + Duration::from_millis(1);
 
     let stale = |not_before| {
-        Some(Seat::Stale {
+        Some(UnitState::Stale {
             epoch: 5,
             not_before,
         })
@@ -156,7 +156,7 @@ fn a_claim_whose_answer_was_lost_is_made_good_or_undone() {
     assert_eq!(step(&ours, true, None, now), Some(claim(Cause::Regained)));
     assert_eq!(
         step(&ours, false, None, now),
-        Some(Step::Release { over: 7 })
+        Some(ClaimStep::Release { over: 7 })
     );
 }
 
@@ -165,9 +165,9 @@ fn nothing_is_asked_twice_at_once_or_without_a_pause() {
     let now = Instant::now();
     let free = view(&["me"], None);
     let until = now + Duration::from_millis(100);
-    let paused = Some(Seat::Paused { until });
+    let paused = Some(UnitState::Paused { until });
 
-    assert_eq!(step(&free, true, Some(Seat::Asking), now), None);
+    assert_eq!(step(&free, true, Some(UnitState::Asking), now), None);
     assert_eq!(step(&free, true, paused, now), None);
     assert_eq!(step(&free, true, paused, until), Some(claim(Cause::Free)));
 }
@@ -203,7 +203,7 @@ fn whoever_leaves_wants_nothing_and_its_part_is_wanted_by_the_rest() {
     let units = Share::Partitions.units();
     let mut view = view(&["a", "b"], None);
 
-    view.learn(Change::Member(id("b"), Some(Standing::Leaving)));
+    view.learn(Change::Member(id("b"), Some(MemberStatus::Leaving)));
 
     assert_eq!(wanted_by(&id("a"), &view, &units).len(), 64);
     assert!(wanted_by(&id("b"), &view, &units).is_empty());
@@ -215,14 +215,14 @@ fn a_stopping_replica_takes_its_time_only_when_nobody_waits() {
     let me = id("me");
     let mut alone = view(&["me"], None);
     let both = view(&["me", "you"], None);
-    assert_eq!(patience(&alone, &me, None), HAND_OVER_GRACE);
-    assert_eq!(patience(&both, &me, Some(GRACE)), HAND_OVER_GRACE);
-    assert_eq!(patience(&alone, &me, Some(GRACE)), GRACE);
+    assert_eq!(hand_over_grace(&alone, &me, None), HAND_OVER_GRACE);
+    assert_eq!(hand_over_grace(&both, &me, Some(GRACE)), HAND_OVER_GRACE);
+    assert_eq!(hand_over_grace(&alone, &me, Some(GRACE)), GRACE);
 
-    alone.learn(Change::Member(id("you"), Some(Standing::Leaving)));
+    alone.learn(Change::Member(id("you"), Some(MemberStatus::Leaving)));
 
     assert_eq!(
-        patience(&alone, &me, Some(GRACE)),
+        hand_over_grace(&alone, &me, Some(GRACE)),
         GRACE,
         "both are stopping"
     );

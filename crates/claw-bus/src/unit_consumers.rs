@@ -13,7 +13,7 @@ use tokio::{
 };
 use tracing::debug;
 
-use crate::{Bus, BusError, Unit, floors::Floors, place::Place};
+use crate::{Bus, BusError, Unit, consumer_name::ConsumerName, floors::Floors};
 
 /// Events of one unit handed to this process and not yet acknowledged, at most. This bounds the memory
 /// of its lanes (about 1 KB an event); past it the server keeps the rest.
@@ -27,8 +27,8 @@ const ACK_WAIT: Duration = Duration::from_mins(10);
 /// Takeovers that ask the server at once.
 const TAKEOVERS_AT_ONCE: usize = 16;
 
-/// The places a purpose has in its stream.
-pub(crate) struct Places {
+/// The consumers a purpose has in its stream.
+pub(crate) struct UnitConsumers {
     stream: Stream<()>,
     purpose: &'static str,
     floors: Floors,
@@ -45,12 +45,12 @@ struct Listing {
 
 /// A place that somebody has or had.
 struct Found {
-    place: Place,
+    place: ConsumerName,
     /// The sequence up to which everything is acknowledged.
     floor: u64,
 }
 
-impl Places {
+impl UnitConsumers {
     pub(crate) async fn of(
         bus: &Bus,
         stream: claw_events::Stream,
@@ -75,7 +75,7 @@ impl Places {
     /// names a consumer that is gone and changes nothing.
     pub(crate) async fn take_over(
         &self,
-        place: Place,
+        place: ConsumerName,
         filter: String,
     ) -> Result<Option<PullConsumer>, BusError> {
         // Never closed, so there is always room some day.
@@ -111,7 +111,7 @@ impl Places {
     }
 
     /// Writes down up to where everything of this place is acknowledged, and returns it.
-    pub(crate) async fn note_floor(&self, place: Place) -> Result<u64, BusError> {
+    pub(crate) async fn note_floor(&self, place: ConsumerName) -> Result<u64, BusError> {
         let name = place.name(self.purpose);
         let info = self.stream.consumer_info(&name).await;
         let info = info
@@ -142,7 +142,7 @@ impl Places {
             .into_iter()
             .filter_map(|info| {
                 Some(Found {
-                    place: Place::read(&info.name, self.purpose)?,
+                    place: ConsumerName::read(&info.name, self.purpose)?,
                     floor: info.ack_floor.stream_sequence,
                 })
             })
@@ -156,7 +156,7 @@ impl Places {
 
     /// A purpose that was once consumed whole leaves its place to the partitions, and is needed until
     /// each of them has one.
-    async fn delete_undivided(&self, found: &[Found], place: Place) -> Result<(), BusError> {
+    async fn delete_undivided(&self, found: &[Found], place: ConsumerName) -> Result<(), BusError> {
         let is_divided = (0..PARTITIONS)
             .map(Unit::Partition)
             .all(|unit| unit == place.unit || found.iter().any(|found| found.place.unit == unit));

@@ -2,7 +2,7 @@ use crate::Unit;
 
 /// Whose consumer it is: of a unit, under an epoch, the how-manieth of that epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Place {
+pub(crate) struct ConsumerName {
     pub(crate) unit: Unit,
     /// The epoch of the claim.
     pub(crate) epoch: u64,
@@ -10,7 +10,7 @@ pub(crate) struct Place {
     pub(crate) number: u32,
 }
 
-impl Place {
+impl ConsumerName {
     /// The place to take after this one, under what the epoch is by then.
     pub(crate) fn next_under(self, epoch: u64) -> Self {
         let number = if epoch == self.epoch {
@@ -67,8 +67,8 @@ impl Place {
 mod tests {
     use super::*;
 
-    fn place(unit: Unit, epoch: u64, number: u32) -> Place {
-        Place {
+    fn place(unit: Unit, epoch: u64, number: u32) -> ConsumerName {
+        ConsumerName {
             unit,
             epoch,
             number,
@@ -82,7 +82,7 @@ mod tests {
             ("replies-p7-e12-3", place(Unit::Partition(7), 12, 3)),
             ("replies-e12", place(Unit::Whole, 12, 1)),
         ] {
-            assert_eq!(Place::read(name, "replies"), Some(expected));
+            assert_eq!(ConsumerName::read(name, "replies"), Some(expected));
             assert_eq!(expected.name("replies"), name);
         }
     }
@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn another_purpose_s_consumer_is_none_of_ours() {
         for name in ["replies-late-e1", "reports-e1", "replies", "replies-p7-x1"] {
-            assert_eq!(Place::read(name, "replies"), None, "{name}");
+            assert_eq!(ConsumerName::read(name, "replies"), None, "{name}");
         }
     }
 

@@ -5,8 +5,8 @@ use tokio::sync::watch;
 
 use super::{lease::Lease, tenure::Tenure, unit::Unit};
 
-/// The tenures of this replica.
-pub(crate) struct Roll {
+/// The tenures of this replica, shared with the rest of the service.
+pub(crate) struct Registry {
     pub(crate) group: &'static str,
     current: watch::Sender<Current>,
 }
@@ -15,11 +15,11 @@ pub(crate) struct Roll {
 struct Current {
     has_joined: bool,
     tenures: BTreeMap<Unit, Tenure>,
-    /// Tenures begun so far.
+    /// The number of tenures so far.
     begun: u64,
 }
 
-impl Roll {
+impl Registry {
     pub(crate) fn new(group: &'static str) -> Self {
         Self {
             group,
@@ -51,7 +51,7 @@ impl Roll {
             .send_modify(|current| current.has_joined = true);
     }
 
-    /// A claim of `unit` succeeded: the tenure goes on under this epoch, or begins.
+    /// Records a successful claim of `unit`: starts a tenure, or continues it under the new epoch.
     pub(crate) fn begin(&self, unit: Unit, epoch: u64, lease: &Arc<Lease>) {
         self.current.send_modify(|current| {
             if let Some(tenure) = current.tenures.get(&unit) {
@@ -74,7 +74,7 @@ impl Roll {
         self.count();
     }
 
-    /// We are no member any more: everything is lost.
+    /// Ends the membership: every tenure is lost.
     pub(crate) fn leave(&self) {
         self.current.send_modify(|current| {
             current.has_joined = false;
@@ -91,16 +91,15 @@ impl Roll {
     }
 }
 
-/// The tenures a replica has, oldest first, and then each new one. One that was lost before it was
-/// asked for is left out.
+/// The tenures of a replica, oldest first, then each new one. Tenures that were lost in the meantime are
+/// skipped.
 pub struct Tenures {
     current: watch::Receiver<Current>,
     last: u64,
 }
 
 impl Tenures {
-    /// The next one; `None` when the [`Ownership`](super::Ownership) is gone. Nothing is missed by
-    /// dropping the wait.
+    /// Waits for the next tenure; `None` when the [`Ownership`](super::Ownership) was dropped. Cancel-safe.
     pub async fn next(&mut self) -> Option<Tenure> {
         loop {
             let next = self
@@ -128,34 +127,34 @@ mod tests {
 
     #[test]
     fn whoever_asks_late_gets_what_is_there_and_each_tenure_once() {
-        let roll = Roll::new("test");
+        let registry = Registry::new("test");
         let lease = Arc::new(Lease::endless());
         for partition in [5, 4, 3] {
-            roll.begin(Unit::Partition(partition), 1, &lease);
+            registry.begin(Unit::Partition(partition), 1, &lease);
         }
-        roll.lose(Unit::Partition(4));
-        let mut tenures = roll.tenures();
+        registry.lose(Unit::Partition(4));
+        let mut tenures = registry.tenures();
         let mut next = || {
             let tenure = tenures.next().now_or_never()?;
             tenure.and_then(|tenure| tenure.partition())
         };
 
         assert_eq!((next(), next(), next()), (Some(5), Some(3), None));
-        roll.begin(Unit::Partition(3), 2, &lease);
+        registry.begin(Unit::Partition(3), 2, &lease);
         assert_eq!(next(), None, "a new epoch is no new tenure");
-        roll.begin(Unit::Partition(4), 3, &lease);
+        registry.begin(Unit::Partition(4), 3, &lease);
         assert_eq!(next(), Some(4));
     }
 
     #[test]
     fn leaving_loses_everything() {
-        let roll = Roll::new("test");
-        roll.begin(Unit::Whole, 1, &Arc::new(Lease::endless()));
-        let tenure = roll.tenure(Unit::Whole).unwrap();
+        let registry = Registry::new("test");
+        registry.begin(Unit::Whole, 1, &Arc::new(Lease::endless()));
+        let tenure = registry.tenure(Unit::Whole).unwrap();
 
-        roll.leave();
+        registry.leave();
 
         assert!(tenure.lost().is_cancelled());
-        assert_eq!(roll.holdings(), 0);
+        assert_eq!(registry.holdings(), 0);
     }
 }
