@@ -1,13 +1,16 @@
-//! Frames recorded from a real gateway, for the tests of this crate.
+//! Frames recorded from a real OpenClaw, for the tests of this crate.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::{History, HistorySince, Incoming, Response, decode};
+use crate::{
+    History, HistorySince,
+    frame::{Incoming, Response, decode},
+};
 
-/// One recorded line: `in` is from the gateway to us.
+/// One recorded frame; `direction` is `in` for frames from OpenClaw to us.
 #[derive(Deserialize)]
-pub(crate) struct Line {
+pub(crate) struct Record {
     pub(crate) direction: String,
     pub(crate) frame: Option<Box<RawValue>>,
 }
@@ -25,20 +28,20 @@ pub(crate) fn names() -> Vec<String> {
     names
 }
 
-/// All lines of a capture.
-pub(crate) fn lines(name: &str) -> Vec<Line> {
+/// All records of a capture.
+pub(crate) fn records(name: &str) -> Vec<Record> {
     let text = std::fs::read_to_string(format!("{}/{name}.jsonl", folder())).unwrap();
     text.lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect()
 }
 
-/// What the gateway sent in a capture.
+/// The frames OpenClaw sent in a capture.
 pub(crate) fn inbound(name: &str) -> Vec<String> {
-    lines(name)
+    records(name)
         .into_iter()
-        .filter(|line| line.direction == "in")
-        .map(|line| line.frame.unwrap().get().to_owned())
+        .filter(|record| record.direction == "in")
+        .map(|record| record.frame.unwrap().get().to_owned())
         .collect()
 }
 
@@ -46,9 +49,9 @@ pub(crate) fn inbound(name: &str) -> Vec<String> {
 pub(crate) fn answers(name: &str, method: &str) -> Vec<Response> {
     let mut asked = Vec::new();
     let mut answers = Vec::new();
-    for line in lines(name) {
-        let Some(frame) = line.frame else { continue };
-        if line.direction == "out" {
+    for record in records(name) {
+        let Some(frame) = record.frame else { continue };
+        if record.direction == "out" {
             let request: Request = serde_json::from_str(frame.get()).unwrap_or_default();
             if request.method == method {
                 asked.push(request.id);

@@ -6,49 +6,44 @@ use rand::{rand_core::UnwrapErr, rngs::SysRng};
 use secrecy::{ExposeSecret, SecretBox, SecretString};
 use sha2::{Digest, Sha256};
 
-/// The Ed25519 key that proves to a gateway who we are. The key bytes are wiped when it is dropped.
+/// The Ed25519 key that proves to OpenClaw who we are. The key bytes are wiped on drop.
 #[derive(Clone)]
 pub struct DeviceKey {
     signing: SigningKey,
 }
 
-/// What a signature covers, in the words of the gateway. Everything must equal what `connect`
-/// sends, `scopes` in the same order.
-pub struct SignedFields<'a> {
-    /// `client.id`.
-    pub client_id: &'a str,
-    /// `client.mode`.
-    pub client_mode: &'a str,
-    /// `role`.
-    pub role: &'a str,
-    /// `scopes`.
-    pub scopes: &'a [&'a str],
-    /// Milliseconds since 1970; the challenge's own `ts`. The gateway tolerates 120 s.
-    pub signed_at_ms: u64,
-    /// `auth.token`.
-    pub token: &'a SecretString,
-    /// The challenge's nonce; good for one connection.
-    pub nonce: &'a str,
-    /// `client.platform`, lower case. A device approved under one platform must keep it.
-    pub platform: &'a str,
+/// The fields that a signature covers, under OpenClaw's names. Each must equal the field of
+/// `connect`, `scopes` in the same order.
+pub(crate) struct SignedFields<'a> {
+    pub(crate) client_id: &'a str,
+    pub(crate) client_mode: &'a str,
+    pub(crate) role: &'a str,
+    pub(crate) scopes: &'a [&'a str],
+    /// Milliseconds since 1970: the `ts` of the challenge. OpenClaw tolerates 120 s.
+    pub(crate) signed_at_ms: u64,
+    pub(crate) token: &'a SecretString,
+    /// The nonce of the challenge; valid for one connection.
+    pub(crate) nonce: &'a str,
+    /// In lower case.
+    pub(crate) platform: &'a str,
 }
 
 impl DeviceKey {
-    /// A new key from the operating system's randomness. Panics if there is none.
+    /// A new key from the operating system's random numbers. Panics if they are not available.
     pub fn generate() -> Self {
         Self {
             signing: SigningKey::generate(&mut UnwrapErr(SysRng)),
         }
     }
 
-    /// The key of this seed.
+    /// The key derived from `seed`.
     pub fn from_seed(seed: &[u8; 32]) -> Self {
         Self {
             signing: SigningKey::from_bytes(seed),
         }
     }
 
-    /// The seed, to be sealed and stored.
+    /// The seed, for encrypted storage.
     pub fn seed(&self) -> SecretBox<[u8; 32]> {
         SecretBox::init_with(|| self.signing.to_bytes())
     }
@@ -58,13 +53,13 @@ impl DeviceKey {
         hex::encode(Sha256::digest(self.signing.verifying_key().as_bytes()))
     }
 
-    /// The public key as `connect` and the container's approver spell it.
+    /// The public key in the encoding of `connect` and of the approver inside the container.
     pub fn public_key_base64url(&self) -> String {
         URL_SAFE_NO_PAD.encode(self.signing.verifying_key().as_bytes())
     }
 
-    /// Signs the v3 payload of a handshake; base64url without padding.
-    pub fn sign(&self, fields: &SignedFields<'_>) -> String {
+    /// The signature of a handshake's v3 payload, as base64url without padding.
+    pub(crate) fn sign(&self, fields: &SignedFields<'_>) -> String {
         let payload = self.payload(fields);
         URL_SAFE_NO_PAD.encode(
             self.signing
@@ -73,7 +68,7 @@ impl DeviceKey {
         )
     }
 
-    /// The last field is the device family, which we do not state.
+    /// The last field, the device family, stays empty.
     fn payload(&self, fields: &SignedFields<'_>) -> SecretString {
         SecretString::from(format!(
             "v3|{}|{}|{}|{}|{}|{}|{}|{}|{}|",
@@ -103,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_recorded_vector_is_reproduced_to_the_last_byte() {
+    fn the_recorded_signature_is_reproduced_exactly() {
         let vector = vector();
         let token = SecretString::from("FAKE-GATEWAY-TOKEN");
         let fields = fields(&token);
@@ -116,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_made_again_from_its_seed_is_the_same_device() {
+    fn a_key_restored_from_its_seed_is_the_same_device() {
         let key = DeviceKey::generate();
 
         let again = DeviceKey::from_seed(key.seed().expose_secret());
@@ -130,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn printing_a_key_shows_its_id_and_nothing_of_the_seed() {
+    fn a_printed_key_shows_its_id_and_not_its_seed() {
         let key = DeviceKey::from_seed(&[7; 32]);
 
         assert_eq!(format!("{key:?}"), format!("DeviceKey({})", key.id()));

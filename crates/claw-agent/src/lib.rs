@@ -1,9 +1,9 @@
-//! The agent's WebSocket protocol, as `OpenClaw` 2026.9.6 speaks it (protocol 4).
+//! A client of OpenClaw's WebSocket protocol (protocol 4, as OpenClaw 2026.9.6 speaks it).
 //!
-//! `frame` and `transcript` are pure: what the bytes mean, and what a transcript says about one of
-//! our messages. `connection` drives a socket with them. The crate knows nothing of our users, the
-//! bus or the database, and never decides whether to send a message again: it only tells what is
-//! known, and by how sure a source.
+//! `frame` and `transcript` are pure: they decode frames and tell from a transcript how a message of
+//! ours was handled. `connection` drives a socket with them. The crate knows nothing of users, the
+//! bus or the database. It never decides whether to send a message again: it reports what is known
+//! about the message and leaves the decision to its caller.
 
 mod backoff;
 #[cfg(test)]
@@ -16,17 +16,16 @@ mod transcript;
 
 pub use backoff::pause_before;
 pub use connection::{
-    AgentConnection, AgentHandle, ChatSend, CloseReason, ConnectOptions, Credentials, Limits,
-    SendStatus, SessionActivity, WaitOutcome,
+    AgentConnection, AgentHandle, ChatSend, CloseReason, Credentials, SendStatus,
 };
-pub use device::{DeviceKey, SignedFields};
-pub use error::{CallError, ConnectError, GatewayError, NotSent, RetryClass, Unanswered};
-pub use frame::{AgentEvent, Incoming, Payload, Response, RunFailure, decode};
+pub use device::DeviceKey;
+pub use error::{CallError, ConnectError, NotSent, Refusal, RetryClass, Unanswered};
+pub use frame::{AgentEvent, RunFailure};
 pub use transcript::{
-    Activity, AssistantRow, Cursor, History, HistorySince, Interruption, Pending, Row, RowKind,
-    Standing, Stop, proactive, standing, whole_text,
+    Activity, AssistantRow, Cursor, History, HistorySince, Interruption, Row, RunStatus, proactive,
+    run_status, whole_text,
 };
 
-/// The one session we use: heartbeat and cron turns live there too. Keys are compared in this
-/// canonical, lower-case form; the gateway always answers with it.
+/// The only session we use; heartbeat and cron turns run in it too. Session keys are compared in
+/// this canonical, lower-case form, which OpenClaw always answers with.
 pub const MAIN_SESSION: &str = "agent:main:main";

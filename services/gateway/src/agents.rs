@@ -1,8 +1,6 @@
 use std::sync::Arc;
 
-use claw_agent::{
-    AgentConnection, CallError, ConnectError, ConnectOptions, Credentials, DeviceKey, RetryClass,
-};
+use claw_agent::{AgentConnection, CallError, ConnectError, Credentials, DeviceKey, RetryClass};
 use claw_bus::Publisher;
 use claw_domain::Endpoint;
 use claw_store::{Keyring, Sandbox, Store, StoreError};
@@ -63,8 +61,7 @@ impl Agents {
         endpoint: &Endpoint,
     ) -> Result<Session, SessionError> {
         let credentials = self.credentials(sandbox).await?;
-        let outcome =
-            AgentConnection::connect(endpoint, &credentials, &ConnectOptions::default()).await;
+        let outcome = AgentConnection::connect(endpoint, &credentials).await;
         let label = if outcome.is_ok() {
             "connected"
         } else {
@@ -89,7 +86,7 @@ impl Agents {
             .await?
             .ok_or(SessionError::Incomplete("secrets"))?;
         Ok(Credentials {
-            gateway_token: secrets.gateway_token,
+            token: secrets.gateway_token,
             device: DeviceKey::from_seed(secrets.device_seed.expose_secret()),
         })
     }

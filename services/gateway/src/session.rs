@@ -247,7 +247,7 @@ async fn pump(mut connection: AgentConnection, live: Arc<Live>) {
             live.signs().last = Instant::now();
         }
         match event {
-            AgentEvent::LifecycleStart { run, session, .. } if session == MAIN_SESSION => {
+            AgentEvent::LifecycleStart { run, session } if session == MAIN_SESSION => {
                 live.signs().active.insert(run);
             }
             // One that replaces what came before cannot be told: the caller has heard that.
@@ -273,8 +273,8 @@ async fn pump(mut connection: AgentConnection, live: Arc<Live>) {
                 live.end(Ending::Aborted { run });
             }
             // None carries its text for certain and whole: they only say that the transcript has it.
-            AgentEvent::Heartbeat | AgentEvent::CronFinished { .. } => live.grown(),
-            AgentEvent::SessionMessage { session, .. } if session == MAIN_SESSION => live.grown(),
+            AgentEvent::Heartbeat | AgentEvent::CronFinished => live.grown(),
+            AgentEvent::SessionMessage { session } if session == MAIN_SESSION => live.grown(),
             AgentEvent::Challenge { .. }
             | AgentEvent::ChatDelta { .. }
             | AgentEvent::ChatFinal { .. }
@@ -284,7 +284,7 @@ async fn pump(mut connection: AgentConnection, live: Arc<Live>) {
             | AgentEvent::LifecycleEnd { .. }
             | AgentEvent::SessionMessage { .. }
             | AgentEvent::Tick
-            | AgentEvent::Shutdown { .. }
+            | AgentEvent::Shutdown
             | AgentEvent::Other { .. } => {}
         }
     }
@@ -303,8 +303,8 @@ fn is_work(event: &AgentEvent) -> bool {
         AgentEvent::Other { name } => name.starts_with("agent.") || name.starts_with("chat."),
         AgentEvent::Challenge { .. }
         | AgentEvent::Heartbeat
-        | AgentEvent::CronFinished { .. }
+        | AgentEvent::CronFinished
         | AgentEvent::Tick
-        | AgentEvent::Shutdown { .. } => false,
+        | AgentEvent::Shutdown => false,
     }
 }

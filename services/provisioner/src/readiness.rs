@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use claw_agent::{AgentConnection, ConnectError, ConnectOptions, Credentials, DeviceKey};
+use claw_agent::{AgentConnection, ConnectError, Credentials, DeviceKey};
 use claw_domain::Endpoint;
 use claw_store::SandboxSecrets;
 use reqwest::Client;
@@ -59,10 +59,10 @@ impl ReadinessProbe for AgentProbe {
             return Readiness::NotReady;
         }
         let credentials = Credentials {
-            gateway_token: secrets.gateway_token.clone(),
+            token: secrets.gateway_token.clone(),
             device: DeviceKey::from_seed(secrets.device_seed.expose_secret()),
         };
-        match AgentConnection::connect(endpoint, &credentials, &ConnectOptions::default()).await {
+        match AgentConnection::connect(endpoint, &credentials).await {
             Ok(connection) => {
                 connection.close().await;
                 Readiness::Ready

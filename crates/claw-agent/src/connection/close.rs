@@ -2,46 +2,46 @@ use std::sync::Arc;
 
 use tokio_tungstenite::tungstenite::{self, protocol::CloseFrame};
 
-/// Why a connection is over.
+/// Why a connection is closed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum CloseReason {
     /// We closed it.
     #[error("closed by us")]
     Asked,
-    /// The gateway closed it: 1012 when it stops or restarts, 1008 when it does not want us, 1013
-    /// while it starts, 1009 after a frame over its limit, 1005 without a code.
-    #[error("closed by the gateway with code {code}")]
-    ByGateway {
+    /// OpenClaw closed it: with 1012 when it stops or restarts, 1008 when it rejects us, 1013 while
+    /// it starts, 1009 after a frame over its limit, 1005 without a code.
+    #[error("closed by OpenClaw with code {code}")]
+    ByOpenClaw {
         /// The WebSocket close code.
         code: u16,
-        /// In the gateway's words.
+        /// OpenClaw's explanation.
         reason: String,
     },
-    /// The socket broke, or what came was no WebSocket frame.
-    #[error("the socket broke")]
+    /// The socket failed, or a received frame was not a WebSocket frame.
+    #[error("the socket failed")]
     Lost(#[source] Arc<tungstenite::Error>),
-    /// Nothing was heard for more than two ticks: the gateway or the way to it is dead.
-    #[error("nothing was heard for too long")]
+    /// No frame arrived for more than two ticks: OpenClaw or the network is down.
+    #[error("no frame arrived for too long")]
     Silent,
-    /// The gateway does not read what we write.
+    /// OpenClaw does not read the frames we write.
     #[error("a frame could not be written in time")]
     Stalled,
-    /// The events were not taken in time. Nothing is known of what would have come next.
+    /// Our consumer did not take the events in time. Later events are lost.
     #[error("the events were not taken in time")]
     Lagged,
 }
 
-/// No close frame, or one without a code.
+/// Stands for a missing close frame, and for one without a code.
 const NO_CODE: u16 = 1005;
 
 impl CloseReason {
     pub(super) fn of_frame(frame: Option<CloseFrame>) -> Self {
         frame.map_or(
-            Self::ByGateway {
+            Self::ByOpenClaw {
                 code: NO_CODE,
                 reason: String::new(),
             },
-            |frame| Self::ByGateway {
+            |frame| Self::ByOpenClaw {
                 code: frame.code.into(),
                 reason: frame.reason.as_str().to_owned(),
             },

@@ -14,16 +14,19 @@ use tokio_tungstenite::{
 use tokio_util::sync::CancellationToken;
 
 use super::{CloseReason, EVENTS_IN_FLIGHT};
-use crate::{AgentEvent, CallError, Incoming, NotSent, Response, Unanswered, decode};
+use crate::{
+    AgentEvent, CallError, NotSent, Unanswered,
+    frame::{Incoming, Response, decode},
+};
 
-/// While a frame is written nothing is read, and the gateway closes slow readers.
+/// How long one write may take. Nothing is read meanwhile, and OpenClaw disconnects slow readers.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long the closing handshake may take; after that the socket is dropped.
+/// How long the closing handshake may take before the socket is dropped.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
-/// With fewer free places than this, pieces of replies are left out: the final has them all.
-const PLACES_FOR_WHAT_MATTERS: usize = EVENTS_IN_FLIGHT / 2;
+/// Capacity kept free for other events: deltas are dropped when less is left. The final event
+/// repeats the whole text.
+const CAPACITY_WITHOUT_DELTAS: usize = EVENTS_IN_FLIGHT / 2;
 
-/// What a call gets back.
 pub(super) type Answer = Result<Response, CallError>;
 
 /// A request on its way to the socket.
@@ -39,12 +42,13 @@ pub(super) struct Driver<S> {
     commands: mpsc::Receiver<Box<Command>>,
     events: mpsc::Sender<Box<AgentEvent>>,
     stop: CancellationToken,
+    /// The callers of unanswered requests, by request id.
     waiting: HashMap<String, oneshot::Sender<Answer>>,
-    silence: Duration,
+    silence_limit: Duration,
     last_heard: Instant,
 }
 
-type Step = ControlFlow<CloseReason>;
+type Flow = ControlFlow<CloseReason>;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     pub(super) fn new(
@@ -52,7 +56,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         commands: mpsc::Receiver<Box<Command>>,
         events: mpsc::Sender<Box<AgentEvent>>,
         stop: CancellationToken,
-        silence: Duration,
+        silence_limit: Duration,
     ) -> Self {
         Self {
             socket,
@@ -60,81 +64,83 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             events,
             stop,
             waiting: HashMap::new(),
-            silence,
+            silence_limit,
             last_heard: Instant::now(),
         }
     }
 
-    /// Runs until the connection is over, and leaves no call without an answer.
+    /// Runs until the connection closes, and answers every call that is still open by then.
     pub(super) async fn run(mut self) -> CloseReason {
         let reason = loop {
             if let ControlFlow::Break(reason) = self.step().await {
                 break reason;
             }
         };
-        self.refuse_calls();
-        // Whether the other side still says goodbye changes nothing.
+        self.fail_calls();
+        // The connection is over, whether or not the peer completes the closing handshake.
         timeout(CLOSE_TIMEOUT, self.socket.close(None)).await.ok();
         reason
     }
 
-    async fn step(&mut self) -> Step {
+    async fn step(&mut self) -> Flow {
         select! {
-            () = self.stop.cancelled() => Step::Break(CloseReason::Asked),
-            () = sleep_until(self.last_heard + self.silence) => Step::Break(CloseReason::Silent),
-            message = self.socket.next() => self.hear(message),
+            () = self.stop.cancelled() => Flow::Break(CloseReason::Asked),
+            () = sleep_until(self.last_heard + self.silence_limit) => {
+                Flow::Break(CloseReason::Silent)
+            }
+            message = self.socket.next() => self.receive(message),
             Some(command) = self.commands.recv() => self.write(*command).await,
         }
     }
 
-    fn hear(&mut self, message: Option<Result<Message, tungstenite::Error>>) -> Step {
+    fn receive(&mut self, message: Option<Result<Message, tungstenite::Error>>) -> Flow {
         self.last_heard = Instant::now();
         match message {
-            Some(Ok(Message::Text(text))) => self.take(&text),
-            // tungstenite answers pings by itself with the next read.
+            Some(Ok(Message::Text(text))) => self.dispatch(&text),
+            // tungstenite answers a ping itself during the next read.
             Some(Ok(
                 Message::Binary(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_),
-            )) => Step::Continue(()),
-            Some(Ok(Message::Close(frame))) => Step::Break(CloseReason::of_frame(frame)),
-            Some(Err(error)) => Step::Break(CloseReason::of_error(error)),
-            None => Step::Break(CloseReason::of_frame(None)),
+            )) => Flow::Continue(()),
+            Some(Ok(Message::Close(frame))) => Flow::Break(CloseReason::of_frame(frame)),
+            Some(Err(error)) => Flow::Break(CloseReason::of_error(error)),
+            None => Flow::Break(CloseReason::of_frame(None)),
         }
     }
 
-    fn take(&mut self, text: &str) -> Step {
+    fn dispatch(&mut self, text: &str) -> Flow {
         match decode(text) {
             Some(Incoming::Response(response)) => {
-                // A late answer finds nobody waiting, and a caller may have gone.
+                // No caller waits for a late answer, and a caller may have been dropped.
                 if let Some(waiting) = self.waiting.remove(&response.id) {
                     waiting.send(Ok(response)).ok();
                 }
-                Step::Continue(())
+                Flow::Continue(())
             }
             Some(Incoming::Event(event)) => self.deliver(event),
             None => {
                 tracing::debug!(
                     frame.bytes = text.len(),
-                    "ignored a frame that cannot be read"
+                    "ignored a frame that cannot be decoded"
                 );
-                Step::Continue(())
+                Flow::Continue(())
             }
         }
     }
 
-    fn deliver(&mut self, event: AgentEvent) -> Step {
+    fn deliver(&mut self, event: AgentEvent) -> Flow {
         let is_noise = matches!(event, AgentEvent::Tick | AgentEvent::Other { .. });
-        let is_piece = matches!(event, AgentEvent::ChatDelta { .. });
-        if is_noise || (is_piece && self.events.capacity() < PLACES_FOR_WHAT_MATTERS) {
-            return Step::Continue(());
+        let is_delta = matches!(event, AgentEvent::ChatDelta { .. });
+        if is_noise || (is_delta && self.events.capacity() < CAPACITY_WITHOUT_DELTAS) {
+            return Flow::Continue(());
         }
         match self.events.try_send(Box::new(event)) {
-            Ok(()) => Step::Continue(()),
-            Err(mpsc::error::TrySendError::Full(_)) => Step::Break(CloseReason::Lagged),
-            Err(mpsc::error::TrySendError::Closed(_)) => Step::Break(CloseReason::Asked),
+            Ok(()) => Flow::Continue(()),
+            Err(mpsc::error::TrySendError::Full(_)) => Flow::Break(CloseReason::Lagged),
+            Err(mpsc::error::TrySendError::Closed(_)) => Flow::Break(CloseReason::Asked),
         }
     }
 
-    async fn write(&mut self, command: Command) -> Step {
+    async fn write(&mut self, command: Command) -> Flow {
         self.waiting.retain(|_, waiting| !waiting.is_closed());
         self.waiting.insert(command.id, command.answer);
         match timeout(
@@ -143,13 +149,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         )
         .await
         {
-            Ok(Ok(())) => Step::Continue(()),
-            Ok(Err(error)) => Step::Break(CloseReason::of_error(error)),
-            Err(_) => Step::Break(CloseReason::Stalled),
+            Ok(Ok(())) => Flow::Continue(()),
+            Ok(Err(error)) => Flow::Break(CloseReason::of_error(error)),
+            Err(_) => Flow::Break(CloseReason::Stalled),
         }
     }
 
-    fn refuse_calls(&mut self) {
+    fn fail_calls(&mut self) {
         for (_, waiting) in self.waiting.drain() {
             waiting
                 .send(Err(CallError::Unknown(Unanswered::Closed)))

@@ -9,49 +9,51 @@ use tokio::{
 };
 use tokio_tungstenite::{WebSocketStream, tungstenite::Message};
 
-use super::{CloseReason, ConnectOptions, Credentials};
+use super::{CloseReason, Credentials, HANDSHAKE_TIMEOUT};
 use crate::{
-    AgentEvent, ConnectError, Incoming, Response, SignedFields, decode,
-    frame::{Auth, Client, Connect, Device, encode},
+    AgentEvent, ConnectError,
+    device::SignedFields,
+    frame::{Auth, Client, Connect, Device, Incoming, Response, decode, encode},
 };
 
-/// The protocol of gateway 2026.9.6.
+/// The protocol of OpenClaw 2026.9.6.
 const PROTOCOL: u32 = 4;
-/// The gateway's closed sets have these for what we are.
+/// OpenClaw accepts only values from closed sets as client id and mode; these fit a backend.
 const CLIENT_ID: &str = "gateway-client";
 const CLIENT_MODE: &str = "backend";
-/// Must never change for an approved device.
+/// The version that `connect` names.
+const CLIENT_VERSION: &str = env!("CARGO_PKG_VERSION");
+/// A device stays approved only under the platform it was approved with.
 const PLATFORM: &str = "linux";
 const ROLE: &str = "operator";
-/// Admin is for notes that go to the model with a message (`systemProvenanceReceipt`) and for jobs.
+/// The admin scope is needed for cron jobs and for a note that goes to the model with a message
+/// (`systemProvenanceReceipt`).
 const SCOPES: [&str; 3] = ["operator.read", "operator.write", "operator.admin"];
 const CONNECT_REQUEST: &str = "connect";
-/// What the gateway calls "starting" when it has nothing more to say.
+/// The close code of an OpenClaw that is still starting.
 const CLOSE_TRY_AGAIN: u16 = 1013;
 
-/// The longest frame any gateway takes, whatever it claims.
-const MOST_PAYLOAD_BYTES: usize = 26_214_400;
+/// The longest frame OpenClaw accepts, even if `hello-ok` claims a higher limit.
+const PAYLOAD_LIMIT_BYTES: usize = 26_214_400;
 const SHORTEST_TICK: Duration = Duration::from_secs(1);
 const LONGEST_TICK: Duration = Duration::from_mins(2);
-/// Added to two ticks before a silent gateway is taken for dead.
+/// Added to two ticks before a silent connection counts as lost.
 const SILENCE_MARGIN: Duration = Duration::from_secs(10);
 
-/// What the gateway told in `hello-ok`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limits {
-    /// Changes with every gateway process: another one means that it restarted.
-    pub boot_id: String,
-    /// The gateway's version.
-    pub version: String,
-    /// The longest frame it takes, bytes.
-    pub max_payload_bytes: usize,
-    /// How often it gives a sign of life.
-    pub tick: Duration,
+/// What OpenClaw says about itself in `hello-ok`.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct ServerInfo {
+    /// Identifies the OpenClaw process: every restart changes it.
+    pub(super) boot_id: String,
+    /// The longest frame it accepts.
+    pub(super) max_payload_bytes: usize,
+    /// The interval of its `tick` events.
+    pub(super) tick: Duration,
 }
 
-impl Limits {
-    /// After how long without any frame the gateway is taken for dead.
-    pub fn silence(&self) -> Duration {
+impl ServerInfo {
+    /// How long the connection may be without any frame before it counts as lost.
+    pub(super) fn silence_limit(&self) -> Duration {
         self.tick * 2 + SILENCE_MARGIN
     }
 }
@@ -67,7 +69,6 @@ struct Hello {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct HelloServer {
-    version: String,
     boot_id: String,
 }
 
@@ -83,18 +84,18 @@ struct HelloPolicy {
     tick_interval_ms: u64,
 }
 
-/// Challenge, signed `connect`, `hello-ok`; all within the handshake's time.
+/// Waits for the challenge, sends a signed `connect`, and reads `hello-ok`, all within
+/// [`HANDSHAKE_TIMEOUT`].
 pub(super) async fn perform<S>(
     socket: &mut WebSocketStream<S>,
     credentials: &Credentials,
-    options: &ConnectOptions,
-) -> Result<Limits, ConnectError>
+) -> Result<ServerInfo, ConnectError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    timeout(options.handshake_timeout, async {
+    timeout(HANDSHAKE_TIMEOUT, async {
         let (nonce, at_ms) = challenge(socket).await?;
-        let request = connect_request(credentials, options, &nonce, at_ms);
+        let request = connect_request(credentials, &nonce, at_ms);
         socket
             .send(Message::text(request))
             .await
@@ -152,7 +153,7 @@ where
 
 fn closed(reason: CloseReason) -> ConnectError {
     let tries_again =
-        matches!(reason, CloseReason::ByGateway { code, .. } if code == CLOSE_TRY_AGAIN);
+        matches!(reason, CloseReason::ByOpenClaw { code, .. } if code == CLOSE_TRY_AGAIN);
     if tries_again {
         ConnectError::Unavailable { retry_after: None }
     } else {
@@ -160,19 +161,14 @@ fn closed(reason: CloseReason) -> ConnectError {
     }
 }
 
-fn connect_request(
-    credentials: &Credentials,
-    options: &ConnectOptions,
-    nonce: &str,
-    signed_at_ms: u64,
-) -> String {
+fn connect_request(credentials: &Credentials, nonce: &str, signed_at_ms: u64) -> String {
     let signature = credentials.device.sign(&SignedFields {
         client_id: CLIENT_ID,
         client_mode: CLIENT_MODE,
         role: ROLE,
         scopes: &SCOPES,
         signed_at_ms,
-        token: &credentials.gateway_token,
+        token: &credentials.token,
         nonce,
         platform: PLATFORM,
     });
@@ -181,14 +177,14 @@ fn connect_request(
         max_protocol: PROTOCOL,
         client: Client {
             id: CLIENT_ID,
-            version: &options.client_version,
+            version: CLIENT_VERSION,
             platform: PLATFORM,
             mode: CLIENT_MODE,
         },
         role: ROLE,
         scopes: &SCOPES,
         auth: Auth {
-            token: credentials.gateway_token.expose_secret(),
+            token: credentials.token.expose_secret(),
         },
         device: Device {
             id: credentials.device.id(),
@@ -201,8 +197,8 @@ fn connect_request(
     encode(CONNECT_REQUEST, "connect", &connect)
 }
 
-/// What an answer to `connect` means.
-pub(super) fn accepted(response: Response) -> Result<Limits, ConnectError> {
+/// Reads the answer to `connect`.
+pub(super) fn accepted(response: Response) -> Result<ServerInfo, ConnectError> {
     let payload = response.outcome.map_err(ConnectError::from_refusal)?;
     let hello: Hello = payload
         .read()
@@ -214,16 +210,15 @@ pub(super) fn accepted(response: Response) -> Result<Limits, ConnectError> {
         )));
     }
     check_scopes(&hello.auth.scopes)?;
-    Ok(Limits {
+    Ok(ServerInfo {
         boot_id: hello.server.boot_id,
-        version: hello.server.version,
-        max_payload_bytes: hello.policy.max_payload.min(MOST_PAYLOAD_BYTES),
+        max_payload_bytes: hello.policy.max_payload.min(PAYLOAD_LIMIT_BYTES),
         tick: Duration::from_millis(hello.policy.tick_interval_ms)
             .clamp(SHORTEST_TICK, LONGEST_TICK),
     })
 }
 
-/// A device that was not looked at connects with no scopes at all.
+/// OpenClaw also accepts a device that it has not checked, but grants it no scopes.
 fn check_scopes(granted: &[String]) -> Result<(), ConnectError> {
     let missing: Vec<&str> = SCOPES
         .into_iter()

@@ -1,8 +1,9 @@
-//! One socket to one gateway: the handshake, the task that owns the socket, and the handle through
-//! which others use it.
+//! One socket to one OpenClaw: the handshake, the task that owns the socket, and the handle that
+//! sends requests over it.
 //!
-//! Whoever holds the [`AgentConnection`] owns the task: dropping it ends the task and closes the
-//! socket. [`AgentHandle`]s may be cloned and outlive it; their calls then fail as "not sent".
+//! The [`AgentConnection`] owns the task: dropping the connection ends the task and closes the
+//! socket. [`AgentHandle`]s may be cloned and outlive the connection; their calls then fail with
+//! [`crate::NotSent::Closed`].
 
 mod answers;
 mod close;
@@ -12,7 +13,7 @@ mod handshake;
 #[cfg(test)]
 mod tests;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use claw_domain::Endpoint;
 use secrecy::SecretString;
@@ -27,78 +28,58 @@ use tokio_tungstenite::{
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-pub use answers::{ChatSend, SendStatus, SessionActivity, WaitOutcome};
+pub use answers::{ChatSend, SendStatus};
 pub use close::CloseReason;
 pub use handle::AgentHandle;
-pub use handshake::Limits;
 
 use crate::{AgentEvent, ConnectError, DeviceKey};
 use driver::Driver;
 
-/// tungstenite allocates it at once for every connection, idle or not, and by default 128 KiB of it;
-/// a tick is 100 bytes long, and what is longer finds room as it comes.
+/// tungstenite allocates the read buffer of every connection up front, 128 KiB by default, and most
+/// connections are idle. A tick is 100 bytes long; the buffer grows for longer messages.
 const BUFFER_BYTES: usize = 2 * 1024;
-/// The longest message a gateway may send us. A history page is the longest we ask for, with
-/// 4 MiB; a sandbox that sends more is not to be trusted with our memory.
+/// The longest message OpenClaw may send us. The longest we ask for is a history page of 4 MiB; a
+/// sandbox that sends more must not take our memory.
 const LONGEST_MESSAGE_BYTES: usize = 8 * 1024 * 1024;
-/// Requests written but not yet taken by the task.
+/// Requests not yet taken by the task.
 const COMMANDS_IN_FLIGHT: usize = 32;
-/// Events not yet taken by their consumer. A turn makes a handful besides its deltas.
+/// Events not yet taken by their consumer. A run causes about five besides its deltas.
 const EVENTS_IN_FLIGHT: usize = 256;
 
-/// What we prove ourselves with.
+/// The time limit for everything up to `hello-ok`. OpenClaw itself gives up after 15 s.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// What proves to a sandbox who we are.
 #[derive(Debug, Clone)]
 pub struct Credentials {
-    /// The sandbox's gateway token.
-    pub gateway_token: SecretString,
-    /// The device the sandbox has approved.
+    /// The token of the sandbox's OpenClaw.
+    pub token: SecretString,
+    /// The device that the sandbox has approved.
     pub device: DeviceKey,
-}
-
-/// How long we wait for what.
-#[derive(Debug, Clone)]
-pub struct ConnectOptions {
-    /// For everything up to `hello-ok`. The gateway itself gives up after 15 s.
-    pub handshake_timeout: Duration,
-    /// For the answer to a request. The gateway ignores what it cannot read, so it must end.
-    pub request_timeout: Duration,
-    /// What `connect` calls our version.
-    pub client_version: String,
-}
-
-impl Default for ConnectOptions {
-    fn default() -> Self {
-        Self {
-            handshake_timeout: Duration::from_secs(15),
-            request_timeout: Duration::from_secs(30),
-            client_version: env!("CARGO_PKG_VERSION").to_owned(),
-        }
-    }
 }
 
 /// An open, authenticated connection, its events and its task.
 #[derive(Debug)]
 pub struct AgentConnection {
     handle: AgentHandle,
-    /// Boxed: a channel keeps room for 32 of its items, and thousands of connections are idle.
+    /// Boxed, because a channel allocates space for 32 items and thousands of connections are idle.
     events: mpsc::Receiver<Box<AgentEvent>>,
     task: JoinHandle<()>,
     stop: DropGuard,
 }
 
 impl AgentConnection {
-    /// Connects and proves who we are. Failing tells when to try again.
+    /// Connects and authenticates. [`ConnectError::retry`] says when to try again after a failure.
     pub async fn connect(
         endpoint: &Endpoint,
         credentials: &Credentials,
-        options: &ConnectOptions,
     ) -> Result<Self, ConnectError> {
-        timeout(options.handshake_timeout, async {
+        timeout(HANDSHAKE_TIMEOUT, async {
             let (socket, _) =
                 connect_async_with_config(endpoint.as_str(), Some(socket_config()), true)
                     .await
                     .map_err(|error| ConnectError::Unreachable(Box::new(error)))?;
-            Self::open(socket, credentials, options).await
+            Self::open(socket, credentials).await
         })
         .await
         .unwrap_or(Err(ConnectError::TimedOut))
@@ -107,12 +88,11 @@ impl AgentConnection {
     async fn open<S>(
         mut socket: WebSocketStream<S>,
         credentials: &Credentials,
-        options: &ConnectOptions,
     ) -> Result<Self, ConnectError>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let limits = handshake::perform(&mut socket, credentials, options).await?;
+        let server = handshake::perform(&mut socket, credentials).await?;
         let (commands, command_queue) = mpsc::channel(COMMANDS_IN_FLIGHT);
         let (events, event_queue) = mpsc::channel(EVENTS_IN_FLIGHT);
         let (closed, closing) = watch::channel(None);
@@ -122,7 +102,7 @@ impl AgentConnection {
             command_queue,
             events,
             stop.clone(),
-            limits.silence(),
+            server.silence_limit(),
         );
         let task = tokio::spawn(async move {
             let reason = driver.run().await;
@@ -130,31 +110,31 @@ impl AgentConnection {
             closed.send_replace(Some(reason));
         });
         Ok(Self {
-            handle: AgentHandle::new(commands, closing, Arc::new(limits), options),
+            handle: AgentHandle::new(commands, closing, server),
             events: event_queue,
             task,
             stop: stop.drop_guard(),
         })
     }
 
-    /// The way to send requests; clone it freely.
+    /// The handle that sends requests.
     pub const fn handle(&self) -> &AgentHandle {
         &self.handle
     }
 
-    /// The next event, or `None` when the connection is closed. May be dropped and called again.
+    /// The next event, or `None` once the connection is closed. Cancel safe.
     ///
-    /// Must be called often: when 256 events wait, the connection closes as
-    /// [`CloseReason::Lagged`], because a lost final is worse than a new connection. Pieces of
-    /// replies are left out before that, ticks and noise are never delivered.
+    /// Must be called often: when 256 events wait, the connection closes with
+    /// [`CloseReason::Lagged`], because a lost final event is worse than a new connection. Deltas of
+    /// replies are dropped before that; ticks and unknown events are never delivered.
     pub async fn next_event(&mut self) -> Option<AgentEvent> {
         self.events.recv().await.map(|event| *event)
     }
 
-    /// Closes the socket politely and waits until it is.
+    /// Closes the connection with a closing handshake and waits until the socket is closed.
     pub async fn close(self) {
         drop(self.stop);
-        // The task only fails by panicking, and then the connection is closed as well.
+        // The task can fail only by panicking, and then the socket is closed as well.
         self.task.await.ok();
     }
 }

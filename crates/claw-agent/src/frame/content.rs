@@ -3,12 +3,12 @@ use serde_json::value::RawValue;
 
 use super::lenient;
 
-/// The content of a message: a plain string, or blocks of which only the text ones are ours.
+/// The content of a message: a plain string, or blocks, of which only text blocks are read.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Content {
-    /// The text blocks, one after the other; the string itself.
+    /// The string, or all text blocks joined.
     pub(crate) text: String,
-    /// Whether it was a plain string: what people and cron wrote, never what a model said.
+    /// Whether the content is a plain string: written by a user or by cron, never by a model.
     pub(crate) is_plain: bool,
 }
 
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn of_blocks_only_the_texts_are_taken_in_order() {
+    fn only_text_blocks_are_read_in_order() {
         let content = read(
             r#"[{"type":"thinking","text":"hm"},{"type":"text","text":"a"},7,
                 {"type":"toolCall","id":"c"},{"type":"text","text":"b"},{"type":"text","text":9}]"#,
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn content_of_an_unknown_shape_is_empty_and_no_error() {
+    fn content_of_an_unknown_shape_is_empty_instead_of_an_error() {
         assert_eq!(read("{\"a\":1}"), Content::default());
         assert_eq!(read("null"), Content::default());
     }

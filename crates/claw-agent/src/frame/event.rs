@@ -1,147 +1,111 @@
 use claw_domain::Sensitive;
+use strum::{EnumString, IntoStaticStr};
 
-use crate::Row;
-
-/// Something that happened at a gateway. Without any subscription a connection hears of all
-/// sessions and all senders; `session` is always the canonical key.
+/// An event from OpenClaw. A connection receives the events of all sessions and all senders without
+/// a subscription; `session` is always the canonical key.
 #[derive(Debug, Clone, PartialEq)]
 pub enum AgentEvent {
-    /// The first frame of a connection: sign this.
+    /// The first frame of a connection.
     Challenge {
-        /// To be signed; good for this connection.
+        /// To be signed in `connect`; valid for this connection.
         nonce: String,
-        /// The gateway's clock, ms.
+        /// OpenClaw's time, in milliseconds since 1970.
         at_ms: u64,
     },
-    /// A piece of a reply being written. Good for speaking early; never build the reply from it.
+    /// A part of a reply in progress. For speaking early; never assemble the reply from deltas.
     ChatDelta {
-        /// Whose reply.
+        /// The run that produces the reply.
         run: String,
-        /// Where.
+        /// The session of the run.
         session: String,
-        /// The new piece, or everything so far if it `replaces`.
+        /// The new part, or the whole text so far if it `replaces`.
         text: Sensitive<String>,
-        /// Whether the text takes the place of all earlier pieces.
+        /// Whether the text replaces all earlier deltas.
         replaces: bool,
     },
-    /// A run ended. Without text it was silent, queued, absorbed by another run or a duplicate:
-    /// only the transcript knows. It never means "an empty text to send".
+    /// A run ended. Without text it was silent, queued, absorbed by another run, or a duplicate; only
+    /// the transcript tells which. It never means that an empty reply should be sent.
     ChatFinal {
-        /// Which run; `inject-…` for rows an operator wrote.
+        /// The run; `inject-…` for rows that an operator wrote.
         run: String,
-        /// Where.
+        /// The session of the run.
         session: String,
         /// All texts of the run, joined by empty lines.
         text: Option<Sensitive<String>>,
     },
-    /// A run failed. A second one without a cause may follow for the same run: the first counts.
+    /// A run failed. A second event without a cause may follow for the same run; the first counts.
     ChatError {
-        /// Which run.
+        /// The run.
         run: String,
-        /// Where.
+        /// The session of the run.
         session: String,
-        /// Why.
+        /// The cause.
         failure: RunFailure,
     },
-    /// A run was stopped by someone.
+    /// A run was stopped.
     ChatAborted {
-        /// Which run.
+        /// The run.
         run: String,
-        /// Where.
+        /// The session of the run.
         session: String,
     },
-    /// The model begins to work on a run.
+    /// The model began to work on a run.
     LifecycleStart {
-        /// Which run.
+        /// The run.
         run: String,
-        /// Where.
+        /// The session of the run.
         session: String,
-        /// Whether nobody asked: the assistant looks around by itself.
-        is_heartbeat: bool,
     },
-    /// The model is done with a run, well or not. The `Chat…` event of the run follows.
+    /// The model ended its work on a run, successfully or not. The run's `Chat…` event follows.
     LifecycleEnd {
-        /// Which run.
+        /// The run.
         run: String,
-        /// Where.
+        /// The session of the run.
         session: String,
-        /// As for the start.
-        is_heartbeat: bool,
     },
-    /// A row was added to a transcript. Only after `subscribe`.
+    /// A row was added to a transcript. Sent only after [`crate::AgentHandle::subscribe`].
     SessionMessage {
-        /// Where.
+        /// The session of the transcript.
         session: String,
-        /// The row; long texts may be cut, and `opens_turn` is only told by the transcript.
-        row: Box<Row>,
     },
-    /// A heartbeat is over. Its text, if any, is in the transcript; the event carries only a cut
-    /// preview, and "skipped" does not mean that nothing was said.
+    /// A heartbeat ended. Its text, if any, is in the transcript, even if the event says "skipped".
     Heartbeat,
     /// A cron job ran.
-    CronFinished {
-        /// Which job.
-        job: String,
-        /// Where its run was.
-        session: Option<String>,
-    },
+    CronFinished,
     /// A sign of life, every `tickIntervalMs`.
     Tick,
-    /// The gateway is going away.
-    Shutdown {
-        /// It says that it will come back.
-        restart_expected: bool,
-    },
-    /// Known or unknown, but none of our business.
+    /// OpenClaw is shutting down.
+    Shutdown,
+    /// An event that does not concern us, or one of an unknown kind.
     Other {
-        /// `event`, or `event.kind`. Comes from the sandbox: no metric label.
+        /// `event`, or `event.kind`. Comes from the sandbox: never use it as a metric label.
         name: String,
     },
 }
 
-/// Why a run failed. A closed set: users hear a line for each, operators count them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// Why a run failed. A closed set, because users get a text for each and metrics a label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum RunFailure {
-    /// The model provider does not accept the key.
+    /// The model provider rejects the key.
     Auth,
-    /// The key has no money left.
+    /// The key's budget is spent.
     Billing,
-    /// There is no such model.
+    /// The model does not exist.
     ModelNotFound,
-    /// Too many requests; the gateway tried for two minutes.
+    /// The provider throttled the requests; OpenClaw retried for two minutes.
     RateLimit,
-    /// The provider is broken; the gateway tried for a minute and a half.
+    /// The provider failed; OpenClaw retried for a minute and a half.
     ServerError,
     /// The run or the provider took too long.
     Timeout,
-    /// Anything else.
+    /// Any other cause.
     Other,
 }
 
 impl RunFailure {
-    /// The name used in metrics.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Auth => "auth",
-            Self::Billing => "billing",
-            Self::ModelNotFound => "model_not_found",
-            Self::RateLimit => "rate_limit",
-            Self::ServerError => "server_error",
-            Self::Timeout => "timeout",
-            Self::Other => "other",
-        }
-    }
-
-    /// The cause the gateway calls by this name.
-    pub(super) fn from_name(name: &str) -> Self {
-        match name {
-            "auth" => Self::Auth,
-            "billing" => Self::Billing,
-            "model_not_found" => Self::ModelNotFound,
-            "rate_limit" => Self::RateLimit,
-            "server_error" => Self::ServerError,
-            "timeout" => Self::Timeout,
-            _ => Self::Other,
-        }
+    /// The name in metrics; OpenClaw uses the same names.
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }

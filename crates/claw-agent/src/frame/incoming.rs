@@ -4,39 +4,39 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
 use super::{AgentEvent, lenient, read_event};
-use crate::GatewayError;
+use crate::Refusal;
 
-/// The longest advice to wait that we follow. A sandbox must not be able to silence us for good.
+/// The longest advised pause we follow. A sandbox must not be able to keep us away for good.
 const LONGEST_ADVICE: Duration = Duration::from_mins(10);
 
-/// A frame from the gateway.
+/// A frame from OpenClaw.
 #[derive(Debug)]
-pub enum Incoming {
-    /// The answer to one of our requests; answers may come out of order.
+pub(crate) enum Incoming {
+    /// The answer to one of our requests. Answers may come out of order.
     Response(Response),
-    /// Something happened.
+    /// An event.
     Event(AgentEvent),
 }
 
 /// The answer to one request.
 #[derive(Debug)]
-pub struct Response {
+pub(crate) struct Response {
     /// The id of the request.
-    pub id: String,
-    /// What was answered.
-    pub outcome: Result<Payload, GatewayError>,
+    pub(crate) id: String,
+    /// The body, or the refusal.
+    pub(crate) outcome: Result<Payload, Refusal>,
 }
 
-/// The body of an answer, not yet read. It may hold what people wrote, so it does not print.
-pub struct Payload(Option<Box<RawValue>>);
+/// The body of an answer, not yet decoded. Not printed, because it may contain messages of users.
+pub(crate) struct Payload(Option<Box<RawValue>>);
 
 impl Payload {
-    /// Reads the body as the answer to a certain request.
+    /// Decodes the body as the answer to a certain request.
     pub(crate) fn read<T: DeserializeOwned>(&self) -> serde_json::Result<T> {
         serde_json::from_str(self.raw().get())
     }
 
-    /// The body as it came.
+    /// The body as received.
     pub(crate) fn raw(&self) -> &RawValue {
         self.0.as_deref().unwrap_or(RawValue::NULL)
     }
@@ -48,8 +48,8 @@ impl std::fmt::Debug for Payload {
     }
 }
 
-/// Reads a text frame. `None` for what is no frame of this protocol: it is to be ignored.
-pub fn decode(text: &str) -> Option<Incoming> {
+/// Decodes a text frame. `None` if it is not a frame of this protocol: ignore it.
+pub(crate) fn decode(text: &str) -> Option<Incoming> {
     let envelope: Envelope<'_> = serde_json::from_str(text).ok()?;
     match envelope.kind.as_ref() {
         "res" => Some(Incoming::Response(Response {
@@ -107,12 +107,12 @@ struct WireDetails {
     reason: Option<String>,
 }
 
-fn refusal(error: Option<&RawValue>) -> GatewayError {
+fn refusal(error: Option<&RawValue>) -> Refusal {
     let wire: WireError = error
         .and_then(|raw| serde_json::from_str(raw.get()).ok())
         .unwrap_or_default();
     let details = wire.details.unwrap_or_default();
-    GatewayError {
+    Refusal {
         code: wire.code.unwrap_or_else(|| "UNKNOWN".to_owned()),
         message: wire.message.unwrap_or_default(),
         detail: details.code.or_else(|| details.reason.clone()),
@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_frame_is_ignored() {
+    fn text_that_is_not_a_frame_is_ignored() {
         for text in [
             "",
             "hello",
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gateway_cannot_send_us_away_for_longer_than_ten_minutes() {
+    fn an_advised_pause_is_capped_at_ten_minutes() {
         let error = refused(
             r#"{"type":"res","id":"1","ok":false,"error":{"code":"X","retryAfterMs":1e300}}"#,
         );
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_does_not_print_what_it_holds() {
+    fn the_body_of_an_answer_is_not_printed() {
         let Some(Incoming::Response(response)) =
             decode(r#"{"type":"res","id":"1","ok":true,"payload":{"text":"the door code"}}"#)
         else {
@@ -173,7 +173,7 @@ mod tests {
         assert!(!format!("{response:?}").contains("door"));
     }
 
-    fn refused(text: &str) -> GatewayError {
+    fn refused(text: &str) -> Refusal {
         match decode(text) {
             Some(Incoming::Response(response)) => response.outcome.unwrap_err(),
             Some(Incoming::Event(_)) | None => panic!("no response: {text}"),

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Deserializer, de::DeserializeOwned, de::IgnoredAny};
 use serde_json::value::RawValue;
 
-/// Reads a field if it has the shape we know, and takes any other shape for absent.
+/// Deserializes a field of the expected shape; a field of any other shape counts as absent.
 pub(crate) fn lenient<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -11,7 +11,7 @@ where
     Ok(serde_json::from_str(raw.get()).ok())
 }
 
-/// Whether a field is there and not null, whatever it holds.
+/// Whether a field is present and not null.
 pub(crate) fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     Option::<IgnoredAny>::deserialize(deserializer).map(|value| value.is_some())
 }

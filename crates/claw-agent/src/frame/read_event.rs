@@ -2,9 +2,8 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
 use super::{AgentEvent, Content, RunFailure, lenient};
-use crate::Row;
 
-/// Reads an event. What lacks the fields we need is [`AgentEvent::Other`].
+/// Decodes an event. An event without the fields we need becomes [`AgentEvent::Other`].
 pub(super) fn read(name: &str, payload: Option<&RawValue>) -> AgentEvent {
     let known = match name {
         "connect.challenge" => challenge(payload),
@@ -14,7 +13,7 @@ pub(super) fn read(name: &str, payload: Option<&RawValue>) -> AgentEvent {
         "heartbeat" => Some(AgentEvent::Heartbeat),
         "cron" => cron(payload),
         "tick" => Some(AgentEvent::Tick),
-        "shutdown" => Some(shutdown(payload)),
+        "shutdown" => Some(AgentEvent::Shutdown),
         _ => None,
     };
     known.unwrap_or_else(|| AgentEvent::Other {
@@ -98,13 +97,14 @@ fn chat(payload: Option<&RawValue>) -> Option<AgentEvent> {
     })
 }
 
-/// `failoverReason` says more than `errorKind`; a run's own time-out has only the latter.
+/// `failoverReason` is more precise than `errorKind`; a run that timed out has only the latter.
 fn failure(detail: Option<WireErrorDetail>, kind: Option<&str>) -> RunFailure {
     detail
         .and_then(|detail| detail.failover_reason)
         .as_deref()
         .or(kind)
-        .map_or(RunFailure::Other, RunFailure::from_name)
+        .and_then(|name| name.parse().ok())
+        .unwrap_or(RunFailure::Other)
 }
 
 #[derive(Deserialize)]
@@ -114,8 +114,6 @@ struct WireAgent {
     stream: String,
     #[serde(default, deserialize_with = "lenient")]
     session_key: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
-    is_heartbeat: Option<bool>,
     #[serde(default, deserialize_with = "lenient")]
     data: Option<WirePhase>,
 }
@@ -130,18 +128,9 @@ fn agent(payload: Option<&RawValue>) -> Option<AgentEvent> {
     let wire: WireAgent = body(payload)?;
     let phase = wire.data.and_then(|data| data.phase);
     let (run, session) = (wire.run_id, wire.session_key.unwrap_or_default());
-    let is_heartbeat = wire.is_heartbeat.unwrap_or(false);
     Some(match (wire.stream.as_str(), phase.as_deref()) {
-        ("lifecycle", Some("start")) => AgentEvent::LifecycleStart {
-            run,
-            session,
-            is_heartbeat,
-        },
-        ("lifecycle", Some("end" | "error")) => AgentEvent::LifecycleEnd {
-            run,
-            session,
-            is_heartbeat,
-        },
+        ("lifecycle", Some("start")) => AgentEvent::LifecycleStart { run, session },
+        ("lifecycle", Some("end" | "error")) => AgentEvent::LifecycleEnd { run, session },
         (stream, Some(phase)) => AgentEvent::Other {
             name: format!("agent.{stream}.{phase}"),
         },
@@ -154,50 +143,27 @@ fn agent(payload: Option<&RawValue>) -> Option<AgentEvent> {
 fn session_message(payload: Option<&RawValue>) -> Option<AgentEvent> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
-    struct Wire<'a> {
+    struct Wire {
         session_key: String,
-        #[serde(borrow)]
-        message: &'a RawValue,
     }
-    let wire: Wire<'_> = serde_json::from_str(payload?.get()).ok()?;
+    let wire: Wire = body(payload)?;
     Some(AgentEvent::SessionMessage {
         session: wire.session_key,
-        row: Box::new(Row::read(wire.message)?),
     })
 }
 
 fn cron(payload: Option<&RawValue>) -> Option<AgentEvent> {
     #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
     struct Wire {
-        job_id: String,
         action: String,
-        #[serde(default, deserialize_with = "lenient")]
-        session_key: Option<String>,
     }
     let wire: Wire = body(payload)?;
     Some(match wire.action.as_str() {
-        "finished" => AgentEvent::CronFinished {
-            job: wire.job_id,
-            session: wire.session_key,
-        },
+        "finished" => AgentEvent::CronFinished,
         other => AgentEvent::Other {
             name: format!("cron.{other}"),
         },
     })
-}
-
-fn shutdown(payload: Option<&RawValue>) -> AgentEvent {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Wire {
-        #[serde(default, deserialize_with = "lenient")]
-        restart_expected_ms: Option<f64>,
-    }
-    AgentEvent::Shutdown {
-        restart_expected: body::<Wire>(payload)
-            .is_some_and(|wire| wire.restart_expected_ms.is_some()),
-    }
 }
 
 fn body<T: DeserializeOwned>(payload: Option<&RawValue>) -> Option<T> {

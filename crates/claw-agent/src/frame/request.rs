@@ -1,6 +1,6 @@
 use serde::Serialize;
 
-/// A request as text. Parameters are plain structs of strings and numbers, which always encode.
+/// Encodes a request. The parameters are plain structs of strings and numbers, so this cannot fail.
 pub(crate) fn encode<P: Serialize>(id: &str, method: &str, params: &P) -> String {
     let request = Request {
         kind: "req",
@@ -20,7 +20,7 @@ struct Request<'a, P> {
     params: &'a P,
 }
 
-/// `connect`: must be the first request.
+/// `connect`, which must be the first request.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Connect<'a> {
@@ -56,23 +56,23 @@ pub(crate) struct Device<'a> {
     pub(crate) nonce: &'a str,
 }
 
-/// `chat.send`. Never with `originatingChannel`: the gateway would then say nothing at all.
+/// `chat.send`. Never with `originatingChannel`: OpenClaw would then send no events for the run.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ChatSendParams<'a> {
     pub(crate) session_key: &'a str,
     pub(crate) message: &'a str,
     pub(crate) idempotency_key: &'a str,
-    /// `followup`: the only mode in which an overlapping turn keeps its own answer.
+    /// `followup` is the only mode in which an overlapping run keeps its own answer.
     pub(crate) queue_mode: &'a str,
-    /// People's text is never a command to the gateway.
+    /// A user's text is never a command to OpenClaw.
     pub(crate) suppress_command_interpretation: bool,
     pub(crate) timeout_ms: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) system_provenance_receipt: Option<&'a str>,
 }
 
-/// `chat.history`, the newest rows.
+/// `chat.history` for the newest rows.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct HistoryPage<'a> {
@@ -82,20 +82,12 @@ pub(crate) struct HistoryPage<'a> {
     pub(crate) max_bytes: u32,
 }
 
-/// `chat.history`, what was appended since.
+/// `chat.history` for the rows appended since a cursor.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct HistoryDelta<'a> {
     pub(crate) session_key: &'a str,
     pub(crate) cursor: &'a str,
-}
-
-/// `agent.wait`.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Wait<'a> {
-    pub(crate) run_id: &'a str,
-    pub(crate) timeout_ms: u64,
 }
 
 /// `chat.abort`.
@@ -107,7 +99,7 @@ pub(crate) struct Abort<'a> {
     pub(crate) run_id: Option<&'a str>,
 }
 
-/// Methods without parameters still want an object.
+/// The empty object that methods without parameters require.
 #[derive(Serialize)]
 pub(crate) struct Nothing {}
 
@@ -116,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_is_sent_as_text_and_never_as_a_command() {
+    fn a_message_is_sent_as_text_that_is_never_taken_for_a_command() {
         let request = encode(
             "3",
             "chat.send",
@@ -135,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_asks_for_whole_texts() {
+    fn a_page_request_asks_for_uncut_texts() {
         let request = encode(
             "4",
             "chat.history",

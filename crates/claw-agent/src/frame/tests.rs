@@ -4,7 +4,7 @@ use super::*;
 use crate::captures;
 
 #[test]
-fn every_recorded_frame_is_understood_or_known_to_be_none_of_our_business() {
+fn every_recorded_frame_is_decoded_or_known_to_be_irrelevant() {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for name in captures::names() {
         for frame in captures::inbound(&name) {
@@ -20,7 +20,7 @@ fn every_recorded_frame_is_understood_or_known_to_be_none_of_our_business() {
 }
 
 #[test]
-fn a_recorded_final_carries_the_whole_reply() {
+fn a_recorded_final_event_carries_the_whole_reply() {
     assert_eq!(
         finals("chat-simple"),
         [(
@@ -31,7 +31,7 @@ fn a_recorded_final_carries_the_whole_reply() {
 }
 
 #[test]
-fn a_queued_message_ends_with_a_final_that_says_nothing() {
+fn a_queued_message_ends_with_a_final_event_without_text() {
     let finals = finals("overlap-followup");
 
     assert_eq!(finals[0], ("ov-followup-1795327794663b".to_owned(), None));
@@ -39,7 +39,7 @@ fn a_queued_message_ends_with_a_final_that_says_nothing() {
 }
 
 #[test]
-fn a_silent_heartbeat_ends_with_a_final_that_says_nothing() {
+fn a_silent_heartbeat_ends_with_a_final_event_without_text() {
     assert!(
         finals("heartbeat-ok")
             .iter()
@@ -48,7 +48,7 @@ fn a_silent_heartbeat_ends_with_a_final_that_says_nothing() {
 }
 
 #[test]
-fn every_provider_failure_is_told_apart_by_its_first_error_event() {
+fn the_first_error_event_of_a_run_names_the_provider_failure() {
     let mut failures: Vec<(String, RunFailure)> = Vec::new();
     for frame in captures::inbound("provider-errors") {
         if let Some(Incoming::Event(AgentEvent::ChatError { run, failure, .. })) = decode(&frame)
@@ -77,7 +77,7 @@ fn every_provider_failure_is_told_apart_by_its_first_error_event() {
 }
 
 #[test]
-fn a_run_that_took_too_long_failed_with_a_timeout() {
+fn a_run_that_takes_too_long_fails_with_a_timeout() {
     let failure = events("run-timeout").find_map(|event| {
         if let AgentEvent::ChatError { failure, .. } = event {
             return Some(failure);
@@ -89,21 +89,7 @@ fn a_run_that_took_too_long_failed_with_a_timeout() {
 }
 
 #[test]
-fn the_turn_of_a_heartbeat_is_told_apart_from_an_answer() {
-    let beats: Vec<bool> = events("heartbeat-alert-target-none")
-        .filter_map(|event| {
-            if let AgentEvent::LifecycleStart { is_heartbeat, .. } = event {
-                return Some(is_heartbeat);
-            }
-            None
-        })
-        .collect();
-
-    assert_eq!(beats, [true, true]);
-}
-
-#[test]
-fn what_people_and_assistants_wrote_does_not_print() {
+fn texts_of_users_and_assistants_are_not_printed() {
     for name in captures::names() {
         for frame in captures::inbound(&name) {
             let printed = format!("{:?}", decode(&frame));

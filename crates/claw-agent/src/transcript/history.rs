@@ -6,18 +6,18 @@ use serde_json::value::RawValue;
 use super::{Row, row::WireProvenance};
 use crate::frame::lenient;
 
-/// How far a transcript has been read. Opaque; may be stored for as long as we like.
+/// A position in a transcript. Opaque; it does not expire.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Cursor(String);
 
 impl Cursor {
-    /// Wraps what was stored.
+    /// Wraps a cursor from storage.
     pub fn new(cursor: impl Into<String>) -> Self {
         Self(cursor.into())
     }
 
-    /// The cursor as the gateway wrote it.
+    /// The cursor as OpenClaw wrote it.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -29,74 +29,74 @@ impl fmt::Debug for Cursor {
     }
 }
 
-/// Rows of a session, oldest first, and what goes on in it at the moment of reading.
+/// Rows of a session's transcript, and the activity of the session when they were read.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct History {
     /// Oldest first.
     pub rows: Vec<Row>,
-    /// Where the next delta begins.
+    /// The position after the last row.
     pub cursor: Option<Cursor>,
-    /// There are older rows than these.
+    /// Whether the transcript has older rows than these.
     pub has_more: bool,
-    /// What runs.
+    /// The activity of the session.
     pub activity: Activity,
 }
 
-/// What was appended since a cursor.
+/// The answer to a request for the rows since a cursor.
 #[derive(Debug, Clone, PartialEq)]
 pub enum HistorySince {
-    /// These rows.
+    /// The rows appended since the cursor.
     Delta(History),
-    /// It cannot be told (another session, an error in between, too many rows, a text that was
-    /// cut): read a page.
+    /// OpenClaw cannot tell (the cursor is of another session, an error occurred in between, there
+    /// are too many rows, or a text was cut): read a page instead.
     Reset,
 }
 
-/// What a session is doing.
+/// The activity of a session.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Activity {
-    /// Some run is active; not necessarily ours.
-    pub is_active: bool,
+    /// Whether a run is active; not necessarily ours.
+    pub(super) is_active: bool,
     /// The runs known to be active. Often empty although the session is active.
-    pub runs: Vec<String>,
-    /// Inputs accepted but not in the transcript yet.
-    pub pending: Vec<Pending>,
-    /// The run that ended last; nothing while one is active, and after a restart.
-    pub last_run: Option<String>,
-    /// Whether that run ended well.
-    pub last_run_is_done: bool,
-    /// What the session's record says about a run that is not active any more.
+    pub(super) runs: Vec<String>,
+    /// Inputs that were accepted but are not in the transcript yet.
+    pub(super) pending: Vec<Pending>,
+    /// The run that ended last. `None` while a run is active, and after a restart.
+    pub(super) last_run: Option<String>,
+    /// Whether that run succeeded.
+    pub(super) last_run_is_done: bool,
+    /// Whether a crash interrupted a run, according to the session's record.
     pub interruption: Interruption,
 }
 
-/// Whether a crash of the gateway cut a run off. The session's record is all that makes the gateway go on
-/// with it after its next start (read in its code).
+/// Whether a crash of OpenClaw interrupted a run. OpenClaw resumes the run after its next start only
+/// if the session's record says so (read in its code).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Interruption {
-    /// By the record none was running.
+    /// The record names no running run.
     #[default]
     None,
-    /// By the record one is running. With none active in fact it was cut off, and is marked for being
-    /// taken up again soon after the gateway is ready.
+    /// The record names a running run. If no run is active, that run was interrupted; OpenClaw marks
+    /// it for resumption soon after it is ready.
     OnRecord,
-    /// The gateway will take it up again.
+    /// The run is marked: OpenClaw will resume it.
     Marked,
 }
 
-/// An input the gateway holds.
+/// An input that OpenClaw has accepted and not processed yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pending {
-    /// The run it will become.
-    pub run: Option<String>,
-    /// It waits for its turn. Otherwise it was interrupted and nobody will take it up.
-    pub is_queued: bool,
-    /// It is the gateway's own request to go on after a restart.
-    pub is_recovery: bool,
+pub(super) struct Pending {
+    /// The run it will start.
+    run: Option<String>,
+    /// Whether it is queued. Otherwise it was interrupted and will not be resumed.
+    is_queued: bool,
+    /// Whether it is OpenClaw's own request to resume a run after a restart.
+    is_recovery: bool,
 }
 
 impl Activity {
-    /// Whether this very run is active or waits for its turn.
-    pub fn names(&self, run: &str) -> bool {
+    /// Whether the run `run` is active or queued.
+    pub(super) fn names(&self, run: &str) -> bool {
         self.runs.iter().any(|active| active == run)
             || self
                 .pending
@@ -104,13 +104,13 @@ impl Activity {
                 .any(|input| input.is_queued && input.run.as_deref() == Some(run))
     }
 
-    /// Whether nothing runs and nothing waits to: every row of what was begun is written.
+    /// Whether no run is active or queued: all rows of earlier runs are written.
     pub fn is_idle(&self) -> bool {
         !self.is_active && self.runs.is_empty() && !self.pending.iter().any(|input| input.is_queued)
     }
 
-    /// Whether an interrupted turn is about to be taken up again.
-    pub fn recovers(&self) -> bool {
+    /// Whether an interrupted run is about to be resumed.
+    pub(super) fn recovers(&self) -> bool {
         self.pending
             .iter()
             .any(|input| input.is_queued && input.is_recovery)
@@ -142,12 +142,9 @@ struct WireInFlight {
     run_id: String,
 }
 
-/// A session as `sessionInfo` and `sessions.list` describe it.
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
-pub(crate) struct WireSession {
-    #[serde(deserialize_with = "lenient")]
-    pub(crate) key: Option<String>,
+struct WireSession {
     #[serde(deserialize_with = "lenient")]
     has_active_run: Option<bool>,
     #[serde(deserialize_with = "lenient")]
@@ -184,7 +181,7 @@ struct WirePendingMessage {
 }
 
 impl History {
-    /// Reads the answer to `chat.history` without a cursor.
+    /// Decodes the answer to `chat.history` without a cursor.
     pub(crate) fn read(raw: &RawValue) -> serde_json::Result<Self> {
         serde_json::from_str::<WireHistory<'_>>(raw.get()).map(Self::from_wire)
     }
@@ -209,7 +206,7 @@ impl History {
 }
 
 impl HistorySince {
-    /// Reads the answer to `chat.history` with a cursor.
+    /// Decodes the answer to `chat.history` with a cursor.
     pub(crate) fn read(raw: &RawValue) -> serde_json::Result<Self> {
         let wire: WireHistory<'_> = serde_json::from_str(raw.get())?;
         if wire.kind.as_deref() != Some("delta") {
@@ -225,7 +222,7 @@ impl HistorySince {
 }
 
 impl WireSession {
-    pub(crate) fn activity(self) -> Activity {
+    fn activity(self) -> Activity {
         Activity {
             is_active: self.has_active_run.unwrap_or(false),
             runs: self.active_run_ids.unwrap_or_default(),
@@ -259,7 +256,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_delta_with_a_cut_text_is_as_good_as_none() {
+    fn a_delta_with_a_cut_text_is_a_reset() {
         let since = since(
             r#"{"kind":"delta","deltaCursor":"c","messages":[{"message":{"role":"assistant",
             "content":[{"type":"text","text":"long"}],"__openclaw":{"id":"a","truncated":true}}}]}"#,
@@ -269,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_kind_of_delta_means_reading_a_page() {
+    fn an_unknown_kind_of_delta_is_a_reset() {
         assert_eq!(since(r#"{"kind":"else"}"#), HistorySince::Reset);
     }
 

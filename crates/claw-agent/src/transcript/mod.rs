@@ -1,16 +1,16 @@
-//! What a session's transcript says. Pure.
+//! Reading a session's transcript. Pure.
 //!
-//! The transcript is the only durable record at the other end: live events are nudges to read it.
+//! The transcript is OpenClaw's only durable record; live events are only hints to read it.
 
 mod history;
 mod owner;
 mod row;
-mod standing;
+mod run_status;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use history::WireSession;
-pub use history::{Activity, Cursor, History, HistorySince, Interruption, Pending};
+pub use history::{Activity, Cursor, History, HistorySince, Interruption};
 pub use owner::AssistantRow;
-pub use row::{Row, RowKind, Stop};
-pub use standing::{Standing, proactive, standing, whole_text};
+pub use row::Row;
+pub(crate) use row::{RowKind, Stop};
+pub use run_status::{RunStatus, proactive, run_status, whole_text};

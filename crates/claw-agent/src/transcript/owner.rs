@@ -4,31 +4,31 @@ use claw_domain::Sensitive;
 
 use super::{Row, RowKind, Stop};
 
-/// Something the assistant said.
+/// A text of the assistant.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AssistantRow {
-    /// The transcript's id: say it once.
+    /// The row's id in the transcript. Send the text once per id.
     pub id: String,
-    /// What it said.
+    /// The text.
     pub text: Sensitive<String>,
-    /// The gateway cut the text.
+    /// Whether OpenClaw cut the text.
     pub is_cut: bool,
-    /// A cron job put it there: a reminder, usually.
+    /// Whether a cron job wrote it; usually a reminder.
     pub is_automation: bool,
 }
 
-/// For whom a row of the assistant is.
+/// What a row of the assistant answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Owner<'a> {
-    /// For whoever asked with this run key.
-    Person(&'a str),
-    /// For nobody who asked.
-    Nobody,
-    /// Not a row of the assistant, or a question without a key.
+    /// The question sent with this run key.
+    Run(&'a str),
+    /// No question: the assistant spoke proactively.
+    Proactive,
+    /// Not applicable: the row is not the assistant's, or its question has no key.
     None,
 }
 
-/// Every row with its owner. `also_asked` is a run whose question may lie before the rows.
+/// Every row with its owner. `also_asked` is a run whose question may precede the rows.
 pub(super) fn with_owners<'a>(
     rows: &'a [Row],
     also_asked: Option<&'a str>,
@@ -38,30 +38,31 @@ pub(super) fn with_owners<'a>(
         .filter_map(asked_run)
         .chain(also_asked)
         .collect();
-    let mut turn = Turn {
+    let mut scan = Scan {
         owner: Owner::None,
         is_answered: false,
     };
     rows.iter()
-        .map(|row| (row, turn.take(row, &asked)))
+        .map(|row| (row, scan.owner_of(row, &asked)))
         .collect()
 }
 
-/// Whose turn it is while a transcript is read from top to bottom.
-struct Turn<'a> {
+/// The state while a transcript is read from the oldest row to the newest.
+struct Scan<'a> {
+    /// The owner of assistant rows that name no known run.
     owner: Owner<'a>,
     is_answered: bool,
 }
 
-impl<'a> Turn<'a> {
-    fn take(&mut self, row: &'a Row, asked: &HashSet<&'a str>) -> Owner<'a> {
+impl<'a> Scan<'a> {
+    fn owner_of(&mut self, row: &'a Row, asked: &HashSet<&'a str>) -> Owner<'a> {
         match &row.kind {
-            RowKind::Person { run, .. } => {
-                self.begin(run.as_deref().map_or(Owner::None, Owner::Person));
+            RowKind::User { run, .. } => {
+                self.begin(run.as_deref().map_or(Owner::None, Owner::Run));
                 Owner::None
             }
-            // The crash came between the answer and the end of its turn: whatever the assistant adds now
-            // would be a second answer. (Or it came in a heartbeat, which will come again.)
+            // The crash came between the answer and the end of its run, so later rows would be a second
+            // answer. (Or it came in a heartbeat, which will be repeated.)
             RowKind::Recovery => {
                 if self.is_answered {
                     self.begin(Owner::None);
@@ -69,13 +70,13 @@ impl<'a> Turn<'a> {
                 Owner::None
             }
             RowKind::Prompt => {
-                self.begin(Owner::Nobody);
+                self.begin(Owner::Proactive);
                 Owner::None
             }
-            RowKind::Automation => Owner::Nobody,
+            RowKind::Automation => Owner::Proactive,
             RowKind::Hidden => Owner::None,
             RowKind::Assistant { .. } | RowKind::Failed { .. } | RowKind::Aborted { .. } => {
-                self.spoken_by(row, asked)
+                self.owner_of_text(row, asked)
             }
         }
     }
@@ -85,20 +86,20 @@ impl<'a> Turn<'a> {
         self.is_answered = false;
     }
 
-    fn spoken_by(&mut self, row: &'a Row, asked: &HashSet<&'a str>) -> Owner<'a> {
+    fn owner_of_text(&mut self, row: &'a Row, asked: &HashSet<&'a str>) -> Owner<'a> {
         if let Some(run) = row.run().filter(|run| asked.contains(run)) {
-            self.is_answered |= self.owner == Owner::Person(run) && is_done(row);
-            return Owner::Person(run);
+            self.is_answered |= self.owner == Owner::Run(run) && is_done(row);
+            return Owner::Run(run);
         }
         if row.opens_turn {
-            self.begin(Owner::Nobody);
+            self.begin(Owner::Proactive);
         }
         self.is_answered |= is_done(row);
         self.owner
     }
 }
 
-/// The model was done where this row ends.
+/// Whether the model was done at the end of this row.
 pub(super) fn is_done(row: &Row) -> bool {
     matches!(
         row.kind,
@@ -111,7 +112,7 @@ pub(super) fn is_done(row: &Row) -> bool {
 
 fn asked_run(row: &Row) -> Option<&str> {
     match &row.kind {
-        RowKind::Person { run, .. } => run.as_deref(),
+        RowKind::User { run, .. } => run.as_deref(),
         RowKind::Recovery
         | RowKind::Prompt
         | RowKind::Assistant { .. }
@@ -122,8 +123,8 @@ fn asked_run(row: &Row) -> Option<&str> {
     }
 }
 
-/// The row as something said to a person; `None` for tool calls, errors and control words.
-pub(super) fn said(row: &Row) -> Option<AssistantRow> {
+/// The text of a row as a user may see it; `None` for tool calls, errors and control words.
+pub(super) fn spoken(row: &Row) -> Option<AssistantRow> {
     let is_spoken = matches!(row.kind, RowKind::Assistant { .. } | RowKind::Automation);
     let text = row.text.expose().trim();
     if !is_spoken || text.is_empty() || CONTROL_WORDS.contains(&text) {
@@ -137,5 +138,5 @@ pub(super) fn said(row: &Row) -> Option<AssistantRow> {
     })
 }
 
-/// What the assistant says to say nothing. The gateway usually hides such rows itself.
+/// The texts by which the assistant says nothing. OpenClaw usually hides such rows itself.
 const CONTROL_WORDS: [&str; 2] = ["NO_REPLY", "HEARTBEAT_OK"];

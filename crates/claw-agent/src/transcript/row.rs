@@ -4,68 +4,56 @@ use serde_json::value::RawValue;
 
 use crate::frame::{Content, lenient, present};
 
-/// One line of a transcript.
+/// One row of a transcript.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
-    /// Theirs, and stable: the key under which an answer is stored and sent once.
+    /// OpenClaw's stable id of the row. A reply made from the row is stored and sent once under it.
     pub id: String,
-    /// What it is.
-    pub kind: RowKind,
-    /// What it says; empty for tool calls.
-    pub text: Sensitive<String>,
-    /// The gateway cut the text (a delta cuts at 8000 characters, a row over 128 KiB is replaced).
-    pub is_cut: bool,
-    /// A turn nobody asked for began here: its prompt (a heartbeat) is hidden from us.
-    pub opens_turn: bool,
-    /// When it was written, ms by the gateway's clock.
-    pub at_ms: Option<u64>,
+    pub(crate) kind: RowKind,
+    /// The text; empty for tool calls.
+    pub(crate) text: Sensitive<String>,
+    /// Whether OpenClaw cut the text (a delta cuts at 8000 characters; a row over 128 KiB is
+    /// replaced).
+    pub(crate) is_cut: bool,
+    /// Whether an unprompted run begins here; its prompt (a heartbeat) is hidden from us.
+    pub(crate) opens_turn: bool,
 }
 
-/// What a row is. Decided once, here; the rules about answers only look at this.
+/// The kind of a row, classified once; the rules about answers depend only on it.
 #[derive(Debug, Clone, PartialEq)]
-pub enum RowKind {
-    /// Somebody outside wrote it.
-    Person {
-        /// The run key it was sent with.
+pub(crate) enum RowKind {
+    /// A user's message.
+    User {
+        /// The run key the message was sent with.
         run: Option<String>,
-        /// It was fed into this run instead of getting its own.
+        /// The run that absorbed the message, if it did not get a run of its own.
         steered_into: Option<String>,
     },
-    /// The gateway tells the assistant to go on after a restart. The person's question stands.
+    /// OpenClaw's request to resume after a restart. The user's question stays open.
     Recovery,
-    /// The gateway asked the assistant for something: cron, a sub-agent, a system event.
+    /// OpenClaw's own prompt to the assistant: from cron, a sub-agent or a system event.
     Prompt,
-    /// The model spoke or called tools.
-    Assistant {
-        /// The run it belongs to.
-        run: Option<String>,
-        /// Why the model stopped.
-        stop: Stop,
-    },
-    /// A run ended in an error; what it shows is the gateway's text about that.
-    Failed {
-        /// Which run.
-        run: Option<String>,
-    },
-    /// A run was stopped; the text is what had been said by then.
-    Aborted {
-        /// Which run.
-        run: Option<String>,
-    },
-    /// The result of a cron job, put into this session. Nobody asked for it here.
+    /// A text or a tool call of the model.
+    Assistant { run: Option<String>, stop: Stop },
+    /// The end of a failed run. The text is OpenClaw's error message.
+    Failed { run: Option<String> },
+    /// The end of a stopped run. The text is the part of the answer produced by then.
+    Aborted { run: Option<String> },
+    /// The result of a cron job that ran elsewhere, put into this session.
     Automation,
-    /// Nothing a person should hear: injected rows, mirrors, tool results, kinds unknown to us.
+    /// A row no user should see: injected rows, mirrors, tool results, unknown kinds.
     Hidden,
 }
 
-/// Why the model stopped where a row ends.
+/// Why the model stopped at the end of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stop {
-    /// It was done, or out of room: the run ends here, unless somebody steers it further.
+pub(crate) enum Stop {
+    /// The model was done, or reached its length limit. The run ends here unless another message is
+    /// steered into it.
     Done,
-    /// It called a tool: more follows.
+    /// The model called a tool: more rows follow.
     ToolUse,
-    /// Not said.
+    /// The row does not say.
     Unknown,
 }
 
@@ -86,8 +74,6 @@ struct WireRow {
     model: Option<String>,
     #[serde(deserialize_with = "lenient")]
     custom_type: Option<String>,
-    #[serde(deserialize_with = "lenient")]
-    timestamp: Option<u64>,
     #[serde(deserialize_with = "lenient")]
     provenance: Option<WireProvenance>,
     #[serde(deserialize_with = "present")]
@@ -123,8 +109,7 @@ pub(super) struct WireProvenance {
 }
 
 impl Row {
-    /// Reads a row of a page, of a delta (wrapped in `message`) or of an event. `None` for what is
-    /// no row.
+    /// Decodes a row of a page or of a delta (where `message` wraps it). `None` if it is not a row.
     pub(crate) fn read(raw: &RawValue) -> Option<Self> {
         #[derive(Deserialize)]
         struct Wrapped<'a> {
@@ -140,19 +125,18 @@ impl Row {
             id: meta.id.clone()?,
             is_cut: meta.truncated.unwrap_or(false),
             opens_turn: meta.turn_boundary.unwrap_or(false),
-            at_ms: wire.timestamp,
             kind: kind(wire, meta, content.is_plain),
             text: content.text.into(),
         })
     }
 
-    /// The run a row of the assistant belongs to.
+    /// The run that produced the row; `None` for rows that are not the assistant's.
     pub(crate) fn run(&self) -> Option<&str> {
         match &self.kind {
             RowKind::Assistant { run, .. } | RowKind::Failed { run } | RowKind::Aborted { run } => {
                 run.as_deref()
             }
-            RowKind::Person { .. }
+            RowKind::User { .. }
             | RowKind::Recovery
             | RowKind::Prompt
             | RowKind::Automation
@@ -167,14 +151,14 @@ fn kind(wire: WireRow, meta: WireMeta, is_plain: bool) -> RowKind {
         Some("user") => match wire.provenance.unwrap_or_default() {
             provenance if provenance.is_recovery() => RowKind::Recovery,
             provenance if provenance.is_internal() => RowKind::Prompt,
-            _ => RowKind::Person {
+            _ => RowKind::User {
                 run: wire.idempotency_key.as_deref().and_then(run_of_user_row),
                 steered_into: meta.steer_target_run_id,
             },
         },
         Some("assistant") if wire.openclaw_abort => RowKind::Aborted { run },
         Some("assistant") if wire.openclaw_automation => RowKind::Automation,
-        // Cron puts its prompt into the transcript as a plain string in the assistant's name.
+        // Cron writes its prompt into the transcript as a plain string with the assistant's role.
         Some("assistant") if is_plain && wire.provenance.is_some() => RowKind::Prompt,
         Some("assistant") if is_mirror(wire.provider.as_deref(), wire.model.as_deref()) => {
             RowKind::Hidden
@@ -195,7 +179,7 @@ fn kind(wire: WireRow, meta: WireMeta, is_plain: bool) -> RowKind {
 }
 
 impl WireProvenance {
-    /// The gateway asks the assistant to go on after a restart.
+    /// Whether OpenClaw asks the assistant to resume after a restart.
     pub(super) fn is_recovery(&self) -> bool {
         self.source_tool.as_deref() == Some("main_session_restart_recovery")
     }
@@ -218,12 +202,13 @@ impl Stop {
     }
 }
 
-/// `<run>:user` is the key of the row in which a run's question was stored.
+/// OpenClaw stores the question of a run under the key `<run>:user`.
 fn run_of_user_row(key: &str) -> Option<String> {
     key.strip_suffix(":user").map(ToOwned::to_owned)
 }
 
-/// Rows the gateway wrote in the assistant's name: `chat.inject`, and copies of what a channel got.
+/// Whether OpenClaw wrote the row with the assistant's role: `chat.inject`, or the copy of a text it
+/// sent to a channel.
 fn is_mirror(provider: Option<&str>, model: Option<&str>) -> bool {
     provider == Some("openclaw") && matches!(model, Some("gateway-injected" | "delivery-mirror"))
 }
@@ -233,13 +218,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_row_without_an_id_is_no_row() {
+    fn a_row_without_an_id_is_ignored() {
         assert_eq!(read(r#"{"role":"assistant","content":"x"}"#), None);
         assert_eq!(read("7"), None);
     }
 
     #[test]
-    fn a_row_of_a_delta_reads_like_the_same_row_of_a_page() {
+    fn a_row_of_a_delta_is_decoded_like_the_same_row_of_a_page() {
         let row = r#"{"role":"assistant","content":[{"type":"text","text":"hi"}],
             "stopReason":"stop","__openclaw":{"id":"a","runId":"k"}}"#;
 
@@ -250,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_operator_injected_is_hidden() {
+    fn a_row_injected_by_an_operator_is_hidden() {
         let row = read(
             r#"{"role":"assistant","content":[{"type":"text","text":"hi"}],"provider":"openclaw",
             "model":"gateway-injected","stopReason":"stop","__openclaw":{"id":"a"}}"#,
@@ -260,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_the_gateway_shows_for_an_error_is_not_the_assistants() {
+    fn the_error_message_of_openclaw_is_not_a_text_of_the_assistant() {
         let row = read(
             r#"{"role":"assistant","content":[{"type":"text","text":"The agent run failed"}],
             "stopReason":"error","__openclaw":{"id":"a","runId":"k"}}"#,

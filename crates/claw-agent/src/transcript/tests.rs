@@ -4,7 +4,7 @@ use super::*;
 use crate::{MAIN_SESSION, captures};
 
 #[test]
-fn a_plain_answer_is_found_by_its_run_and_equals_the_final() {
+fn a_plain_answer_is_found_by_its_run_and_equals_the_final_event() {
     assert_eq!(
         answer(
             &last_page("chat-idempotency-after-ttl"),
@@ -15,7 +15,7 @@ fn a_plain_answer_is_found_by_its_run_and_equals_the_final() {
 }
 
 #[test]
-fn queued_messages_keep_their_answers_although_those_carry_foreign_runs() {
+fn queued_messages_keep_their_answers_although_those_name_other_runs() {
     let page = last_page("overlap-followup");
 
     assert!(answer(&page, "ov-followup-1795327794663a").ends_with("(slow done)"));
@@ -30,22 +30,28 @@ fn queued_messages_keep_their_answers_although_those_carry_foreign_runs() {
 }
 
 #[test]
-fn collected_messages_lose_their_keys_which_is_why_we_never_ask_for_that_mode() {
+fn collected_messages_lose_their_keys_so_we_never_use_that_mode() {
     let page = last_page("overlap-collect");
 
     assert_eq!(
-        standing(&page, "ov-collect-1795327805431b"),
-        Standing::Unknown
+        run_status(&page, "ov-collect-1795327805431b"),
+        RunStatus::Unknown
     );
 }
 
 #[test]
-fn what_was_steered_into_a_run_is_answered_within_that_runs_final() {
+fn messages_steered_into_a_run_are_answered_in_that_runs_final_event() {
     let page = last_page("overlap-steer");
 
     assert!(answer(&page, "ov-steer-1795327816373a").ends_with("(slow done)\n\nreply to third"));
-    assert_eq!(standing(&page, "ov-steer-1795327816373b"), Standing::Silent);
-    assert_eq!(standing(&page, "ov-steer-1795327816373c"), Standing::Silent);
+    assert_eq!(
+        run_status(&page, "ov-steer-1795327816373b"),
+        RunStatus::Silent
+    );
+    assert_eq!(
+        run_status(&page, "ov-steer-1795327816373c"),
+        RunStatus::Silent
+    );
 }
 
 #[test]
@@ -53,12 +59,12 @@ fn after_an_interrupt_only_the_last_message_has_an_answer() {
     let page = last_page("overlap-interrupt");
 
     assert_eq!(
-        standing(&page, "ov-interrupt-1795327826344a"),
-        Standing::Abandoned
+        run_status(&page, "ov-interrupt-1795327826344a"),
+        RunStatus::Abandoned
     );
     assert_eq!(
-        standing(&page, "ov-interrupt-1795327826344b"),
-        Standing::Unknown
+        run_status(&page, "ov-interrupt-1795327826344b"),
+        RunStatus::Unknown
     );
     assert_eq!(
         answer(&page, "ov-interrupt-1795327826344c"),
@@ -67,17 +73,20 @@ fn after_an_interrupt_only_the_last_message_has_an_answer() {
 }
 
 #[test]
-fn a_turn_interrupted_by_a_restart_runs_again_and_must_not_be_sent_again() {
+fn a_run_interrupted_by_a_restart_is_resumed_and_must_not_be_sent_again() {
     let pages = captures::pages("gateway-killed-midrun");
 
-    assert_eq!(standing(&pages[0], "kill-1795327967369"), Standing::Running);
+    assert_eq!(
+        run_status(&pages[0], "kill-1795327967369"),
+        RunStatus::Running
+    );
     assert!(answer(&pages[1], "kill-1795327967369").ends_with("(slow done)"));
 }
 
 #[test]
 fn a_key_sent_again_after_a_restart_keeps_its_first_answer() {
     let page = last_page("chat-idempotency-after-gateway-restart");
-    let Standing::Answered(rows) = standing(&page, "idem-1795327741457") else {
+    let RunStatus::Answered(rows) = run_status(&page, "idem-1795327741457") else {
         panic!("not answered");
     };
 
@@ -86,30 +95,30 @@ fn a_key_sent_again_after_a_restart_keeps_its_first_answer() {
 }
 
 #[test]
-fn a_run_in_flight_is_running_and_a_key_nobody_took_is_unknown() {
+fn a_run_in_flight_is_running_and_an_unused_key_is_unknown() {
     let page = last_page("reconnect-midrun");
 
-    assert_eq!(standing(&page, "disc-1795327912795"), Standing::Running);
-    assert_eq!(standing(&page, "no-such-run"), Standing::Unknown);
+    assert_eq!(run_status(&page, "disc-1795327912795"), RunStatus::Running);
+    assert_eq!(run_status(&page, "no-such-run"), RunStatus::Unknown);
 }
 
 #[test]
-fn what_ended_while_nobody_listened_is_in_the_transcript() {
+fn a_run_that_ended_without_a_connection_is_in_the_transcript() {
     let page = last_page("reconnect-after-final");
 
     assert!(answer(&page, "disc2-1795327932478").ends_with("(slow done)"));
 }
 
 #[test]
-fn a_stopped_run_has_failed_whatever_it_had_said_by_then() {
+fn a_stopped_run_has_failed_even_with_texts() {
     assert_eq!(
-        standing(&last_page("abort"), "abort-1795327836282"),
-        Standing::Failed
+        run_status(&last_page("abort"), "abort-1795327836282"),
+        RunStatus::Failed
     );
 }
 
 #[test]
-fn a_cursor_gives_exactly_the_rows_since_and_an_unusable_one_a_reset() {
+fn a_cursor_gives_exactly_the_later_rows_and_an_unusable_cursor_a_reset() {
     let deltas = captures::deltas("history-cursor");
     let HistorySince::Delta(delta) = &deltas[1] else {
         panic!("no delta");
@@ -123,7 +132,7 @@ fn a_cursor_gives_exactly_the_rows_since_and_an_unusable_one_a_reset() {
 }
 
 #[test]
-fn what_the_assistant_says_unasked_answers_nobody() {
+fn a_proactive_text_answers_no_message() {
     let page = last_page("heartbeat-alert-target-none");
 
     let texts: Vec<String> = proactive(&page.rows).into_iter().map(exposed).collect();
@@ -132,7 +141,7 @@ fn what_the_assistant_says_unasked_answers_nobody() {
 }
 
 #[test]
-fn a_heartbeat_that_has_nothing_to_say_or_nowhere_to_say_it_adds_nothing() {
+fn a_heartbeat_without_a_text_or_a_target_adds_no_proactive_text() {
     assert_eq!(last_page("heartbeat-ok").rows, []);
     let before = proactive(&last_page("cron").rows);
     for quiet in [
@@ -146,7 +155,7 @@ fn a_heartbeat_that_has_nothing_to_say_or_nowhere_to_say_it_adds_nothing() {
 }
 
 #[test]
-fn a_reminder_the_agent_makes_itself_ends_in_the_session_we_read() {
+fn a_reminder_created_by_the_agent_targets_the_session_we_read() {
     let added = captures::inbound("agent-cron-tool")
         .iter()
         .map(|frame| serde_json::from_str::<Value>(frame).unwrap())
@@ -160,7 +169,7 @@ fn a_reminder_the_agent_makes_itself_ends_in_the_session_we_read() {
 }
 
 #[test]
-fn of_cron_the_results_are_proactive_and_the_prompts_are_not() {
+fn results_of_cron_jobs_are_proactive_and_their_prompts_are_not() {
     let page = last_page("cron");
 
     let texts: Vec<String> = proactive(&page.rows).into_iter().map(exposed).collect();
@@ -175,7 +184,7 @@ fn of_cron_the_results_are_proactive_and_the_prompts_are_not() {
 }
 
 #[test]
-fn an_alert_after_a_failed_turn_does_not_answer_it() {
+fn an_alert_after_a_failed_run_does_not_answer_it() {
     let page = page(
         &[
             user("k"),
@@ -187,12 +196,12 @@ fn an_alert_after_a_failed_turn_does_not_answer_it() {
         &json!({"hasActiveRun": false, "status": "done", "lastRunId": "beat"}),
     );
 
-    assert_eq!(standing(&page, "k"), Standing::Failed);
+    assert_eq!(run_status(&page, "k"), RunStatus::Failed);
     assert_eq!(proactive(&page.rows).len(), 1);
 }
 
 #[test]
-fn a_tool_turn_is_answered_by_all_it_said_and_not_before_its_last_word() {
+fn a_run_with_tool_calls_is_answered_by_all_its_texts_after_the_last_one() {
     let rows = [
         user("k"),
         json!({"role":"assistant","content":[{"type":"text","text":"Let me look."},
@@ -203,10 +212,13 @@ fn a_tool_turn_is_answered_by_all_it_said_and_not_before_its_last_word() {
     ];
     let active = json!({"hasActiveRun": true, "status": "running"});
 
-    assert_eq!(standing(&page(&rows[..3], &active), "k"), Standing::Running);
     assert_eq!(
-        standing(&page(&rows[..3], &idle()), "k"),
-        Standing::Interrupted
+        run_status(&page(&rows[..3], &active), "k"),
+        RunStatus::Running
+    );
+    assert_eq!(
+        run_status(&page(&rows[..3], &idle()), "k"),
+        RunStatus::Interrupted
     );
     assert_eq!(
         answer(&page(&rows, &active), "k"),
@@ -215,33 +227,36 @@ fn a_tool_turn_is_answered_by_all_it_said_and_not_before_its_last_word() {
 }
 
 #[test]
-fn a_turn_that_ended_without_a_word_was_silent() {
+fn a_run_that_ended_without_a_text_is_silent() {
     let done = json!({"hasActiveRun": false, "status": "done", "lastRunId": "k"});
 
-    assert_eq!(standing(&page(&[user("k")], &done), "k"), Standing::Silent);
+    assert_eq!(
+        run_status(&page(&[user("k")], &done), "k"),
+        RunStatus::Silent
+    );
     let words = [user("k"), said("a", "k", "NO_REPLY")];
-    assert_eq!(standing(&page(&words, &idle()), "k"), Standing::Silent);
+    assert_eq!(run_status(&page(&words, &idle()), "k"), RunStatus::Silent);
 }
 
 #[test]
-fn a_question_nobody_works_on_is_abandoned_unless_the_gateway_has_it_on_record() {
+fn a_question_without_a_run_is_abandoned_unless_the_record_names_one() {
     assert_eq!(
-        standing(&page(&[user("k")], &idle()), "k"),
-        Standing::Abandoned
+        run_status(&page(&[user("k")], &idle()), "k"),
+        RunStatus::Abandoned
     );
     let crashed = json!({"hasActiveRun": false, "status": "running", "abortedLastRun": true});
     let page_after = page(&[user("k")], &crashed);
-    assert_eq!(standing(&page_after, "k"), Standing::Interrupted);
+    assert_eq!(run_status(&page_after, "k"), RunStatus::Interrupted);
     assert_eq!(page_after.activity.interruption, Interruption::Marked);
     let active = json!({"hasActiveRun": true, "status": "running"});
     assert_eq!(
-        standing(&page(&[user("k")], &active), "k"),
-        Standing::Running
+        run_status(&page(&[user("k")], &active), "k"),
+        RunStatus::Running
     );
 }
 
 #[test]
-fn a_failed_try_is_running_while_the_gateway_tries_again() {
+fn a_failed_attempt_is_running_while_openclaw_retries() {
     let rows = [
         user("k"),
         json!({"role":"assistant","content":"x","stopReason":"error",
@@ -249,12 +264,12 @@ fn a_failed_try_is_running_while_the_gateway_tries_again() {
     ];
     let active = json!({"hasActiveRun": true, "status": "running"});
 
-    assert_eq!(standing(&page(&rows, &active), "k"), Standing::Running);
-    assert_eq!(standing(&page(&rows, &idle()), "k"), Standing::Failed);
+    assert_eq!(run_status(&page(&rows, &active), "k"), RunStatus::Running);
+    assert_eq!(run_status(&page(&rows, &idle()), "k"), RunStatus::Failed);
 }
 
 #[test]
-fn what_a_restart_adds_to_a_complete_answer_is_said_by_nobody() {
+fn rows_added_by_a_restart_after_a_complete_answer_are_ignored() {
     let rows = [
         user("k"),
         said("a", "k", "hello"),
@@ -270,7 +285,7 @@ fn what_a_restart_adds_to_a_complete_answer_is_said_by_nobody() {
 }
 
 #[test]
-fn a_transcript_that_runs_in_circles_is_read_to_its_end() {
+fn a_transcript_with_circular_steering_is_read_to_its_end() {
     let rows = [
         json!({"role":"user","content":"x","idempotencyKey":"k:user",
             "__openclaw":{"id":"1","steerTargetRunId":"l"}}),
@@ -278,7 +293,7 @@ fn a_transcript_that_runs_in_circles_is_read_to_its_end() {
             "__openclaw":{"id":"2","steerTargetRunId":"k"}}),
     ];
 
-    assert_eq!(standing(&page(&rows, &idle()), "k"), Standing::Abandoned);
+    assert_eq!(run_status(&page(&rows, &idle()), "k"), RunStatus::Abandoned);
 }
 
 fn last_page(name: &str) -> History {
@@ -286,9 +301,9 @@ fn last_page(name: &str) -> History {
 }
 
 fn answer(history: &History, run: &str) -> String {
-    let standing = standing(history, run);
-    let Standing::Answered(rows) = standing else {
-        panic!("{standing:?}");
+    let status = run_status(history, run);
+    let RunStatus::Answered(rows) = status else {
+        panic!("{status:?}");
     };
     whole_text(&rows).into_exposed()
 }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use claw_agent::{History, Interruption, Standing, standing, whole_text};
+use claw_agent::{History, Interruption, RunStatus, run_status, whole_text};
 use claw_bus::HandlerError;
 use claw_domain::{ReplySource, Sensitive};
 use claw_store::{Disposition, NewReply};
@@ -86,17 +86,17 @@ impl Try<'_> {
     /// What the transcript says about this turn. `said` is the text as heard live, which is whole
     /// where a row may have been cut.
     fn judge(&self, history: History, said: Option<&Sensitive<String>>) -> Judgement {
-        let answer = match standing(&history, &self.run) {
-            Standing::Unknown => return Judgement::NeverSent,
-            Standing::Running => return Judgement::Running,
-            Standing::Interrupted => {
+        let answer = match run_status(&history, &self.run) {
+            RunStatus::Unknown => return Judgement::NeverSent,
+            RunStatus::Running => return Judgement::Running,
+            RunStatus::Interrupted => {
                 let is_marked = history.activity.interruption == Interruption::Marked;
                 return Judgement::Interrupted { is_marked };
             }
-            Standing::Abandoned => return Judgement::Abandoned,
-            Standing::Silent => Answer::Silent,
-            Standing::Failed => Answer::Lost,
-            Standing::Answered(rows) => {
+            RunStatus::Abandoned => return Judgement::Abandoned,
+            RunStatus::Silent => Answer::Silent,
+            RunStatus::Failed => Answer::Lost,
+            RunStatus::Answered(rows) => {
                 let is_cut = rows.iter().any(|row| row.is_cut);
                 let text = said.filter(|_| is_cut).cloned();
                 let text = text.unwrap_or_else(|| whole_text(&rows));

@@ -1,4 +1,4 @@
 mod calls;
-mod ends;
-mod greeting;
+mod closing;
+mod handshake;
 mod scripted;

@@ -1,4 +1,4 @@
-//! A gateway that says what a test tells it to, over an in-memory pipe: no ports, no real time.
+//! An OpenClaw that sends the frames a test scripts, over an in-memory pipe: no ports, no real time.
 
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use serde_json::{Value, json};
@@ -11,36 +11,33 @@ use tokio_tungstenite::{
     tungstenite::{Message, protocol::Role},
 };
 
-use crate::{
-    AgentConnection, ConnectError, ConnectOptions, Credentials, DeviceKey,
-    connection::socket_config,
-};
+use crate::{AgentConnection, ConnectError, Credentials, DeviceKey, connection::socket_config};
 
-/// How much the pipe holds; more than any frame of these tests but one.
+/// Capacity of the pipe; all frames of these tests but one fit.
 const PIPE_BYTES: usize = 64 * 1024;
 
-pub(super) struct Gateway<S = DuplexStream> {
+pub(super) struct FakeOpenClaw<S = DuplexStream> {
     pub(super) socket: WebSocketStream<S>,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Gateway<S> {
-    pub(super) async fn say(&mut self, frame: &Value) {
+impl<S: AsyncRead + AsyncWrite + Unpin> FakeOpenClaw<S> {
+    pub(super) async fn send(&mut self, frame: &Value) {
         let frame = Message::text(frame.to_string());
         self.socket.send(frame).await.unwrap();
     }
 
     pub(super) async fn event(&mut self, name: &str, payload: Value) {
-        self.say(&json!({"type": "event", "event": name, "payload": payload}))
+        self.send(&json!({"type": "event", "event": name, "payload": payload}))
             .await;
     }
 
     pub(super) async fn answer(&mut self, request: &Value, payload: Value) {
-        self.say(&json!({"type": "res", "id": request["id"], "ok": true, "payload": payload}))
+        self.send(&json!({"type": "res", "id": request["id"], "ok": true, "payload": payload}))
             .await;
     }
 
     pub(super) async fn refuse(&mut self, request: &Value, error: Value) {
-        self.say(&json!({"type": "res", "id": request["id"], "ok": false, "error": error}))
+        self.send(&json!({"type": "res", "id": request["id"], "ok": false, "error": error}))
             .await;
     }
 
@@ -48,17 +45,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Gateway<S> {
     pub(super) async fn request(&mut self) -> Value {
         let heard = self.heard().await;
         let Some(Message::Text(text)) = heard else {
-            panic!("no request but {heard:?}");
+            panic!("expected a request, got {heard:?}");
         };
         serde_json::from_str(&text).unwrap()
     }
 
-    /// The next frame of any kind; `None` when the other side is gone.
+    /// The next frame of any kind; `None` once the client has closed the pipe.
     pub(super) async fn heard(&mut self) -> Option<Message> {
         self.socket.next().await.and_then(Result::ok)
     }
 
-    /// Challenge, and the `connect` that answers it.
+    /// Sends the challenge and returns the `connect` request that answers it.
     pub(super) async fn challenge(&mut self) -> Value {
         self.event(
             "connect.challenge",
@@ -84,44 +81,44 @@ pub(super) fn hello() -> Value {
     })
 }
 
-/// Both ends of a pipe: ours not yet connected, theirs ready to be told what to say.
-pub(super) fn pipe() -> (OurEnd, Gateway) {
+/// Both ends of a pipe: the client, not yet connected, and the OpenClaw, ready for its script.
+pub(super) fn pipe() -> (Client, FakeOpenClaw) {
     pipe_of(PIPE_BYTES)
 }
 
-pub(super) fn pipe_of(bytes: usize) -> (OurEnd, Gateway) {
+pub(super) fn pipe_of(bytes: usize) -> (Client, FakeOpenClaw) {
     let (ours, theirs) = duplex(bytes);
     // Raw sockets on both ends: there is no HTTP upgrade to wait for.
     let socket = WebSocketStream::from_raw_socket(theirs, Role::Server, None)
         .now_or_never()
         .unwrap();
-    (OurEnd(ours), Gateway { socket })
+    (Client(ours), FakeOpenClaw { socket })
 }
 
-pub(super) struct OurEnd(DuplexStream);
+pub(super) struct Client(DuplexStream);
 
-impl OurEnd {
+impl Client {
     pub(super) async fn connect(self) -> Result<AgentConnection, ConnectError> {
         let socket =
             WebSocketStream::from_raw_socket(self.0, Role::Client, Some(socket_config())).await;
-        AgentConnection::open(socket, &credentials(), &ConnectOptions::default()).await
+        AgentConnection::open(socket, &credentials()).await
     }
 }
 
-/// A connection that is open, and the gateway at its other end.
-pub(super) async fn connected() -> (AgentConnection, Gateway) {
+/// An open connection and the OpenClaw at its other end.
+pub(super) async fn connected() -> (AgentConnection, FakeOpenClaw) {
     connected_over(PIPE_BYTES).await
 }
 
-pub(super) async fn connected_over(bytes: usize) -> (AgentConnection, Gateway) {
-    let (us, mut gateway) = pipe_of(bytes);
-    let (connection, ()) = join!(us.connect(), gateway.welcome());
-    (connection.unwrap(), gateway)
+pub(super) async fn connected_over(bytes: usize) -> (AgentConnection, FakeOpenClaw) {
+    let (client, mut openclaw) = pipe_of(bytes);
+    let (connection, ()) = join!(client.connect(), openclaw.welcome());
+    (connection.unwrap(), openclaw)
 }
 
 pub(super) fn credentials() -> Credentials {
     Credentials {
-        gateway_token: "FAKE-GATEWAY-TOKEN".into(),
+        token: "FAKE-GATEWAY-TOKEN".into(),
         device: DeviceKey::from_seed(&[7; 32]),
     }
 }

@@ -12,19 +12,20 @@ use tokio_tungstenite::{
 };
 
 use super::super::handshake::accepted;
-use super::scripted::{Gateway, credentials, hello, pipe};
+use super::scripted::{FakeOpenClaw, credentials, hello, pipe};
 use crate::{
-    AgentConnection, ConnectError, ConnectOptions, Incoming, RetryClass, captures, decode,
+    AgentConnection, ConnectError, RetryClass, captures,
+    frame::{self, Incoming, decode},
     pause_before,
 };
 
 #[tokio::test]
-async fn we_present_ourselves_as_a_signed_backend_and_learn_the_boot_id() {
-    let (us, mut gateway) = pipe();
+async fn the_client_presents_itself_as_a_signed_backend_and_learns_the_boot_id() {
+    let (client, mut openclaw) = pipe();
 
-    let (connection, connect) = join!(us.connect(), async {
-        let connect = gateway.challenge().await;
-        gateway.answer(&connect, hello()).await;
+    let (connection, connect) = join!(client.connect(), async {
+        let connect = openclaw.challenge().await;
+        openclaw.answer(&connect, hello()).await;
         connect
     });
 
@@ -65,17 +66,16 @@ async fn we_present_ourselves_as_a_signed_backend_and_learn_the_boot_id() {
 }
 
 #[test]
-fn a_recorded_welcome_tells_the_boot_id_and_the_limits() {
-    let limits = accepted(recorded_answer("handshake-ok")).unwrap();
+fn a_recorded_hello_contains_the_boot_id_and_the_limits() {
+    let server = accepted(recorded_answer("handshake-ok")).unwrap();
 
-    assert_eq!(limits.version, "2026.9.6");
-    assert_eq!(limits.boot_id.len(), 36);
-    assert_eq!(limits.max_payload_bytes, 26_214_400);
-    assert_eq!(limits.silence(), Duration::from_secs(70));
+    assert_eq!(server.boot_id.len(), 36);
+    assert_eq!(server.max_payload_bytes, 26_214_400);
+    assert_eq!(server.silence_limit(), Duration::from_secs(70));
 }
 
 #[test]
-fn a_recorded_welcome_without_a_device_grants_nothing() {
+fn a_recorded_hello_without_a_device_grants_no_scopes() {
     let answer = recorded_answer("handshake-no-device-scopes-cleared");
 
     assert!(matches!(
@@ -85,7 +85,7 @@ fn a_recorded_welcome_without_a_device_grants_nothing() {
 }
 
 #[test]
-fn every_recorded_refusal_of_a_handshake_says_when_to_come_back() {
+fn every_recorded_refusal_of_a_handshake_has_its_retry_class() {
     let mut table: Vec<String> = Vec::new();
     for name in captures::names() {
         if !name.starts_with("handshake") && name != "startup-unavailable" {
@@ -108,7 +108,7 @@ fn every_recorded_refusal_of_a_handshake_says_when_to_come_back() {
 }
 
 #[tokio::test]
-async fn a_gateway_that_starts_up_is_asked_again_when_it_said() {
+async fn a_starting_openclaw_is_retried_after_the_pause_it_advised() {
     let error = refused(json!({"code": "UNAVAILABLE", "message": "gateway starting",
         "retryable": true, "retryAfterMs": 500, "details": {"reason": "startup-sidecars"}}))
     .await;
@@ -117,7 +117,7 @@ async fn a_gateway_that_starts_up_is_asked_again_when_it_said() {
 }
 
 #[tokio::test]
-async fn a_token_the_gateway_does_not_know_is_never_tried_again() {
+async fn a_wrong_token_is_never_retried() {
     let error = refused(json!({"code": "INVALID_REQUEST", "message": "unauthorized",
         "details": {"code": "AUTH_TOKEN_MISMATCH"}}))
     .await;
@@ -127,7 +127,7 @@ async fn a_token_the_gateway_does_not_know_is_never_tried_again() {
 }
 
 #[tokio::test]
-async fn a_connection_without_scopes_is_no_connection() {
+async fn a_connection_without_the_scopes_we_need_is_an_error() {
     let mut hello = hello();
     hello["auth"]["scopes"] = json!(["operator.read"]);
 
@@ -135,12 +135,12 @@ async fn a_connection_without_scopes_is_no_connection() {
 
     assert_eq!(
         error.to_string(),
-        "the gateway granted no operator.write, operator.admin"
+        "OpenClaw did not grant operator.write, operator.admin"
     );
 }
 
 #[tokio::test]
-async fn another_protocol_is_not_ours() {
+async fn another_protocol_version_is_an_error() {
     let mut hello = hello();
     hello["protocol"] = json!(5);
 
@@ -148,7 +148,7 @@ async fn another_protocol_is_not_ours() {
 }
 
 #[tokio::test]
-async fn a_close_with_try_again_means_that_it_starts_up() {
+async fn a_close_with_try_again_later_means_that_openclaw_is_starting() {
     let error = closed(1013).await;
 
     assert!(matches!(
@@ -158,31 +158,33 @@ async fn a_close_with_try_again_means_that_it_starts_up() {
 }
 
 #[tokio::test]
-async fn any_other_close_tells_its_code() {
+async fn any_other_close_reports_its_code() {
     let error = closed(1008).await;
 
     assert_eq!(error.retry(), RetryClass::Backoff);
     assert_eq!(
         error.source().unwrap().to_string(),
-        "closed by the gateway with code 1008"
+        "closed by OpenClaw with code 1008"
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_gateway_that_never_challenges_us_is_given_up_after_fifteen_seconds() {
-    let (us, _gateway) = pipe();
+async fn a_handshake_without_a_challenge_times_out_after_fifteen_seconds() {
+    let (client, _openclaw) = pipe();
 
-    assert!(matches!(us.connect().await, Err(ConnectError::TimedOut)));
+    assert!(matches!(
+        client.connect().await,
+        Err(ConnectError::TimedOut)
+    ));
 }
 
 #[tokio::test]
-async fn an_address_where_nobody_listens_is_unreachable() {
+async fn an_address_without_a_listener_is_unreachable() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = endpoint_of(&listener);
     drop(listener);
 
-    let result =
-        AgentConnection::connect(&endpoint, &credentials(), &ConnectOptions::default()).await;
+    let result = AgentConnection::connect(&endpoint, &credentials()).await;
 
     assert!(matches!(result, Err(ConnectError::Unreachable(_))));
 }
@@ -192,7 +194,7 @@ async fn an_address_where_nobody_listens_is_unreachable() {
     clippy::result_large_err,
     reason = "the error type of tungstenite's callback"
 )]
-async fn over_a_real_socket_we_name_no_origin() {
+async fn the_client_sends_no_origin_header() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = endpoint_of(&listener);
 
@@ -205,55 +207,53 @@ async fn over_a_real_socket_we_name_no_origin() {
         })
         .await
         .unwrap();
-        let mut gateway = Gateway { socket };
-        gateway.welcome().await;
-        (origin, gateway)
+        let mut openclaw = FakeOpenClaw { socket };
+        openclaw.welcome().await;
+        (origin, openclaw)
     };
-    let (credentials, options) = (credentials(), ConnectOptions::default());
-    let (connection, (origin, _gateway)) = join!(
-        AgentConnection::connect(&endpoint, &credentials, &options),
-        greeted
-    );
+    let credentials = credentials();
+    let (connection, (origin, _openclaw)) =
+        join!(AgentConnection::connect(&endpoint, &credentials), greeted);
 
-    assert_eq!(connection.unwrap().handle().limits().version, "2026.9.6");
+    assert_eq!(connection.unwrap().handle().boot_id(), "boot-1");
     assert_eq!(origin, None);
 }
 
-fn recorded_answer(capture: &str) -> crate::Response {
+fn recorded_answer(capture: &str) -> frame::Response {
     captures::answers(capture, "connect").remove(0)
 }
 
 async fn refused(error: Value) -> ConnectError {
-    fails(async |gateway| {
-        let connect = gateway.challenge().await;
-        gateway.refuse(&connect, error).await;
+    fails(async |openclaw| {
+        let connect = openclaw.challenge().await;
+        openclaw.refuse(&connect, error).await;
     })
     .await
 }
 
 async fn answered(hello: Value) -> ConnectError {
-    fails(async |gateway| {
-        let connect = gateway.challenge().await;
-        gateway.answer(&connect, hello).await;
+    fails(async |openclaw| {
+        let connect = openclaw.challenge().await;
+        openclaw.answer(&connect, hello).await;
     })
     .await
 }
 
 async fn closed(code: u16) -> ConnectError {
-    fails(async |gateway| {
-        gateway.challenge().await;
+    fails(async |openclaw| {
+        openclaw.challenge().await;
         let frame = CloseFrame {
             code: CloseCode::from(code),
             reason: "because".into(),
         };
-        gateway.socket.close(Some(frame)).await.unwrap();
+        openclaw.socket.close(Some(frame)).await.unwrap();
     })
     .await
 }
 
-async fn fails(script: impl AsyncFnOnce(&mut Gateway)) -> ConnectError {
-    let (us, mut gateway) = pipe();
-    let (result, ()) = join!(us.connect(), script(&mut gateway));
+async fn fails(script: impl AsyncFnOnce(&mut FakeOpenClaw)) -> ConnectError {
+    let (client, mut openclaw) = pipe();
+    let (result, ()) = join!(client.connect(), script(&mut openclaw));
     result.unwrap_err()
 }
 
