@@ -45,7 +45,10 @@ impl SandboxStatus {
 
     /// Whether it takes one of the operator's places.
     pub const fn takes_a_place(self) -> bool {
-        matches!(self, Self::Requested | Self::Starting | Self::Ready)
+        match self {
+            Self::Requested | Self::Starting | Self::Ready => true,
+            Self::Queued | Self::Failed | Self::Removed => false,
+        }
     }
 }
 

@@ -175,8 +175,8 @@ impl Containers {
         Ok(())
     }
 
-    /// Undoes [`Containers::start_container`]. Removes the volume of a first start only: a later one holds the
-    /// assistant's memory.
+    /// Undoes [`Containers::start_container`]. Removes the volume only if this is the first start: later it
+    /// holds the assistant's memory.
     pub(crate) async fn take_down(&self, sandbox: &Sandbox) -> Result<(), Fault> {
         self.runtime.remove(&name_of(sandbox)).await?;
         if sandbox.start == 1 {

@@ -242,7 +242,7 @@ fn reports_in_any_order_end_in_the_state_that_the_domain_computes() {
         .unwrap();
 }
 
-/// Reports some by our id and some by WhatsApp's, with `mark_accepted` somewhere in between.
+/// Reports some states by our id and others by WhatsApp's, and calls `mark_accepted` halfway.
 async fn report_all(
     deliveries: &Deliveries,
     user: UserId,
