@@ -9,6 +9,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // Values and facts: used by everyone, using nobody.
     ("claw-domain", &[]),
     ("claw-events", &["claw-domain"]),
+    // Pure rules of the chat: what a user can ask of the host, what the host says, and when.
+    ("claw-chat", &["claw-domain"]),
     // Plumbing: knows none of our words.
     ("claw-runtime", &[]),
     // What every provider of model keys implements.
@@ -57,6 +59,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "claw-agent",
             "claw-bus",
             "claw-calls",
+            "claw-chat",
             "claw-domain",
             "claw-events",
             "claw-runtime",

@@ -2,62 +2,58 @@ use std::{net::SocketAddr, time::Duration};
 
 use anyhow::{Context as _, Result};
 use claw_bus::BusConfig;
-use claw_runtime::{Env, health, lifecycle};
+use claw_chat::{Defaults, NO_QUIET_HOURS, QuietHours};
+use claw_runtime::{Env, EnvError, health, lifecycle};
 use claw_store::Keyring;
 use secrecy::SecretString;
 
-use crate::{
-    context::Policy,
-    guard::Quiet,
-    preferences::{NEVER_QUIET, read_quiet},
-    turn::TurnLimits,
-};
+use crate::{context::Policy, turn::TurnLimits};
 
-/// Where `/healthz`, `/readyz` and `/metrics` are served unless said otherwise.
+/// Port of `/healthz`, `/readyz` and `/metrics`.
 const DEFAULT_HEALTH_PORT: u16 = 3103;
 
-/// Connections to Postgres unless said otherwise. A turn holds one for a millisecond at a time.
+/// Connections to Postgres. A turn holds one for a millisecond at a time.
 const DEFAULT_DATABASE_CONNECTIONS: u32 = 16;
 
-/// Longest one turn of the assistant may take unless said otherwise.
+/// Longest one turn of the assistant may take.
 const DEFAULT_TURN_LIMIT_SECONDS: u64 = 600;
 
-/// Longest the assistant may show no sign of life in a turn unless said otherwise. The retries of its
-/// model's provider are silent for up to 130 s.
+/// Longest the sandbox may show no activity in a turn. The retries of its model's provider are silent for
+/// up to 130 s.
 const DEFAULT_TURN_IDLE_SECONDS: u64 = 180;
 
-/// After this long a person hears that their assistant is still at work unless said otherwise.
+/// After this long in a turn the user is told that their assistant is still at work.
 const DEFAULT_STILL_WORKING_SECONDS: u64 = 45;
 
-/// More messages than this behind a turn, and the person hears so, unless said otherwise.
+/// With more messages than this waiting behind a turn, the user is told so.
 const DEFAULT_BACKLOG: u32 = 5;
 
-/// When nobody is disturbed unless said otherwise, by the person's own clock.
+/// Quiet hours in the user's own time zone.
 const DEFAULT_QUIET_HOURS: &str = "22:00-07:00";
 
-/// Most texts a day that nobody asked for, unless said otherwise.
+/// Most proactive messages to one user per day.
 const DEFAULT_PROACTIVE_PER_DAY: u32 = 12;
 
-/// Everything this service is told from outside.
+/// The settings of this service.
 pub struct Config {
     /// The bus.
     pub bus: BusConfig,
     /// Postgres.
     pub database_url: SecretString,
-    /// Most connections to it.
+    /// Most connections to Postgres.
     pub database_connections: u32,
-    /// Opens the sandboxes' sealed secrets.
+    /// Decrypts the sandboxes' secrets.
     pub keyring: Keyring,
-    /// Where health is served.
+    /// Address of the health endpoints and metrics.
     pub health: SocketAddr,
-    /// How long running turns may go on after a stop was asked for.
+    /// How long running turns may go on after a stop was requested.
     pub grace: Duration,
-    /// How people are treated.
+    /// How users are treated.
     pub(crate) policy: Policy,
 }
 
 impl Config {
-    /// Reads the environment; names everything missing or wrong at once.
+    /// Reads the environment; the error names every missing or invalid setting.
     pub fn read(env: &Env) -> Result<Self> {
         let nats_url = env.secret("NATS_URL");
         let database_url = env.secret("DATABASE_URL");
@@ -69,8 +65,8 @@ impl Config {
         let idle = env.or("TURN_IDLE_SECONDS", DEFAULT_TURN_IDLE_SECONDS);
         let still_working = env.or("STILL_WORKING_SECONDS", DEFAULT_STILL_WORKING_SECONDS);
         let backlog = env.or("BACKLOG_MESSAGES", DEFAULT_BACKLOG);
-        let quiet = env.or("QUIET_HOURS", DEFAULT_QUIET_HOURS.to_owned());
-        let per_day = env.or("PROACTIVE_PER_DAY", DEFAULT_PROACTIVE_PER_DAY);
+        let quiet_hours = quiet_hours(env);
+        let daily_limit = env.or("PROACTIVE_PER_DAY", DEFAULT_PROACTIVE_PER_DAY);
         env.finish()?;
         Ok(Self {
             bus: BusConfig {
@@ -89,19 +85,20 @@ impl Config {
                 },
                 still_working_after: Duration::from_secs(still_working?),
                 backlog: backlog?,
-                quiet: quiet_hours(&quiet?)?,
-                proactive_per_day: per_day?,
+                preferences: Defaults {
+                    quiet_hours: quiet_hours?,
+                    daily_limit: daily_limit?,
+                },
             },
         })
     }
 }
 
-fn quiet_hours(text: &str) -> Result<Option<Quiet>> {
-    if text.eq_ignore_ascii_case(NEVER_QUIET) {
+fn quiet_hours(env: &Env) -> Result<Option<QuietHours>, EnvError> {
+    let hours = env.or("QUIET_HOURS", DEFAULT_QUIET_HOURS.to_owned())?;
+    if hours.eq_ignore_ascii_case(NO_QUIET_HOURS) {
         return Ok(None);
     }
-    let quiet = read_quiet(text);
-    quiet
-        .map(Some)
-        .context("QUIET_HOURS must look like 22:00-07:00, or be off")
+    let parsed = QuietHours::parse(&hours).map(Some);
+    parsed.ok_or_else(|| env.invalid("QUIET_HOURS", "must look like 22:00-07:00, or be off"))
 }

@@ -2,13 +2,14 @@ use std::{sync::Arc, time::Duration};
 
 use claw_bus::{Bus, Publisher};
 use claw_calls::LiveCalls;
+use claw_chat::Defaults;
 use claw_domain::{Language, UserId};
 use claw_events::CallStatus;
 use claw_runtime::Clock;
 use claw_store::{Store, StoreError};
 use tokio::sync::Semaphore;
 
-use crate::{agents::Agents, guard::Quiet, turn::TurnLimits};
+use crate::{agents::Agents, turn::TurnLimits};
 
 /// Most users whose messages are read and whose assistant is connected to at the same time. After a
 /// takeover all users of a partition start together: each start takes a few SQL statements, a signature
@@ -46,8 +47,6 @@ pub(crate) struct Policy {
     pub(crate) still_working_after: Duration,
     /// With more messages than this waiting behind a turn, the user is told so once.
     pub(crate) backlog: u32,
-    /// Quiet hours of users who have not set their own; `None` for no quiet hours.
-    pub(crate) quiet: Option<Quiet>,
-    /// Most proactive messages to one user per day; 0 for no limit.
-    pub(crate) proactive_per_day: u32,
+    /// The preferences of users who have not set their own.
+    pub(crate) preferences: Defaults,
 }

@@ -4,13 +4,13 @@ use anyhow::anyhow;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use claw_bus::{Attempt, Handler, HandlerError};
+use claw_chat::{Command, PIN_PLACEHOLDER, pin_of};
 use claw_domain::MessageContent;
 use claw_events::MessageReceived;
 use claw_store::InboundMessage;
 
 use crate::{
     actors::UserActors,
-    commands::{Command, PIN_IS_KEPT, pin_of},
     context::Context,
     plan::{Plan, plan},
     queue::{Item, Way},
@@ -84,7 +84,7 @@ fn record(
 ) -> InboundMessage {
     let content = if let Plan::Obey(Command::SetPin, _) = plan {
         // It is kept sealed, and nowhere else.
-        PIN_IS_KEPT.into()
+        PIN_PLACEHOLDER.into()
     } else if let MessageContent::Text(text) = &message.content {
         text.clone()
     } else {

@@ -1,9 +1,10 @@
+use claw_chat::Command;
 use claw_domain::{CallId, SandboxStatus};
 use claw_store::Sandbox;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::{commands::Command, plan::Plan, queue::Item};
+use crate::{plan::Plan, queue::Item};
 
 /// Most messages carried in memory from intake to an actor; further ones are read from the database.
 const CARRIED_MESSAGES: usize = 32;

@@ -1,12 +1,9 @@
+use claw_chat::{Command, Notice, command_of};
 use claw_domain::{CallId, Interactive, Location, MediaKind, MessageContent, Sensitive};
 use claw_events::{CallerInput, Utterance};
 use claw_store::{Call, Origin, VoiceKind, WaitingMessage};
 
-use crate::{
-    commands::{Command, command_of},
-    notice::Notice,
-    queue::{Item, Way},
-};
+use crate::queue::{Item, Way};
 
 /// What to do with something a person sent.
 #[derive(Debug, Clone, PartialEq)]

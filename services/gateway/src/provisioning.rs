@@ -1,10 +1,9 @@
 use std::time::Duration;
 
+use claw_chat::Notice;
 use claw_domain::SandboxStatus;
 use claw_store::Sandbox;
 use tokio::time::Instant;
-
-use crate::notice::Notice;
 
 /// How long an event is waited for before the sandbox's row is read anyway: events can get lost with a
 /// connection.

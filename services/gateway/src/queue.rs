@@ -1,9 +1,10 @@
 use std::{collections::VecDeque, time::Duration};
 
 use chrono::{DateTime, Utc};
+use claw_chat::{Command, Notice};
 use claw_domain::{CallId, MessageId, Sensitive, Wamid};
 
-use crate::{commands::Command, notice::Notice, plan::Plan};
+use crate::plan::Plan;
 
 /// How long the real message behind a placeholder is waited for. It comes within some 200 ms, or
 /// never (seen by integrators; Meta does not document it).

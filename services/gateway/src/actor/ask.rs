@@ -2,6 +2,7 @@ use std::{collections::HashSet, time::Duration};
 
 use claw_agent::History;
 use claw_bus::HandlerError;
+use claw_chat::{Command, Notice};
 use claw_domain::{Channel, MessageId, ReplyId, SandboxId, SandboxStatus};
 use claw_events::{SandboxRequested, TurnFailed, TypingStarted};
 use claw_store::NewReply;
@@ -13,13 +14,11 @@ use super::{
     call::{as_follow_up, note_of},
 };
 use crate::{
-    commands::Command,
-    notice::{Notice, notice_of_failure},
     plan::Plan,
     proactive::{around, proactive_texts},
     provisioning::{Request, SetupNotice, setup_step},
     queue::{Batch, Item, Way, keep_before_stop},
-    reply::publish_reply,
+    reply::{notice_of_failure, notice_reply, publish_reply},
     session::Session,
     turn::{Answer, Ended, Turn, answer_id},
 };
@@ -219,7 +218,7 @@ impl UserActor {
         // Whoever takes the turn up after us may find another end of it: the person hears one.
         let instead = |notice: Notice| NewReply {
             id: answer_id(sandbox, cause),
-            ..notice.because_of(cause)
+            ..notice_reply(notice, cause)
         };
         let (label, replies) = match answer {
             Answer::Said { reply, .. } => ("said", vec![reply]),
@@ -313,7 +312,7 @@ impl UserActor {
 
     /// Says a notice to the messages that wait, and remembers it for the record.
     async fn tell(&mut self, notice: Notice, cause: MessageId) -> Result<(), HandlerError> {
-        let reply = notice.because_of(cause);
+        let reply = notice_reply(notice, cause);
         if self.told.iter().all(|told| told.id != reply.id) {
             counter!("claw_notices_total", "notice" => notice.name()).increment(1);
             let publisher = &self.context.publisher;
@@ -387,7 +386,7 @@ impl UserActor {
                     Notice::Backlog
                 }
             };
-            let reply = notice.because_of(batch.first);
+            let reply = notice_reply(notice, batch.first);
             counter!("claw_notices_total", "notice" => notice.name()).increment(1);
             let publisher = &self.context.publisher;
             if let Err(error) = publish_reply(publisher, self.user, &reply, Channel::WhatsApp).await

@@ -1,28 +1,22 @@
 use claw_bus::HandlerError;
+use claw_chat::{Command, NO_QUIET_HOURS, Notice, Updates};
 use claw_domain::{MessageId, Wamid};
 
 use super::{Then, UserActor};
-use crate::{
-    commands::Command,
-    guard::Updates,
-    notice::Notice,
-    plan::Plan,
-    preferences::{preferences_of, write_quiet},
-};
+use crate::plan::Plan;
 
 impl UserActor {
-    /// Does what the person asked of us, and says so.
+    /// Does what a command asks for, and confirms it.
     pub(super) async fn obey(
         &mut self,
         message: MessageId,
         command: Command,
     ) -> Result<Then, HandlerError> {
         let users = self.context.store.users();
-        let profile = users.profile(self.user).await?;
-        let preferences = preferences_of(profile.as_ref(), &self.context.policy);
+        let preferences = self.preferences().await?;
         let now = self.context.clock.now();
         let notice = match command {
-            // With nothing to stop or to resume it was said to the assistant.
+            // With nothing to stop or to resume, the text is meant for the assistant.
             Command::Stop => return Ok(self.ask_instead(message)),
             Command::ResumeUpdates if preferences.updates == Updates::On => {
                 return Ok(self.ask_instead(message));
@@ -39,16 +33,16 @@ impl UserActor {
                 users.set_zone(self.user, Some(zone.name())).await?;
                 Notice::ZoneSet(zone, now)
             }
-            Command::SetQuiet(quiet) => {
-                users
-                    .set_quiet(self.user, Some(&write_quiet(quiet)))
-                    .await?;
-                match quiet {
-                    Some(quiet) => Notice::QuietSet(quiet, preferences.zone),
-                    None => Notice::QuietOff,
-                }
+            Command::SetQuietHours(Some(hours)) => {
+                let stored = hours.to_string();
+                users.set_quiet(self.user, Some(&stored)).await?;
+                Notice::QuietHoursSet(hours, preferences.zone)
             }
-            // Intake has kept it, before the words were written down without it.
+            Command::SetQuietHours(None) => {
+                users.set_quiet(self.user, Some(NO_QUIET_HOURS)).await?;
+                Notice::QuietHoursOff
+            }
+            // Intake has stored the PIN, before it stored the message without it.
             Command::SetPin => Notice::PinSet,
             Command::RemovePin => {
                 users.remove_pin(self.user).await?;
@@ -61,29 +55,25 @@ impl UserActor {
             Command::UnknownLanguage => Notice::UnknownLanguage,
             Command::UnknownPin => Notice::UnknownPin,
             Command::UnknownZone => Notice::UnknownZone,
-            Command::UnknownQuiet => Notice::UnknownQuiet,
+            Command::UnknownQuietHours => Notice::UnknownQuietHours,
         };
         self.judge_held_again();
-        self.close(vec![message], vec![notice.because_of(message)])
-            .await
+        self.say(message, notice).await
     }
 
-    /// The person is to send again what WhatsApp could not hand over, unless it came meanwhile.
+    /// Asks the user to send again a message that WhatsApp could not hand over, unless it has arrived
+    /// meanwhile.
     pub(super) async fn ask_again(
         &mut self,
         message: MessageId,
         wamid: &Wamid,
     ) -> Result<Then, HandlerError> {
         let real = MessageId::derived_from(wamid.as_str());
-        let has_come = self
-            .context
-            .store
-            .messages()
-            .exists(self.user, real)
-            .await?;
-        let notice = (!has_come).then(|| Notice::PleaseResend.because_of(message));
-        self.close(vec![message], notice.into_iter().collect())
-            .await
+        let messages = self.context.store.messages();
+        if messages.exists(self.user, real).await? {
+            return self.close(vec![message], Vec::new()).await;
+        }
+        self.say(message, Notice::PleaseResend).await
     }
 
     fn ask_instead(&mut self, message: MessageId) -> Then {

@@ -1,5 +1,6 @@
 use claw_agent::History;
 use claw_bus::HandlerError;
+use claw_chat::Notice;
 use claw_domain::{Channel, MessageId, SandboxId};
 use claw_events::DeadReason;
 use claw_store::{Disposition, NewReply, Settlement, TranscriptCursor, TranscriptMove};
@@ -7,7 +8,10 @@ use metrics::counter;
 use tracing::{error, info, warn};
 
 use super::{Then, UserActor};
-use crate::{notice::Notice, queue::Item, reply::publish_reply};
+use crate::{
+    queue::Item,
+    reply::{notice_reply, publish_reply},
+};
 
 /// Who gives up, in `DEAD`.
 const PURPOSE: &str = "gateway-turns";
@@ -126,7 +130,7 @@ impl UserActor {
             // Opening the chat has the assistant made before the first question.
             self.request_sandbox(message, 0).await?;
         }
-        self.close(vec![message], vec![notice.because_of(message)])
+        self.close(vec![message], vec![notice_reply(notice, message)])
             .await
     }
 
@@ -155,7 +159,7 @@ impl UserActor {
         }
         let notice = items
             .first()
-            .map(|first| Notice::LostThread.because_of(first.id));
+            .map(|first| notice_reply(Notice::LostThread, first.id));
         let messages = trying.messages;
         let closed = self.close(messages.clone(), notice.into_iter().collect());
         if closed.await.is_err() {

@@ -2,6 +2,7 @@ use std::{collections::HashSet, time::Duration};
 
 use chrono::{DateTime, Utc};
 use claw_bus::HandlerError;
+use claw_chat::{Decision, Preferences, Stored, decide, local_midnight};
 use claw_domain::{Channel, SandboxId};
 use claw_store::{Disposition, NewReply};
 use metrics::counter;
@@ -10,8 +11,6 @@ use tokio::time::Instant;
 
 use super::{Held, UserActor};
 use crate::{
-    guard::{Preferences, Verdict, decide, local_midnight},
-    preferences::preferences_of,
     proactive::{ProactiveText, proactive_texts},
     turn::again,
 };
@@ -80,14 +79,14 @@ impl UserActor {
         let ids: Vec<_> = texts.iter().map(|said| said.id).collect();
         let known: HashSet<_> = self.context.store.messages().known(self.user, &ids).await?;
         let now = self.context.clock.now();
-        let (preferences, mut sent_today) = self.preferences(now).await?;
+        let (preferences, mut sent_today) = self.allowance(now).await?;
         let new = texts.into_iter().filter(|said| !known.contains(&said.id));
         let mut replies = Vec::new();
         for said in new {
             let disposition = match decide(now, sent_today, &preferences) {
-                Verdict::Send => Disposition::Published,
-                Verdict::Hold { until, .. } => Disposition::HeldUntil(until),
-                Verdict::Withhold => Disposition::Withheld,
+                Decision::Send => Disposition::Published,
+                Decision::HoldUntil(until) => Disposition::HeldUntil(until),
+                Decision::Withhold => Disposition::Withheld,
             };
             let label = match disposition {
                 Disposition::Published => {
@@ -130,11 +129,11 @@ impl UserActor {
             return Ok(None);
         }
         let is_all = held.len() < HELD_READ;
-        let (preferences, mut sent_today) = self.preferences(now).await?;
+        let (preferences, mut sent_today) = self.allowance(now).await?;
         let mut next: Option<DateTime<Utc>> = None;
         for text in held {
             match decide(now, sent_today, &preferences) {
-                Verdict::Send => {
+                Decision::Send => {
                     let reply = NewReply {
                         id: text.id,
                         text: text.text,
@@ -151,10 +150,10 @@ impl UserActor {
                         .increment(1);
                     sent_today += 1;
                 }
-                Verdict::Hold { until, .. } => {
+                Decision::HoldUntil(until) => {
                     next = Some(next.map_or(until, |next| next.min(until)));
                 }
-                Verdict::Withhold => {
+                Decision::Withhold => {
                     messages.withhold_held(self.user).await?;
                     break;
                 }
@@ -168,14 +167,26 @@ impl UserActor {
         Ok(next.map(|next| self.instant_of(next)))
     }
 
-    /// How this person wants to be treated, and how many texts they got texts today.
-    async fn preferences(&self, now: DateTime<Utc>) -> Result<(Preferences, u32), HandlerError> {
-        let profile = self.context.store.users().profile(self.user).await?;
-        let preferences = preferences_of(profile.as_ref(), &self.context.policy);
+    /// What the user allows, and how many proactive messages they have been sent today.
+    async fn allowance(&self, now: DateTime<Utc>) -> Result<(Preferences, u32), HandlerError> {
+        let preferences = self.preferences().await?;
         let midnight = local_midnight(now, preferences.zone);
         let messages = self.context.store.messages();
         let sent_today = messages.proactive_since(self.user, midnight).await?;
         Ok((preferences, sent_today))
+    }
+
+    /// The user's preferences as the database has them now.
+    pub(super) async fn preferences(&self) -> Result<Preferences, HandlerError> {
+        let profile = self.context.store.users().profile(self.user).await?;
+        let stored = profile.as_ref().map(|profile| Stored {
+            address: Some(&profile.address),
+            zone: profile.zone.as_deref(),
+            quiet_hours: profile.quiet.as_deref(),
+            updates_stopped: profile.updates_stopped,
+        });
+        let defaults = self.context.policy.preferences;
+        Ok(Preferences::read(stored.unwrap_or_default(), defaults))
     }
 
     fn hold_until(&mut self, until: DateTime<Utc>) {

@@ -1,5 +1,3 @@
-//! Which time a person most likely lives by, as far as their number tells.
-
 mod area_codes;
 mod calling_codes;
 
@@ -12,18 +10,18 @@ use calling_codes::CALLING_CODES;
 /// Digits of the longest row in [`CALLING_CODES`].
 const LONGEST_CODE_DIGITS: usize = 6;
 
-/// The zone most people with such a number live in; UTC when the code belongs to no country. An
-/// approximation to begin with: numbers move with people, and large countries keep several times.
-/// What the person says about their time zone outranks it.
-pub(crate) fn zone_of(phone: &PhoneNumber) -> Tz {
+/// The time zone in which most people with such a number live; UTC if the code belongs to no country. This
+/// is an approximation, since numbers move with people and large countries have several zones. A zone the
+/// user sets outranks it.
+pub fn zone_of(phone: &PhoneNumber) -> Tz {
     let digits = phone.expose_digits();
     zone_of_area(digits)
         .or_else(|| zone_of_country(digits))
         .unwrap_or(Tz::UTC)
 }
 
-/// The zone of a North American area code. `None` also for its codes without a place: their
-/// country is still known.
+/// The zone of a North American area code; `None` also for codes without a place, whose zone is that of
+/// calling code 1.
 fn zone_of_area(digits: &str) -> Option<Tz> {
     let code: u16 = digits.strip_prefix('1')?.get(..3)?.parse().ok()?;
     AREA_CODES
@@ -32,7 +30,7 @@ fn zone_of_area(digits: &str) -> Option<Tz> {
         .map(|(zone, _)| *zone)
 }
 
-/// The zone of the longest code these digits begin with.
+/// The zone of the longest calling code that these digits begin with.
 fn zone_of_country(digits: &str) -> Option<Tz> {
     (1..=LONGEST_CODE_DIGITS).rev().find_map(|length| {
         let code = digits.get(..length)?;
@@ -50,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_tells_where_its_person_most_likely_lives() {
+    fn a_number_tells_the_zone_its_user_most_likely_lives_in() {
         for (number, zone) in [
             ("+919876543210", Tz::Asia__Kolkata),
             ("+4915112345678", Tz::Europe__Berlin),
@@ -66,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn an_area_code_tells_the_coast() {
+    fn a_north_american_area_code_tells_the_zone() {
         for (number, zone) in [
             ("+12125550123", Tz::America__New_York),
             ("+13125550123", Tz::America__Chicago),
@@ -82,12 +80,12 @@ mod tests {
     }
 
     #[test]
-    fn an_area_code_without_a_place_is_taken_for_the_most_populous_zone() {
+    fn an_area_code_without_a_place_has_the_most_populous_zone() {
         assert_eq!(zone_of(&phone("+15005550006")), Tz::America__New_York);
     }
 
     #[test]
-    fn a_part_of_a_country_with_its_own_time_and_code_is_told_apart() {
+    fn a_region_with_a_code_of_its_own_has_its_own_zone() {
         for (number, zone) in [
             ("+77011234567", Tz::Asia__Almaty),
             ("+5592987654321", Tz::America__Manaus),
@@ -99,33 +97,33 @@ mod tests {
     }
 
     #[test]
-    fn a_code_of_no_country_keeps_utc() {
-        // A satellite phone, a code nobody has, and a number too short to say.
+    fn a_code_of_no_country_has_utc() {
+        // A satellite phone, an unassigned code, and a number too short to tell.
         for number in ["+881612345678", "+999123456789", "+210000"] {
             assert_eq!(zone_of(&phone(number)), Tz::UTC, "{number}");
         }
     }
 
     #[test]
-    fn the_calling_codes_are_sorted_and_each_is_there_once() {
+    fn calling_codes_are_sorted_and_unique() {
         assert!(CALLING_CODES.is_sorted_by(|(one, _), (next, _)| one < next));
     }
 
     #[test]
-    fn the_longest_calling_code_is_looked_for() {
+    fn the_longest_calling_code_has_the_declared_length() {
         let longest = CALLING_CODES.iter().map(|(code, _)| code.len()).max();
 
         assert_eq!(longest, Some(LONGEST_CODE_DIGITS));
     }
 
     #[test]
-    fn the_area_codes_are_sorted_and_each_is_there_once() {
+    fn area_codes_are_sorted_and_unique() {
         let mut seen = HashSet::new();
         for (zone, codes) in AREA_CODES {
             assert!(codes.is_sorted(), "{zone}");
             for code in *codes {
                 assert!((200..1000).contains(code), "{code}");
-                assert!(seen.insert(code), "{code} is there twice");
+                assert!(seen.insert(code), "{code} is listed twice");
             }
         }
     }

@@ -1,12 +1,12 @@
 use claw_domain::Language;
 
-use super::{Command, said_after};
+use super::{Command, argument_of};
 
-/// "language de", "language: british english", "my language is Deutsch". What has a word in it that belongs to
-/// no language ("language german lessons") is talk.
+/// "language de", "language: british english", "my language is Deutsch". A text with a word that belongs
+/// to no language ("language german lessons") is meant for the assistant.
 pub(super) fn language_command(words: &str) -> Option<Command> {
     let words = words.strip_prefix("my ").unwrap_or(words);
-    let named = said_after(words.strip_prefix("language")?)?;
+    let named = argument_of(words.strip_prefix("language")?)?;
     let named = named.strip_prefix("is ").unwrap_or(named);
     let names_nothing_else = named
         .split(' ')

@@ -1,97 +1,99 @@
 use chrono::{NaiveTime, TimeDelta};
+use chrono_tz::Tz;
 use proptest::prelude::*;
 
 use super::*;
+use crate::QuietHours;
 
 #[test]
-fn by_day_and_within_the_limit_a_text_goes_out() {
-    let verdict = decide(
+fn a_message_by_day_and_within_the_limit_is_sent() {
+    let decision = decide(
         at("2026-03-10T12:00:00Z"),
         2,
         &preferences(Tz::Europe__Berlin),
     );
 
-    assert_eq!(verdict, Verdict::Send);
+    assert_eq!(decision, Decision::Send);
 }
 
 #[test]
-fn what_comes_at_night_waits_for_the_morning() {
+fn a_message_at_night_is_held_until_the_morning() {
     for (night, morning) in [
-        // Before midnight, after midnight, and the first quiet minute; Berlin is at +1.
+        // Before midnight, after midnight, and the first quiet minute; Berlin is at UTC+1.
         ("2026-01-10T22:30:00Z", "2026-01-11T06:00:00Z"),
         ("2026-01-11T03:00:00Z", "2026-01-11T06:00:00Z"),
         ("2026-01-10T21:00:00Z", "2026-01-11T06:00:00Z"),
     ] {
         assert_eq!(
             decide(at(night), 0, &preferences(Tz::Europe__Berlin)),
-            held(morning, HoldReason::QuietHours),
+            held(morning),
             "{night}"
         );
     }
 }
 
 #[test]
-fn quiet_hours_end_with_their_last_minute() {
+fn quiet_hours_end_at_their_end_time() {
     let berlin = preferences(Tz::Europe__Berlin);
 
     assert_eq!(
         decide(at("2026-01-11T05:59:59Z"), 0, &berlin),
-        held("2026-01-11T06:00:00Z", HoldReason::QuietHours)
+        held("2026-01-11T06:00:00Z")
     );
     assert_eq!(
         decide(at("2026-01-11T06:00:00Z"), 0, &berlin),
-        Verdict::Send
+        Decision::Send
     );
 }
 
 #[test]
-fn quiet_hours_are_those_of_the_person_not_of_the_server() {
+fn quiet_hours_follow_the_users_clock_not_the_servers() {
     let noon_in_london = at("2026-01-10T12:00:00Z");
 
     assert_eq!(
         decide(noon_in_london, 0, &preferences(Tz::America__Los_Angeles)),
-        held("2026-01-10T15:00:00Z", HoldReason::QuietHours)
+        held("2026-01-10T15:00:00Z")
     );
     assert_eq!(
         decide(noon_in_london, 0, &preferences(Tz::Asia__Kolkata)),
-        Verdict::Send
+        Decision::Send
     );
 }
 
 #[test]
-fn a_siesta_is_quiet_and_the_night_around_it_is_not() {
+fn quiet_hours_can_lie_within_a_day() {
     let siesta = Preferences {
-        quiet: quiet("13:00", "15:30"),
+        quiet_hours: quiet("13:00", "15:30"),
         ..preferences(Tz::UTC)
     };
 
     assert_eq!(
         decide(at("2026-01-10T13:10:00Z"), 0, &siesta),
-        held("2026-01-10T15:30:00Z", HoldReason::QuietHours)
+        held("2026-01-10T15:30:00Z")
     );
     assert_eq!(
         decide(at("2026-01-10T03:00:00Z"), 0, &siesta),
-        Verdict::Send
+        Decision::Send
     );
 }
 
 #[test]
-fn who_minds_no_hour_is_written_at_night_too() {
+fn without_quiet_hours_a_message_is_sent_at_night() {
     let sleepless = Preferences {
-        quiet: None,
+        quiet_hours: None,
         ..preferences(Tz::UTC)
     };
 
     assert_eq!(
         decide(at("2026-01-10T03:00:00Z"), 0, &sleepless),
-        Verdict::Send
+        Decision::Send
     );
 }
 
 #[test]
-fn over_the_limit_a_text_waits_for_the_next_day_and_its_morning() {
+fn over_the_limit_a_message_is_held_until_the_next_days_morning() {
     let sleepless = Preferences {
-        quiet: None,
+        quiet_hours: None,
         ..preferences(Tz::Europe__Berlin)
     };
 
@@ -101,81 +103,77 @@ fn over_the_limit_a_text_waits_for_the_next_day_and_its_morning() {
     ] {
         assert_eq!(
             decide(at("2026-01-10T12:00:00Z"), 3, &preferences),
-            held(until, HoldReason::DailyLimit)
+            held(until)
         );
     }
 }
 
 #[test]
-fn over_the_limit_after_midnight_a_text_waits_a_whole_day() {
+fn over_the_limit_after_midnight_a_message_is_held_for_a_whole_day() {
     assert_eq!(
         decide(at("2026-01-11T00:30:00Z"), 3, &preferences(Tz::UTC)),
-        held("2026-01-12T07:00:00Z", HoldReason::DailyLimit)
+        held("2026-01-12T07:00:00Z")
     );
 }
 
 #[test]
-fn who_stopped_updates_gets_none_at_any_hour() {
+fn stopped_updates_are_withheld_at_any_hour() {
     let stopped = Preferences {
         updates: Updates::Stopped,
         ..preferences(Tz::UTC)
     };
 
     for moment in ["2026-01-10T12:00:00Z", "2026-01-10T23:00:00Z"] {
-        assert_eq!(decide(at(moment), 0, &stopped), Verdict::Withhold);
+        assert_eq!(decide(at(moment), 0, &stopped), Decision::Withhold);
     }
 }
 
 #[test]
-fn quiet_hours_keep_to_the_wall_clock_when_it_is_moved() {
+fn quiet_hours_follow_the_wall_clock_through_a_clock_change() {
     let berlin = preferences(Tz::Europe__Berlin);
 
-    // Put forward on 29 March, put back on 25 October: 07:00 is 05:00 and 06:00 UTC.
+    // Clocks go forward on 29 March and back on 25 October: 07:00 is 05:00 and 06:00 UTC.
     assert_eq!(
         decide(at("2026-03-28T22:00:00Z"), 0, &berlin),
-        held("2026-03-29T05:00:00Z", HoldReason::QuietHours)
+        held("2026-03-29T05:00:00Z")
     );
     assert_eq!(
         decide(at("2026-10-24T22:00:00Z"), 0, &berlin),
-        held("2026-10-25T06:00:00Z", HoldReason::QuietHours)
+        held("2026-10-25T06:00:00Z")
     );
 }
 
 #[test]
-fn quiet_hours_that_end_in_a_skipped_hour_end_when_it_is_skipped() {
+fn quiet_hours_that_end_in_a_skipped_hour_end_at_the_clock_change() {
     let berlin = Preferences {
-        quiet: quiet("22:00", "02:30"),
+        quiet_hours: quiet("22:00", "02:30"),
         ..preferences(Tz::Europe__Berlin)
     };
 
     assert_eq!(
         decide(at("2026-03-29T00:30:00Z"), 0, &berlin),
-        held("2026-03-29T01:00:00Z", HoldReason::QuietHours)
+        held("2026-03-29T01:00:00Z")
     );
 }
 
 #[test]
-fn quiet_hours_that_end_in_a_repeated_hour_end_at_its_next_pass() {
+fn quiet_hours_that_end_in_a_repeated_hour_end_at_its_next_occurrence() {
     let berlin = Preferences {
-        quiet: quiet("22:00", "02:30"),
+        quiet_hours: quiet("22:00", "02:30"),
         ..preferences(Tz::Europe__Berlin)
     };
 
     for (now, until) in [
         ("2026-10-25T00:10:00Z", "2026-10-25T00:30:00Z"), // 02:10, the first time
-        ("2026-10-25T01:10:00Z", "2026-10-25T01:30:00Z"), // 02:10 again
+        ("2026-10-25T01:10:00Z", "2026-10-25T01:30:00Z"), // 02:10, the second time
     ] {
-        assert_eq!(
-            decide(at(now), 0, &berlin),
-            held(until, HoldReason::QuietHours),
-            "{now}"
-        );
+        assert_eq!(decide(at(now), 0, &berlin), held(until), "{now}");
     }
 }
 
 proptest! {
     #[test]
-    fn what_waits_goes_out_when_told_and_not_before(
+    fn a_held_message_can_be_sent_at_the_given_moment_and_not_before(
         now in any_moment(),
         sent_today in 0_u32..6,
         from in 0_u32..96,
@@ -183,18 +181,18 @@ proptest! {
         zone in proptest::sample::select(chrono_tz::TZ_VARIANTS.as_slice()),
     ) {
         let preferences = Preferences {
-            quiet: Quiet::new(quarter(from), quarter(to)),
+            quiet_hours: QuietHours::new(quarter(from), quarter(to)),
             ..preferences(zone)
         };
         match decide(now, sent_today, &preferences) {
-            Verdict::Send => prop_assert!(sent_today < preferences.most_a_day),
-            Verdict::Hold { until, .. } => {
+            Decision::Send => prop_assert!(sent_today < preferences.daily_limit),
+            Decision::HoldUntil(until) => {
                 prop_assert!(until > now);
-                prop_assert_eq!(decide(until, 0, &preferences), Verdict::Send);
+                prop_assert_eq!(decide(until, 0, &preferences), Decision::Send);
                 let just_before = until - TimeDelta::seconds(1);
-                prop_assert_ne!(decide(just_before, sent_today, &preferences), Verdict::Send);
+                prop_assert_ne!(decide(just_before, sent_today, &preferences), Decision::Send);
             }
-            Verdict::Withhold => prop_assert!(false, "updates are on"),
+            Decision::Withhold => prop_assert!(false, "updates are on"),
         }
     }
 }
@@ -203,25 +201,22 @@ fn at(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
 }
 
-fn quiet(from: &str, to: &str) -> Option<Quiet> {
+fn quiet(from: &str, to: &str) -> Option<QuietHours> {
     let time = |text| NaiveTime::parse_from_str(text, "%H:%M").unwrap();
-    Quiet::new(time(from), time(to))
+    QuietHours::new(time(from), time(to))
 }
 
 fn preferences(zone: Tz) -> Preferences {
     Preferences {
         zone,
-        quiet: quiet("22:00", "07:00"),
-        most_a_day: 3,
+        quiet_hours: quiet("22:00", "07:00"),
+        daily_limit: 3,
         updates: Updates::On,
     }
 }
 
-fn held(until: &str, why: HoldReason) -> Verdict {
-    Verdict::Hold {
-        until: at(until),
-        why,
-    }
+fn held(until: &str) -> Decision {
+    Decision::HoldUntil(at(until))
 }
 
 /// The n-th quarter of an hour of a day.

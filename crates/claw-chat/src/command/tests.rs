@@ -4,7 +4,7 @@ use chrono_tz::TZ_VARIANTS;
 use super::*;
 
 #[test]
-fn a_person_can_stop_and_resume() {
+fn a_user_can_stop_and_resume() {
     for (text, command) in [
         ("stop", Command::Stop),
         (" STOP!! ", Command::Stop),
@@ -21,7 +21,7 @@ fn a_person_can_stop_and_resume() {
 }
 
 #[test]
-fn a_person_can_say_where_they_live() {
+fn a_user_can_set_their_time_zone() {
     for (text, zone) in [
         ("timezone Europe/Berlin", Tz::Europe__Berlin),
         ("Time zone: america/new york", Tz::America__New_York),
@@ -38,12 +38,12 @@ fn a_person_can_say_where_they_live() {
 }
 
 #[test]
-fn a_zone_we_do_not_know_is_said_so() {
+fn an_unknown_zone_is_answered() {
     for text in [
         "timezone Bielefeld",
         "timezone South Africa",
         "time zone: Europe/Narnia of the north",
-        // A signed offset means the opposite in the names of the database.
+        // A signed offset means the opposite in the names of the IANA database.
         "my time zone is GMT+2",
     ] {
         assert_eq!(command_of(text), Some(Command::UnknownZone), "{text:?}");
@@ -51,7 +51,7 @@ fn a_zone_we_do_not_know_is_said_so() {
 }
 
 #[test]
-fn a_person_can_set_their_quiet_hours() {
+fn a_user_can_set_their_quiet_hours() {
     for (text, from, to) in [
         ("quiet hours 22-7", "22:00", "07:00"),
         ("Quiet hours: 22:30 to 07:00.", "22:30", "07:00"),
@@ -61,15 +61,19 @@ fn a_person_can_set_their_quiet_hours() {
         ("quiet hours 12am to 12:30 pm please", "00:00", "12:30"),
         ("quiet hours 18-24", "18:00", "00:00"),
     ] {
-        let quiet = Quiet::new(time(from), time(to));
+        let quiet = QuietHours::new(time(from), time(to));
 
         assert!(quiet.is_some());
-        assert_eq!(command_of(text), Some(Command::SetQuiet(quiet)), "{text:?}");
+        assert_eq!(
+            command_of(text),
+            Some(Command::SetQuietHours(quiet)),
+            "{text:?}"
+        );
     }
 }
 
 #[test]
-fn a_person_can_choose_what_they_speak_on_the_phone() {
+fn a_user_can_choose_the_language_spoken_on_the_phone() {
     for (text, language) in [
         ("language de", Language::German),
         ("Language: Deutsch.", Language::German),
@@ -87,12 +91,15 @@ fn a_person_can_choose_what_they_speak_on_the_phone() {
 }
 
 #[test]
-fn a_person_can_do_without_quiet_hours() {
-    assert_eq!(command_of("Quiet hours off"), Some(Command::SetQuiet(None)));
+fn a_user_can_turn_quiet_hours_off() {
+    assert_eq!(
+        command_of("Quiet hours off"),
+        Some(Command::SetQuietHours(None))
+    );
 }
 
 #[test]
-fn hours_that_make_no_sense_are_said_so() {
+fn quiet_hours_that_make_no_sense_are_answered() {
     for text in [
         "quiet hours 22",
         "quiet hours 25-7",
@@ -102,12 +109,16 @@ fn hours_that_make_no_sense_are_said_so() {
         "quiet hours 7-7",
         "quiet hours 22-7-9",
     ] {
-        assert_eq!(command_of(text), Some(Command::UnknownQuiet), "{text:?}");
+        assert_eq!(
+            command_of(text),
+            Some(Command::UnknownQuietHours),
+            "{text:?}"
+        );
     }
 }
 
 #[test]
-fn talk_reaches_the_assistant() {
+fn other_text_is_no_command() {
     for text in [
         "",
         "please",
@@ -166,7 +177,7 @@ fn time(text: &str) -> NaiveTime {
 }
 
 #[test]
-fn a_pin_is_set_in_few_words_and_nothing_like_it_is_taken_for_one() {
+fn a_pin_is_set_in_few_words_and_similar_text_is_no_command() {
     for text in [
         "pin 4711",
         "PIN 4711.",
@@ -192,7 +203,7 @@ fn a_pin_is_set_in_few_words_and_nothing_like_it_is_taken_for_one() {
 }
 
 #[test]
-fn what_is_written_down_of_a_pin_is_confirmed_and_sets_none() {
-    assert_eq!(command_of(PIN_IS_KEPT), Some(Command::SetPin));
-    assert!(pin_of(PIN_IS_KEPT).is_none());
+fn the_placeholder_of_a_pin_is_a_command_without_a_pin() {
+    assert_eq!(command_of(PIN_PLACEHOLDER), Some(Command::SetPin));
+    assert!(pin_of(PIN_PLACEHOLDER).is_none());
 }

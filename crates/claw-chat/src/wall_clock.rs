@@ -1,26 +1,26 @@
 use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, Utc};
 use chrono_tz::{GapInfo, Tz};
 
-/// When the local day around `now` began. Not always at 00:00: some zones move their clocks then.
-pub(crate) fn local_midnight(now: DateTime<Utc>, zone: Tz) -> DateTime<Utc> {
+/// When the local day around `now` began. Not always at 00:00: some zones change their clocks at midnight.
+pub fn local_midnight(now: DateTime<Utc>, zone: Tz) -> DateTime<Utc> {
     let today = now.with_timezone(&zone).date_naive();
     first_instant_at(today.into(), zone, DateTime::<Utc>::MIN_UTC)
 }
 
 /// When the local day after the one around `now` begins.
-pub(super) fn next_local_midnight(now: DateTime<Utc>, zone: Tz) -> DateTime<Utc> {
+pub(crate) fn next_local_midnight(now: DateTime<Utc>, zone: Tz) -> DateTime<Utc> {
     let today = now.with_timezone(&zone).date_naive();
     first_instant_at(day_after(today).into(), zone, now)
 }
 
-/// The day after; the last day of the calendar, a quarter of a million years from now, is its own.
-pub(super) fn day_after(day: NaiveDate) -> NaiveDate {
+/// The next day; for the last day of the calendar, a quarter of a million years from now, that day itself.
+pub(crate) fn day_after(day: NaiveDate) -> NaiveDate {
     day.checked_add_days(Days::new(1)).unwrap_or(day)
 }
 
-/// The first instant later than `after` at which clocks in `zone` show `local`. When they are put
-/// back they show it twice; when they are put forward over it, it is the instant they are.
-pub(super) fn first_instant_at(
+/// The first instant later than `after` at which clocks in `zone` show `local`. When clocks go back they
+/// show it twice; when they go forward past it, the instant of the change counts.
+pub(crate) fn first_instant_at(
     local: NaiveDateTime,
     zone: Tz,
     after: DateTime<Utc>,
@@ -33,7 +33,7 @@ pub(super) fn first_instant_at(
         .chain(GapInfo::new(&local, &zone).and_then(|gap| gap.end))
         .map(|instant| instant.to_utc())
         .find(|instant| *instant > after)
-        // Not reached: clocks show a time once, twice, or skip it.
+        // Unreachable: clocks show a time once, twice, or skip it.
         .unwrap_or_else(|| local.and_utc())
 }
 
@@ -57,7 +57,7 @@ mod tests {
                 "2026-07-10T02:00:00Z",
                 "2026-07-09T04:00:00Z",
             ),
-            // In Havana the clock is put forward at midnight, and put back to midnight at one.
+            // In Havana clocks go forward at midnight, and back to midnight at one.
             (
                 Tz::America__Havana,
                 "2026-03-08T12:00:00Z",
@@ -75,7 +75,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_day_has_begun_and_the_next_has_not(
+        fn now_lies_between_this_midnight_and_the_next(
             now in any_moment(),
             zone in proptest::sample::select(chrono_tz::TZ_VARIANTS.as_slice()),
         ) {

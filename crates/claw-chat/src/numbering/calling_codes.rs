@@ -1,10 +1,10 @@
 use chrono_tz::{Africa, America, Asia, Atlantic, Australia, Europe, Indian, Pacific, Tz};
 
-/// Calling codes with the zone most people of that country live in, sorted as texts. Longer rows
-/// are parts of a shorter one that keep another time and can be told by the number: Mayotte, the
-/// west of Brazil, Kazakhstan. A country whose mobile numbers say nothing about the place stands
-/// with its most populous zone alone. Source: the codes ITU-T E.164 assigns to countries and the
-/// zones of the IANA database; the codes for satellites and free calls belong to no country.
+/// Calling codes with the zone in which most people of the country live, sorted as strings. Longer rows
+/// are regions of a country that have another time and can be told by the number: Mayotte, the west of
+/// Brazil, Kazakhstan. A country whose mobile numbers do not tell the region has only its most populous
+/// zone. Source: the codes ITU-T E.164 assigns to countries, and the zones of the IANA database. Codes for
+/// satellites and free calls belong to no country.
 pub(super) const CALLING_CODES: &[(&str, Tz)] = &[
     ("1", America::New_York),
     ("20", Africa::Cairo),

@@ -1,8 +1,8 @@
 use chrono_tz::{America, Atlantic, Pacific, Tz};
 
-/// Area codes of the North American Numbering Plan (`+1`), by the zone most of their people live
-/// in. An area that a zone border crosses stands with its larger part. Source: the area codes the
-/// North American Numbering Plan Administrator has assigned, and the zones of the IANA database.
+/// Area codes of the North American Numbering Plan (`+1`), by the zone in which most of their people live.
+/// An area that a zone border crosses has the zone of its larger part. Source: the area codes the North
+/// American Numbering Plan Administrator has assigned, and the zones of the IANA database.
 pub(super) const AREA_CODES: &[(Tz, &[u16])] = &[
     // The United States.
     (
