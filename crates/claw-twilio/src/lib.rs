@@ -1,8 +1,7 @@
-//! Twilio Voice: proof that a request is Twilio's, what it says, and what we answer.
+//! Twilio Voice: verifies and reads Twilio's requests, and writes our answers.
 //!
-//! Their forms, XML and JSON stay inside: others see [`form::VoiceRequest`], [`twiml::Script`] and
-//! [`relay::FromTwilio`], all in our own words. The crate does nothing by itself: no socket, no clock, no
-//! environment.
+//! Twilio's forms, XML and JSON stay inside: other crates see [`form::VoiceRequest`], [`twiml::Script`] and
+//! [`relay::FromTwilio`]. The crate performs no I/O and knows no clock and no environment.
 
 pub mod form;
 pub mod phrases;

@@ -1,8 +1,8 @@
-//! With which voice we speak on the phone, in each language.
+//! The voice of each language on the phone.
 
 pub use claw_domain::Language;
 
-/// The voice for `<Say>`: a neural one of Amazon Polly, from Twilio's list of voices.
+/// The voice for `<Say>`: a neural voice of Amazon Polly, from Twilio's list of voices.
 pub const fn voice(language: Language) -> &'static str {
     match language {
         Language::EnglishUs => "Polly.Joanna-Neural",
@@ -17,7 +17,7 @@ pub const fn voice(language: Language) -> &'static str {
     }
 }
 
-/// The same voice for ConversationRelay, where the provider is named on its own.
+/// The same voice for `ConversationRelay`, which takes the provider in a separate attribute.
 pub fn relay_voice(language: Language) -> &'static str {
     let voice = voice(language);
     voice.strip_prefix("Polly.").unwrap_or(voice)

@@ -1,8 +1,7 @@
-//! Meta's WhatsApp Cloud API: reading what its webhook tells us, and saying things through it.
+//! Meta's WhatsApp Cloud API: verifies and reads its webhooks, formats and sends messages.
 //!
-//! Their JSON stays inside: others see [`webhook::Notification`] and the [`send::WhatsApp`] trait, both
-//! in our own words. The crate knows no event, no database and no environment; the HTTP client, with
-//! its timeouts, is handed in.
+//! Meta's JSON stays inside: other crates see [`webhook::Notification`] and the [`send::WhatsApp`] trait. The crate
+//! knows no event, no database and no environment; the caller provides the HTTP client with its timeouts.
 
 pub mod fake;
 pub mod format;

@@ -1,4 +1,4 @@
-//! What we say ourselves on the phone, in each language: short, friendly, and good to hear.
+//! The fixed phrases that we say on the phone, in each language: short and friendly.
 
 mod dutch;
 mod english;
@@ -11,44 +11,44 @@ mod spanish;
 
 use crate::voices::Language;
 
-/// Our lines in one language. Having them as fields means that no language can lack one.
+/// The phrases in one language. They are fields so that no language can lack one.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Phrases {
-    /// The call is taken and the assistant listens.
+    /// The assistant listens.
     pub greeting: &'static str,
-    /// A first call: the assistant is being made.
+    /// The assistant of a first-time caller is being set up.
     pub setting_up: &'static str,
-    /// It still is.
+    /// The assistant is still being set up.
     pub still_setting_up: &'static str,
-    /// It takes too long for a call.
+    /// The setup takes too long for a call.
     pub will_write_when_ready: &'static str,
-    /// While the assistant thinks.
+    /// Said while the caller waits for an answer.
     pub fillers: [&'static str; 6],
-    /// Nothing was understood: first kindly, then more kindly.
+    /// Nothing was understood: the first request to repeat, and the later ones.
     pub did_not_hear: [&'static str; 2],
-    /// The end.
+    /// The call ends.
     pub goodbye: &'static str,
-    /// Something is broken on our side.
+    /// A fault on our side ends the call.
     pub apology: &'static str,
-    /// The assistant failed at what was asked.
+    /// The assistant failed to answer.
     pub could_not_answer: &'static str,
-    /// The caller is to prove who they are.
+    /// Asks the caller for their PIN.
     pub ask_pin: &'static str,
-    /// They did not.
+    /// The PIN was wrong.
     pub wrong_pin: &'static str,
-    /// We cannot tell who calls, and there is no PIN to prove it.
+    /// The caller cannot be identified and has not set a PIN.
     pub set_pin_in_chat: &'static str,
-    /// The number is hidden: the caller is to key theirs.
+    /// The number is hidden: asks the caller to key it in.
     pub ask_number: &'static str,
-    /// The answer was cut to what is good to hear.
+    /// The rest of a long answer goes to the chat.
     pub rest_on_whatsapp: &'static str,
     /// The answer takes too long for a call.
     pub answer_on_whatsapp: &'static str,
-    /// The stream broke and the call goes on.
+    /// The `ConversationRelay` session broke and the call goes on.
     pub line_was_broken: &'static str,
-    /// In place of an address nobody wants read out.
+    /// Said in place of a web address.
     pub a_link: &'static str,
-    /// In place of code nobody wants read out.
+    /// Said in place of a block of code.
     pub code_left_out: &'static str,
 }
 
@@ -67,12 +67,12 @@ impl Phrases {
         }
     }
 
-    /// The filler of this index; any index has one, and neighbours differ.
+    /// The filler for this index. Every index has one, and consecutive ones differ.
     pub const fn filler(&self, index: usize) -> &'static str {
         self.fillers[index % self.fillers.len()]
     }
 
-    /// How to ask again, for the first time (0) and after.
+    /// The request to repeat, where 0 is the first one.
     pub const fn did_not_hear(&self, index: usize) -> &'static str {
         if index == 0 {
             self.did_not_hear[0]
@@ -88,11 +88,11 @@ mod tests {
 
     use super::*;
 
-    /// About ten seconds of speech; nobody listens to a machine for longer.
+    /// About ten seconds of speech.
     const LONGEST_CHARS: usize = 180;
 
     #[test]
-    fn every_line_is_a_whole_short_sentence() {
+    fn every_phrase_is_short_and_ends_a_sentence() {
         for &language in Language::ALL {
             for phrase in all(Phrases::of(language)) {
                 assert!(
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn no_line_of_a_language_is_another_one() {
+    fn the_phrases_of_a_language_differ() {
         for &language in Language::ALL {
             let mut seen = HashSet::new();
             for phrase in all(Phrases::of(language)) {
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn fillers_go_round_without_a_neighbour_alike() {
+    fn consecutive_fillers_differ() {
         let phrases = Phrases::of(Language::German);
         for index in 0..20 {
             assert_ne!(phrases.filler(index), phrases.filler(index + 1));
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn asking_again_gets_kinder_once_and_stays_so() {
+    fn the_request_to_repeat_changes_once() {
         let phrases = Phrases::of(Language::EnglishUs);
         assert_ne!(phrases.did_not_hear(0), phrases.did_not_hear(1));
         assert_eq!(phrases.did_not_hear(1), phrases.did_not_hear(7));

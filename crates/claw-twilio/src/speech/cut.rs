@@ -1,36 +1,36 @@
-/// Most characters said at one go: some forty seconds. Whoever wants more reads it.
+/// Longest spoken answer, about forty seconds. The rest is in the chat.
 pub const LONGEST_SPEECH_CHARS: usize = 600;
 
-/// What a sentence ends with; the last is Hindi's.
+/// The marks that end a sentence, in Latin scripts, Hindi and Chinese.
 const ENDS: [char; 6] = ['.', '!', '?', '…', '।', '。'];
 
-/// What may stand between the end of a sentence and the blank behind it.
+/// The marks that may stand between the end of a sentence and the space after it.
 const CLOSERS: [char; 6] = [')', ']', '"', '\'', '”', '»'];
 
-/// Words with a full stop that is not the end of a sentence.
+/// Words whose full stop does not end a sentence.
 const ABBREVIATIONS: [&str; 22] = [
     "Dr", "Mr", "Mrs", "Ms", "Prof", "St", "Sr", "Sra", "Jr", "vs", "No", "Nr", "bzw", "ca", "Str",
     "approx", "Mme", "Dott", "Dhr", "Mevr", "e.g", "z.B",
 ];
 
-/// The beginning of a text, at most so many characters, and whether anything was left out. It ends with a
-/// sentence; if none is so short with a word; if none is even then in the middle of one.
+/// The beginning of a text, at most `max_chars` characters long, and whether anything was left out. A cut text ends
+/// with a sentence, or with a word if no sentence fits, or inside a word if none fits.
 pub fn cut(text: &str, max_chars: usize) -> (&str, bool) {
     let text = text.trim();
     let end = fitting(text, |so_far| so_far.chars > max_chars);
     (text[..end].trim_end(), end < text.len())
 }
 
-/// The sentences at the beginning of a text that is still growing, at most so many characters; nothing if
-/// the first is not over. One is over once the blank behind it is there.
+/// The complete sentences at the beginning of a growing text, at most `max_chars` characters long. A sentence is
+/// complete once the space after it is there.
 pub fn whole_sentences(text: &str, max_chars: usize) -> &str {
     let limit = text.char_indices().nth(max_chars);
     let limit = limit.map_or(text.len(), |(at, _)| at);
     last_sentence_end(text, limit).map_or("", |end| &text[..end])
 }
 
-/// The text in pieces of at most so many characters and, URL-encoded, so many bytes, each ending as [`cut`]
-/// does. Nothing but blanks between them is lost.
+/// Splits a text into pieces within both limits, each ending like a text of [`cut`]. Only whitespace between the
+/// pieces is lost.
 pub fn pieces(text: &str, max_chars: usize, max_encoded_bytes: usize) -> Vec<&str> {
     let mut pieces = Vec::new();
     let mut rest = text.trim();
@@ -38,7 +38,7 @@ pub fn pieces(text: &str, max_chars: usize, max_encoded_bytes: usize) -> Vec<&st
         let end = fitting(rest, |so_far| {
             so_far.chars > max_chars || so_far.encoded_bytes > max_encoded_bytes
         });
-        // One character is taken even where the limit is smaller than it.
+        // A piece has at least one character, even if that exceeds a limit.
         let end = end.max(rest.chars().next().map_or(1, char::len_utf8));
         let (piece, others) = rest.split_at(end);
         pieces.push(piece.trim_end());
@@ -53,7 +53,7 @@ struct Size {
     encoded_bytes: usize,
 }
 
-/// Where to end so that the beginning is not too long.
+/// The end of the longest beginning that is not too long.
 fn fitting(text: &str, is_too_long: impl Fn(Size) -> bool) -> usize {
     let mut size = Size::default();
     let mut limit = text.len();
@@ -82,17 +82,17 @@ fn encoded_bytes(character: char) -> usize {
 }
 
 fn last_sentence_end(text: &str, limit: usize) -> Option<usize> {
-    blanks(text, limit)
+    spaces(text, limit)
         .filter(|at| is_sentence_end(&text[..*at]))
         .last()
 }
 
 fn last_word_end(text: &str, limit: usize) -> Option<usize> {
-    blanks(text, limit).last().filter(|at| *at > 0)
+    spaces(text, limit).last().filter(|at| *at > 0)
 }
 
-/// Where blanks are, up to and with the one at the limit.
-fn blanks(text: &str, limit: usize) -> impl Iterator<Item = usize> {
+/// The positions of whitespace up to `limit`, inclusive.
+fn spaces(text: &str, limit: usize) -> impl Iterator<Item = usize> {
     text.char_indices()
         .take_while(move |(at, _)| *at <= limit)
         .filter(|(_, character)| character.is_whitespace())
@@ -112,7 +112,7 @@ fn is_sentence_end(before: &str) -> bool {
         .next()
         .unwrap_or_default();
     let is_initial = word.chars().count() == 1;
-    // The number of an item, or a date as some languages write it.
+    // The number of a list item, or part of a date such as `3. 11.`.
     let is_short_number = word.len() <= 2 && word.bytes().all(|byte| byte.is_ascii_digit());
     !(is_initial || is_short_number || ABBREVIATIONS.contains(&word))
 }
@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sentences_are_whole_when_the_blank_behind_them_is_there() {
+    fn a_sentence_is_complete_once_the_space_after_it_is_there() {
         assert_eq!(whole_sentences("One. Two.", 99), "One.");
         assert_eq!(whole_sentences("One. Two. ", 99), "One. Two.");
         assert_eq!(whole_sentences("One. Two. ", 6), "One.");
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_text_is_whole() {
+    fn a_short_text_is_not_cut() {
         assert_eq!(cut(" Hello there. ", 12), ("Hello there.", false));
         assert_eq!(cut("", 5), ("", false));
     }
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_sentence_it_ends_with_a_word_and_without_a_word_where_it_must() {
+    fn a_text_without_a_fitting_sentence_is_cut_after_or_inside_a_word() {
         assert_eq!(cut("one two three", 9), ("one two", true));
         assert_eq!(cut("1. one two three", 12), ("1. one two", true));
         assert_eq!(cut("Donaudampfschiff", 5), ("Donau", true));
@@ -166,12 +166,12 @@ mod tests {
     }
 
     #[test]
-    fn pieces_heed_both_limits() {
+    fn pieces_keep_both_limits() {
         assert_eq!(
             pieces("One. Two. Three.", 10, 1000),
             ["One. Two.", "Three."]
         );
-        // Each letter of Hindi is nine bytes when encoded.
+        // A Hindi letter is nine bytes long when encoded.
         let hindi = "क".repeat(100);
         assert!(
             pieces(&hindi, 1000, 90)
@@ -190,7 +190,7 @@ mod tests {
         }
 
         #[test]
-        fn pieces_lose_nothing_but_blanks(text in "([a-zé]{1,9}|\\. | |।)*", max_chars in 1_usize..40) {
+        fn pieces_lose_only_whitespace(text in "([a-zé]{1,9}|\\. | |।)*", max_chars in 1_usize..40) {
             let together = pieces(&text, max_chars, 60).concat();
             let bare = |text: &str| text.chars().filter(|c| !c.is_whitespace()).collect::<String>();
             prop_assert_eq!(bare(&together), bare(&text));

@@ -1,4 +1,4 @@
-/// Whether more text may make a link or a tag of what is here, so that it must not be spoken yet.
+/// Whether this text ends with an unfinished link or tag, which must not be spoken yet.
 pub(super) fn is_open(text: &str) -> bool {
     let mut rest = text;
     while let Some(at) = rest.find(['[', '<']) {
@@ -14,26 +14,26 @@ pub(super) fn is_open(text: &str) -> bool {
     false
 }
 
-/// The words of a piece of text: links by their label, tags left out, marks still on them.
+/// The words of a text, with labels in place of links and without tags. Other markup stays.
 pub(super) fn to_words(text: &str) -> Vec<String> {
     let mut plain = String::with_capacity(text.len());
     write_plain(text, &mut plain, 0);
     plain.split_whitespace().map(str::to_owned).collect()
 }
 
-/// What begins with a bracket. Lengths are in bytes.
+/// A construct that begins with a bracket. Lengths are in bytes.
 enum Construct<'a> {
     /// `[label](target)`, `[label][reference]`, or `[label]`.
     Link { label: &'a str, length: usize },
     /// `<tag>` or `<https://…>`.
     Tag { inside: &'a str, length: usize },
-    /// Its end is not there yet.
+    /// A construct whose end is not there yet.
     Unfinished,
-    /// Just a bracket.
+    /// A plain bracket.
     None,
 }
 
-/// How deep links may stand in one another: a picture that is a link.
+/// Deepest nesting of links that is read, such as an image inside a link.
 const MAX_DEPTH: usize = 3;
 
 fn write_plain(text: &str, plain: &mut String, depth: usize) {
@@ -42,7 +42,7 @@ fn write_plain(text: &str, plain: &mut String, depth: usize) {
         let (before, bracket) = rest.split_at(at);
         match construct(bracket) {
             Construct::Link { label, length } => {
-                // A picture is its description.
+                // An image is spoken as its description, so its `!` is dropped.
                 plain.push_str(before.strip_suffix('!').unwrap_or(before));
                 let is_footnote = label.starts_with('^');
                 let is_box = matches!(label, " " | "x" | "X");
@@ -80,7 +80,7 @@ fn construct(text: &str) -> Construct<'_> {
     let label = &text[1..label_ends];
     let rest = &text[label_ends + 1..];
     let target_ends = match rest.chars().next() {
-        // A parenthesis or a bracket may still follow.
+        // At the end of the text, where a target may follow.
         None => {
             return Construct::Link {
                 label,
@@ -122,7 +122,7 @@ fn tag(inside: &str) -> Construct<'_> {
     }
 }
 
-/// Where the bracket that `text` begins with is closed.
+/// The position of the bracket that closes the first one of `text`.
 fn closing(text: &str, open: char, close: char) -> Option<usize> {
     let mut depth = 0_usize;
     for (at, character) in text.char_indices() {
@@ -142,7 +142,7 @@ fn is_address(inside: &str) -> bool {
     inside.contains("://") || (inside.contains('@') && !inside.contains(' '))
 }
 
-/// Tags that part words. Others stand inside them.
+/// Whether a tag separates words. Other tags may stand inside a word.
 fn is_break(inside: &str) -> bool {
     let name = inside.trim_matches(['/', ' ']).to_ascii_lowercase();
     matches!(name.as_str(), "br" | "p" | "li" | "div" | "td" | "tr")

@@ -1,33 +1,33 @@
-/// What is known of a line while it is read.
+/// A line of Markdown while it is being read.
 pub(super) enum Line {
-    /// Its first characters, which do not tell yet what it is.
+    /// The first characters of a line whose kind is still unknown.
     Head(String),
-    /// A line that means something only as a whole: a row, a fence, or what is inside one.
+    /// A line that can only be read as a whole: a table row, a fence, or a line of code.
     Whole(String),
-    /// A line whose text is spoken as it comes.
+    /// A line whose text is spoken as it arrives.
     Text(LineKind),
 }
 
-/// What kind of line begins here. Markers are counted in bytes.
+/// The kind of a line. Markers are measured in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LineKind {
-    /// Nothing on it: a paragraph ends.
+    /// An empty line, which ends a paragraph.
     Blank,
-    /// A heading or an item of a list: a sentence of its own.
+    /// A heading or a list item, which is a sentence of its own.
     Block { marker: usize },
-    /// Said by somebody else; what follows is a line again.
+    /// A quotation; after the marker follows another line.
     Quote { marker: usize },
-    /// A row of a table.
+    /// A table row.
     Row,
-    /// Code begins or ends.
+    /// The beginning or end of a code block.
     Fence,
-    /// A line across the page, or under a heading.
+    /// A horizontal rule, or the underline of a heading.
     Rule,
     /// Plain text.
     Paragraph,
 }
 
-/// An open block of code.
+/// The fence of an open code block.
 pub(super) struct Fence {
     mark: char,
     length: usize,
@@ -57,8 +57,8 @@ impl Fence {
     }
 }
 
-/// What a line is that begins with `head`; `None` if more of it is needed to tell. With the line at its
-/// end everything can be told.
+/// The kind of the line that begins with `head`, or `None` if that needs more characters. At the end of the line
+/// the kind is always known.
 pub(super) fn kind_of(head: &str, is_at_end: bool) -> Option<LineKind> {
     let text = head.trim_start();
     let indent = head.len() - text.len();
@@ -98,7 +98,7 @@ fn fence(text: &str, mark: char, is_at_end: bool) -> Option<LineKind> {
         let is_undecided = rest.is_empty() && !is_at_end;
         return (!is_undecided).then_some(LineKind::Paragraph);
     }
-    // Code between such marks on one line is part of a sentence, so the whole line is needed.
+    // Three backticks may also enclose code inside a sentence, which only the whole line tells.
     is_at_end.then(|| {
         if mark == '`' && rest.contains('`') {
             LineKind::Paragraph
@@ -128,9 +128,9 @@ fn bullet_or_rule(text: &str, mark: char, is_at_end: bool, indent: usize) -> Opt
     })
 }
 
-/// The number of an item is spoken: it is how people refer to it.
+/// A numbered list item keeps its number, because people refer to items by number.
 fn numbered(text: &str, is_at_end: bool) -> Option<LineKind> {
-    /// A longer number at the beginning of a line is a year or an amount.
+    /// A longer number is a year or an amount.
     const MAX_DIGITS: usize = 3;
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     if digits > MAX_DIGITS {

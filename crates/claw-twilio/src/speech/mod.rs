@@ -1,15 +1,15 @@
-//! From what an assistant writes to what can be spoken: no Markdown, no addresses, no emoji.
+//! Turns an assistant's Markdown into speech without markup, addresses and emoji.
 //!
-//! The text is read character by character, so that words can be spoken while the assistant still
-//! writes; what comes out does not depend on how it was cut into pieces on the way in. A Markdown parser
-//! of the ordinary kind wants the whole text first.
+//! The text is read character by character, so that words can be spoken while the assistant is still writing. The
+//! output does not depend on how the input was split into pieces. An ordinary Markdown parser needs the whole text
+//! first.
 
 mod cut;
 mod inline;
 mod lines;
 mod stream;
 mod table;
-mod words;
+mod word_writer;
 
 pub use cut::{LONGEST_SPEECH_CHARS, cut, pieces, whole_sentences};
 pub use stream::{SpeechStream, speakable, speakable_in};

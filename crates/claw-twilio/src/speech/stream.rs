@@ -4,24 +4,23 @@ use super::{
     inline::{is_open, to_words},
     lines::{Fence, Line, LineKind, kind_of},
     table::Table,
-    words::Words,
+    word_writer::WordWriter,
 };
 use crate::{phrases::Phrases, voices::Language};
 
-/// Longest piece of text that is held back to see whether it becomes a link or a tag.
-///
-/// An address has no blanks, so it is held to its end all the same; labels are shorter.
+/// Longest text that is held back because it may become a link or a tag. Labels are shorter, and a web address is
+/// one word, which is held to its end anyway.
 const MAX_HELD_CHARS: usize = 300;
 
-/// Longest word. What is longer is no word, and is parted so that reading stays cheap.
+/// Longest word. Longer ones are split, so that reading stays cheap.
 const MAX_WORD_CHARS: usize = 8_000;
 
-/// The text as it can be spoken; what we put in place of links and code is English.
+/// The speech for a text, with English phrases in place of links and code.
 pub fn speakable(text: &str) -> String {
     speakable_in(text, Language::EnglishUs)
 }
 
-/// The text as it can be spoken, with our own words in this language.
+/// The speech for a text, with phrases of this language in place of links and code.
 pub fn speakable_in(text: &str, language: Language) -> String {
     let mut stream = SpeechStream::in_language(language);
     let mut spoken = stream.push(text);
@@ -29,28 +28,27 @@ pub fn speakable_in(text: &str, language: Language) -> String {
     spoken
 }
 
-/// A text that is still being written, made speakable as it comes: the pieces put together are what
-/// [`speakable_in`] makes of the whole. A word comes out once the blank behind it is there.
+/// Turns a text into speech while it is still being written. Together the outputs equal that of [`speakable_in`]
+/// for the whole text. A word is spoken once the whitespace after it is there.
 pub struct SpeechStream {
     phrases: &'static Phrases,
-    /// What is known of the line that is being read.
     line: Line,
-    /// What may still become a link, a tag, or just a longer word.
+    /// Text that may still become a link, a tag or a longer word.
     held: String,
     held_chars: usize,
     fence: Option<Fence>,
     table: Option<Table>,
     has_said_code: bool,
-    words: Words,
+    writer: WordWriter,
 }
 
 impl SpeechStream {
-    /// With our own words in English.
+    /// A stream with English phrases in place of links and code.
     pub fn new() -> Self {
         Self::in_language(Language::EnglishUs)
     }
 
-    /// With our own words in this language.
+    /// A stream with phrases of this language in place of links and code.
     pub fn in_language(language: Language) -> Self {
         let phrases = Phrases::of(language);
         Self {
@@ -61,26 +59,26 @@ impl SpeechStream {
             fence: None,
             table: None,
             has_said_code: false,
-            words: Words::new(phrases.a_link),
+            writer: WordWriter::new(phrases.a_link),
         }
     }
 
-    /// Takes more of the text and gives what can be spoken by now; often nothing.
+    /// Takes more text and returns the speech that is complete, often none.
     pub fn push(&mut self, text: &str) -> String {
         for character in text.chars() {
             self.take(character);
         }
-        self.words.take()
+        self.writer.take()
     }
 
-    /// Ends the text and gives the rest of it.
+    /// Ends the text and returns the rest of the speech.
     pub fn finish(mut self) -> String {
         if !self.line.is_empty() {
             self.end_line();
         }
         self.end_table();
         self.release();
-        self.words.take()
+        self.writer.take()
     }
 
     fn take(&mut self, character: char) {
@@ -99,7 +97,7 @@ impl SpeechStream {
         }
     }
 
-    /// The kind of a line has become clear from its head.
+    /// Goes on with a line whose kind is known from its head.
     fn begin_line(&mut self, kind: LineKind, head: &str) {
         if self.fence.is_some() {
             self.line = Line::Whole(head.to_owned());
@@ -115,12 +113,12 @@ impl SpeechStream {
         }
         match kind {
             LineKind::Row | LineKind::Fence | LineKind::Rule => {
-                self.words.end_sentence();
+                self.writer.end_sentence();
                 self.line = Line::Whole(head.to_owned());
             }
-            LineKind::Blank => self.words.end_sentence(),
+            LineKind::Blank => self.writer.end_sentence(),
             LineKind::Block { marker } => {
-                self.words.end_sentence();
+                self.writer.end_sentence();
                 self.line = Line::Text(kind);
                 self.take_all(&head[marker..]);
             }
@@ -132,7 +130,7 @@ impl SpeechStream {
         }
     }
 
-    /// Inside a quote everything may stand that stands outside.
+    /// Reads the rest of a quotation as a line of its own.
     fn begin_again(&mut self, rest: &str) {
         self.line = Line::begun();
         for character in rest.chars() {
@@ -145,7 +143,7 @@ impl SpeechStream {
             Line::Head(head) => {
                 if let Some(kind) = kind_of(&head, true) {
                     self.begin_line(kind, &head);
-                    // A line that is clear only at its end has no more text to come.
+                    // A line whose kind is known only at its end is complete.
                     let is_blank = matches!(self.line, Line::Head(ref rest) if rest.is_empty());
                     if !is_blank {
                         self.end_line();
@@ -155,14 +153,14 @@ impl SpeechStream {
             Line::Whole(line) => self.end_whole_line(&line),
             Line::Text(kind) => {
                 if self.may_become_link() {
-                    // A link may go on in the next line; its beginning is kept.
+                    // A link may continue on the next line.
                     self.hold(' ');
                 } else {
                     self.release();
                 }
                 if matches!(kind, LineKind::Block { .. }) {
                     self.release();
-                    self.words.end_sentence();
+                    self.writer.end_sentence();
                 }
             }
         }
@@ -199,11 +197,11 @@ impl SpeechStream {
 
     fn say_block(&mut self, text: &str) {
         self.release();
-        self.words.end_sentence();
+        self.writer.end_sentence();
         for word in to_words(text) {
-            self.words.push(&word);
+            self.writer.push(&word);
         }
-        self.words.end_sentence();
+        self.writer.end_sentence();
     }
 
     fn take_all(&mut self, text: &str) {
@@ -234,7 +232,7 @@ impl SpeechStream {
 
     fn release(&mut self) {
         for word in to_words(&self.held) {
-            self.words.push(&word);
+            self.writer.push(&word);
         }
         self.held.clear();
         self.held_chars = 0;
@@ -247,7 +245,7 @@ impl Default for SpeechStream {
     }
 }
 
-/// It holds speech.
+/// Hides the text.
 impl fmt::Debug for SpeechStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SpeechStream(…)")

@@ -1,4 +1,4 @@
-/// A table that is read row by row, each told as a sentence: `Tea: price 2, stock 3`.
+/// A table that is read row by row. Each row becomes a sentence, such as `Tea: price 2, stock 3`.
 pub(super) struct Table {
     header: Vec<String>,
     state: State,
@@ -6,13 +6,13 @@ pub(super) struct Table {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Nothing was read.
+    /// No row was read.
     New,
-    /// One row, of which it is not known yet whether it is the header.
+    /// One row was read, which may be the header.
     HasFirstRow,
     /// The header is known.
     HasHeader,
-    /// There is none: rows are told as they are.
+    /// There is no header: the cells of a row are listed.
     HasNone,
 }
 
@@ -24,7 +24,7 @@ impl Table {
         }
     }
 
-    /// Takes a line and gives what is to be said of it; of a header and the line under it nothing.
+    /// Takes a line and returns its speech, which is empty for a header and the line under it.
     pub(super) fn take(&mut self, line: &str) -> String {
         let cells = cells(line);
         let is_line_under_header = cells.iter().all(|cell| is_dashes(cell));
@@ -42,17 +42,17 @@ impl Table {
                 self.state = State::HasNone;
                 format!("{}. {}", listed(&self.header), listed(&cells))
             }
-            State::HasHeader => self.told(&cells),
+            State::HasHeader => self.sentence(&cells),
             State::HasNone => listed(&cells),
         }
     }
 
-    /// A table of one row: that row.
+    /// The row of a table that has only one.
     pub(super) fn finish(self) -> Option<String> {
         (self.state == State::HasFirstRow).then(|| listed(&self.header))
     }
 
-    fn told(&self, cells: &[String]) -> String {
+    fn sentence(&self, cells: &[String]) -> String {
         let (Some(subject), details) = (cells.first(), cells.get(1..).unwrap_or_default()) else {
             return String::new();
         };
@@ -94,7 +94,7 @@ fn cells(line: &str) -> Vec<String> {
     let line = line.trim();
     let line = line.strip_prefix('|').unwrap_or(line);
     let line = line.strip_suffix('|').unwrap_or(line);
-    // `\|` is a bar inside a cell.
+    // An escaped `\|` is a bar inside a cell.
     line.replace("\\|", "\u{1F}")
         .split('|')
         .map(|cell| cell.trim().replace('\u{1F}', "|"))

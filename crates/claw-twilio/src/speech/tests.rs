@@ -80,14 +80,14 @@ const CASES: [(&str, &str); 49] = [
 ];
 
 #[test]
-fn markdown_becomes_what_is_good_to_hear() {
+fn markdown_becomes_speech() {
     for (written, expected) in CASES {
         assert_eq!(speakable(written), expected, "{written:?}");
     }
 }
 
 #[test]
-fn a_text_in_two_pieces_anywhere_is_the_same_text() {
+fn splitting_a_text_in_two_does_not_change_its_speech() {
     for (written, expected) in CASES {
         let borders = written.char_indices().map(|(at, _)| at);
         for border in borders {
@@ -102,7 +102,7 @@ fn a_text_in_two_pieces_anywhere_is_the_same_text() {
 }
 
 #[test]
-fn a_text_letter_by_letter_is_the_same_text() {
+fn a_text_letter_by_letter_has_the_same_speech() {
     for (written, expected) in CASES {
         let letters = written
             .char_indices()
@@ -112,7 +112,7 @@ fn a_text_letter_by_letter_is_the_same_text() {
 }
 
 #[test]
-fn words_come_out_as_soon_as_they_are_whole() {
+fn words_are_spoken_as_soon_as_they_are_complete() {
     let mut stream = SpeechStream::new();
 
     assert_eq!(stream.push("Good mor"), "Good");
@@ -123,7 +123,7 @@ fn words_come_out_as_soon_as_they_are_whole() {
 }
 
 #[test]
-fn an_open_bracket_does_not_silence_the_rest() {
+fn an_open_bracket_does_not_hold_back_the_rest() {
     let written = format!("[{}", "word ".repeat(300));
     let mut stream = SpeechStream::new();
 
@@ -131,14 +131,14 @@ fn an_open_bracket_does_not_silence_the_rest() {
 }
 
 #[test]
-fn a_long_run_of_brackets_is_read_in_no_time() {
+fn many_brackets_are_read_quickly() {
     let spoken = speakable(&format!("{} end", "[<a".repeat(40_000)));
 
     assert!(spoken.ends_with(" end"));
 }
 
 #[test]
-fn our_own_words_are_in_the_language_of_the_call() {
+fn phrases_are_in_the_given_language() {
     assert_eq!(
         speakable_in("Schau auf https://a.example", Language::German),
         "Schau auf ein Link"
@@ -146,13 +146,13 @@ fn our_own_words_are_in_the_language_of_the_call() {
 }
 
 #[test]
-fn joiners_of_hindi_stay_and_its_sentences_end() {
+fn hindi_keeps_its_joiners_and_ends_its_sentences() {
     assert_eq!(speakable("क्\u{200D}ष है।\n\nठीक है"), "क्\u{200D}ष है। ठीक है");
     assert_eq!(speakable("- दूध\n- रोटी की\n- चाय"), "दूध. रोटी की. चाय");
 }
 
 #[test]
-fn a_stream_does_not_print() {
+fn debug_output_hides_the_text() {
     let mut stream = SpeechStream::new();
     stream.push("secret");
     assert!(!format!("{stream:?}").contains("secret"));
@@ -160,7 +160,7 @@ fn a_stream_does_not_print() {
 
 proptest! {
     #[test]
-    fn what_is_spoken_does_not_depend_on_the_pieces(
+    fn speech_does_not_depend_on_the_pieces(
         tokens in proptest::collection::vec(
             "([a-z]{1,4}|\\*|\\*\\*|_|~~|`|```|\n|\n\n|- |> |# |1\\. | |\\||\\|---\\||\\[|\\]\\(|\\]|\\)|!|<|>|br|https://a\\.b|☀|👍|\\.|,|\\\\|é|\r)",
             0..40,
@@ -174,7 +174,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_spoken_has_single_blanks_and_no_marks(written in "\\PC{0,60}") {
+    fn speech_has_single_spaces_and_no_markup(written in "\\PC{0,60}") {
         let spoken = speakable(&written);
         prop_assert_eq!(spoken.trim(), spoken.as_str());
         prop_assert!(!spoken.contains("  "), "{:?}", spoken);

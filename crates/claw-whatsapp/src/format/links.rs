@@ -1,19 +1,11 @@
 use std::ops::Range;
 
-use super::{blocks::gap_before, render::Renderer};
-
-/// A link whose text is being written.
-pub(super) struct Link {
-    url: String,
-    title: String,
-    /// Where its text begins on the page.
-    start: usize,
-}
+use super::renderer::{Link, Renderer};
 
 impl Renderer<'_> {
     pub(super) fn start_link(&mut self, url: String, title: String) {
-        self.page.write("");
-        let start = self.page.text().len();
+        self.output.write("");
+        let start = self.output.text().len();
         self.links.push(Link { url, title, start });
     }
 
@@ -21,33 +13,33 @@ impl Renderer<'_> {
         let Some(Link { url, title, start }) = self.links.pop() else {
             return;
         };
-        // Inside the text, a mark without content may have been taken back.
-        let text = self.page.text().get(start..).unwrap_or_default();
+        // An empty pair of marks may have been removed, so the output may be shorter than `start`.
+        let text = self.output.text().get(start..).unwrap_or_default();
         let shown = if title.is_empty() {
             url.clone()
         } else {
             format!("{url}, {title}")
         };
         if text.is_empty() {
-            self.page.write(&shown);
+            self.output.write(&shown);
         } else if !shown.is_empty() && !is_same_address(text, &shown) {
-            self.page.write(&format!(" ({shown})"));
+            self.output.write(&format!(" ({shown})"));
         }
     }
 
-    /// Addresses defined at the end of a text but used nowhere are still something to read.
+    /// Writes the link definitions that no link uses, so that they are not lost.
     pub(super) fn append_unused(&mut self, definitions: &[(Range<usize>, String)]) {
         for (span, url) in definitions {
-            if !self.page.text().contains(url.as_str()) {
+            if !self.output.text().contains(url.as_str()) {
                 let definition = self.source[span.clone()].trim();
-                self.page.space(gap_before(self.source, span.start));
-                self.page.write_lines(definition);
+                self.output.space(self.gap_before(span.start));
+                self.output.write_lines(definition);
             }
         }
     }
 }
 
-/// Whether a link's text is its address already, give or take the scheme and a final slash.
+/// Whether a link's text equals its address, apart from the scheme and trailing slashes.
 fn is_same_address(text: &str, url: &str) -> bool {
     let bare = |address: &str| {
         ["https://", "http://", "mailto:"]

@@ -1,6 +1,6 @@
-use super::containers::Page;
+use super::output::Output;
 
-/// A style WhatsApp knows.
+/// A style that WhatsApp supports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Style {
     /// `*x*`
@@ -21,8 +21,8 @@ impl Style {
     }
 }
 
-/// The styles open at this point. WhatsApp knows no doubled marks and no marks across lines, so a style
-/// within itself writes nothing, and every line end closes and opens them.
+/// The open styles. WhatsApp supports neither doubled marks nor marks across lines, so a style inside itself writes
+/// nothing, and every line end closes all marks and opens them again.
 #[derive(Debug, Default)]
 pub struct Marks(Vec<Mark>);
 
@@ -39,50 +39,50 @@ impl Marks {
         self.0.iter().any(|mark| mark.style == style)
     }
 
-    pub fn open(&mut self, style: Style, page: &mut Page) {
+    pub fn open(&mut self, style: Style, output: &mut Output) {
         let is_shown = !self.has(style);
         if is_shown {
-            page.write(style.mark());
+            output.write(style.mark());
         }
         self.0.push(Mark {
             style,
             is_shown,
-            start: page.text().len(),
+            start: output.text().len(),
         });
     }
 
-    pub fn close(&mut self, page: &mut Page) {
+    pub fn close(&mut self, output: &mut Output) {
         if let Some(mark) = self.0.pop() {
-            mark.close(page);
+            mark.close(output);
         }
     }
 
-    /// Does something that marks must not reach across.
-    pub fn across(&mut self, page: &mut Page, act: impl FnOnce(&mut Page)) {
+    /// Closes all marks, runs `act`, and opens them again.
+    pub fn across(&mut self, output: &mut Output, act: impl FnOnce(&mut Output)) {
         for mark in self.0.iter().rev() {
-            mark.close(page);
+            mark.close(output);
         }
-        act(page);
+        act(output);
         for mark in &mut self.0 {
             if mark.is_shown {
-                page.write(mark.style.mark());
+                output.write(mark.style.mark());
             }
-            mark.start = page.text().len();
+            mark.start = output.text().len();
         }
     }
 }
 
 impl Mark {
-    /// Closes the style, or takes its mark back when nothing came after it.
-    fn close(&self, page: &mut Page) {
+    /// Writes the closing mark, or removes the opening one if the style is empty.
+    fn close(&self, output: &mut Output) {
         if !self.is_shown {
             return;
         }
         let mark = self.style.mark();
-        if page.text().len() == self.start {
-            page.truncate(self.start - mark.len());
+        if output.text().len() == self.start {
+            output.truncate(self.start - mark.len());
         } else {
-            page.write(mark);
+            output.write(mark);
         }
     }
 }

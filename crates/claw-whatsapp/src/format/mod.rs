@@ -1,11 +1,12 @@
-//! From the assistant's Markdown to what a WhatsApp chat shows.
+//! Converts an assistant's Markdown to WhatsApp's notation and limits.
 
 mod blocks;
-mod containers;
 mod links;
 mod marks;
+mod output;
 mod parameter;
 mod render;
+mod renderer;
 mod split;
 
 pub use parameter::{PARAMETER_LIMIT_UTF16, to_parameter};

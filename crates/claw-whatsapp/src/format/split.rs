@@ -1,28 +1,27 @@
-/// Longest text WhatsApp takes in one message. Meta says characters; we count UTF-16 units, of which
-/// there are never fewer.
+/// Longest text of one WhatsApp message. Meta counts characters; we count UTF-16 units, which are never fewer.
 pub const TEXT_LIMIT_UTF16: usize = 4096;
 
-/// A cut at a paragraph, line or sentence is preferred only if the piece gets at least this full.
+/// Least length of a piece that ends at a paragraph, line or sentence.
 const WORTHWHILE_UTF16: usize = TEXT_LIMIT_UTF16 / 2;
 
 const FENCE: &str = "```";
 
-/// Room for a fence that closes a piece and one that opens the next.
+/// The space for one fence that opens a piece and one that closes it.
 const FENCES_UTF16: usize = 2 * (FENCE.len() + 1);
 
-/// How far back from the limit a cut looks for the end of a composed character.
+/// How far before the limit a cut looks for the end of a grapheme.
 const LONGEST_GRAPHEME_CHARS: usize = 64;
 
-/// Cuts a text into pieces WhatsApp takes: at the end of a paragraph if there is one in the second half
-/// of the piece, else of a line, a sentence, a word; never inside a composed character. A block of code
-/// that is cut is closed and opened again. No piece is blank; a blank text has no pieces.
+/// Splits a text into pieces that each fit into one message. A piece ends with a paragraph if one ends in its second
+/// half, otherwise with a line, a sentence or a word, and never inside a grapheme. A code block that is split is
+/// closed and opened again. No piece is blank; a blank text has no pieces.
 pub fn split(text: &str) -> Vec<String> {
     let mut pieces = Vec::new();
     let mut rest = text.trim();
     let mut is_code = false;
     while !rest.is_empty() {
         let opening = if is_code { "```\n" } else { "" };
-        let (piece, remainder) = first_piece(rest, room(text, opening));
+        let (piece, remainder) = first_piece(rest, limit(text, opening));
         let ends_in_code = is_code != is_odd(piece.matches(FENCE).count());
         let closing = if ends_in_code && !remainder.is_empty() {
             "\n```"
@@ -36,7 +35,7 @@ pub fn split(text: &str) -> Vec<String> {
     pieces
 }
 
-fn room(text: &str, opening: &str) -> usize {
+fn limit(text: &str, opening: &str) -> usize {
     let is_single = opening.is_empty() && fits(text, TEXT_LIMIT_UTF16);
     let has_code = text.contains(FENCE);
     if has_code && !is_single {
@@ -46,12 +45,12 @@ fn room(text: &str, opening: &str) -> usize {
     }
 }
 
-/// The first piece of at most `room` UTF-16 units, and what comes after it, both trimmed.
-fn first_piece(text: &str, room: usize) -> (&str, &str) {
-    if fits(text, room) {
+/// The first piece of at most `limit` UTF-16 units, and the rest, both trimmed.
+fn first_piece(text: &str, limit: usize) -> (&str, &str) {
+    if fits(text, limit) {
         return (text, "");
     }
-    let window = prefix_of(text, room);
+    let window = prefix_of(text, limit);
     let cut = cut_of(text, window);
     let (piece, rest) = text.split_at(cut);
     (
@@ -60,7 +59,7 @@ fn first_piece(text: &str, room: usize) -> (&str, &str) {
     )
 }
 
-/// Where to cut a text of which only `window` fits.
+/// The position at which to cut a text of which only `window` fits.
 fn cut_of(text: &str, window: &str) -> usize {
     let worthwhile = prefix_of(window, WORTHWHILE_UTF16).len();
     let late = |cut: &usize| *cut >= worthwhile;
@@ -84,7 +83,7 @@ fn end_of_last_sentence(window: &str) -> Option<usize> {
     spaced.max(full_width)
 }
 
-/// The last place at or before `limit` where no composed character is cut; `limit` if there is none near.
+/// The last position up to `limit` that is not inside a grapheme, or `limit` if there is none nearby.
 pub(super) fn end_of_last_grapheme(text: &str, limit: usize) -> usize {
     let candidates = text[..limit].char_indices().rev().map(|(at, _)| at);
     std::iter::once(limit)
@@ -112,12 +111,12 @@ fn is_inside_grapheme(text: &str, at: usize) -> bool {
 
 const ZERO_WIDTH_JOINER: char = '\u{200d}';
 
-/// Flags are pairs of these.
+/// Whether this is a regional indicator; flags are pairs of them.
 fn is_flag_half(c: char) -> bool {
     ('\u{1f1e6}'..='\u{1f1ff}').contains(&c)
 }
 
-/// Marks that sit on the character before: accents, vowel signs, skin tones, emoji variants, tags.
+/// Whether this modifies the character before: accents, vowel signs, skin tones, emoji variants, tags.
 fn continues_grapheme(c: char) -> bool {
     matches!(c,
         '\u{0300}'..='\u{036f}' | '\u{0483}'..='\u{0489}' | '\u{0591}'..='\u{05bd}'
@@ -130,7 +129,7 @@ fn continues_grapheme(c: char) -> bool {
         | '\u{e0020}'..='\u{e007f}' | '\u{e0100}'..='\u{e01ef}')
 }
 
-/// The longest beginning of at most `limit` UTF-16 units.
+/// The longest prefix of at most `limit` UTF-16 units.
 pub(super) fn prefix_of(text: &str, limit: usize) -> &str {
     let mut units = 0;
     let end = text
@@ -173,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_text_is_cut_between_paragraphs() {
+    fn a_long_text_is_split_between_paragraphs() {
         let first = "First. ".repeat(400);
         let second = "Second. ".repeat(400);
 
@@ -183,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_paragraph_is_cut_between_sentences_and_a_long_sentence_between_words() {
+    fn a_long_paragraph_is_split_between_sentences_and_a_long_sentence_between_words() {
         let sentences = split(&"One two three four. ".repeat(300));
         let words = split(&"word ".repeat(1500));
 
@@ -192,10 +191,10 @@ mod tests {
     }
 
     #[test]
-    fn families_flags_and_accents_stay_whole() {
+    fn graphemes_stay_whole() {
         for grapheme in ["👨‍👩‍👧‍👦", "🇩🇪", "e\u{301}", "👍🏽", "❤️"]
         {
-            // One odd character in front, so that the limit falls inside a grapheme.
+            // The extra character moves the limit into a grapheme.
             let text = format!("x{}", grapheme.repeat(5000));
             for piece in split(&text) {
                 let whole = piece.trim_start_matches('x').replace(grapheme, "");
@@ -205,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn code_that_is_cut_is_closed_and_opened_again() {
+    fn a_split_code_block_is_closed_and_opened_again() {
         let text = format!("Look:\n```\n{}```\nDone.", "let x = 1;\n".repeat(600));
 
         let pieces = split(&text);
@@ -221,7 +220,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
         #[test]
-        fn pieces_fit_say_something_and_lose_nothing(
+        fn pieces_fit_are_not_blank_and_lose_nothing(
             words in proptest::collection::vec("(\\PC{1,300}|[a-z]{1,12}[.!?]?|\n\n|\n|🇩🇪|👨‍👩‍👧|[äöü]{400})", 0..400),
             blank in "[ \n]",
         ) {
@@ -235,7 +234,7 @@ mod tests {
         }
 
         #[test]
-        fn with_code_too_every_character_comes_through_in_order(
+        fn texts_with_code_keep_every_character_in_order(
             words in proptest::collection::vec("(```|[a-z]{1,12}\n?|`)", 0..2000),
         ) {
             let text = words.join(" ");

@@ -61,21 +61,21 @@ const CASES: [(&str, &str); 34] = [
 ];
 
 #[test]
-fn markdown_becomes_what_whatsapp_shows() {
+fn markdown_is_converted_to_whatsapps_notation() {
     for (markdown, expected) in CASES {
         assert_eq!(to_whatsapp(markdown), expected, "{markdown:?}");
     }
 }
 
 #[test]
-fn what_is_formatted_stays_as_it_is() {
+fn a_converted_text_stays_unchanged() {
     for (_, formatted) in CASES {
         assert_eq!(to_whatsapp(formatted), formatted);
     }
 }
 
 #[test]
-fn a_message_in_whatsapps_own_notation_survives() {
+fn a_text_in_whatsapps_notation_keeps_its_formatting() {
     let message = "*Today*\n- _Milk_\n- ~Bread~\n\n> ok\n\n```total 3```";
     let expected = "*Today*\n- _Milk_\n- ~Bread~\n\n> ok\n\n`total 3`";
 
@@ -83,14 +83,14 @@ fn a_message_in_whatsapps_own_notation_survives() {
 }
 
 #[test]
-fn a_text_of_nothing_but_marks_is_kept() {
+fn a_text_of_markup_only_is_kept() {
     assert_eq!(to_whatsapp("[]()"), "[]()");
     assert_eq!(to_whatsapp("  "), "");
 }
 
 proptest! {
     #[test]
-    fn no_letter_is_lost_and_none_moves(
+    fn no_letter_is_lost_or_moved(
         tokens in proptest::collection::vec(
             "([a-z]{1,5}|\\*|\\*\\*|_|~|`|```|\n|\n\n|- |> |# |1\\. | |\\||---|\\[|\\]\\(|\\)|!|<|>|    )",
             0..40,
@@ -105,7 +105,7 @@ proptest! {
     }
 
     #[test]
-    fn no_text_makes_it_panic(markdown in "\\PC*") {
+    fn no_text_makes_the_conversion_panic(markdown in "\\PC*") {
         let _ = to_whatsapp(&markdown);
     }
 }

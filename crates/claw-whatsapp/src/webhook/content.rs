@@ -5,10 +5,10 @@ use claw_domain::{
 
 use super::lenient::Node;
 
-/// Longest name of an unknown kind we keep.
+/// Longest name of an unknown kind that we keep.
 const KIND_LIMIT_CHARS: usize = 64;
 
-/// What a message says. Never fails: what cannot be read is kept whole.
+/// Reads the content of a message. An unreadable message is kept whole.
 pub fn read_content(message: Node<'_>) -> MessageContent {
     let kind = message.filled("type").unwrap_or_default();
     read_known(&kind, message)
@@ -19,7 +19,7 @@ pub fn read_content(message: Node<'_>) -> MessageContent {
         })
 }
 
-/// The content, if the message is of a known kind and has what that kind needs.
+/// The content, if the message is of a known kind and has the fields of that kind.
 fn read_known(kind: &str, message: Node<'_>) -> Option<MessageContent> {
     let body = message.get(kind);
     match kind {
@@ -55,13 +55,13 @@ fn read_known(kind: &str, message: Node<'_>) -> Option<MessageContent> {
     }
 }
 
-/// A message that came with an error in place of its content. One of an unknown kind is kept whole,
-/// unless it only announces that the real one may follow.
+/// Reads a message with an error in place of its content. One of an unknown kind is read only if it is a placeholder
+/// for a message that may follow.
 fn read_errors(kind: &str, message: Node<'_>) -> Option<MessageContent> {
     let code = error_code(message)?;
     let is_known = MAY_LACK_CONTENT.contains(&kind);
-    let is_announced_only = code == Unsupported::UNAVAILABLE;
-    (is_known || is_announced_only).then(|| {
+    let is_placeholder = code == Unsupported::UNAVAILABLE;
+    (is_known || is_placeholder).then(|| {
         MessageContent::Unsupported(Unsupported {
             code: Some(code),
             kind: Some(kind.chars().take(KIND_LIMIT_CHARS).collect()),
@@ -69,7 +69,7 @@ fn read_errors(kind: &str, message: Node<'_>) -> Option<MessageContent> {
     })
 }
 
-/// The kinds of which nothing is left to keep when their content is missing.
+/// The kinds that have nothing else to keep when their content is missing.
 const MAY_LACK_CONTENT: [&str; 7] = [
     "text",
     "location",
@@ -80,7 +80,7 @@ const MAY_LACK_CONTENT: [&str; 7] = [
     "order",
 ];
 
-/// The code that says most: "unavailable" before any other, since it decides about repetitions.
+/// The most significant error code: "unavailable", which marks a placeholder, before any other.
 fn error_code(message: Node<'_>) -> Option<i64> {
     let codes: Vec<i64> = message.errors().map(|error| error.code).collect();
     codes
@@ -93,9 +93,9 @@ fn error_code(message: Node<'_>) -> Option<i64> {
 fn read_media(kind: MediaKind, body: Node<'_>, message: Node<'_>) -> Option<MessageContent> {
     let error_code = error_code(message);
     let id = body.filled("id");
-    let is_announced_only = id.is_none() && error_code == Some(Unsupported::UNAVAILABLE);
-    let says_something = body.is_object() || error_code.is_some();
-    (says_something && !is_announced_only).then(|| {
+    let is_placeholder = id.is_none() && error_code == Some(Unsupported::UNAVAILABLE);
+    let has_content = body.is_object() || error_code.is_some();
+    (has_content && !is_placeholder).then(|| {
         MessageContent::Media(Media {
             kind,
             id,
@@ -173,8 +173,8 @@ fn read_tap(kind: &str, reply: Node<'_>) -> Option<Interactive> {
 
 fn read_button(body: Node<'_>) -> Option<MessageContent> {
     let (payload, text) = (body.sensitive("payload"), body.sensitive("text"));
-    let says_something = payload.is_some() || text.is_some();
-    says_something.then(|| MessageContent::Button {
+    let has_content = payload.is_some() || text.is_some();
+    has_content.then(|| MessageContent::Button {
         payload: payload.unwrap_or_default(),
         text: text.unwrap_or_default(),
     })
@@ -190,7 +190,7 @@ fn read_reaction(body: Node<'_>) -> Option<MessageContent> {
 fn read_system(body: Node<'_>) -> SystemNotice {
     let kind = body.filled("type").unwrap_or_default();
     match kind.as_str() {
-        // The second name is the one of the on-premises API, still seen in payloads.
+        // The second name is from the on-premises API and still occurs.
         "user_changed_number" | "customer_changed_number" => SystemNotice::NumberChanged {
             new_number: body
                 .filled("wa_id")
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn the_unavailable_error_makes_a_placeholder_of_any_kind_without_content() {
+    fn any_kind_without_content_is_a_placeholder_with_the_unavailable_error() {
         for kind in ["unsupported", "text", "image", "hologram"] {
             let content = read(&json!({
                 "type": kind, "errors": [{"code": 131_051}, {"code": "131060"}],
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn content_that_is_there_counts_more_than_an_error_beside_it() {
+    fn content_takes_precedence_over_an_error() {
         let content = read(&json!({
             "type": "text", "text": {"body": "hi"}, "errors": [{"code": 131_060}],
         }));
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_could_not_be_taken_keeps_its_caption_and_the_reason() {
+    fn a_file_with_an_error_keeps_its_caption_and_the_code() {
         let content = read(&json!({
             "type": "video", "video": {"caption": "us"}, "errors": [{"code": 131_052}],
         }));
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lacks_its_content_or_kind_is_kept_whole() {
+    fn a_message_without_content_or_kind_is_kept_whole() {
         for message in [
             json!({"type": "text"}),
             json!({"type": "text", "text": "hi"}),
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_as_texts_still_make_a_place() {
+    fn a_location_is_read_from_strings_and_numbers() {
         let content = read(&json!({
             "type": "location", "location": {"latitude": "37.4", "longitude": -122},
         }));

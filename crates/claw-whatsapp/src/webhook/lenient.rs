@@ -1,4 +1,4 @@
-//! Reading JSON whose producer is not strict: numbers as texts, texts as numbers, keys left out.
+//! Reads JSON leniently: numbers may come as strings, strings as numbers, and keys may be missing.
 
 use chrono::{DateTime, Utc};
 use claw_domain::{Address, PhoneNumber, Sensitive, Wamid, WhatsAppUserId};
@@ -6,10 +6,10 @@ use serde_json::Value;
 
 use super::ApiError;
 
-/// Longest message id we take. Meta's have some 60 characters; ids of reactions and groups more.
+/// Longest message id that we accept. Meta's have some 60 characters; those of reactions and groups have more.
 const WAMID_LIMIT_CHARS: usize = 512;
 
-/// One JSON value, which may be missing.
+/// A JSON value, which may be missing.
 #[derive(Clone, Copy)]
 pub struct Node<'a>(&'a Value);
 
@@ -18,18 +18,18 @@ impl<'a> Node<'a> {
         Self(value)
     }
 
-    /// The value under this key; `null` when there is none.
+    /// The value of this key, or `null` if there is none.
     pub fn get(self, key: &str) -> Self {
         Self(self.0.get(key).unwrap_or(&Value::Null))
     }
 
-    /// The value under this key, unless it is missing or `null`.
+    /// The value of this key, unless it is missing or `null`.
     pub fn find(self, key: &str) -> Option<Self> {
         let node = self.get(key);
         (!node.0.is_null()).then_some(node)
     }
 
-    /// The elements of the array under this key; none when it is something else.
+    /// The elements of the array at this key, or none if it is not an array.
     pub fn each(self, key: &str) -> impl Iterator<Item = Node<'a>> + use<'a> {
         let elements = self.get(key).0.as_array().map_or(&[][..], Vec::as_slice);
         elements.iter().map(Node)
@@ -39,7 +39,7 @@ impl<'a> Node<'a> {
         self.0.is_object()
     }
 
-    /// A text, or a number written out. An empty text stays one.
+    /// A string, which may be empty, or a number as a string.
     pub fn text(self, key: &str) -> Option<String> {
         match self.get(key).0 {
             Value::String(text) => Some(text.clone()),
@@ -48,7 +48,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// A text that says something.
+    /// A string that is not empty, or a number as a string.
     pub fn filled(self, key: &str) -> Option<String> {
         self.text(key).filter(|text| !text.is_empty())
     }
@@ -57,13 +57,13 @@ impl<'a> Node<'a> {
         self.text(key).map(Sensitive::from)
     }
 
-    /// A whole number, or a text that holds one.
+    /// An integer, or a string that contains one.
     pub fn integer(self, key: &str) -> Option<i64> {
         let node = self.get(key).0;
         node.as_i64().or_else(|| node.as_str()?.trim().parse().ok())
     }
 
-    /// A finite number, or a text that holds one.
+    /// A finite number, or a string that contains one.
     pub fn decimal(self, key: &str) -> Option<f64> {
         let node = self.get(key).0;
         node.as_f64()
@@ -75,7 +75,7 @@ impl<'a> Node<'a> {
         self.get(key).0.as_bool().unwrap_or(false)
     }
 
-    /// Seconds since 1970, as number or text.
+    /// A Unix time in seconds, as a number or string.
     pub fn time(self, key: &str) -> Option<DateTime<Utc>> {
         DateTime::from_timestamp(self.integer(key)?, 0)
     }
@@ -90,7 +90,7 @@ impl<'a> Node<'a> {
         WhatsAppUserId::try_from(self.text(key)?).ok()
     }
 
-    /// An id of a message, if it can stand in a header: printable, without blanks, of sane length.
+    /// A message id, if it may be used in a header: printable ASCII without spaces, of limited length.
     pub fn wamid(self, key: &str) -> Option<Wamid> {
         self.filled(key)
             .filter(|id| id.len() <= WAMID_LIMIT_CHARS)
@@ -98,7 +98,7 @@ impl<'a> Node<'a> {
             .map(Wamid::new)
     }
 
-    /// The errors under `errors`; those without a code are left out.
+    /// The errors at `errors`, except those without a code.
     pub fn errors(self) -> impl Iterator<Item = ApiError> + use<'a> {
         self.each("errors").filter_map(|error| {
             Some(ApiError {
@@ -112,7 +112,7 @@ impl<'a> Node<'a> {
         })
     }
 
-    /// The whole of it.
+    /// The value itself.
     pub fn raw(self) -> Sensitive<Value> {
         Sensitive::new(self.0.clone())
     }
@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_and_texts_stand_for_each_other() {
+    fn numbers_and_strings_are_interchangeable() {
         let value = json!({"a": "1749416383", "b": 1_749_416_383, "c": true, "d": "-12.5"});
         let node = Node::new(&value);
 
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn absurd_times_and_coordinates_are_no_values() {
+    fn out_of_range_times_and_coordinates_are_ignored() {
         let value = json!({"t": "99999999999999999", "x": "NaN"});
 
         assert_eq!(Node::new(&value).time("t"), None);
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_that_could_break_a_header_is_no_id() {
+    fn an_id_that_is_unsafe_in_a_header_is_ignored() {
         let value = json!({"a": "wamid.A\r\nX: 1", "b": "", "c": "x".repeat(600), "d": "wamid.D>"});
         let node = Node::new(&value);
 

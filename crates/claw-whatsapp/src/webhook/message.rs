@@ -2,7 +2,7 @@ use claw_domain::{Address, MessageContext, Referral};
 
 use super::{InboundMessage, Lack, content::read_content, lenient::Node};
 
-/// Reads one message; `value` is what surrounds it and tells about its sender.
+/// Reads one message. `value` is the JSON object around it, which describes the sender.
 pub fn read_message(
     message: Node<'_>,
     value: Node<'_>,
@@ -36,7 +36,7 @@ pub fn read_message(
     })
 }
 
-/// The entry of `contacts` about the sender. Matched by id: in a batch, positions mean nothing.
+/// The sender's entry in `contacts`, matched by id, because positions do not correspond in a batch.
 fn contact_of<'a>(message: Node<'_>, value: Node<'a>) -> Option<Node<'a>> {
     let from = message.filled("from");
     let from_user_id = message.filled("from_user_id");
@@ -52,7 +52,7 @@ fn number_of(message: Node<'_>, contact: Option<Node<'_>>) -> Option<Address> {
         .or_else(|| contact.and_then(|contact| contact.phone("wa_id")))
 }
 
-/// News of a changed id may name the sender nowhere else.
+/// The sender's previous id, which may be the only one in a message about a changed id.
 fn former_id_of(message: Node<'_>) -> Option<Address> {
     message
         .get("system")
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_found_by_id_not_by_position() {
+    fn names_are_matched_by_id_and_not_by_position() {
         let contacts = json!([
             {"wa_id": "15550000001", "profile": {"name": "Bob"}},
             {"wa_id": "15550000002", "user_id": "US.2", "profile": {"name": "Ada"}},
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn the_number_wins_over_the_id() {
+    fn the_number_takes_precedence_over_the_id() {
         let message = text(&json!({"from": "15550000001", "from_user_id": "US.1"}));
 
         assert_eq!(
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_told_only_beside_the_message_counts() {
+    fn a_number_is_taken_from_the_contacts_if_the_message_has_none() {
         let contacts = json!([{"wa_id": "15550000001", "user_id": "US.1"}]);
 
         let message = read(&text(&json!({"from_user_id": "US.1"})), &contacts).unwrap();
@@ -142,14 +142,14 @@ mod tests {
     }
 
     #[test]
-    fn who_hides_the_number_is_known_by_id() {
+    fn a_sender_with_a_hidden_number_is_known_by_id() {
         let message = read(&text(&json!({"from_user_id": "US.1"})), &json!([])).unwrap();
 
         assert_eq!(message.address, hidden("US.1"));
     }
 
     #[test]
-    fn a_message_of_nobody_is_not_guessed_to_be_the_only_contacts() {
+    fn a_message_without_a_sender_is_not_attributed_to_the_only_contact() {
         let contacts = json!([{"wa_id": "15550000001"}]);
 
         assert_eq!(read(&text(&json!({})), &contacts), Err(Lack::Sender));
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_without_a_time_is_still_a_message() {
+    fn a_message_without_a_time_is_read() {
         let message = read(
             &text(&json!({"from": "15550000001", "timestamp": null})),
             &json!([]),
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quoting_and_forwarded_message_says_so() {
+    fn quotes_and_forwards_are_read() {
         let quoting = json!({"from": "15550000001", "context": {"id": "wamid.Q", "from": "1"}});
         let forwarded = json!({"from": "15550000001", "context": {"forwarded": true}});
 
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn news_of_a_changed_id_belongs_to_the_former_one() {
+    fn a_message_about_a_changed_id_belongs_to_the_previous_id() {
         let message = json!({
             "id": "wamid.S", "type": "system",
             "system": {"type": "user_changed_user_id", "previous_user_id": "US.1", "user_id": "US.2"},

@@ -1,4 +1,4 @@
-//! What Meta's webhook tells us.
+//! Reads the bodies of Meta's webhook.
 
 mod content;
 mod lenient;

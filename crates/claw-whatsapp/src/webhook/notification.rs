@@ -4,118 +4,117 @@ use claw_domain::{
     WhatsAppUserId,
 };
 use serde_json::Value;
+use strum::IntoStaticStr;
 
-/// One webhook body, read: everything in it, in the order it stands there. Meta may put up to 1,000
-/// updates into one.
+/// The contents of one webhook body, which may contain up to 1,000 updates.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Notification {
-    /// What it holds. Empty only when Meta sent nothing.
+    /// The updates, in their order. Empty only if Meta sent none.
     pub items: Vec<Item>,
 }
 
-/// One thing Meta tells us.
+/// One update.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Item {
-    /// A person sent something.
+    /// A message from a user.
     Message(Box<InboundMessage>),
-    /// One of our messages has come further, or failed.
+    /// The delivery status of one of our messages.
     Status(Box<Status>),
-    /// Something is wrong with the account or the number: for the operator.
+    /// An error of the account or the number, for the operator.
     AccountError(AccountError),
-    /// Another kind of news than messages and statuses: acknowledged, counted, not acted upon.
+    /// An update of another kind: acknowledged and counted, but not acted upon.
     Other(OtherField),
-    /// A message or status that cannot be acted upon, whole.
+    /// A message or status that cannot be acted upon.
     Unattributable(Unattributable),
 }
 
-/// Something a person sent.
+/// A message from a user.
 #[derive(Debug, Clone, PartialEq)]
 pub struct InboundMessage {
-    /// Meta's id of the number of ours it came to; route by this, never by the displayed number.
+    /// Meta's id of the number of ours that received it. Route by this id, never by the displayed number.
     pub phone_number_id: Option<String>,
-    /// Who sent it: their number when known, else WhatsApp's own id.
+    /// The sender: their number if known, otherwise WhatsApp's id of them.
     pub address: Address,
-    /// WhatsApp's own id of them, also when the number is known.
+    /// WhatsApp's id of the sender, also if the number is known.
     pub wa_user_id: Option<WhatsAppUserId>,
-    /// The name of their profile.
+    /// The sender's profile name.
     pub name: Option<Sensitive<String>>,
-    /// WhatsApp's id of the message. Repeated deliveries carry the same one.
+    /// WhatsApp's id of the message, the same in repeated deliveries.
     pub wamid: Wamid,
-    /// When they sent it, in whole seconds; `None` when Meta left it out (take the time of arrival).
+    /// When it was sent, in whole seconds; `None` if Meta did not say (use the time of arrival).
     pub sent_at: Option<DateTime<Utc>>,
-    /// What they sent.
+    /// The content.
     pub content: MessageContent,
-    /// What it refers to, if anything.
+    /// The message or product it refers to, if any.
     pub context: Option<MessageContext>,
-    /// The advertisement they came from, if any.
+    /// The advertisement through which the user came, if any.
     pub referral: Option<Referral>,
-    /// The group it was written in, if any.
+    /// The id of the group it was sent to, if any.
     pub group: Option<String>,
 }
 
-/// How far one of our messages has come.
+/// The delivery status of one of our messages.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Status {
-    /// Meta's id of the number of ours it was sent from.
+    /// Meta's id of the number of ours that sent it.
     pub phone_number_id: Option<String>,
-    /// Whom it was for, if told. Only a hint: the send's own record knows better, since a message to a
-    /// number may be reported under WhatsApp's own id.
+    /// The recipient, if Meta says so. Only a hint: a message to a number may be reported under WhatsApp's id, so the
+    /// record of the send is authoritative.
     pub recipient: Option<Address>,
-    /// WhatsApp's own id of them, also when the number is known.
+    /// WhatsApp's id of the recipient, also if the number is known.
     pub wa_user_id: Option<WhatsAppUserId>,
     /// WhatsApp's id of our message.
     pub wamid: Wamid,
-    /// How far it has come; `None` for a status we do not know.
+    /// The state; `None` for an unknown status.
     pub state: Option<DeliveryState>,
-    /// WhatsApp's own name of the status, or `other` when it is no short lower-case word.
+    /// WhatsApp's name of the status, or `other` if that is not a short lowercase word.
     pub status: String,
-    /// When, in whole seconds; `None` when Meta left it out.
+    /// When it was reached, in whole seconds; `None` if Meta did not say.
     pub at: Option<DateTime<Utc>>,
-    /// What we attached to the send (`biz_opaque_callback_data`), as received.
+    /// The data that we attached to the send (`biz_opaque_callback_data`), as received.
     pub tracker: Option<String>,
-    /// Why it failed, if it did. Meta sends one.
+    /// The reasons for a failure. Meta sends one.
     pub errors: Vec<ApiError>,
 }
 
 impl Status {
-    /// Our own id of the send, if it was ours.
+    /// Our id of the piece, if we sent it.
     pub fn delivery(&self) -> Option<DeliveryId> {
         self.tracker.as_deref()?.parse().ok()
     }
 }
 
-/// An error as Meta describes it. Decide by the code alone.
+/// An error in Meta's description. Only the code is stable enough for decisions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiError {
-    /// Meta's code.
+    /// Meta's error code.
     pub code: i64,
-    /// Meta's words for it; changes without notice.
+    /// Meta's description of the code, which changes without notice.
     pub title: Option<String>,
-    /// Meta's words for this case. May name the recipient.
+    /// Meta's description of this case, which may name the recipient.
     pub details: Option<Sensitive<String>>,
 }
 
-/// Something is wrong with the account or the number.
+/// An error of the account or the number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountError {
-    /// Meta's id of the number, if told.
+    /// Meta's id of the number, if Meta names one.
     pub phone_number_id: Option<String>,
-    /// What is wrong.
+    /// The error.
     pub error: ApiError,
 }
 
-/// News of another kind.
+/// An update of another kind.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OtherField {
-    /// Meta's name of the field when it is a documented one, else `other`: from a closed set.
+    /// Meta's name of the field if it is a documented one, otherwise `other`: a closed set.
     pub field: &'static str,
-    /// What it says, as received.
+    /// The value, as received.
     pub value: Sensitive<Value>,
 }
 
 impl OtherField {
-    /// Whether the operator should hear of it at once: the account, the number or a template may have
-    /// been restricted.
+    /// Whether the operator should be alerted at once, because the account or the number may have been restricted.
     pub fn is_alarming(&self) -> bool {
         matches!(
             self.field,
@@ -127,32 +126,29 @@ impl OtherField {
 /// A message or status that cannot be acted upon.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Unattributable {
-    /// Meta's id of the number of ours it came to.
+    /// Meta's id of the number of ours that received it.
     pub phone_number_id: Option<String>,
-    /// What it lacks.
+    /// The missing part.
     pub lack: Lack,
-    /// The whole of it, as received.
+    /// The JSON, as received.
     pub raw: Sensitive<Value>,
 }
 
-/// What an unattributable message or status lacks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The part that an unattributable message or status lacks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Lack {
-    /// Neither a number nor an id tells who sent it.
+    /// The sender: there is neither a number nor an id.
     Sender,
-    /// It has no usable id, so a repetition could not be told from news.
+    /// A usable id, without which a repeated delivery cannot be recognized.
     Id,
-    /// It is not a JSON object.
+    /// The expected shape.
     Shape,
 }
 
 impl Lack {
     /// The name used in metrics.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Sender => "sender",
-            Self::Id => "id",
-            Self::Shape => "shape",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }

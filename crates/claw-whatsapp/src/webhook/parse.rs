@@ -5,18 +5,18 @@ use super::{
     message::read_message, repair::repaired, status::read_status,
 };
 
-/// Why a body cannot be read at all. One odd message inside it is never the reason.
+/// Why a whole body cannot be read. An unreadable message inside it is not an error.
 #[derive(Debug, thiserror::Error)]
 pub enum ParseError {
-    /// Not JSON, or nested deeper than any notification (128 levels).
+    /// It is not JSON, or is nested deeper than 128 levels, which no notification is.
     #[error("reading the webhook body as JSON")]
     Json(#[source] serde_json::Error),
-    /// JSON, but not a notification.
+    /// It is JSON, but not a notification.
     #[error("the webhook body has no list of entries")]
     Envelope,
 }
 
-/// Reads a webhook body: every entry, change, message and status. Check the signature first.
+/// Reads a webhook body, whose signature the caller must have verified.
 pub fn parse(body: &[u8]) -> Result<Notification, ParseError> {
     let value: Value = serde_json::from_str(&repaired(body)).map_err(ParseError::Json)?;
     let root = Node::new(&value);
@@ -36,8 +36,8 @@ pub fn parse(body: &[u8]) -> Result<Notification, ParseError> {
     Ok(Notification { items })
 }
 
-/// The only field whose messages are live. `history` and `smb_message_echoes` hold messages too, but
-/// old ones, or our own.
+/// Reads a change of the field `messages`, the only one with new messages from users. `history` and
+/// `smb_message_echoes` contain old messages and our own.
 fn read_messages(value: Node<'_>) -> Vec<Item> {
     let phone_number_id = value.get("metadata").filled("phone_number_id");
     let number = phone_number_id.as_deref();
@@ -83,7 +83,7 @@ fn other(field: &'static str, change: Node<'_>) -> Item {
 
 const OTHER: &str = "other";
 
-/// The fields Meta documents besides `messages`.
+/// The fields that Meta documents, except `messages`.
 const FIELDS: [&str; 21] = [
     "account_alerts",
     "account_review_update",
@@ -120,14 +120,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nesting_beyond_measure_is_an_error_and_no_crash() {
+    fn very_deep_nesting_is_an_error_and_not_a_crash() {
         let deep = format!("{}{}", "[".repeat(1_000_000), "]".repeat(1_000_000));
 
         assert!(matches!(parse(deep.as_bytes()), Err(ParseError::Json(_))));
     }
 
     #[test]
-    fn what_is_no_notification_is_an_error() {
+    fn a_body_that_is_not_a_notification_is_an_error() {
         for body in ["{}", "[]", "null", r#"{"entry":{}}"#, r#""entry""#] {
             assert!(
                 matches!(parse(body.as_bytes()), Err(ParseError::Envelope)),
@@ -138,14 +138,14 @@ mod tests {
     }
 
     #[test]
-    fn a_notification_without_news_is_empty() {
+    fn a_notification_without_updates_is_empty() {
         let body = br#"{"object":"whatsapp_business_account","entry":[{},{"changes":[]}]}"#;
 
         assert_eq!(parse(body).unwrap(), Notification::default());
     }
 
     #[test]
-    fn messages_of_another_product_are_not_ours_to_read() {
+    fn messages_of_another_product_are_not_read() {
         let body = br#"{"object":"page","entry":[{"changes":[{"field":"messages","value":{"messages":[{}]}}]}]}"#;
 
         let items = parse(body).unwrap().items;
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_that_says_nothing_we_know_is_kept() {
+    fn a_change_without_readable_items_is_kept() {
         let body = br#"{"object":"whatsapp_business_account","entry":[{"changes":[{"field":"messages","value":{"messages":7}}]}]}"#;
 
         let items = parse(body).unwrap().items;

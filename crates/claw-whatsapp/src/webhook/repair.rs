@@ -1,9 +1,8 @@
 use std::borrow::Cow;
 
-/// Escapes that are legal in nobody's database or no JSON parser: `\u0000`, and halves of surrogate
-/// pairs, which appear when a name is cut in the middle of an emoji. They become U+FFFD, so that one such
-/// text does not make a whole batch unreadable (and so never acknowledged). Bytes that are not UTF-8
-/// become U+FFFD as well.
+/// Replaces invalid characters by U+FFFD: `\u0000`, which Postgres rejects; unpaired surrogates, which our JSON
+/// parser rejects and which occur when a name is cut inside an emoji; and bytes that are not UTF-8. Otherwise one such
+/// text would make a whole batch unreadable, which would then never be acknowledged.
 pub fn repaired(body: &[u8]) -> Cow<'_, str> {
     let text = String::from_utf8_lossy(body);
     if !text.contains("\\u") {
@@ -40,7 +39,7 @@ fn without_broken_escapes(text: &str) -> String {
     repaired
 }
 
-/// The UTF-16 unit of the escape `text` begins with, if it begins with `\uXXXX`.
+/// The UTF-16 unit of the escape `\uXXXX` at the beginning of `text`, if there is one.
 fn unit_of(text: &str) -> Option<u16> {
     let digits = text.strip_prefix("\\u")?.get(..4)?;
     let is_hex = digits.bytes().all(|b| b.is_ascii_hexdigit());
@@ -53,7 +52,8 @@ fn has_second_half(text: &str) -> bool {
     matches!(unit_of(&text[ESCAPE_BYTES..]), Some(0xDC00..=0xDFFF))
 }
 
-/// The backslash and the character after it, so that `\\u0000` is not taken for an escape of its own.
+/// The length of a backslash and the character after it. An escaped backslash is skipped, so that `\\u0000` does not
+/// count as an escape.
 fn length_of_simple_escape(text: &str) -> usize {
     text.chars().take(2).map(char::len_utf8).sum()
 }
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_pairs_stay_and_halves_are_replaced() {
+    fn surrogate_pairs_stay_and_unpaired_ones_are_replaced() {
         assert_eq!(read(r#""\ud83d\udc4d""#), "👍");
         assert_eq!(read(r#""Ada \ud83d""#), "Ada \u{fffd}");
         assert_eq!(read(r#""\udc4d\ud83d\n""#), "\u{fffd}\u{fffd}\n");
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn nul_is_replaced_but_an_escaped_backslash_is_left_alone() {
+    fn nul_is_replaced_and_an_escaped_backslash_stays() {
         assert_eq!(read(r#""a\u0000b""#), "a\u{fffd}b");
         assert_eq!(read(r#""a\\u0000b""#), "a\\u0000b");
         assert_eq!(read(r#""gr\u00fc\u00dfe""#), "grüße");
@@ -86,18 +86,18 @@ mod tests {
 
     proptest! {
         #[test]
-        fn sound_texts_are_not_changed(text in "\\PC*") {
+        fn valid_texts_are_not_changed(text in "\\PC*") {
             let json = serde_json::to_string(&text).unwrap();
             prop_assert_eq!(read(&json), Value::String(text));
         }
 
         #[test]
-        fn nothing_makes_it_panic(body in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fn no_bytes_make_the_repair_panic(body in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = repaired(&body);
         }
 
         #[test]
-        fn no_mix_of_escapes_makes_it_panic(text in r#"(\\|u|d8|dc|00|0|"|é|n){0,30}"#) {
+        fn no_mix_of_escapes_makes_the_repair_panic(text in r#"(\\|u|d8|dc|00|0|"|é|n){0,30}"#) {
             let _ = repaired(text.as_bytes());
         }
     }

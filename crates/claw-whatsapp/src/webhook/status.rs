@@ -2,10 +2,10 @@ use claw_domain::{Address, DeliveryState};
 
 use super::{Lack, Status, lenient::Node};
 
-/// Longest name of a status we repeat; Meta's have up to nine characters.
+/// Longest name of a status that we keep; Meta's have up to nine characters.
 const STATUS_LIMIT_CHARS: usize = 32;
 
-/// Reads one status; `value` is what surrounds it.
+/// Reads one status. `value` is the JSON object around it.
 pub fn read_status(
     status: Node<'_>,
     value: Node<'_>,
@@ -45,7 +45,7 @@ fn contact_of<'a>(status: Node<'_>, value: Node<'a>) -> Option<Node<'a>> {
     })
 }
 
-/// The name becomes part of a message header, so only plain words are repeated.
+/// The status's name. It becomes part of a bus message header, so only plain words are kept.
 fn name_of(status: Node<'_>) -> String {
     status
         .filled("status")
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn our_own_id_comes_back_with_the_status() {
+    fn a_status_carries_our_id() {
         let id = DeliveryId::derived_from("x");
         let ours = json!({"id": "wamid.B", "status": "sent", "biz_opaque_callback_data": id});
         let theirs = json!({"id": "wamid.B", "status": "sent", "biz_opaque_callback_data": "x"});
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_keeps_code_words_and_details() {
+    fn a_failure_keeps_its_code_title_and_details() {
         let status = read(&json!({
             "id": "wamid.B", "status": "failed", "recipient_id": "15550000001", "timestamp": 1,
             "errors": [{"code": 131_026, "title": "Undeliverable", "error_data": {"details": "d"}}],
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_status_is_passed_on_and_an_odd_one_renamed() {
+    fn an_unknown_status_keeps_a_plain_name_only() {
         let new = read(&json!({"id": "wamid.B", "status": "screenshotted"}));
         let odd = read(&json!({"id": "wamid.B", "status": "sent\r\nX: y"}));
 

@@ -3,27 +3,27 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::signature::is_same_secret;
 
-/// Longest challenge we echo. Meta's are some ten digits.
+/// Longest challenge that we return. Meta's have some ten digits.
 const CHALLENGE_LIMIT_CHARS: usize = 128;
 
 /// Why a subscription is not confirmed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SubscriptionError {
-    /// Not a subscription request at all; answer 400.
-    #[error("hub.mode is not subscribe, or hub.challenge is missing or odd")]
+    /// The request is not a subscription; answer 400.
+    #[error("hub.mode is not `subscribe`, or hub.challenge is missing or invalid")]
     Malformed,
-    /// Somebody without our token; answer 403.
+    /// The token is not ours; answer 403.
     #[error("hub.verify_token is not ours")]
     Refused,
 }
 
-/// Answers Meta's `GET` that sets up the webhook: the challenge to send back as the whole body, as plain
-/// text. `query` is the raw query string. An empty configured token confirms nobody.
+/// Verifies the `GET` request with which Meta sets up the webhook, and returns the challenge to answer with, as the
+/// whole body in plain text. `query` is the raw query string. An empty `token` matches nothing.
 pub fn verify_subscription(query: &str, token: &SecretString) -> Result<String, SubscriptionError> {
     let query = Query::read(query);
     let challenge = query
         .first("hub.challenge")
-        .filter(|challenge| is_plausible(challenge))
+        .filter(|challenge| is_valid(challenge))
         .ok_or(SubscriptionError::Malformed)?;
     if query.first("hub.mode") != Some("subscribe") {
         return Err(SubscriptionError::Malformed);
@@ -38,7 +38,7 @@ pub fn verify_subscription(query: &str, token: &SecretString) -> Result<String, 
     }
 }
 
-fn is_plausible(challenge: &str) -> bool {
+fn is_valid(challenge: &str) -> bool {
     (1..=CHALLENGE_LIMIT_CHARS).contains(&challenge.len())
         && challenge.bytes().all(|b| b.is_ascii_alphanumeric())
 }
@@ -48,7 +48,7 @@ struct Query(Vec<(String, String)>);
 
 impl Query {
     fn read(query: &str) -> Self {
-        // A URL is the only public way to the form decoder among the crates already here.
+        // `Url` is the only form decoder among the crates we already use.
         let Ok(mut url) = Url::parse("http://webhook/") else {
             return Self(Vec::new());
         };
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn who_knows_the_token_gets_the_challenge_back() {
+    fn the_right_token_gets_the_challenge() {
         assert_eq!(
             verify(
                 "hub.mode=subscribe&hub.challenge=42&hub.verify_token=a%2Bb%20c",
@@ -95,14 +95,14 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_configured_token_confirms_nobody() {
+    fn an_empty_configured_token_matches_nothing() {
         let query = "hub.mode=subscribe&hub.challenge=42&hub.verify_token=";
 
         assert_eq!(verify(query, ""), Err(SubscriptionError::Refused));
     }
 
     #[test]
-    fn what_is_no_subscription_request_is_malformed() {
+    fn a_request_that_is_not_a_subscription_is_malformed() {
         for query in [
             "",
             "hub.challenge=42&hub.verify_token=token",

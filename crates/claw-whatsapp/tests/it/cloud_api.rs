@@ -1,4 +1,4 @@
-//! Sending, against an HTTP server that answers as Meta does.
+//! Sending to an HTTP server that answers like Meta.
 
 use std::time::Duration;
 
@@ -59,7 +59,7 @@ fn refusal(code: i64) -> Value {
 }
 
 #[tokio::test]
-async fn a_text_goes_to_a_number_with_plus_and_carries_our_id() {
+async fn a_text_is_sent_to_the_number_with_plus_and_with_our_id() {
     let server = MockServer::start().await;
     Mock::given(path("/v24.0/1055/messages"))
         .and(header("authorization", "Bearer token"))
@@ -84,7 +84,7 @@ async fn a_text_goes_to_a_number_with_plus_and_carries_our_id() {
 }
 
 #[tokio::test]
-async fn a_template_goes_out_with_its_parameter_and_our_id() {
+async fn a_template_is_sent_with_its_parameter_and_our_id() {
     let server = answering(
         ResponseTemplate::new(200).set_body_json(json!({"messages": [{"id": "wamid.NEW"}]})),
     )
@@ -111,7 +111,7 @@ async fn a_template_goes_out_with_its_parameter_and_our_id() {
 }
 
 #[tokio::test]
-async fn a_hidden_number_is_reached_by_its_id() {
+async fn a_user_with_a_hidden_number_is_addressed_by_id() {
     let server = answering(
         ResponseTemplate::new(200).set_body_json(json!({"messages": [{"id": "wamid.NEW"}]})),
     )
@@ -131,7 +131,7 @@ async fn a_hidden_number_is_reached_by_its_id() {
 }
 
 #[tokio::test]
-async fn reading_and_typing_are_shown_with_one_call() {
+async fn one_request_marks_a_message_as_read_and_shows_typing() {
     let server =
         answering(ResponseTemplate::new(200).set_body_json(json!({"success": true}))).await;
 
@@ -150,7 +150,7 @@ async fn reading_and_typing_are_shown_with_one_call() {
 }
 
 #[tokio::test]
-async fn a_rate_limit_is_known_by_its_code_though_it_comes_as_400() {
+async fn a_rate_limit_is_recognized_by_its_code_although_it_comes_as_400() {
     let server = answering(ResponseTemplate::new(400).set_body_json(refusal(130_429))).await;
 
     let error = send_to(&server).await.unwrap_err();
@@ -163,7 +163,7 @@ async fn a_rate_limit_is_known_by_its_code_though_it_comes_as_400() {
 }
 
 #[tokio::test]
-async fn an_expired_token_is_for_the_operator() {
+async fn an_expired_token_needs_the_operator() {
     let server = answering(ResponseTemplate::new(401).set_body_json(refusal(190))).await;
 
     assert!(matches!(
@@ -173,7 +173,7 @@ async fn an_expired_token_is_for_the_operator() {
 }
 
 #[tokio::test]
-async fn an_error_page_of_a_proxy_leaves_the_outcome_open() {
+async fn an_error_page_of_a_proxy_leaves_the_outcome_unknown() {
     let server =
         answering(ResponseTemplate::new(502).set_body_string("<h1>Bad gateway</h1>")).await;
 
@@ -181,7 +181,7 @@ async fn an_error_page_of_a_proxy_leaves_the_outcome_open() {
 }
 
 #[tokio::test]
-async fn a_yes_we_cannot_read_leaves_the_outcome_open() {
+async fn an_unreadable_success_leaves_the_outcome_unknown() {
     for body in ["", "{}", r#"{"messages":[]}"#] {
         let server = answering(ResponseTemplate::new(200).set_body_string(body)).await;
 
@@ -193,7 +193,7 @@ async fn a_yes_we_cannot_read_leaves_the_outcome_open() {
 }
 
 #[tokio::test]
-async fn an_answer_that_does_not_come_leaves_the_outcome_open() {
+async fn a_missing_answer_leaves_the_outcome_unknown() {
     let never = ResponseTemplate::new(200).set_delay(Duration::from_mins(1));
     let server = answering(never).await;
 
@@ -202,7 +202,7 @@ async fn an_answer_that_does_not_come_leaves_the_outcome_open() {
 
 #[tokio::test]
 async fn without_a_connection_nothing_was_sent() {
-    // A port that was free a moment ago, and is closed again.
+    // A port on which nobody listens any more.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
@@ -215,7 +215,7 @@ async fn without_a_connection_nothing_was_sent() {
 }
 
 #[tokio::test]
-async fn a_token_that_fits_no_header_is_for_the_operator() {
+async fn a_token_that_is_invalid_in_a_header_needs_the_operator() {
     let api = CloudApi::new(
         http::client(HttpTimeouts::default()),
         CloudApiConfig {
@@ -230,17 +230,17 @@ async fn a_token_that_fits_no_header_is_for_the_operator() {
     assert!(matches!(sent, Err(SendError::Operator(_))), "{sent:?}");
 }
 
-/// Recorded answers, with the HTTP status they came with.
+/// Recorded answers with their HTTP status and the result.
 const ANSWERS: [(&str, u16, &str); 5] = [
-    ("api_send_text_200.json", 200, "taken"),
-    ("api_send_template_200_paced.json", 200, "taken"),
+    ("api_send_text_200.json", 200, "accepted"),
+    ("api_send_template_200_paced.json", 200, "accepted"),
     ("api_error_130429.json", 400, "slow_down"),
     ("api_error_190.json", 401, "operator"),
     ("api_error_100.json", 400, "permanent"),
 ];
 
 #[tokio::test]
-async fn recorded_answers_are_understood() {
+async fn recorded_answers_are_classified() {
     for (name, status, expected) in ANSWERS {
         let Some(answer) = crate::fixtures::read(name) else {
             return;
@@ -248,7 +248,7 @@ async fn recorded_answers_are_understood() {
         let server = answering(ResponseTemplate::new(status).set_body_bytes(answer)).await;
 
         let outcome = match send_to(&server).await {
-            Ok(_) => "taken",
+            Ok(_) => "accepted",
             Err(error) => error.as_str(),
         };
 

@@ -1,4 +1,4 @@
-//! The shared collection of recorded payloads, where it is at hand; it is no part of the repository.
+//! Checks against the shared collection of recorded payloads, which is not part of the repository.
 
 use std::{fs, path::PathBuf};
 
@@ -10,14 +10,14 @@ use claw_whatsapp::{
 use secrecy::SecretString;
 use serde_json::Value;
 
-/// The folder, or `None` (said aloud) when this checkout stands alone.
+/// The collection's folder, or `None` if there is none next to this checkout.
 fn folder() -> Option<PathBuf> {
     let folder =
         PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/fixtures/whatsapp");
     if folder.is_dir() {
         return Some(folder);
     }
-    eprintln!("the shared fixtures are not there: nothing to check");
+    eprintln!("skipped: the shared fixtures are not next to this checkout");
     None
 }
 
@@ -48,7 +48,7 @@ fn text(value: &Value) -> &str {
 }
 
 #[test]
-fn every_signature_case_is_judged_as_stated() {
+fn every_signature_case_has_its_stated_verdict() {
     for case in cases("signature_cases.json") {
         let body = read(text(&case["body_file"])).unwrap();
         let secrets = AppSecrets::parse(&SecretString::from(text(&case["app_secret"]))).unwrap();
@@ -61,7 +61,7 @@ fn every_signature_case_is_judged_as_stated() {
 }
 
 #[test]
-fn every_signature_of_the_index_fits_its_file() {
+fn every_signature_of_the_index_matches_its_file() {
     let Some(index) = read("INDEX.md") else {
         return;
     };
@@ -80,7 +80,7 @@ fn every_signature_of_the_index_fits_its_file() {
 }
 
 #[test]
-fn every_subscription_case_is_answered_as_stated() {
+fn every_subscription_case_has_its_stated_answer() {
     for case in cases("verify_get_cases.json") {
         let token = SecretString::from(text(&case["verify_token"]));
 
@@ -157,7 +157,7 @@ const OTHER_FIELDS: [(&str, &str); 6] = [
 ];
 
 #[test]
-fn every_message_file_holds_messages_of_its_kind_with_sender_and_time() {
+fn every_message_file_has_messages_of_its_kind_with_number_and_time() {
     for (name, kind) in MESSAGES.into_iter().chain(MORE_MESSAGES) {
         for item in items(name).unwrap_or_default() {
             let Item::Message(message) = item else {
@@ -171,7 +171,7 @@ fn every_message_file_holds_messages_of_its_kind_with_sender_and_time() {
 }
 
 #[test]
-fn every_status_file_holds_its_status() {
+fn every_status_file_has_its_status() {
     for (name, status) in STATUSES {
         for item in items(name).unwrap_or_default() {
             let Item::Status(report) = item else {
@@ -187,7 +187,7 @@ fn every_status_file_holds_its_status() {
 }
 
 #[test]
-fn other_news_is_never_taken_for_messages() {
+fn other_fields_are_not_read_as_messages() {
     for (name, field) in OTHER_FIELDS {
         for item in items(name).unwrap_or_default() {
             assert!(
@@ -199,7 +199,7 @@ fn other_news_is_never_taken_for_messages() {
 }
 
 #[test]
-fn no_file_is_forgotten() {
+fn every_file_is_tested() {
     let Some(folder) = folder() else { return };
     let named: Vec<&str> = MESSAGES
         .into_iter()
@@ -213,7 +213,7 @@ fn no_file_is_forgotten() {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap();
-        // Answers of the sending API are read in `cloud_api`.
+        // The answers of the Cloud API are tested in `cloud_api`.
         let is_body = path.extension().is_some_and(|e| e == "json") && !name.starts_with("api_");
         assert!(!is_body || named.contains(&name), "{name}");
     }
@@ -230,7 +230,7 @@ fn the_failed_status_and_the_account_error_keep_their_codes() {
 }
 
 #[test]
-fn escaped_texts_are_read_as_they_were_written() {
+fn escaped_texts_are_decoded() {
     let Some(message) = message("text_unicode_escaped.json") else {
         return;
     };
@@ -267,7 +267,7 @@ fn a_batch_keeps_its_order() {
 }
 
 #[test]
-fn number_and_id_are_both_known_when_both_are_told() {
+fn a_message_with_number_and_id_has_both() {
     let Some(message) = message("bsuid_with_phone.json") else {
         return;
     };
@@ -277,7 +277,7 @@ fn number_and_id_are_both_known_when_both_are_told() {
 }
 
 #[test]
-fn a_file_with_an_error_keeps_both() {
+fn a_file_with_an_error_keeps_the_file_and_the_error() {
     let Some(message) = message("media_download_error_400.json") else {
         return;
     };
@@ -291,7 +291,7 @@ fn a_file_with_an_error_keeps_both() {
 }
 
 #[test]
-fn details_of_single_files_come_through() {
+fn groups_referrals_and_contexts_are_read() {
     if let Some(message) = message("group_text.json") {
         assert!(message.group.is_some());
     }

@@ -1,8 +1,5 @@
-//! The crate against recorded and made-up bodies, and against an HTTP server.
-#![expect(
-    clippy::unwrap_used,
-    reason = "helpers of tests may panic as tests may"
-)]
+//! Tests against recorded and synthetic bodies, and against an HTTP server.
+#![expect(clippy::unwrap_used, reason = "test helpers may panic as tests may")]
 
 mod cloud_api;
 mod fixtures;

@@ -1,4 +1,4 @@
-//! Bodies of our own making: every documented shape, and the odd ones.
+//! Synthetic bodies with every documented shape, and with invalid ones.
 
 use claw_domain::{Address, DeliveryState, MessageContent, SystemNotice};
 use claw_whatsapp::webhook::{InboundMessage, Item, Lack, Status, parse};
@@ -38,7 +38,7 @@ fn every_type_is_read() {
 }
 
 #[test]
-fn every_message_knows_its_sender_number_name_and_time() {
+fn every_message_has_its_sender_number_name_and_time() {
     for item in items("every_type.json") {
         let message = message(&item);
 
@@ -51,7 +51,7 @@ fn every_message_knows_its_sender_number_name_and_time() {
 }
 
 #[test]
-fn news_about_an_account_is_told_apart() {
+fn system_messages_are_distinguished() {
     let notices: Vec<_> = items("system.json")
         .iter()
         .map(|item| message(item).content.clone())
@@ -77,7 +77,7 @@ fn news_about_an_account_is_told_apart() {
 }
 
 #[test]
-fn who_hides_the_number_has_an_address_and_a_name() {
+fn a_sender_with_a_hidden_number_has_an_address_and_a_name() {
     let items = items("hidden_number.json");
     let message = message(&items[0]);
 
@@ -86,10 +86,10 @@ fn who_hides_the_number_has_an_address_and_a_name() {
 }
 
 #[test]
-fn odd_ones_in_a_batch_are_set_aside_and_the_others_read() {
+fn invalid_items_in_a_batch_are_set_aside_and_the_others_read() {
     let items = items("batch.json");
 
-    let told: Vec<String> = items
+    let summaries: Vec<String> = items
         .iter()
         .map(|item| match item {
             Item::Message(message) => {
@@ -103,7 +103,7 @@ fn odd_ones_in_a_batch_are_set_aside_and_the_others_read() {
         .collect();
 
     assert_eq!(
-        told,
+        summaries,
         [
             "message of Ada",
             "lacks sender",
@@ -120,7 +120,7 @@ fn odd_ones_in_a_batch_are_set_aside_and_the_others_read() {
 }
 
 #[test]
-fn what_is_set_aside_is_kept_whole() {
+fn an_item_set_aside_is_kept_whole() {
     let items = items("batch.json");
 
     let Item::Unattributable(nobody) = &items[1] else {
@@ -132,17 +132,17 @@ fn what_is_set_aside_is_kept_whole() {
 }
 
 #[test]
-fn a_placeholder_is_told_from_the_real_message_under_its_id() {
+fn a_placeholder_differs_from_the_real_message_with_its_id() {
     let items = items("unavailable_then_real.json");
-    let (ghost, real) = (message(&items[0]), message(&items[1]));
+    let (placeholder, real) = (message(&items[0]), message(&items[1]));
 
-    assert_eq!(ghost.wamid, real.wamid);
-    assert!(ghost.content.is_placeholder());
+    assert_eq!(placeholder.wamid, real.wamid);
+    assert!(placeholder.content.is_placeholder());
     assert_eq!(real.content, MessageContent::Text("here it is".into()));
 }
 
 #[test]
-fn statuses_are_read_and_unknown_ones_passed_on() {
+fn known_and_unknown_statuses_are_read() {
     let items = items("statuses.json");
     let states: Vec<_> = items.iter().map(|item| status(item).state).collect();
 
@@ -163,7 +163,7 @@ fn statuses_are_read_and_unknown_ones_passed_on() {
 }
 
 #[test]
-fn broken_escapes_spoil_one_character_and_not_the_batch() {
+fn broken_escapes_cost_one_character_and_not_the_batch() {
     let items = items("broken_escapes.json");
 
     let texts: Vec<_> = items.iter().map(|item| &message(item).content).collect();

@@ -1,6 +1,5 @@
-/// Words on their way out: cleaned of marks, with one blank between them and a full stop where a line
-/// ended without one.
-pub(super) struct Words {
+/// Writes words without markup, with one space between them and a full stop after each line that lacks one.
+pub(super) struct WordWriter {
     a_link: &'static str,
     out: String,
     last: Option<char>,
@@ -8,7 +7,7 @@ pub(super) struct Words {
     has_said_link: bool,
 }
 
-impl Words {
+impl WordWriter {
     pub(super) const fn new(a_link: &'static str) -> Self {
         Self {
             a_link,
@@ -19,17 +18,17 @@ impl Words {
         }
     }
 
-    /// What has come out since the last time.
+    /// Takes the text written since the last call.
     pub(super) fn take(&mut self) -> String {
         std::mem::take(&mut self.out)
     }
 
-    /// The next word is of another sentence. The full stop is written only when that word comes.
+    /// Ends the sentence. A missing full stop is written only when the next word arrives.
     pub(super) fn end_sentence(&mut self) {
         self.is_sentence_over = true;
     }
 
-    /// Adds a word with whatever marks are on it.
+    /// Writes a word, which may contain markup.
     pub(super) fn push(&mut self, word: &str) {
         match address_in(word) {
             Some((before, after)) => self.push_link(before, after),
@@ -37,7 +36,7 @@ impl Words {
         }
     }
 
-    /// An address is said to be one, once; further ones are left out.
+    /// Writes the phrase for a link in place of the first web address, and nothing in place of later ones.
     fn push_link(&mut self, before: &str, after: &str) {
         if self.has_said_link {
             self.write(&cleaned(before));
@@ -87,7 +86,7 @@ impl Words {
         self.last = word.chars().last();
     }
 
-    /// Marks that stand alone, or behind a word that was left out, go to the word before.
+    /// Appends punctuation that stands alone, or after a dropped word, to the word before.
     fn write_punctuation(&mut self, word: &str) {
         let Some(mark) = word.chars().find_map(pause_of) else {
             return;
@@ -100,7 +99,7 @@ impl Words {
     }
 }
 
-/// A text before, and one after, a web address in the word.
+/// The text before and after a web address in the word, if there is one.
 fn address_in(word: &str) -> Option<(&str, &str)> {
     let lower = word.to_ascii_lowercase();
     let from = ["https://", "http://", "www."]
@@ -116,7 +115,7 @@ fn address_in(word: &str) -> Option<(&str, &str)> {
     Some((&word[..from], &word[from + address.len()..]))
 }
 
-/// The word without marks and emoji.
+/// The word without markup and emoji.
 fn cleaned(word: &str) -> String {
     let characters: Vec<char> = word.chars().collect();
     let mut cleaned = String::with_capacity(word.len());
@@ -129,7 +128,7 @@ fn cleaned(word: &str) -> String {
             '_' if is_between(char::is_alphanumeric) => cleaned.push(' '),
             '\\' if after.is_some_and(|c| c.is_ascii_punctuation()) => {}
             '*' | '_' | '`' | '~' => {}
-            // The parts of joined emoji; between letters the scripts of India need it.
+            // The scripts of India need joiners between letters; elsewhere they join emoji.
             '\u{200D}' | '\u{200C}' if !is_joining(before) => {}
             character if is_emoji(character) || is_unspoken(character) => {}
             character => cleaned.push(character),
@@ -142,7 +141,7 @@ fn is_joining(before: Option<char>) -> bool {
     before.is_some_and(|c| ('\u{0600}'..='\u{0DFF}').contains(&c))
 }
 
-/// Pictures, arrows and dingbats, with what joins and colours them.
+/// Pictographs, arrows and dingbats, with their joiners and modifiers.
 const fn is_emoji(character: char) -> bool {
     matches!(
         character,
@@ -165,7 +164,7 @@ const fn is_emoji(character: char) -> bool {
     )
 }
 
-/// Controls, private characters and marks of direction.
+/// Control, private-use and direction characters.
 fn is_unspoken(character: char) -> bool {
     character.is_control()
         || matches!(
@@ -175,7 +174,7 @@ fn is_unspoken(character: char) -> bool {
         )
 }
 
-/// Signs that are read out although they are no letters.
+/// Signs that are read aloud although they are not letters.
 const fn is_spoken_sign(character: char) -> bool {
     matches!(
         character,
@@ -198,7 +197,7 @@ const fn is_spoken_sign(character: char) -> bool {
     )
 }
 
-/// The pause a mark stands for.
+/// The spoken pause for a punctuation mark.
 const fn pause_of(character: char) -> Option<char> {
     match character {
         '.' | '…' => Some('.'),
@@ -214,6 +213,6 @@ fn needs_stop(last: char) -> bool {
     last.is_alphanumeric()
         || is_spoken_sign(last)
         || matches!(last, ')' | ']' | '"' | '”' | '’' | '\'' | '»' | '“')
-        // Vowel signs of the scripts of India are letters' parts, not letters.
+        // Vowel signs of the scripts of India do not count as alphanumeric.
         || ('\u{0900}'..='\u{0DFF}').contains(&last) && last != '।'
 }

@@ -1,24 +1,24 @@
-/// Space between two blocks, in order of size.
+/// The space between two blocks, in order of size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Gap {
-    /// They touch.
+    /// No space.
     None,
-    /// The next one begins a line.
+    /// A line end.
     Line,
-    /// A blank line lies between.
+    /// A blank line.
     Blank,
 }
 
-/// What begins the lines of a block inside another.
+/// A block that contains other blocks and prefixes their lines.
 #[derive(Debug)]
 pub enum Container {
-    /// Lines begin with `> `.
+    /// A quotation, whose lines begin with `> `.
     Quote,
-    /// The first line begins with the marker, the others are indented by its width.
+    /// A list item, whose first line begins with the marker and whose other lines are indented.
     Item {
-        /// `- ` or `3. `, until it is written.
+        /// The marker, such as `- ` or `3. `, until it is written.
         marker: Option<String>,
-        /// Its width.
+        /// The marker's width.
         indent: usize,
     },
 }
@@ -39,16 +39,16 @@ impl Container {
     }
 }
 
-/// A text in the making that knows where lines begin and with what.
+/// Writes text, and prefixes each line as its containers require.
 #[derive(Debug)]
-pub struct Page {
+pub struct Output {
     text: String,
     gap: Gap,
     is_line_start: bool,
     containers: Vec<Container>,
 }
 
-impl Page {
+impl Output {
     pub fn new() -> Self {
         Self {
             text: String::new(),
@@ -58,7 +58,7 @@ impl Page {
         }
     }
 
-    /// What is written so far.
+    /// The text so far.
     pub fn text(&self) -> &str {
         &self.text
     }
@@ -67,7 +67,7 @@ impl Page {
         self.text
     }
 
-    /// Asks for at least this much space before what is written next.
+    /// Requires at least this much space before the next text.
     pub fn space(&mut self, gap: Gap) {
         self.gap = self.gap.max(gap);
     }
@@ -76,7 +76,7 @@ impl Page {
         self.containers.push(container);
     }
 
-    /// Leaves the innermost container; an item without content shows its marker.
+    /// Closes the innermost container. An empty list item still shows its marker.
     pub fn close(&mut self) {
         if let Some(Container::Item {
             marker: Some(_), ..
@@ -98,7 +98,7 @@ impl Page {
         self.text.push_str(text);
     }
 
-    /// Writes text with its line ends as they are.
+    /// Writes text and keeps its line ends.
     pub fn write_lines(&mut self, text: &str) {
         for line in text.split_inclusive('\n') {
             let content = line.trim_end_matches(['\n', '\r']);
@@ -113,19 +113,19 @@ impl Page {
         }
     }
 
-    /// Whether the line that is written next to has something on it.
+    /// Whether the current line has text.
     pub fn is_line_begun(&self) -> bool {
         self.gap == Gap::None && !self.is_line_start
     }
 
-    /// Goes to the next line, unless it just did.
+    /// Ends the current line, if it has text.
     pub fn end_line(&mut self) {
         if !self.is_line_start {
             self.space(Gap::Line);
         }
     }
 
-    /// Takes back what was written from `length` on.
+    /// Removes the text after the first `length` bytes.
     pub fn truncate(&mut self, length: usize) {
         self.text.truncate(length);
     }
