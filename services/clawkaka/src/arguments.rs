@@ -1,124 +1,25 @@
-//! The command line: what may be given, and the help that explains it.
+//! The command line of `clawkaka`.
 
 use std::{ffi::OsString, io, ops::RangeInclusive};
 
-use anyhow::{Context, Result};
+use anyhow::Context;
 use clap::{ArgGroup, Args, CommandFactory, Parser, Subcommand, error::ErrorKind, value_parser};
 use clap_complete::{Shell, generate};
 use claw_bus::ReplayTicket;
 use claw_events::Stream;
 
-use crate::output::Format;
+use crate::{help, output::Format};
 
 /// Most events of one `replay`: a typing mistake in a sequence must not repeat a month.
 const RANGE_LIMIT: u64 = 10_000;
 
-/// The name that completions are made for.
+/// The program's name in usage texts and completions.
 const PROGRAM: &str = "clawkaka";
-
-const SETTINGS: &str = "\
-Settings (environment variables; an empty value counts as absent):
-  NATS_URL      bus, dead, replay   nats://admin:password@host:port
-  DATABASE_URL  db                  postgres://user:password@host:port/database
-Instead of either, <NAME>_FILE may name a file that holds the value; setting both is an error.
-
-Results are printed on stdout, remarks and errors on stderr.
-Exit status: 0 done, 1 failed, 2 the command line is wrong.";
-
-const ENSURE_HELP: &str = "\
-Run it before the services start and after each upgrade. Repeating it changes nothing.
-
-Example:
-  clawkaka bus ensure
-
-With --json, one line per stream and bucket: {\"kind\":\"stream\",\"name\":\"INBOUND\"}
-
-Exit status: 0 everything is as this version needs it, 1 it is not, 2 the command line is wrong.";
-
-const MIGRATE_HELP: &str = "\
-Run it before the services start and after each upgrade. All migrations are applied, or none. Repeating
-it changes nothing, and several processes may run it at once. Waits up to 30 s for a database that is
-just starting.
-
-Example:
-  DATABASE_URL_FILE=/run/secrets/database_url clawkaka db migrate
-
-Exit status: 0 the schema is up to date, 1 it is not, 2 the command line is wrong.";
-
-const LIST_HELP: &str = "\
-Prints the newest dead letters, oldest first, one per line, without their payloads.
-
-Examples:
-  clawkaka dead list
-  clawkaka dead list --consumer gateway-turns --limit 200
-  clawkaka dead list --json | jq -r 'select(.replayed_as == null).sequence'
-
-With --json, one line per dead letter, with the fields sequence, time, consumer, event (null for what is
-not an event of a stream), subject, reason, attempts, replayed_as (null if it was not replayed) and error.
-
-Exit status: 0 listed, also if there are none, 1 failed, 2 the command line is wrong.";
-
-const SHOW_HELP: &str = "\
-Prints all headers of one dead letter. Its payload holds personal data (texts, names, numbers) and is
-printed only with --payload.
-
-Examples:
-  clawkaka dead show 17
-  clawkaka dead show 17 --json --payload | jq -r .payload
-
-With --json, one line with the fields position, subject, time, headers, payload_bytes and, with
---payload, payload: the text of the payload, where bytes that are not UTF-8 are replaced.
-
-Exit status: 0 shown, 1 not stored or failed, 2 the command line is wrong.";
-
-const REPLAY_LETTERS_HELP: &str = "\
-Publishes the events of dead letters again. SEQ is the sequence in DEAD. Repeating the command replays
-nothing twice; to replay a dead letter a second time, give a new ticket.
-
-Examples:
-  clawkaka dead replay 17 18
-  clawkaka dead replay 17 --ticket OPS-1234
-  clawkaka dead replay --all --consumer outbound-replies";
-
-const REPLAY_EVENTS_HELP: &str = "\
-Publishes past events again, for example events that were handled wrongly. With --to, all events from
-FROM to the given sequence, at most 10000. If an end of the range is not stored, nothing is replayed.
-
-Examples:
-  clawkaka replay INBOUND 4711
-  clawkaka replay INBOUND 4711 --to 4720 --ticket OPS-1234";
-
-/// What a replay means, the same for dead letters and past events.
-const REPLAY_MEANING: &str = "\
-A replay is a new event at the end of its stream, with the subject and payload of the old event, an id of
-its own, and a header `Claw-Replay-Of: STREAM:SEQ` that names the old event. Every consumer of the subject
-receives the replay, not only the one that gave up. The replay is handled after everything the user has
-sent since.
-
-An event is replayed once for a ticket, as long as its stream keeps the replay (30 days). Without
---ticket, each dead letter is a ticket of its own, and so is each past event.
-
-Consumers also remember the id inside an event, for ever, in the database, and do not repeat what they
-have settled: a message that was answered is not put to the assistant again, and no answer is sent again.
-A message that was given up is put to the assistant again, although its sender was told that no answer
-would come.
-
-With --json, one line per event: {\"position\":\"DEAD:17\",\"outcome\":\"replayed\",\"replayed_as\":\"INBOUND:90\"}
-outcome is replayed, already_replayed, not_stored or not_an_event; replayed_as is null for the last two.
-
-Exit status: 0 all are replayed, now or earlier, 1 some are not, 2 the command line is wrong.";
-
-const COMPLETIONS_HELP: &str = "\
-Examples:
-  clawkaka completions bash > /etc/bash_completion.d/clawkaka
-  source <(clawkaka completions zsh)
-
-Exit status: 0 printed, 1 failed, 2 the command line is wrong.";
 
 /// The operator's command of Clawkaka: creates the streams and the schema, shows the events that no
 /// service could handle, and replays events.
 #[derive(Debug, Parser)]
-#[command(name = PROGRAM, version, after_help = SETTINGS)]
+#[command(name = PROGRAM, version, after_help = help::SETTINGS)]
 pub struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -136,10 +37,10 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Dead(DeadCommand),
     /// Replay past events of a stream
-    #[command(after_long_help = concatenated(REPLAY_EVENTS_HELP))]
+    #[command(after_long_help = help::with_replay(help::REPLAY_EVENTS))]
     Replay(ReplayEvents),
     /// Print a completion script for a shell
-    #[command(after_long_help = COMPLETIONS_HELP)]
+    #[command(after_long_help = help::COMPLETIONS)]
     Completions {
         /// The shell that will read the script
         shell: Shell,
@@ -149,7 +50,7 @@ pub(crate) enum Command {
 #[derive(Debug, Subcommand)]
 pub(crate) enum BusCommand {
     /// Create the streams and buckets, or update them to what this version needs
-    #[command(after_long_help = ENSURE_HELP)]
+    #[command(after_long_help = help::ENSURE)]
     Ensure {
         #[command(flatten)]
         output: OutputOptions,
@@ -159,20 +60,20 @@ pub(crate) enum BusCommand {
 #[derive(Debug, Subcommand)]
 pub(crate) enum DatabaseCommand {
     /// Apply the migrations that the database lacks
-    #[command(after_long_help = MIGRATE_HELP)]
+    #[command(after_long_help = help::MIGRATE)]
     Migrate,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DeadCommand {
     /// List the newest dead letters, without their payloads
-    #[command(after_long_help = LIST_HELP)]
+    #[command(after_long_help = help::LIST)]
     List(ListLetters),
     /// Show the headers of one dead letter
-    #[command(after_long_help = SHOW_HELP)]
+    #[command(after_long_help = help::SHOW)]
     Show(ShowLetter),
     /// Replay the events of dead letters
-    #[command(after_long_help = concatenated(REPLAY_LETTERS_HELP))]
+    #[command(after_long_help = help::with_replay(help::REPLAY_LETTERS))]
     Replay(ReplayLetters),
 }
 
@@ -259,9 +160,7 @@ pub(crate) struct ReplayOptions {
 
 impl Arguments {
     /// Reads the arguments of a process, its name first. Without any, the error is the help.
-    pub fn read(
-        arguments: impl IntoIterator<Item = OsString>,
-    ) -> std::result::Result<Self, clap::Error> {
+    pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let mut arguments: Vec<_> = arguments.into_iter().collect();
         if arguments.len() <= 1 {
             arguments = vec![PROGRAM.into(), "--help".into()];
@@ -279,7 +178,7 @@ impl ReplayEvents {
         self.from..=self.to.unwrap_or(self.from)
     }
 
-    fn check_range(&self) -> std::result::Result<(), clap::Error> {
+    fn check_range(&self) -> Result<(), clap::Error> {
         let (first, last) = self.sequences().into_inner();
         if last < first || last - first >= RANGE_LIMIT {
             let problem =
@@ -290,17 +189,13 @@ impl ReplayEvents {
     }
 }
 
-pub(crate) fn print_completions(shell: Shell) -> Result<()> {
+pub(crate) fn print_completions(shell: Shell) -> anyhow::Result<()> {
     let mut script = Vec::new();
     generate(shell, &mut Arguments::command(), PROGRAM, &mut script);
     io::Write::write_all(&mut io::stdout(), &script).context("writing the output")
 }
 
-fn concatenated(help: &str) -> String {
-    format!("{help}\n\n{REPLAY_MEANING}")
-}
-
-fn stream(name: &str) -> std::result::Result<Stream, &'static str> {
+fn stream(name: &str) -> Result<Stream, &'static str> {
     match name.parse() {
         Ok(Stream::Dead) => Err("events in DEAD are replayed with `clawkaka dead replay`"),
         Ok(stream) => Ok(stream),
@@ -309,7 +204,7 @@ fn stream(name: &str) -> std::result::Result<Stream, &'static str> {
 }
 
 /// A consumer's name becomes one token of a subject.
-fn consumer(name: &str) -> std::result::Result<String, &'static str> {
+fn consumer(name: &str) -> Result<String, &'static str> {
     let is_token = !name.is_empty()
         && name
             .bytes()
@@ -356,13 +251,13 @@ mod tests {
     fn every_example_in_the_help_is_a_command() {
         let mut count = 0;
         for help in [
-            ENSURE_HELP,
-            MIGRATE_HELP,
-            LIST_HELP,
-            SHOW_HELP,
-            REPLAY_LETTERS_HELP,
-            REPLAY_EVENTS_HELP,
-            COMPLETIONS_HELP,
+            help::ENSURE,
+            help::MIGRATE,
+            help::LIST,
+            help::SHOW,
+            help::REPLAY_LETTERS,
+            help::REPLAY_EVENTS,
+            help::COMPLETIONS,
         ] {
             for line in help.lines().filter_map(|line| line.strip_prefix("  ")) {
                 let (_, words) = line.split_once("clawkaka ").unwrap();
@@ -383,7 +278,7 @@ mod tests {
         }
     }
 
-    fn read(line: &str) -> std::result::Result<Arguments, clap::Error> {
+    fn read(line: &str) -> Result<Arguments, clap::Error> {
         let words = [PROGRAM].into_iter().chain(line.split_whitespace());
         Arguments::read(words.map(OsString::from))
     }

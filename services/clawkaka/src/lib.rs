@@ -8,6 +8,7 @@ mod arguments;
 mod bus;
 mod database;
 mod dead;
+mod help;
 mod output;
 mod replay;
 

@@ -1,0 +1,105 @@
+//! The long help of each subcommand: what it does, examples, JSON, and exit status.
+
+pub(crate) const SETTINGS: &str = "\
+Settings (environment variables; an empty value counts as absent):
+  NATS_URL      bus, dead, replay   nats://admin:password@host:port
+  DATABASE_URL  db                  postgres://user:password@host:port/database
+Instead of either, <NAME>_FILE may name a file that holds the value; setting both is an error.
+
+Results are printed on stdout, remarks and errors on stderr.
+Exit status: 0 done, 1 failed, 2 the command line is wrong.";
+
+pub(crate) const ENSURE: &str = "\
+Run it before the services start and after each upgrade. Repeating it changes nothing.
+
+Example:
+  clawkaka bus ensure
+
+With --json, one line per stream and bucket: {\"kind\":\"stream\",\"name\":\"INBOUND\"}
+
+Exit status: 0 everything is as this version needs it, 1 it is not, 2 the command line is wrong.";
+
+pub(crate) const MIGRATE: &str = "\
+Run it before the services start and after each upgrade. All migrations are applied, or none. Repeating
+it changes nothing, and several processes may run it at once. Waits up to 30 s for a database that is
+just starting.
+
+Example:
+  DATABASE_URL_FILE=/run/secrets/database_url clawkaka db migrate
+
+Exit status: 0 the schema is up to date, 1 it is not, 2 the command line is wrong.";
+
+pub(crate) const LIST: &str = "\
+Prints the newest dead letters, oldest first, one per line, without their payloads.
+
+Examples:
+  clawkaka dead list
+  clawkaka dead list --consumer gateway-turns --limit 200
+  clawkaka dead list --json | jq -r 'select(.replayed_as == null).sequence'
+
+With --json, one line per dead letter, with the fields sequence, time, consumer, event (null for what is
+not an event of a stream), subject, reason, attempts, replayed_as (null if it was not replayed) and error.
+
+Exit status: 0 listed, also if there are none, 1 failed, 2 the command line is wrong.";
+
+pub(crate) const SHOW: &str = "\
+Prints all headers of one dead letter. Its payload holds personal data (texts, names, numbers) and is
+printed only with --payload.
+
+Examples:
+  clawkaka dead show 17
+  clawkaka dead show 17 --json --payload | jq -r .payload
+
+With --json, one line with the fields position, subject, time, headers, payload_bytes and, with
+--payload, payload: the text of the payload, where bytes that are not UTF-8 are replaced.
+
+Exit status: 0 shown, 1 not stored or failed, 2 the command line is wrong.";
+
+pub(crate) const REPLAY_LETTERS: &str = "\
+Publishes the events of dead letters again. SEQ is the sequence in DEAD. Repeating the command replays
+nothing twice; to replay a dead letter a second time, give a new ticket.
+
+Examples:
+  clawkaka dead replay 17 18
+  clawkaka dead replay 17 --ticket OPS-1234
+  clawkaka dead replay --all --consumer outbound-replies";
+
+pub(crate) const REPLAY_EVENTS: &str = "\
+Publishes past events again, for example events that were handled wrongly. With --to, all events from
+FROM to the given sequence, at most 10000. If an end of the range is not stored, nothing is replayed.
+
+Examples:
+  clawkaka replay INBOUND 4711
+  clawkaka replay INBOUND 4711 --to 4720 --ticket OPS-1234";
+
+/// What a replay means, the same for dead letters and past events.
+const REPLAY_MEANING: &str = "\
+A replay is a new event at the end of its stream, with the subject and payload of the old event, an id of
+its own, and a header `Claw-Replay-Of: STREAM:SEQ` that names the old event. Every consumer of the subject
+receives the replay, not only the one that gave up. The replay is handled after everything the user has
+sent since.
+
+An event is replayed once for a ticket, as long as its stream keeps the replay (30 days). Without
+--ticket, each dead letter is a ticket of its own, and so is each past event.
+
+Consumers also remember the id inside an event, for ever, in the database, and do not repeat what they
+have settled: a message that was answered is not put to the assistant again, and no answer is sent again.
+A message that was given up is put to the assistant again, although its sender was told that no answer
+would come.
+
+With --json, one line per event: {\"position\":\"DEAD:17\",\"outcome\":\"replayed\",\"replayed_as\":\"INBOUND:90\"}
+outcome is replayed, already_replayed, not_stored or not_an_event; replayed_as is null for the last two.
+
+Exit status: 0 all are replayed, now or earlier, 1 some are not, 2 the command line is wrong.";
+
+pub(crate) const COMPLETIONS: &str = "\
+Examples:
+  clawkaka completions bash > /etc/bash_completion.d/clawkaka
+  source <(clawkaka completions zsh)
+
+Exit status: 0 printed, 1 failed, 2 the command line is wrong.";
+
+/// The help of a command that replays, with what a replay means.
+pub(crate) fn with_replay(help: &str) -> String {
+    format!("{help}\n\n{REPLAY_MEANING}")
+}
