@@ -9,30 +9,30 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Config,
-    publish::Door,
-    voice::{self, Board, Lines, MOVE_GRACE},
-    webhook::{self, Webhook},
+    event_sink::EventSink,
+    voice::{self, CallWatcher, HANDOVER_GRACE, RelaySessions},
+    whatsapp::{self, WhatsAppWebhook},
 };
 
-/// The whole of ingress, ready to run.
+/// The service, ready to run.
 pub struct App {
     listener: TcpListener,
     routes: Router,
     lifecycle: Lifecycle,
-    /// If there is one.
-    phone: Option<Phone>,
+    /// `None` if the phone is not configured.
+    voice: Option<Voice>,
 }
 
-/// What goes on behind the phone's door.
-struct Phone {
-    board: Board,
-    lines: Lines,
+/// The parts of the phone that run beside the HTTP server.
+struct Voice {
+    watcher: CallWatcher,
+    sessions: RelaySessions,
     call_grace: Duration,
 }
 
 impl App {
-    /// Connects to the bus and takes the address. Fails when either is refused, so that a wrong setting
-    /// shows at the start.
+    /// Connects to the bus and listens on the configured address. Fails if either is impossible, so that a wrong
+    /// setting shows at startup.
     pub async fn build(config: Config) -> anyhow::Result<Self> {
         let bus = Bus::connect(&BusConfig {
             url: config.nats_url,
@@ -40,26 +40,26 @@ impl App {
         })
         .await?;
         let listener = health::listen(config.listen).await?;
-        let webhook = Webhook::new(
+        let webhook = WhatsAppWebhook::new(
             config.app_secrets,
             config.verification_token,
             config.phone_number_id,
-            Door::new(bus.publisher()),
+            EventSink::new(bus.publisher()),
             Arc::new(SystemClock),
         );
-        let mut routes = webhook::routes(webhook);
-        let mut phone = None;
+        let mut routes = whatsapp::routes(webhook);
+        let mut voice = None;
         let mut grace = config.grace;
-        if let Some(voice) = config.voice {
-            let board = Board::open(&bus).await?;
-            let (lines, call_grace) = (Lines::new(), voice.call_grace);
-            routes = routes.merge(voice::routes(voice, &bus, board.clone(), lines.clone()));
-            grace += call_grace + MOVE_GRACE;
-            phone = Some(Phone {
-                board,
-                lines,
-                call_grace,
-            });
+        if let Some(config) = config.voice {
+            let parts = Voice {
+                watcher: CallWatcher::open(&bus).await?,
+                sessions: RelaySessions::new(),
+                call_grace: config.call_grace,
+            };
+            let (watcher, sessions) = (parts.watcher.clone(), parts.sessions.clone());
+            routes = routes.merge(voice::routes(config, &bus, watcher, sessions));
+            grace += parts.call_grace + HANDOVER_GRACE;
+            voice = Some(parts);
         }
         let lifecycle = Lifecycle::new(grace);
         let ready = Health::new().check("bus", move || {
@@ -71,53 +71,53 @@ impl App {
             listener,
             routes,
             lifecycle,
-            phone,
+            voice,
         })
     }
 
-    /// Where it is served.
+    /// The address it listens on.
     pub fn address(&self) -> anyhow::Result<SocketAddr> {
         self.listener
             .local_addr()
-            .context("reading our own address")
+            .context("reading the address we listen on")
     }
 
-    /// Serves until `stop` resolves, then answers what is under way and ends.
+    /// Serves until `stop` resolves, then answers the requests and lets the calls under way finish.
     pub async fn run_until_stopped(mut self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
         let (listener, routes) = (self.listener, self.routes);
-        match self.phone {
+        match self.voice {
             None => self
                 .lifecycle
                 .spawn("http", |stop| health::serve(listener, routes, stop)),
-            Some(phone) => self
+            Some(voice) => self
                 .lifecycle
-                .spawn("http and phone", |stop| phone.serve(listener, routes, stop)),
+                .spawn("http and voice", |stop| voice.serve(listener, routes, stop)),
         }
         self.lifecycle.run_until(stop).await
     }
 }
 
-impl Phone {
-    /// Serves, and after `stop` goes on until the last caller is gone: the only replica there is must not
-    /// close its door while somebody is on the line.
+impl Voice {
+    /// Serves, and after `stop` goes on serving until the last caller is gone: calls need their webhooks, and
+    /// this may be the only replica.
     async fn serve(
         self,
         listener: TcpListener,
         routes: Router,
         stop: CancellationToken,
     ) -> anyhow::Result<()> {
-        let (hung_up, done) = (CancellationToken::new(), CancellationToken::new());
-        let lines = async {
-            self.lines.run(stop, self.call_grace).await;
+        let (hung_up, served) = (CancellationToken::new(), CancellationToken::new());
+        let sessions = async {
+            self.sessions.run(stop, self.call_grace).await;
             hung_up.cancel();
         };
-        let door = async {
-            let served = health::serve(listener, routes, hung_up.clone()).await;
-            done.cancel();
-            served
+        let http = async {
+            let result = health::serve(listener, routes, hung_up.clone()).await;
+            served.cancel();
+            result
         };
-        let board = self.board.run(done.clone());
-        let ((), served, ()) = tokio::join!(lines, door, board);
-        served
+        let watcher = self.watcher.run(served.clone());
+        let ((), result, ()) = tokio::join!(sessions, http, watcher);
+        result
     }
 }

@@ -1,70 +1,68 @@
-use std::{net::SocketAddr, str::FromStr, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use claw_runtime::{Env, EnvError, health, lifecycle};
 use claw_twilio::signature::{AuthTokens, PublicUrl};
 use claw_whatsapp::signature::AppSecrets;
 use secrecy::SecretString;
+use strum::EnumString;
 
-/// What ingress is told at its start.
+/// The settings of ingress.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where webhooks, health and metrics are served: `LISTEN_HOST` and `PORT`.
+    /// The address for webhooks, health and metrics: `LISTEN_HOST` and `PORT`.
     pub listen: SocketAddr,
-    /// The bus: `NATS_URL`.
+    /// The NATS server: `NATS_URL`.
     pub nats_url: SecretString,
-    /// What proves that a webhook is Meta's: `WHATSAPP_APP_SECRET`, several during a rotation.
+    /// The secrets that Meta signs webhooks with: `WHATSAPP_APP_SECRET`, several during a rotation.
     pub app_secrets: AppSecrets,
-    /// What Meta shows when it sets up the webhook: `WHATSAPP_VERIFICATION_TOKEN`.
+    /// The token that Meta sends when it subscribes the webhook: `WHATSAPP_VERIFICATION_TOKEN`.
     pub verification_token: SecretString,
-    /// Meta's id of our number: `WHATSAPP_SENDER_PHONE_NUMBER_ID`. What came to others is not ours.
+    /// Meta's id of our number: `WHATSAPP_SENDER_PHONE_NUMBER_ID`. Messages to other numbers are ignored.
     pub phone_number_id: String,
-    /// The phone; without `TWILIO_AUTH_TOKEN` there is none.
+    /// The phone; `None` without `TWILIO_AUTH_TOKEN`.
     pub voice: Option<VoiceConfig>,
-    /// How long requests under way may take once we are told to stop: `SHUTDOWN_GRACE_SECONDS`.
+    /// How long requests may take to finish at shutdown: `SHUTDOWN_GRACE_SECONDS`.
     pub grace: Duration,
 }
 
-/// What ingress is told of the phone.
+/// The settings of the phone.
 #[derive(Debug, Clone)]
 pub struct VoiceConfig {
-    /// What proves that a webhook is Twilio's: `TWILIO_AUTH_TOKEN`, several during a rotation.
+    /// The tokens that Twilio signs requests with: `TWILIO_AUTH_TOKEN`, several during a rotation.
     pub auth_tokens: AuthTokens,
-    /// Where Twilio reaches us, exactly as set there, without the path: `BASE_URL`.
+    /// The address at which Twilio reaches us, exactly as configured there and without a path: `BASE_URL`.
     pub base_url: PublicUrl,
-    /// How a conversation is held: `VOICE_MODE`, `gather` or `relay`.
+    /// How conversations are held: `VOICE_MODE`.
     pub mode: VoiceMode,
-    /// How long streamed conversations may go on once we are told to stop: `CALL_GRACE_SECONDS`. Whoever
-    /// is on the line then goes on at another replica.
+    /// How long streamed conversations may go on at shutdown: `CALL_GRACE_SECONDS`. Calls that are not over by
+    /// then go on at another replica.
     pub call_grace: Duration,
 }
 
-/// How a conversation is held.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How conversations are held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString)]
+#[strum(
+    serialize_all = "lowercase",
+    parse_err_ty = UnknownVoiceMode,
+    parse_err_fn = unknown_voice_mode
+)]
 pub enum VoiceMode {
-    /// Turn by turn: what was said comes as a webhook, whose answer is spoken.
+    /// With webhooks: Twilio sends what the caller said, and speaks the response.
     Gather,
-    /// Streamed, over a socket: ConversationRelay has to be switched on in the account at Twilio.
+    /// Streamed over a WebSocket. ConversationRelay must be enabled in the Twilio account.
     Relay,
 }
 
-impl FromStr for VoiceMode {
-    type Err = UnknownVoiceMode;
-
-    fn from_str(name: &str) -> Result<Self, Self::Err> {
-        match name {
-            "gather" => Ok(Self::Gather),
-            "relay" => Ok(Self::Relay),
-            _ => Err(UnknownVoiceMode),
-        }
-    }
-}
-
-/// There is no such way to hold a conversation.
+/// `VOICE_MODE` has an unknown value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("is neither gather nor relay")]
+#[error("expected `gather` or `relay`")]
 pub struct UnknownVoiceMode;
 
-/// How long calls may go on at a stop, in seconds, unless `CALL_GRACE_SECONDS` says otherwise.
+fn unknown_voice_mode(_name: &str) -> UnknownVoiceMode {
+    UnknownVoiceMode
+}
+
+/// The default of `CALL_GRACE_SECONDS`.
 const DEFAULT_CALL_GRACE_SECONDS: u64 = 300;
 
 impl VoiceConfig {
@@ -89,7 +87,7 @@ impl VoiceConfig {
 }
 
 impl Config {
-    /// Reads all of it, or says everything that is missing or wrong.
+    /// Reads the settings. The error lists every one that is missing or wrong.
     pub fn read(env: &Env) -> Result<Self, EnvError> {
         let listen = health::address(env, "PORT", 3001);
         let nats_url = env.secret("NATS_URL");
@@ -117,8 +115,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everything_missing_is_said_at_once() {
-        let env = Env::from_pairs([("WHATSAPP_APP_SECRET", ","), ("PORT", "door")]);
+    fn every_missing_setting_is_listed() {
+        let env = Env::from_pairs([("WHATSAPP_APP_SECRET", ","), ("PORT", "http")]);
 
         let error = Config::read(&env).unwrap_err().to_string();
 

@@ -6,36 +6,36 @@ use claw_whatsapp::webhook::{
 };
 use serde_json::Value;
 
-/// What one webhook body means for us.
+/// The content of one webhook body, sorted by what is done with it.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Intake {
-    /// For the bus, in the order Meta gave.
+    /// To publish, in Meta's order.
     pub facts: Vec<Fact>,
-    /// Set aside for people, with what it lacks.
+    /// Items without a sender or a usable form, with what they lack: dead letters.
     pub unattributable: Vec<(Lack, Sensitive<Value>)>,
-    /// For the operator.
-    pub news: Vec<News>,
-    /// How many items were for a number that is not ours. Whoever runs that number under the same
-    /// Meta app gets them by their own webhook.
+    /// To log.
+    pub notices: Vec<OperatorNotice>,
+    /// Number of items for another business number under the same Meta app. Its owner has a webhook of
+    /// their own.
     pub for_others: usize,
 }
 
-/// One thing to publish.
+/// An event to publish.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Fact {
     Message(Box<MessageReceived>),
     Status(Box<DeliveryReported>),
 }
 
-/// Something the operator may want to know.
+/// News about our own Meta account, for the log.
 #[derive(Debug, PartialEq)]
-pub(crate) enum News {
+pub(crate) enum OperatorNotice {
     AccountError(AccountError),
     Other(OtherField),
 }
 
 impl Intake {
-    /// Sorts what Meta tells the number `ours`. `now` stands in where Meta left out the time.
+    /// Sorts what Meta sent to the number with the id `ours`. Items without a time get `now`.
     pub(crate) fn of(notification: Notification, ours: &str, now: DateTime<Utc>) -> Self {
         let mut intake = Self::default();
         for item in notification.items {
@@ -58,14 +58,15 @@ impl Intake {
                 self.facts
                     .push(Fact::Status(Box::new(reported(*status, now))));
             }
-            Item::AccountError(error) => self.news.push(News::AccountError(error)),
-            Item::Other(field) => self.news.push(News::Other(field)),
+            Item::AccountError(error) => self.notices.push(OperatorNotice::AccountError(error)),
+            Item::Other(field) => self.notices.push(OperatorNotice::Other(field)),
             Item::Unattributable(item) => self.unattributable.push((item.lack, item.raw)),
         }
     }
 }
 
-/// What names no number is taken as ours: Meta signed it for us, and a lost message is the worse error.
+/// An item that names no number is taken as ours: Meta signed the body for us, and losing a message would be
+/// worse.
 fn is_for_another(item: &Item, ours: &str) -> bool {
     let number = match item {
         Item::Message(message) => &message.phone_number_id,
@@ -95,7 +96,7 @@ fn received(message: InboundMessage, now: DateTime<Utc>) -> MessageReceived {
 
 fn reported(status: Status, now: DateTime<Utc>) -> DeliveryReported {
     DeliveryReported {
-        user: person_of(&status),
+        user: user_of(&status),
         delivery: status.delivery(),
         wamid: status.wamid,
         state: status.state,
@@ -108,10 +109,10 @@ fn reported(status: Status, now: DateTime<Utc>) -> DeliveryReported {
     }
 }
 
-/// Whom the status is about. Failed ones may name nobody; every event needs a person, so those get one
-/// made from the message's id: all reports about one message stay in order, and `outbound` finds the
-/// delivery by its ids, not by this person.
-fn person_of(status: &Status) -> UserId {
+/// The recipient. A failed status may name none, but every event needs a user, by which it is ordered: then
+/// one is derived from the message's id, so that all reports on one message stay in order. `outbound` finds
+/// the delivery by its ids, not by this user.
+fn user_of(status: &Status) -> UserId {
     status.recipient.as_ref().map_or_else(
         || UserId::derived_from(&format!("wa-status:{}", status.wamid.as_str())),
         Address::user,
@@ -129,7 +130,7 @@ mod tests {
     const OURS: &str = "1055";
 
     #[test]
-    fn messages_and_statuses_become_facts_in_metas_order() {
+    fn messages_and_statuses_become_events_in_meta_s_order() {
         let intake = taken_in(&[
             (
                 OURS,
@@ -143,11 +144,11 @@ mod tests {
 
         let wamids: Vec<&str> = intake.facts.iter().map(wamid_of).collect();
         assert_eq!(wamids, ["wamid.A", "wamid.B", "wamid.C"]);
-        assert_eq!(people_of(&intake), [user("+15550000001"); 3]);
+        assert_eq!(users_of(&intake), [user("+15550000001"); 3]);
     }
 
     #[test]
-    fn what_came_to_another_number_is_left_alone() {
+    fn items_for_another_number_are_only_counted() {
         let intake = taken_in(&[
             (
                 "2000",
@@ -161,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_names_no_number_of_ours_is_still_taken() {
+    fn a_message_that_names_no_number_is_taken_as_ours() {
         let body = json!({"object": "whatsapp_business_account", "entry": [{"changes": [
             {"field": "messages", "value": {"messages": [text("wamid.A", "15550000001")]}},
         ]}]});
@@ -172,12 +173,12 @@ mod tests {
     }
 
     #[test]
-    fn a_status_for_nobody_gets_a_person_of_its_own() {
+    fn a_status_without_a_recipient_gets_a_user_derived_from_its_message() {
         let failed = json!({"statuses": [{"id": "wamid.A", "status": "failed", "errors": [{"code": 131_026}]}]});
 
         let intake = taken_in(&[(OURS, failed)]);
 
-        assert_eq!(people_of(&intake), [user("wa-status:wamid.A")]);
+        assert_eq!(users_of(&intake), [user("wa-status:wamid.A")]);
         assert!(matches!(
             &intake.facts[0],
             Fact::Status(report) if report.state == Some(DeliveryState::Failed)
@@ -186,19 +187,19 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_time_arrived_now() {
+    fn a_message_without_a_time_gets_the_time_of_its_arrival() {
         let intake = taken_in(&[(OURS, json!({"messages": [text("wamid.A", "15550000001")]}))]);
 
         assert!(matches!(&intake.facts[0], Fact::Message(message) if message.sent_at == now()));
     }
 
     #[test]
-    fn a_message_of_nobody_is_set_aside_and_the_rest_goes_on() {
-        let nobody = json!({"id": "wamid.A", "type": "text", "text": {"body": "hi"}});
+    fn a_message_without_a_sender_becomes_a_dead_letter_and_the_others_are_published() {
+        let without_sender = json!({"id": "wamid.A", "type": "text", "text": {"body": "hi"}});
 
         let intake = taken_in(&[(
             OURS,
-            json!({"messages": [nobody, text("wamid.B", "15550000001")]}),
+            json!({"messages": [without_sender, text("wamid.B", "15550000001")]}),
         )]);
 
         assert!(matches!(&intake.unattributable[..], [(Lack::Sender, _)]));
@@ -206,14 +207,14 @@ mod tests {
     }
 
     #[test]
-    fn account_errors_are_news_for_the_operator() {
+    fn account_errors_become_notices() {
         let intake = taken_in(&[(
             OURS,
             json!({"errors": [{"code": 130_429, "title": "slow down"}]}),
         )]);
 
         assert!(
-            matches!(&intake.news[..], [News::AccountError(error)] if error.error.code == 130_429)
+            matches!(&intake.notices[..], [OperatorNotice::AccountError(error)] if error.error.code == 130_429)
         );
     }
 
@@ -241,7 +242,7 @@ mod tests {
         }
     }
 
-    fn people_of(intake: &Intake) -> Vec<UserId> {
+    fn users_of(intake: &Intake) -> Vec<UserId> {
         intake
             .facts
             .iter()

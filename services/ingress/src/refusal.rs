@@ -8,28 +8,28 @@ use chrono::{DateTime, Utc};
 use claw_bus::PublishError;
 use tracing::warn;
 
-/// What we ask Meta to wait after a 503. It has its own schedule; others may listen.
+/// The `Retry-After` of a 503. Meta has its own schedule; other senders may honour it.
 const RETRY_AFTER_SECONDS: &str = "5";
 
-/// Refusals are counted one by one and logged once in this many seconds, for anyone can cause them.
+/// Every refusal is counted, but at most one is logged in this many seconds: anyone can cause them.
 const LOG_EVERY_SECONDS: i64 = 60;
 
-/// Why a webhook gets no 200.
+/// Why a webhook is not answered with 200.
 #[derive(Debug)]
 pub(crate) enum Refusal {
-    /// Not shown to come from Meta.
+    /// It has no valid signature of Meta's.
     Unsigned,
     TooLarge,
-    /// The body did not arrive whole, or not in time.
+    /// The body did not arrive whole and in time.
     Incomplete,
-    /// Too much is under way already.
+    /// The memory for bodies is used up.
     Full,
-    /// The bus did not take all of it.
+    /// The bus did not store all of it.
     NotStored(PublishError),
 }
 
 impl Refusal {
-    /// For metrics and logs.
+    /// The reason's name in metrics and logs.
     pub(crate) const fn name(&self) -> &'static str {
         match self {
             Self::Unsigned => "unsigned",
@@ -57,6 +57,12 @@ impl Refusal {
     }
 }
 
+impl From<PublishError> for Refusal {
+    fn from(error: PublishError) -> Self {
+        Self::NotStored(error)
+    }
+}
+
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         match self.status() {
@@ -70,10 +76,10 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// Tells the operator of refusals, now and then.
+/// Logs refusals, at most one a minute.
 #[derive(Debug, Default)]
 pub(crate) struct RefusalLog {
-    /// Unix seconds of the last one that was logged.
+    /// When the last one was logged, in Unix seconds.
     logged_at: AtomicI64,
 }
 
@@ -86,7 +92,7 @@ impl RefusalLog {
                 error = refusal
                     .source()
                     .map(|error| error as &dyn std::error::Error),
-                "a webhook was refused: {} (the next minute's refusals are only counted)",
+                "refused a webhook: {} (refusals of the next minute are only counted)",
                 refusal.name(),
             );
         }
@@ -96,7 +102,7 @@ impl RefusalLog {
         let now = now.timestamp();
         let last = self.logged_at.load(Ordering::Relaxed);
         let is_due = now - last >= LOG_EVERY_SECONDS;
-        // Of several at once, one wins.
+        // Of several concurrent calls, one wins.
         is_due
             && self
                 .logged_at
@@ -122,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_to_come_back_is_told_when() {
+    fn a_sender_who_should_try_again_is_told_when() {
         let response = Refusal::Full.into_response();
 
         assert_eq!(response.status(), 503);

@@ -1,16 +1,19 @@
-//! Talks with callers: tells what they say, and says what others lay ready. What a call does next is decided
-//! in `dialogue`, and in `relay` where Twilio streams; nothing of a call is remembered here but what is being
-//! said over an open socket.
+//! Phone calls. Twilio's requests become events, and the answers that other services store become speech.
+//! `dialogue` decides what a call does next, and `relay` does so where Twilio streams the conversation. The
+//! state of a call travels in the URLs that we give to Twilio; a process remembers only the conversations on
+//! its open sockets.
 
-mod board;
-mod conversation;
+mod call_control;
+mod call_state;
+mod call_watcher;
 mod dialogue;
-mod door;
-mod recent;
+mod handoff;
+mod paths;
+mod phrase;
 mod relay;
-mod script;
-mod stream;
-mod thread;
+mod response_cache;
+mod twiml;
+mod webhook;
 
 use std::sync::Arc;
 
@@ -18,37 +21,42 @@ use axum::Router;
 use claw_bus::Bus;
 use claw_runtime::SystemClock;
 
-pub(crate) use board::Board;
-pub(crate) use relay::{Lines, MOVE_GRACE};
+pub(crate) use call_watcher::CallWatcher;
+pub(crate) use relay::{HANDOVER_GRACE, RelaySessions};
 
-use crate::{VoiceConfig, room::Room};
-use conversation::Conversation;
-use door::{BODY_LIMIT_BYTES, Door};
-use recent::Recent;
-use relay::RelayDoor;
+use crate::{VoiceConfig, body_budget::BodyBudget};
+use call_control::CallControl;
+use relay::RelayEndpoint;
+use response_cache::ResponseCache;
+use webhook::{BODY_LIMIT_BYTES, VoiceWebhook};
 
-/// What Twilio calls.
-pub(crate) fn routes(config: VoiceConfig, bus: &Bus, board: Board, lines: Lines) -> Router {
-    let conversation = Arc::new(Conversation {
-        board,
+/// The routes that Twilio calls.
+pub(crate) fn routes(
+    config: VoiceConfig,
+    bus: &Bus,
+    watcher: CallWatcher,
+    sessions: RelaySessions,
+) -> Router {
+    let control = Arc::new(CallControl {
+        watcher,
         publisher: bus.publisher(),
         clock: Arc::new(SystemClock),
     });
-    let sockets = relay::routes(RelayDoor {
+    let sockets = relay::routes(RelayEndpoint {
         tokens: config.auth_tokens.clone(),
         base: config.base_url.clone(),
         bus: bus.clone(),
-        conversation: Arc::clone(&conversation),
-        lines: lines.clone(),
+        control: Arc::clone(&control),
+        sessions: sessions.clone(),
     });
-    let webhooks = door::routes(Door {
+    let webhooks = webhook::routes(VoiceWebhook {
         tokens: config.auth_tokens,
         base: config.base_url,
         mode: config.mode,
-        lines,
-        conversation,
-        recent: Recent::default(),
-        room: Room::new(BODY_LIMIT_BYTES),
+        sessions,
+        control,
+        responses: ResponseCache::default(),
+        bodies: BodyBudget::new(BODY_LIMIT_BYTES),
     });
     webhooks.merge(sockets)
 }

@@ -6,12 +6,12 @@ use std::{
 
 use serde_json::Value;
 
-use crate::harness::{Door, OUR_NUMBER, bus, look_into};
+use crate::harness::{Ingress, OUR_NUMBER, nats_server, streams_of};
 
-/// Real payloads, kept beside the repository where there are any.
+/// Real payloads. They are kept beside the repository and may be absent.
 const FOLDER: &str = "../../../shared/fixtures/whatsapp";
 
-/// A webhook body as it was recorded, with its signature.
+/// A recorded webhook body with its signature.
 struct Recorded {
     file: String,
     signature: String,
@@ -19,21 +19,23 @@ struct Recorded {
 }
 
 #[tokio::test]
-async fn every_recorded_webhook_is_taken_and_every_message_and_report_in_it_stored_once() {
+async fn every_message_and_report_of_the_recorded_webhooks_is_stored_once() {
     let Some(folder) = folder() else { return };
-    let nats = bus().await;
+    let nats = nats_server().await;
     let mut expected = BTreeSet::new();
 
     for (number, recordings) in by_number(recordings(&folder)) {
-        let door = Door::open_for(&nats, &number, "unused").await;
+        let ingress = Ingress::start_for(&nats, &number, "unused").await;
         for recorded in recordings {
             expected.extend(ids_in(&recorded.body));
-            let response = door.post_signed(recorded.body, &recorded.signature).await;
+            let response = ingress
+                .post_signed(recorded.body, &recorded.signature)
+                .await;
             assert_eq!(response.status(), 200, "{}", recorded.file);
         }
     }
 
-    let mut streams = look_into(&nats).await;
+    let mut streams = streams_of(&nats).await;
     assert!(expected.len() > 20, "{expected:?}");
     assert_eq!(
         streams.count("INBOUND").await,
@@ -44,13 +46,13 @@ async fn every_recorded_webhook_is_taken_and_every_message_and_report_in_it_stor
 }
 
 #[tokio::test]
-async fn every_recorded_case_of_setting_up_is_answered_as_recorded() {
+async fn every_recorded_subscription_is_answered_as_recorded() {
     let Some(folder) = folder() else { return };
-    let nats = bus().await;
+    let nats = nats_server().await;
 
     for case in cases(&folder, "verify_get_cases.json") {
-        let door = Door::open_for(&nats, OUR_NUMBER, text(&case, "verify_token")).await;
-        let (status, body) = door
+        let ingress = Ingress::start_for(&nats, OUR_NUMBER, text(&case, "verify_token")).await;
+        let (status, body) = ingress
             .get(&format!("/whatsapp/webhook?{}", text(&case, "query")))
             .await;
 
@@ -66,14 +68,14 @@ async fn every_recorded_case_of_setting_up_is_answered_as_recorded() {
 }
 
 #[tokio::test]
-async fn every_recorded_signature_is_judged_as_recorded() {
+async fn every_recorded_signature_is_accepted_or_refused_as_recorded() {
     let Some(folder) = folder() else { return };
-    let nats = bus().await;
-    let door = Door::open(&nats).await;
+    let nats = nats_server().await;
+    let ingress = Ingress::start(&nats).await;
 
     for case in cases(&folder, "signature_cases.json") {
         let body = fs::read(folder.join(text(&case, "body_file"))).unwrap();
-        let response = door.post_signed(body, text(&case, "header")).await;
+        let response = ingress.post_signed(body, text(&case, "header")).await;
 
         let expected = if case["valid"] == true { 200 } else { 401 };
         assert_eq!(response.status(), expected, "{case}");
@@ -89,7 +91,7 @@ fn folder() -> Option<PathBuf> {
     None
 }
 
-/// The rows of the index that have a signature: `| file | … | … | `sha256=…` |`.
+/// The rows of the index with a signature: `| file | … | … | `sha256=…` |`.
 fn recordings(folder: &Path) -> Vec<Recorded> {
     let index = fs::read_to_string(folder.join("INDEX.md")).unwrap();
     index
@@ -121,7 +123,7 @@ fn number_in(body: &[u8]) -> Option<String> {
     number.as_str().map(str::to_owned)
 }
 
-/// What makes each message and report in a body the one it is.
+/// An identity for each message and report in a body.
 fn ids_in(body: &[u8]) -> Vec<String> {
     let body: Value = serde_json::from_slice(body).unwrap();
     let live = each(&body, "entry")

@@ -12,21 +12,21 @@ use tokio::{sync::oneshot, task::JoinHandle};
 
 use crate::jetstream::JetStream;
 
-/// The secret the shared fixtures are signed with.
+/// The secret that signed the shared fixtures.
 pub const APP_SECRET: &str = "clawkaka-fake-app-secret-0001";
 pub const VERIFICATION_TOKEN: &str = "vibecoding";
 pub const OUR_NUMBER: &str = "106540352242922";
 
-/// Ingress, serving on a port of its own.
-pub struct Door {
+/// The service, running in this process on a port of its own.
+pub struct Ingress {
     pub address: SocketAddr,
     client: Client,
     stop: Option<oneshot::Sender<()>>,
     running: JoinHandle<anyhow::Result<()>>,
 }
 
-/// A bus with its streams.
-pub async fn bus() -> TestNats {
+/// A NATS server with our streams.
+pub async fn nats_server() -> TestNats {
     let nats = TestNats::start().await.unwrap();
     let admin = BusConfig {
         url: nats.url("admin").into(),
@@ -38,18 +38,18 @@ pub async fn bus() -> TestNats {
     nats
 }
 
-/// A look into the streams.
-pub async fn look_into(nats: &TestNats) -> JetStream {
+/// Shows what the streams hold.
+pub async fn streams_of(nats: &TestNats) -> JetStream {
     JetStream::connect(&nats.url("admin")).await
 }
 
-impl Door {
-    pub async fn open(nats: &TestNats) -> Self {
-        Self::open_for(nats, OUR_NUMBER, VERIFICATION_TOKEN).await
+impl Ingress {
+    pub async fn start(nats: &TestNats) -> Self {
+        Self::start_for(nats, OUR_NUMBER, VERIFICATION_TOKEN).await
     }
 
-    /// Ingress whose number has the id `phone_number_id`, set up with `token`.
-    pub async fn open_for(nats: &TestNats, phone_number_id: &str, token: &str) -> Self {
+    /// Ingress for the number with the id `phone_number_id`, with the verification token `token`.
+    pub async fn start_for(nats: &TestNats, phone_number_id: &str, token: &str) -> Self {
         let config = Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             nats_url: nats.url("ingress").into(),
@@ -74,7 +74,7 @@ impl Door {
         }
     }
 
-    /// Posts a body as Meta would; gives the status.
+    /// Posts a body, signed as Meta would sign it, and returns the status.
     pub async fn post(&self, body: impl Into<Vec<u8>>) -> u16 {
         let body = body.into();
         let signature = signed(&body);
@@ -95,7 +95,7 @@ impl Door {
         request.send().await.unwrap().status().as_u16()
     }
 
-    /// Status and body of a `GET`.
+    /// The status and body of a `GET`.
     pub async fn get(&self, path_and_query: &str) -> (u16, String) {
         let response = self
             .client
@@ -106,12 +106,12 @@ impl Door {
         (response.status().as_u16(), response.text().await.unwrap())
     }
 
-    /// Tells ingress to stop, without waiting for it.
+    /// Tells ingress to stop, and does not wait for its end.
     pub fn tell_to_stop(&mut self) {
         let _ = self.stop.take().unwrap().send(());
     }
 
-    /// What ingress ended with.
+    /// Waits for the end of ingress, and returns its result.
     pub async fn ended(&mut self) -> anyhow::Result<()> {
         (&mut self.running).await.unwrap()
     }
@@ -121,18 +121,18 @@ impl Door {
     }
 }
 
-impl Drop for Door {
+impl Drop for Ingress {
     fn drop(&mut self) {
         self.running.abort();
     }
 }
 
-/// The signature Meta would send with `body`.
+/// The signature that Meta would send with `body`.
 pub fn signed(body: &[u8]) -> String {
     sign(&SecretString::from(APP_SECRET), body)
 }
 
-/// A webhook body of these changes' values, to our number.
+/// A webhook body with a change for each of these values, to our number.
 pub fn body(values: &[Value]) -> Vec<u8> {
     body_to(OUR_NUMBER, values)
 }

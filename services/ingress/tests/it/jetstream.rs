@@ -1,4 +1,4 @@
-//! Just enough of NATS' protocol to look into a stream from outside, without the code under test.
+//! The part of NATS' protocol that shows what a stream holds, independently of the code under test.
 
 use serde_json::{Value, json};
 use tokio::{
@@ -6,7 +6,7 @@ use tokio::{
     net::TcpStream,
 };
 
-/// A connection that asks JetStream about its streams.
+/// A connection for questions about streams.
 pub struct JetStream {
     connection: BufReader<TcpStream>,
 }
@@ -29,7 +29,7 @@ impl JetStream {
         jetstream
     }
 
-    /// How many messages `stream` holds.
+    /// The number of messages in `stream`.
     pub async fn count(&mut self, stream: &str) -> u64 {
         self.info(stream).await["state"]["messages"]
             .as_u64()
@@ -58,7 +58,7 @@ impl JetStream {
             assert_ne!(
                 self.connection.read_line(&mut line).await.unwrap(),
                 0,
-                "closed by NATS"
+                "NATS closed the connection"
             );
             match line.split_whitespace().collect::<Vec<_>>()[..] {
                 ["MSG", .., length] => {
@@ -68,7 +68,7 @@ impl JetStream {
                 }
                 ["PING"] => self.send("PONG\r\n").await,
                 ["INFO", ..] | ["PONG"] => {}
-                _ => panic!("unexpected from NATS: {line}"),
+                _ => panic!("NATS sent an unexpected line: {line}"),
             }
         }
     }

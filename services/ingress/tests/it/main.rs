@@ -1,8 +1,8 @@
-//! Ingress on a real bus: what it answers, and what is on disk then.
+//! Ingress on a real NATS server: its answers, and what is on disk by then.
 
 #![expect(
     clippy::unwrap_used,
-    reason = "a test that cannot go on has failed; clippy allows it only inside the test itself"
+    reason = "a panic fails the test; clippy allows it only inside the test function itself"
 )]
 
 mod accepting;

@@ -1,115 +1,119 @@
 use super::*;
 
 #[test]
-fn who_calls_with_their_own_number_is_listened_to_even_if_nobody_is_there_to_say_so() {
-    let beat = answer(None, true);
+fn a_trusted_caller_is_listened_to_even_without_a_status() {
+    let response = on_ring(None, true);
 
-    assert_eq!(beat.say, [ours(Line::Greeting)]);
-    assert_eq!(beat.then, Then::Listen(turn(1)));
+    assert_eq!(response.say, [phrase(Phrase::Greeting)]);
+    assert_eq!(response.then, Then::Listen(at(1)));
 }
 
 #[test]
-fn whom_nothing_proves_hears_no_greeting_before_somebody_has_looked() {
-    let mut beat = answer(None, false);
-    let mut lines = 0;
-    while let Then::WaitForCall(progress) = beat.then {
-        beat = after_call(None, progress);
-        lines += 1;
+fn an_untrusted_caller_hears_no_greeting_without_a_status() {
+    let mut response = on_ring(None, false);
+    let mut fillers = 0;
+    while let Then::WaitForCall(progress) = response.then {
+        response = after_call_wait(None, progress);
+        fillers += 1;
     }
 
-    assert_eq!(beat, hang_up(Line::Apology));
-    assert!(lines < 12, "{lines}");
+    assert_eq!(response, hang_up(Phrase::Apology));
+    assert!(fillers < 12, "{fillers}");
 }
 
 #[test]
-fn a_newcomer_is_put_through_the_moment_the_assistant_is_ready() {
-    let setting_up = answer(Some(CallStatus::SettingUp), true);
+fn a_new_user_is_listened_to_when_the_assistant_is_ready() {
+    let setting_up = on_ring(Some(CallStatus::SettingUp), true);
     let Then::WaitForCall(progress) = setting_up.then else {
         panic!("{setting_up:?}");
     };
 
-    let ready = after_call(Some(READY), progress);
+    let ready = after_call_wait(Some(READY), progress);
 
-    assert_eq!(ready.then, Then::Listen(turn(1)));
+    assert_eq!(ready.then, Then::Listen(at(1)));
 }
 
 #[test]
-fn who_waited_after_proving_themselves_is_heard_as_a_turn_of_its_own() {
-    let setting_up = go_on(CallStatus::SettingUp, 2);
+fn after_a_pin_and_a_wait_the_caller_speaks_in_the_next_turn() {
+    let setting_up = for_status(CallStatus::SettingUp, 2);
     let Then::WaitForCall(progress) = setting_up.then else {
         panic!("{setting_up:?}");
     };
 
-    let ready = after_call(Some(READY), progress);
+    let ready = after_call_wait(Some(READY), progress);
 
-    assert_eq!(ready.then, Then::Listen(turn(2)));
+    assert_eq!(ready.then, Then::Listen(at(2)));
 }
 
 #[test]
-fn a_newcomer_who_waits_too_long_is_told_where_to_expect_word() {
-    let mut beat = answer(Some(CallStatus::SettingUp), true);
+fn a_new_user_who_waits_too_long_is_told_that_we_will_write() {
+    let mut response = on_ring(Some(CallStatus::SettingUp), true);
     let mut said = Vec::new();
-    while let Then::WaitForCall(progress) = beat.then {
-        said.extend(beat.say.clone());
-        beat = after_call(Some(CallStatus::SettingUp), progress);
+    while let Then::WaitForCall(progress) = response.then {
+        said.extend(response.say.clone());
+        response = after_call_wait(Some(CallStatus::SettingUp), progress);
     }
 
-    assert_eq!(beat, hang_up(Line::WillWriteWhenReady));
+    assert_eq!(response, hang_up(Phrase::WillWriteWhenReady));
     said.dedup();
-    assert_eq!(said.len(), 11, "no line follows itself: {said:?}");
+    assert_eq!(said.len(), 11, "no phrase follows itself: {said:?}");
 }
 
 #[test]
-fn nobody_is_kept_waiting_for_ever_and_no_filler_follows_itself() {
-    let mut progress = turn(3);
-    let mut lines = Vec::new();
-    while let Outcome::Say(beat) = after_turn(None, progress) {
-        lines.extend(beat.say);
-        let Then::Wait(next) = beat.then else {
-            panic!("{next:?}", next = beat.then);
+fn waiting_ends_after_eight_different_fillers() {
+    let mut progress = at(3);
+    let mut said = Vec::new();
+    while let TurnOutcome::Respond(response) = after_turn_wait(None, progress) {
+        said.extend(response.say);
+        let Then::Wait(next) = response.then else {
+            panic!("{next:?}", next = response.then);
         };
         progress = next;
     }
 
-    assert_eq!(after_turn(None, progress), Outcome::GiveUp);
-    let all = lines.len();
-    lines.dedup();
-    assert_eq!((lines.len(), all), (8, 8));
+    assert_eq!(after_turn_wait(None, progress), TurnOutcome::GiveUp);
+    let all = said.len();
+    said.dedup();
+    assert_eq!((said.len(), all), (8, 8));
 }
 
 #[test]
-fn a_cut_answer_says_where_the_rest_is() {
+fn after_a_cut_answer_the_caller_hears_where_the_rest_is() {
     let speech = Speech {
         text: "One, two.".into(),
         is_cut: true,
     };
 
-    let Outcome::Say(beat) = after_turn(Some(TurnStatus::Speech(speech)), turn(1)) else {
-        panic!("an answer is said");
+    let TurnOutcome::Respond(response) = after_turn_wait(Some(TurnStatus::Speech(speech)), at(1))
+    else {
+        panic!("the answer is spoken");
     };
 
-    assert!(beat.is_answer() && !after_silence(turn(1)).is_answer());
+    assert!(response.is_answer() && !after_silence(at(1)).is_answer());
     assert_eq!(
-        beat.say,
-        [Words::Theirs("One, two.".into()), ours(Line::RestInChat)]
+        response.say,
+        [
+            SpeechPart::Answer("One, two.".into()),
+            phrase(Phrase::RestInChat)
+        ]
     );
-    assert_eq!(beat.then, Then::Listen(turn(2)));
+    assert_eq!(response.then, Then::Listen(at(2)));
 }
 
 #[test]
-fn after_a_failed_turn_the_caller_hears_so_and_may_ask_again() {
-    let Outcome::Say(beat) = after_turn(Some(TurnStatus::Failed), turn(1)) else {
-        panic!("a failure is told");
+fn after_a_failed_turn_the_caller_is_told_and_may_ask_again() {
+    let TurnOutcome::Respond(response) = after_turn_wait(Some(TurnStatus::Failed), at(1)) else {
+        panic!("the failure is spoken");
     };
 
-    assert_eq!(beat.say, [ours(Line::CouldNotAnswer)]);
-    assert_eq!(beat.then, Then::Listen(turn(2)));
-    assert!(!beat.is_answer());
+    assert_eq!(response.say, [phrase(Phrase::CouldNotAnswer)]);
+    assert_eq!(response.then, Then::Listen(at(2)));
+    assert!(!response.is_answer());
 }
 
 #[test]
-fn the_silent_are_asked_twice_in_other_words_and_then_let_go() {
-    let first = after_silence(turn(2));
+fn a_silent_caller_is_asked_twice_in_different_words_before_we_hang_up() {
+    let first = after_silence(at(2));
     let Then::Listen(progress) = first.then else {
         panic!("{first:?}");
     };
@@ -120,14 +124,7 @@ fn the_silent_are_asked_twice_in_other_words_and_then_let_go() {
 
     assert_ne!(first.say, second.say);
     assert_eq!(progress.turn, 2);
-    assert_eq!(after_silence(progress), hang_up(Line::Goodbye));
+    assert_eq!(after_silence(progress), hang_up(Phrase::Goodbye));
 }
 
 const READY: CallStatus = CallStatus::Ready { language: None };
-
-fn turn(turn: u32) -> Progress {
-    Progress {
-        turn,
-        ..Progress::default()
-    }
-}

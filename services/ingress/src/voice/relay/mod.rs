@@ -1,11 +1,10 @@
-//! Streamed conversations: Twilio hears and speaks, and exchanges text with us over a WebSocket. What is said
-//! when is decided in `talk`; `line` carries it to and fro, once `arrival` has let the socket in.
+//! Streamed conversations: Twilio converts speech to text and text to speech, and exchanges the text with us over
+//! a WebSocket. `handshake` admits a socket, `session` serves it, and `conversation` decides what is said when.
 
-mod answering;
-mod arrival;
-mod handoff;
-mod line;
-mod talk;
+mod conversation;
+mod handshake;
+mod session;
+mod streamed_answer;
 #[cfg(test)]
 mod tests;
 
@@ -25,141 +24,132 @@ use tokio::{sync::Semaphore, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument, info, info_span, warn};
 
-use super::conversation::Conversation;
-use arrival::{Arrival, hold};
-pub(super) use handoff::Handoff;
+use super::{call_control::CallControl, paths};
+use handshake::{IncomingSocket, serve};
 
-/// Where Twilio's sockets come in.
-pub(super) const PATH: &str = "/voice/relay";
-
-/// The parameter of a document, and of the socket's first message, with the ticket.
-pub(super) const TICKET: &str = "ticket";
-
-/// Turns that a streamed conversation has numbers for. What comes after it is numbered from there.
-pub(super) const TURNS: u32 = 1_000_000;
-
-/// Largest message taken: what somebody says at one go has some kilobytes.
+/// Largest message accepted. One utterance has a few kilobytes.
 const MESSAGE_LIMIT_BYTES: usize = 64 * 1024;
 
-/// Most conversations at once in one process.
-const MOST_LINES: usize = 2_000;
+/// Most sessions of one process at once.
+const MAX_SESSIONS: usize = 2_000;
 
-/// How long lines have that are told to move: what was said is spoken to its end first.
-pub(crate) const MOVE_GRACE: Duration = Duration::from_secs(15);
+/// How long sessions have to move to another replica: speech that was sent is spoken to its end first.
+pub(crate) const HANDOVER_GRACE: Duration = Duration::from_secs(15);
 
-/// The door for sockets.
-pub(crate) struct RelayDoor {
+/// Where Twilio opens its sockets.
+pub(crate) struct RelayEndpoint {
     pub(crate) tokens: AuthTokens,
     pub(crate) base: PublicUrl,
     pub(crate) bus: Bus,
-    pub(crate) conversation: Arc<Conversation>,
-    pub(crate) lines: Lines,
+    pub(crate) control: Arc<CallControl>,
+    pub(crate) sessions: RelaySessions,
 }
 
-/// The streamed conversations of this process.
+/// The sessions of this process. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Lines {
+pub(crate) struct RelaySessions {
     tasks: TaskTracker,
-    /// Has [`MOST_LINES`] permits.
-    places: Arc<Semaphore>,
-    /// No call is to begin here.
+    /// Has [`MAX_SESSIONS`] permits.
+    permits: Arc<Semaphore>,
+    /// No new call starts a session here.
     closing: CancellationToken,
-    /// Whoever is still on the line goes on at another replica.
-    moving: CancellationToken,
+    /// Remaining sessions move to another replica.
+    handing_over: CancellationToken,
 }
 
-/// The way in for sockets.
-pub(crate) fn routes(door: RelayDoor) -> Router {
+/// The route that Twilio opens its sockets at.
+pub(crate) fn routes(endpoint: RelayEndpoint) -> Router {
     Router::new()
-        .route(PATH, get(enter))
-        .with_state(Arc::new(door))
+        .route(paths::RELAY_SOCKET, get(open))
+        .with_state(Arc::new(endpoint))
 }
 
-impl Lines {
+impl RelaySessions {
     pub(crate) fn new() -> Self {
         Self {
             tasks: TaskTracker::new(),
-            places: Arc::new(Semaphore::new(MOST_LINES)),
+            permits: Arc::new(Semaphore::new(MAX_SESSIONS)),
             closing: CancellationToken::new(),
-            moving: CancellationToken::new(),
+            handing_over: CancellationToken::new(),
         }
     }
 
-    /// Whether a call may begin here.
+    /// Whether a call may start a session here.
     pub(super) fn are_open(&self) -> bool {
         !self.closing.is_cancelled()
     }
 
-    /// After `stop` waits until everyone has hung up, at most for `grace`; whoever is still there then is
-    /// handed to another replica.
+    /// After `stop` waits up to `grace` for all sessions to end, and then hands the others over to another
+    /// replica, which takes up to [`HANDOVER_GRACE`].
     pub(crate) async fn run(self, stop: CancellationToken, grace: Duration) {
         stop.cancelled().await;
         self.closing.cancel();
         self.tasks.close();
         let live = self.tasks.len();
         if live > 0 {
-            info!(calls = live, "letting {live} calls finish");
+            info!(calls = live, "waiting for {live} calls to end");
         }
         if timeout(grace, self.tasks.wait()).await.is_ok() {
             return;
         }
         let live = self.tasks.len();
-        info!(calls = live, "handing {live} calls to another replica");
-        self.moving.cancel();
-        if timeout(MOVE_GRACE, self.tasks.wait()).await.is_err() {
+        info!(calls = live, "handing {live} calls over to another replica");
+        self.handing_over.cancel();
+        if timeout(HANDOVER_GRACE, self.tasks.wait()).await.is_err() {
             let left = self.tasks.len();
             warn!(calls = left, "leaving {left} calls: Twilio reconnects them");
         }
     }
 }
 
-async fn enter(
-    State(door): State<Arc<RelayDoor>>,
+async fn open(
+    State(endpoint): State<Arc<RelayEndpoint>>,
     uri: Uri,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
-    let path = uri.path_and_query().map_or(PATH, |path| path.as_str());
+    let path = uri.path_and_query();
+    let path = path.map_or(paths::RELAY_SOCKET, |path| path.as_str());
     let header = headers.get(signature::HEADER).map(HeaderValue::as_bytes);
-    let url = door.base.of_websocket(path);
-    if let Err(error) = door.tokens.verify_upgrade(header, &url) {
+    let url = endpoint.base.of_websocket(path);
+    if let Err(error) = endpoint.tokens.verify_upgrade(header, &url) {
         counter!("ingress_voice_unsigned_total").increment(1);
-        warn!("a socket of the phone is refused: {error} (is BASE_URL what Twilio reaches us by?)");
+        warn!("refused a socket: {error} (is BASE_URL the address at which Twilio reaches us?)");
         return StatusCode::FORBIDDEN.into_response();
     }
     let upgrade = match upgrade {
         Ok(upgrade) => upgrade,
         Err(rejection) => return rejection.into_response(),
     };
-    let Ok(place) = Arc::clone(&door.lines.places).try_acquire_owned() else {
+    let Ok(permit) = Arc::clone(&endpoint.sessions.permits).try_acquire_owned() else {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     };
     let upgrade = upgrade
         .max_message_size(MESSAGE_LIMIT_BYTES)
         .max_frame_size(MESSAGE_LIMIT_BYTES);
-    let tasks = door.lines.tasks.clone();
+    let tasks = endpoint.sessions.tasks.clone();
     upgrade.on_upgrade(move |socket| {
-        let arrival = Arrival {
+        let socket = IncomingSocket {
             socket,
-            bus: door.bus.clone(),
-            conversation: Arc::clone(&door.conversation),
-            moving: door.lines.moving.clone(),
+            bus: endpoint.bus.clone(),
+            control: Arc::clone(&endpoint.control),
+            handing_over: endpoint.sessions.handing_over.clone(),
         };
         let span = info_span!("ingress.relay");
-        let held = async move {
+        let session = async move {
             gauge!("ingress_relay_lines").increment(1.0);
-            let outcome = match hold(arrival).await {
+            let outcome = match serve(socket).await {
                 Ok(()) => "over",
                 Err(error) => {
-                    warn!("a streamed conversation broke off: {error:#}");
+                    warn!("a streamed conversation failed: {error:#}");
                     "broken"
                 }
             };
             counter!("ingress_relay_lines_total", "outcome" => outcome).increment(1);
             gauge!("ingress_relay_lines").decrement(1.0);
-            drop(place);
+            drop(permit);
         };
-        // Boxed: it is large, and every upgrade would carry it about.
-        tasks.track_future(Box::pin(held.instrument(span)))
+        // Boxed, because every upgrade would move this large future about.
+        tasks.track_future(Box::pin(session.instrument(span)))
     })
 }

@@ -2,73 +2,82 @@ use claw_domain::CallId;
 use claw_events::{CallerInput, Speech, SpeechStreamed, TurnStatus};
 use tokio::time::Instant;
 
-use super::talk::{Do, Talk};
-use crate::voice::dialogue::Line;
+use super::conversation::{Action, RelayConversation};
+use crate::voice::phrase::Phrase;
 
 #[test]
-fn an_answer_is_said_as_it_comes_and_its_end_closes_it() {
-    let mut talk = asked("hello");
+fn an_answer_is_spoken_as_it_arrives() {
+    let mut conversation = asked("hello");
 
-    let first = talk.piece(&piece(1, 0, "You had **two"), now());
-    let second = talk.piece(&piece(1, 13, " rotis** today"), now());
-    let end = talk.settled(1, speech("You had two rotis today."), now());
+    let first = conversation.piece(&piece(1, 0, "You had **two"), now());
+    let second = conversation.piece(&piece(1, 13, " rotis** today"), now());
+    let end = conversation.settled(1, speech("You had two rotis today."), now());
 
     let said = [first, second, end].concat();
     assert_eq!(words(&said), "You had two rotis today.");
-    assert!(matches!(said.last(), Some(Do::Say { is_last: true, .. })));
+    assert!(matches!(
+        said.last(),
+        Some(Action::Say { is_last: true, .. })
+    ));
 }
 
 #[test]
-fn a_lost_piece_costs_a_pause_and_no_word() {
-    let mut talk = asked("hello");
+fn after_a_lost_piece_the_rest_is_spoken_when_the_answer_is_complete() {
+    let mut conversation = asked("hello");
 
-    let first = talk.piece(&piece(1, 0, "One two "), now());
-    let third = talk.piece(&piece(1, 14, "four "), now());
-    let end = talk.settled(1, speech("One two three four five."), now());
+    let first = conversation.piece(&piece(1, 0, "One two "), now());
+    let third = conversation.piece(&piece(1, 14, "four "), now());
+    let end = conversation.settled(1, speech("One two three four five."), now());
 
     assert_eq!(third, []);
     assert_eq!(words(&[first, end].concat()), "One two three four five.");
 }
 
 #[test]
-fn an_answer_that_did_not_stream_is_said_whole() {
-    let mut talk = asked("hello");
+fn an_answer_that_did_not_stream_is_spoken_whole() {
+    let mut conversation = asked("hello");
 
-    let end = talk.settled(1, speech("All of it."), now());
+    let end = conversation.settled(1, speech("All of it."), now());
 
     assert_eq!(words(&end), "All of it.");
 }
 
 #[test]
-fn an_answer_owed_since_before_a_break_is_said_whole() {
-    let mut talk = Talk::after(10_000, 0, now());
-    talk.resume(Some(3), now());
+fn an_answer_owed_from_before_a_break_is_spoken_whole() {
+    let mut conversation = RelayConversation::after(10_000, 0, now());
+    conversation.resume(Some(3), now());
 
-    let piece = talk.piece(&piece(3, 14, "and on "), now());
-    let end = talk.settled(3, speech("It went on and on."), now());
+    let piece = conversation.piece(&piece(3, 14, "and on "), now());
+    let end = conversation.settled(3, speech("It went on and on."), now());
 
     assert_eq!(words(&[piece, end].concat()), "It went on and on.");
 }
 
 #[test]
-fn who_may_have_spoken_into_a_broken_line_is_asked_unless_they_speak_again() {
-    let mut talk = Talk::after(10_000, 0, now());
-    talk.resume(None, now());
-    let at = talk.next_tick();
-    assert_eq!(talk.tick(at), [Do::Ours(Line::BrokenOff)]);
+fn a_caller_who_may_have_gone_unheard_is_asked_unless_they_speak_again() {
+    let mut conversation = RelayConversation::after(10_000, 0, now());
+    conversation.resume(None, now());
+    let at = conversation.next_tick();
+    assert_eq!(
+        conversation.tick(at),
+        [Action::SayPhrase(Phrase::BrokenOff)]
+    );
 
-    talk.resume(None, now());
-    talk.prompt(&"are you there?".into(), now());
-    let at = talk.next_tick();
-    assert_eq!(talk.tick(at), [Do::Ours(Line::Filler(0))]);
+    conversation.resume(None, now());
+    conversation.prompt(&"are you there?".into(), now());
+    let at = conversation.next_tick();
+    assert_eq!(
+        conversation.tick(at),
+        [Action::SayPhrase(Phrase::Filler(0))]
+    );
 }
 
 #[test]
-fn an_answer_that_turned_out_otherwise_is_said_from_where_it_did() {
-    let mut talk = asked("hello");
+fn an_answer_that_changed_is_spoken_from_where_it_differs() {
+    let mut conversation = asked("hello");
 
-    let begun = talk.piece(&piece(1, 0, "It is five degrees. "), now());
-    let end = talk.settled(1, speech("It is fine weather."), now());
+    let begun = conversation.piece(&piece(1, 0, "It is five degrees. "), now());
+    let end = conversation.settled(1, speech("It is fine weather."), now());
 
     assert_eq!(
         words(&[begun, end].concat()),
@@ -77,19 +86,19 @@ fn an_answer_that_turned_out_otherwise_is_said_from_where_it_did() {
 }
 
 #[test]
-fn a_long_answer_ends_with_a_sentence_and_the_rest_is_in_the_chat() {
-    let mut talk = asked("tell me everything");
+fn a_long_answer_ends_with_a_sentence_and_a_hint_to_the_chat() {
+    let mut conversation = asked("tell me everything");
     let sentence = "This is one sentence of very many of its kind. ";
     let mut said = String::new();
     let mut offset = 0;
     for _ in 0..40 {
         for word in sentence.split_inclusive(' ') {
-            said += &words(&talk.piece(&piece(1, offset, word), now()));
+            said += &words(&conversation.piece(&piece(1, offset, word), now()));
             offset += u32::try_from(word.len()).unwrap();
         }
     }
     let cut = sentence.repeat(12);
-    let end = talk.settled(
+    let end = conversation.settled(
         1,
         TurnStatus::Speech(Speech {
             text: cut.trim_end().into(),
@@ -100,145 +109,165 @@ fn a_long_answer_ends_with_a_sentence_and_the_rest_is_in_the_chat() {
 
     said += &words(&end);
     assert_eq!(said.trim_end(), cut.trim_end());
-    assert_eq!(end.last(), Some(&Do::Ours(Line::RestInChat)));
+    assert_eq!(end.last(), Some(&Action::SayPhrase(Phrase::RestInChat)));
 }
 
 #[test]
-fn after_an_interrupt_not_a_word_more_is_said_and_the_next_turn_tells_what_was_heard() {
-    let mut talk = asked("tell me everything");
-    talk.piece(&piece(1, 0, "It began in "), now());
+fn an_interrupted_answer_stops_and_the_next_turn_tells_what_was_heard() {
+    let mut conversation = asked("tell me everything");
+    conversation.piece(&piece(1, 0, "It began in "), now());
 
-    assert_eq!(talk.interrupt("It began".into(), now()), [Do::Stop(1)]);
-    assert_eq!(talk.piece(&piece(1, 12, "the year "), now()), []);
-    let end = talk.settled(1, speech("It began in the year 1."), now());
+    assert_eq!(
+        conversation.interrupt("It began".into(), now()),
+        [Action::StopAnswer(1)]
+    );
+    assert_eq!(conversation.piece(&piece(1, 12, "the year "), now()), []);
+    let end = conversation.settled(1, speech("It began in the year 1."), now());
     assert_eq!(end, []);
 
-    let next = talk.prompt(&"shorter, please".into(), now());
-    let Some(Do::Tell { turn: 2, heard, .. }) = next.first() else {
+    let next = conversation.prompt(&"shorter, please".into(), now());
+    let Some(Action::Ask { turn: 2, heard, .. }) = next.first() else {
         panic!("{next:?}");
     };
     assert_eq!(*heard, Some("It began".into()));
 }
 
 #[test]
-fn a_cough_over_a_filler_costs_nobody_their_answer() {
-    let mut talk = asked("think hard");
-    let at = talk.next_tick();
-    assert_eq!(talk.tick(at), [Do::Ours(Line::Filler(0))]);
+fn interrupting_a_filler_does_not_stop_the_answer() {
+    let mut conversation = asked("think hard");
+    let at = conversation.next_tick();
+    assert_eq!(
+        conversation.tick(at),
+        [Action::SayPhrase(Phrase::Filler(0))]
+    );
 
-    assert_eq!(talk.interrupt("One mo".into(), at), []);
+    assert_eq!(conversation.interrupt("One mo".into(), at), []);
 
-    assert_eq!(words(&talk.settled(1, speech("Well."), at)), "Well.");
+    assert_eq!(
+        words(&conversation.settled(1, speech("Well."), at)),
+        "Well."
+    );
 }
 
 #[test]
-fn who_speaks_on_before_an_answer_gets_one_answer() {
-    let mut talk = asked("one");
+fn a_caller_who_goes_on_speaking_gets_one_answer() {
+    let mut conversation = asked("one");
 
-    let told = talk.prompt(&"two".into(), now());
+    let actions = conversation.prompt(&"two".into(), now());
 
-    assert!(matches!(told[..], [Do::Stop(1), Do::Tell { turn: 2, .. }]));
-    assert_eq!(talk.settled(1, speech("to one"), now()), []);
-    let answer = talk.settled(2, speech("to two"), now());
+    assert!(matches!(
+        actions[..],
+        [Action::StopAnswer(1), Action::Ask { turn: 2, .. }]
+    ));
+    assert_eq!(conversation.settled(1, speech("to one"), now()), []);
+    let answer = conversation.settled(2, speech("to two"), now());
     assert_eq!(words(&answer), "to two");
 }
 
 #[test]
-fn silence_is_filled_but_nobody_waits_for_ever() {
-    let mut talk = asked("think hard");
-    let mut todo = Vec::new();
-    while !todo.contains(&Do::GiveUp(1)) {
-        let at = talk.next_tick();
-        todo.extend(talk.tick(at));
+fn after_eight_fillers_the_turn_is_given_up() {
+    let mut conversation = asked("think hard");
+    let mut actions = Vec::new();
+    while !actions.contains(&Action::GiveUp(1)) {
+        let at = conversation.next_tick();
+        actions.extend(conversation.tick(at));
     }
-    todo.extend(talk.settled(1, TurnStatus::GivenUp, now()));
+    actions.extend(conversation.settled(1, TurnStatus::GivenUp, now()));
 
-    let fillers: Vec<Do> = (0..8).map(|n| Do::Ours(Line::Filler(n))).collect();
-    assert_eq!(todo[..8], fillers);
-    assert_eq!(todo[8..], [Do::GiveUp(1), Do::Ours(Line::AnswerInChat)]);
+    let fillers: Vec<Action> = (0..8)
+        .map(|n| Action::SayPhrase(Phrase::Filler(n)))
+        .collect();
+    assert_eq!(actions[..8], fillers);
+    assert_eq!(
+        actions[8..],
+        [Action::GiveUp(1), Action::SayPhrase(Phrase::AnswerInChat)]
+    );
 }
 
 #[test]
-fn a_turn_that_failed_is_told_and_the_next_one_is_listened_for() {
-    let mut talk = asked("hello");
+fn after_a_failed_turn_the_caller_is_told_and_listened_to() {
+    let mut conversation = asked("hello");
 
-    let told = talk.settled(1, TurnStatus::Failed, now());
+    let actions = conversation.settled(1, TurnStatus::Failed, now());
 
-    assert_eq!(told, [Do::Ours(Line::CouldNotAnswer)]);
-    assert_eq!((talk.turn(), talk.last_turn()), (None, 1));
+    assert_eq!(actions, [Action::SayPhrase(Phrase::CouldNotAnswer)]);
+    assert_eq!((conversation.turn(), conversation.last_turn()), (None, 1));
 }
 
 #[test]
-fn who_hears_the_answer_begin_hears_no_filler_over_it() {
+fn no_filler_interrupts_an_answer_that_has_begun() {
     let begin = now();
-    let mut talk = Talk::after(0, 0, begin);
-    talk.prompt(&"hello".into(), begin);
-    let first_filler = talk.next_tick();
+    let mut conversation = RelayConversation::after(0, 0, begin);
+    conversation.prompt(&"hello".into(), begin);
+    let first_filler = conversation.next_tick();
 
-    talk.piece(&piece(1, 0, "Well, that is "), begin);
+    conversation.piece(&piece(1, 0, "Well, that is "), begin);
 
-    assert_eq!(talk.tick(first_filler), []);
-    let silent = talk.next_tick();
-    assert_eq!(talk.tick(silent), [Do::Ours(Line::Filler(0))]);
+    assert_eq!(conversation.tick(first_filler), []);
+    let silent = conversation.next_tick();
+    assert_eq!(
+        conversation.tick(silent),
+        [Action::SayPhrase(Phrase::Filler(0))]
+    );
 }
 
 #[test]
-fn the_silent_are_asked_twice_and_then_let_go() {
-    let mut talk = Talk::after(0, 100, now());
-    let mut todo = Vec::new();
-    while todo.last() != Some(&Do::HangUp) {
-        let at = talk.next_tick();
-        todo.extend(talk.tick(at));
+fn a_silent_caller_is_asked_twice_before_we_hang_up() {
+    let mut conversation = RelayConversation::after(0, 100, now());
+    let mut actions = Vec::new();
+    while actions.last() != Some(&Action::HangUp) {
+        let at = conversation.next_tick();
+        actions.extend(conversation.tick(at));
     }
 
     assert_eq!(
-        todo,
+        actions,
         [
-            Do::Ours(Line::Pardon(0)),
-            Do::Ours(Line::Pardon(1)),
-            Do::Ours(Line::Goodbye),
-            Do::HangUp
+            Action::SayPhrase(Phrase::Pardon(0)),
+            Action::SayPhrase(Phrase::Pardon(1)),
+            Action::SayPhrase(Phrase::Goodbye),
+            Action::HangUp
         ]
     );
 }
 
 #[test]
-fn keys_are_taken_together() {
+fn keys_before_a_pause_are_one_utterance() {
     let begin = now();
-    let mut talk = Talk::after(0, 0, begin);
+    let mut conversation = RelayConversation::after(0, 0, begin);
 
     for key in ["1", "2"] {
-        assert_eq!(talk.key(&key.into(), begin), []);
+        assert_eq!(conversation.key(&key.into(), begin), []);
     }
-    let pause = talk.next_tick();
-    let told = talk.tick(pause);
+    let pause = conversation.next_tick();
+    let actions = conversation.tick(pause);
     for key in ["3", "#"] {
-        talk.key(&key.into(), pause);
+        conversation.key(&key.into(), pause);
     }
 
-    let Some(Do::Tell { words, .. }) = told.first() else {
-        panic!("{told:?}");
+    let Some(Action::Ask { words, .. }) = actions.first() else {
+        panic!("{actions:?}");
     };
     assert_eq!(*words, CallerInput::Keys("12".into()));
-    assert_eq!(talk.turn(), Some(2));
+    assert_eq!(conversation.turn(), Some(2));
 }
 
 #[test]
-fn a_breath_is_no_turn() {
-    let mut talk = Talk::after(7, 0, now());
+fn a_prompt_without_words_is_ignored() {
+    let mut conversation = RelayConversation::after(7, 0, now());
 
-    assert_eq!(talk.prompt(&"  ".into(), now()), []);
-    assert_eq!(talk.turn(), None);
+    assert_eq!(conversation.prompt(&"  ".into(), now()), []);
+    assert_eq!(conversation.turn(), None);
 }
 
 fn now() -> Instant {
     Instant::now()
 }
 
-fn asked(words: &str) -> Talk {
-    let mut talk = Talk::after(0, 0, now());
-    talk.prompt(&words.into(), now());
-    talk
+fn asked(words: &str) -> RelayConversation {
+    let mut conversation = RelayConversation::after(0, 0, now());
+    conversation.prompt(&words.into(), now());
+    conversation
 }
 
 fn piece(turn: u32, offset: u32, text: &str) -> SpeechStreamed {
@@ -257,12 +286,15 @@ fn speech(text: &str) -> TurnStatus {
     })
 }
 
-fn words(todo: &[Do]) -> String {
-    let said = todo.iter().filter_map(|todo| match todo {
-        Do::Say { text, .. } => Some(text.as_str()),
-        Do::Ours(_) | Do::Tell { .. } | Do::Stop(_) | Do::GiveUp(_) | Do::SeeCall | Do::HangUp => {
-            None
-        }
+fn words(actions: &[Action]) -> String {
+    let said = actions.iter().filter_map(|actions| match actions {
+        Action::Say { text, .. } => Some(text.as_str()),
+        Action::SayPhrase(_)
+        | Action::Ask { .. }
+        | Action::StopAnswer(_)
+        | Action::GiveUp(_)
+        | Action::SeeCall
+        | Action::HangUp => None,
     });
     said.collect()
 }

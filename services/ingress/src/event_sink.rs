@@ -4,93 +4,98 @@ use claw_bus::{Outgoing, PublishError, Publisher};
 use claw_domain::{MessageId, UserId};
 use claw_events::{DeadLetter, DeadReason};
 use claw_whatsapp::webhook::Lack;
-use serde_json::Value;
 use tokio::time::Instant;
 use tracing::error;
 
 use crate::intake::{Fact, Intake};
 
-/// How long everything in one webhook may take to be stored. Meta wishes for an answer within a second;
-/// this is how long it is worth waiting for a server that restarts before Meta is asked to try again.
-const PATIENCE: Duration = Duration::from_secs(4);
+/// How long storing one webhook may take before Meta is asked to send it again. Meta would like an answer
+/// within a second, but a restart of the NATS server is worth waiting for.
+const STORE_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// Largest payload put on the bus: its limit is 1 MiB, headers included.
+/// Largest payload we publish, which leaves room for headers: the bus takes messages of up to 1 MiB.
 const PAYLOAD_LIMIT_BYTES: usize = 1_000 * 1_024;
 
-/// Who sets things aside, and where they came from, as `DEAD` has it.
+/// Consumer and stream of our dead letters in `DEAD`.
 const CONSUMER: &str = "ingress";
-const ORIGIN: &str = "webhook";
+const STREAM: &str = "webhook";
 
-/// Puts what came in on the bus: all of it, or it says that not.
-pub(crate) struct Door {
+/// Publishes the content of WhatsApp webhooks.
+pub(crate) struct EventSink {
     publisher: Publisher,
 }
 
-impl Door {
+impl EventSink {
     pub(crate) const fn new(publisher: Publisher) -> Self {
         Self { publisher }
     }
 
-    /// Stores every fact of a webhook, and sets aside what has no sender. Repeating it is harmless.
+    /// Stores every fact of a webhook and dead-letters the rest. Fails unless all of it is on disk; repeating it
+    /// is harmless.
     pub(crate) async fn store(
         &self,
         intake: &Intake,
         body_bytes: usize,
     ) -> Result<(), PublishError> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + STORE_TIMEOUT;
         let mut inbound = Vec::with_capacity(intake.facts.len());
-        let mut aside = Vec::new();
+        let mut dead = Vec::new();
         for fact in &intake.facts {
-            match too_large(fact, body_bytes) {
+            match oversized_json(fact, body_bytes) {
                 Some(json) => {
-                    tell_too_large(user_of(fact), json.len());
-                    aside.extend(parts(&json, user_of(fact), &TOO_LARGE));
+                    report_too_large(user_of(fact), json.len());
+                    dead.extend(dead_letters(&json, user_of(fact), &TOO_LARGE));
                 }
                 None => inbound.push(outgoing(fact)?),
             }
         }
         for (lack, raw) in &intake.unattributable {
-            aside.extend(parts(&json_of(raw.expose()), nobody(), &without(*lack)));
+            let json = raw.expose().to_string();
+            dead.extend(dead_letters(
+                json.as_bytes(),
+                unknown_user(),
+                &lacking(*lack),
+            ));
         }
         self.store_all(&inbound, deadline).await?;
-        self.store_all(&aside, deadline).await
+        self.store_all(&dead, deadline).await
     }
 
-    /// Sets a body aside that is Meta's and cannot be read.
-    pub(crate) async fn set_aside(&self, body: &[u8]) -> Result<(), PublishError> {
-        let undecodable = parts(body, nobody(), &UNDECODABLE).collect::<Vec<_>>();
-        self.store_all(&undecodable, Instant::now() + PATIENCE)
+    /// Dead-letters a body that Meta signed and we cannot read.
+    pub(crate) async fn dead_letter(&self, body: &[u8]) -> Result<(), PublishError> {
+        let letters: Vec<_> = dead_letters(body, unknown_user(), &UNDECODABLE).collect();
+        self.store_all(&letters, Instant::now() + STORE_TIMEOUT)
             .await
     }
 
     async fn store_all(&self, all: &[Outgoing], deadline: Instant) -> Result<(), PublishError> {
-        let patience = deadline.saturating_duration_since(Instant::now());
-        self.publisher.publish_all(all, patience).await
+        let left = deadline.saturating_duration_since(Instant::now());
+        self.publisher.publish_all(all, left).await
     }
 }
 
-/// Why something is set aside.
-struct Aside {
+/// Why something becomes a dead letter.
+struct Cause {
     reason: DeadReason,
     error: &'static str,
 }
 
-const UNDECODABLE: Aside = Aside {
+const UNDECODABLE: Cause = Cause {
     reason: DeadReason::Undecodable,
-    error: "a signed webhook body is no notification",
+    error: "a signed webhook body is not a notification",
 };
-const TOO_LARGE: Aside = Aside {
+const TOO_LARGE: Cause = Cause {
     reason: DeadReason::Rejected,
-    error: "too large for one event",
+    error: "it is too large for one event",
 };
 
-const fn without(lack: Lack) -> Aside {
+const fn lacking(lack: Lack) -> Cause {
     let error = match lack {
-        Lack::Sender => "nobody is named as its sender",
+        Lack::Sender => "it names no sender",
         Lack::Id => "it has no usable id",
-        Lack::Shape => "it is not of the expected shape",
+        Lack::Shape => "it does not have the expected form",
     };
-    Aside {
+    Cause {
         reason: DeadReason::Rejected,
         error,
     }
@@ -110,9 +115,9 @@ fn user_of(fact: &Fact) -> UserId {
     }
 }
 
-/// The fact's JSON when the bus would refuse it. An event is hardly larger than the webhook it came in,
-/// so only large webhooks are looked at.
-fn too_large(fact: &Fact, body_bytes: usize) -> Option<Vec<u8>> {
+/// The fact's JSON if it is too large for the bus. An event is hardly larger than its webhook, so facts of small
+/// webhooks are not measured.
+fn oversized_json(fact: &Fact, body_bytes: usize) -> Option<Vec<u8>> {
     if body_bytes < PAYLOAD_LIMIT_BYTES / 2 {
         return None;
     }
@@ -123,26 +128,22 @@ fn too_large(fact: &Fact, body_bytes: usize) -> Option<Vec<u8>> {
     json.ok().filter(|json| json.len() > PAYLOAD_LIMIT_BYTES)
 }
 
-fn tell_too_large(user: UserId, bytes: usize) {
+fn report_too_large(user: UserId, bytes: usize) {
     metrics::counter!("ingress_set_aside_total", "lack" => "size").increment(1);
-    error!(user.id = %user, event.bytes = bytes, "a message of {user} is kept in DEAD: it is too large");
+    error!(user.id = %user, event.bytes = bytes, "moved a message of {user} to DEAD: it is too large");
 }
 
-fn json_of(value: &Value) -> Vec<u8> {
-    value.to_string().into_bytes()
-}
-
-/// Whose it is when nobody can tell.
-fn nobody() -> UserId {
+/// The user of dead letters whose sender is unknown: events are routed by user.
+fn unknown_user() -> UserId {
     UserId::derived_from("whatsapp-webhook")
 }
 
-/// What goes to `DEAD`, cut to the bus's limit. The sequence is a fingerprint of the part, so that a
-/// repetition is known; the error says how to put the parts together.
-fn parts<'a>(
+/// Letters for `DEAD`, each with a part of `whole` that the bus takes. A letter's sequence is a fingerprint of its
+/// part, by which repetitions are recognised; its error says how to join the parts.
+fn dead_letters<'a>(
     whole: &'a [u8],
     user: UserId,
-    aside: &'a Aside,
+    cause: &'a Cause,
 ) -> impl Iterator<Item = Outgoing> + use<'a> {
     let id = fingerprint(whole);
     let count = whole.len().div_ceil(PAYLOAD_LIMIT_BYTES).max(1);
@@ -150,19 +151,19 @@ fn parts<'a>(
         .zip(whole.chunks(PAYLOAD_LIMIT_BYTES))
         .map(move |(number, part)| {
             let letter = DeadLetter {
-                stream: ORIGIN.to_owned(),
+                stream: STREAM.to_owned(),
                 sequence: fingerprint(part).wrapping_add(number as u64),
                 subject: "whatsapp.webhook".to_owned(),
                 consumer: CONSUMER.to_owned(),
                 attempts: 1,
-                reason: aside.reason,
-                error: format!("{} (part {number} of {count} of {id:016x})", aside.error),
+                reason: cause.reason,
+                error: format!("{} (part {number} of {count} of {id:016x})", cause.error),
             };
             Outgoing::dead(&letter, user, part.to_vec().into())
         })
 }
 
-/// Tells bytes apart, the same in every process: the first half of a name-based UUID (SHA-1).
+/// A hash that is the same in every process: the first half of a name-based UUID (SHA-1).
 fn fingerprint(bytes: &[u8]) -> u64 {
     MessageId::derived_from(&String::from_utf8_lossy(bytes))
         .as_uuid()
@@ -175,8 +176,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_set_aside_is_cut_to_the_limit_of_the_bus() {
-        let count = |bytes: usize| parts(&vec![b'x'; bytes], nobody(), &UNDECODABLE).count();
+    fn dead_letters_are_cut_to_the_limit_of_the_bus() {
+        let count =
+            |bytes: usize| dead_letters(&vec![b'x'; bytes], unknown_user(), &UNDECODABLE).count();
 
         assert_eq!(count(1), 1);
         assert_eq!(count(PAYLOAD_LIMIT_BYTES), 1);
@@ -185,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_bytes_have_the_same_fingerprint() {
+    fn only_the_same_bytes_have_the_same_fingerprint() {
         assert_eq!(fingerprint(b"one"), fingerprint(b"one"));
         assert_ne!(fingerprint(b"one"), fingerprint(b"two"));
     }

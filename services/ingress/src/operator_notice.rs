@@ -1,11 +1,11 @@
 use serde_json::Value;
 use tracing::{info, warn};
 
-use crate::intake::News;
+use crate::intake::OperatorNotice;
 
-/// What of a field's JSON goes into the log: names and states of our own account, number and templates.
-/// Everything else stays out, for it may be about people.
-const FACTS: [&str; 16] = [
+/// The keys of a field's JSON that are logged: names and states of our own account, number and templates.
+/// Everything else may be about people.
+const LOGGED_KEYS: [&str; 16] = [
     "ban_info",
     "ban_state",
     "current_limit",
@@ -24,40 +24,40 @@ const FACTS: [&str; 16] = [
     "waba_ban_state",
 ];
 
-/// Deepest level looked into: an update, its restrictions, each restriction.
+/// Deepest level searched for these keys: the update, its list of restrictions, a restriction's fields.
 const DEPTH: usize = 4;
 
-/// Counts the news and tells the operator.
-pub(crate) fn tell(news: &News) {
-    match news {
-        News::AccountError(account) => {
+/// Counts and logs a notice.
+pub(crate) fn log(notice: &OperatorNotice) {
+    match notice {
+        OperatorNotice::AccountError(account) => {
             metrics::counter!("ingress_account_errors_total").increment(1);
             warn!(
                 error.code = account.error.code,
                 error.title = account.error.title.as_deref().unwrap_or_default(),
-                "Meta reports trouble with our WhatsApp number",
+                "Meta reports a problem with our WhatsApp number",
             );
         }
-        News::Other(other) => {
+        OperatorNotice::Other(other) => {
             metrics::counter!("ingress_fields_total", "field" => other.field).increment(1);
-            let facts = facts_of(other.value.expose());
-            if is_worth_a_warning(other.field) || other.is_alarming() {
+            let values = logged_values(other.value.expose());
+            if may_stop_reminders(other.field) || other.is_alarming() {
                 warn!(
                     webhook.field = other.field,
-                    "Meta says {}: {facts}", other.field
+                    "Meta sent {}: {values}", other.field
                 );
             } else {
                 info!(
                     webhook.field = other.field,
-                    "Meta says {}: not acted upon", other.field
+                    "Meta sent {}, which needs no action", other.field
                 );
             }
         }
     }
 }
 
-/// A template that may no longer be sent stops reminders.
-fn is_worth_a_warning(field: &str) -> bool {
+/// Whether the update may mean that a template can no longer be sent, and reminders with it.
+fn may_stop_reminders(field: &str) -> bool {
     matches!(
         field,
         "message_template_status_update"
@@ -67,30 +67,30 @@ fn is_worth_a_warning(field: &str) -> bool {
     )
 }
 
-fn facts_of(value: &Value) -> String {
-    let mut facts = Vec::new();
-    collect(value, DEPTH, &mut facts);
-    facts.join(" ")
+fn logged_values(value: &Value) -> String {
+    let mut values = Vec::new();
+    collect(value, DEPTH, &mut values);
+    values.join(" ")
 }
 
-fn collect(value: &Value, depth: usize, facts: &mut Vec<String>) {
+fn collect(value: &Value, depth: usize, values: &mut Vec<String>) {
     match value {
         Value::Object(object) if depth > 0 => {
             for (name, value) in object
                 .iter()
-                .filter(|(name, _)| FACTS.contains(&name.as_str()))
+                .filter(|(name, _)| LOGGED_KEYS.contains(&name.as_str()))
             {
                 match value {
-                    Value::Object(_) | Value::Array(_) => collect(value, depth - 1, facts),
+                    Value::Object(_) | Value::Array(_) => collect(value, depth - 1, values),
                     Value::String(_) | Value::Number(_) | Value::Bool(_) | Value::Null => {
-                        facts.push(format!("{name}={value}"));
+                        values.push(format!("{name}={value}"));
                     }
                 }
             }
         }
         Value::Array(items) if depth > 0 => {
             for item in items {
-                collect(item, depth - 1, facts);
+                collect(item, depth - 1, values);
             }
         }
         Value::Object(_)
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_log_holds_the_accounts_state_and_nobodys_number() {
+    fn the_account_s_state_is_logged_and_phone_numbers_are_not() {
         let value = json!({
             "event": "ACCOUNT_RESTRICTION",
             "phone_number": "15550000001",
@@ -118,7 +118,7 @@ mod tests {
         });
 
         assert_eq!(
-            facts_of(&value),
+            logged_values(&value),
             "event=\"ACCOUNT_RESTRICTION\" restriction_type=\"RESTRICTED_ADD_PHONE_NUMBER_ACTION\""
         );
     }

@@ -19,40 +19,43 @@ use tokio::time::{Instant, timeout};
 use tracing::{Instrument, debug, error, info_span};
 
 use crate::{
+    body_budget::BodyBudget,
+    event_sink::EventSink,
     intake::{Fact, Intake},
-    news,
-    publish::Door,
+    operator_notice,
     refusal::{Refusal, RefusalLog},
-    room::Room,
 };
 
-/// Largest body taken. Meta sends up to 3 MB; beyond that it is not Meta.
+/// Largest body accepted: Meta sends up to 3 MB.
 const BODY_LIMIT_BYTES: usize = 3 * 1024 * 1024;
 
-/// How long a body may take to arrive. Meta's and Caddy's come in one go.
+/// How long a body may take to arrive. Meta and Caddy send it in one go.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The WhatsApp webhook.
-pub(crate) struct Webhook {
+/// The webhook that Meta calls.
+pub(crate) struct WhatsAppWebhook {
     secrets: AppSecrets,
     token: SecretString,
     phone_number_id: String,
-    door: Door,
+    events: EventSink,
     clock: Arc<dyn Clock>,
-    room: Room,
+    bodies: BodyBudget,
     refusals: RefusalLog,
 }
 
-/// What Meta calls.
-pub(crate) fn routes(webhook: Webhook) -> Router {
+/// The routes that Meta calls.
+pub(crate) fn routes(webhook: WhatsAppWebhook) -> Router {
     Router::new()
         .route("/whatsapp/webhook", get(verify).post(receive))
         .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
         .with_state(Arc::new(webhook))
 }
 
-/// `GET`: Meta sets up the webhook and wants to see that it is ours.
-async fn verify(State(webhook): State<Arc<Webhook>>, RawQuery(query): RawQuery) -> Response {
+/// `GET`: someone subscribes the webhook at Meta, which checks that we know the verification token.
+async fn verify(
+    State(webhook): State<Arc<WhatsAppWebhook>>,
+    RawQuery(query): RawQuery,
+) -> Response {
     match verify_subscription(&query.unwrap_or_default(), &webhook.token) {
         Ok(challenge) => challenge.into_response(),
         Err(SubscriptionError::Malformed) => StatusCode::BAD_REQUEST.into_response(),
@@ -60,11 +63,11 @@ async fn verify(State(webhook): State<Arc<Webhook>>, RawQuery(query): RawQuery) 
     }
 }
 
-/// `POST`: Meta tells something. 200 once it is on disk; with anything else Meta sends it again, for up
+/// `POST`: a notification. We answer 200 once it is on disk; after any other status Meta sends it again, for up
 /// to 7 days.
-async fn receive(State(webhook): State<Arc<Webhook>>, request: Request) -> Response {
+async fn receive(State(webhook): State<Arc<WhatsAppWebhook>>, request: Request) -> Response {
     let started = Instant::now();
-    // A trace begins here: whoever sends has no say in ours.
+    // A new trace: the sender's headers do not choose ours.
     let span = info_span!("ingress.webhook", otel.kind = "server");
     let result = webhook.take(request).instrument(span).await;
     let outcome = result.as_ref().map_or_else(Refusal::name, |()| "stored");
@@ -80,21 +83,21 @@ async fn receive(State(webhook): State<Arc<Webhook>>, request: Request) -> Respo
     }
 }
 
-impl Webhook {
+impl WhatsAppWebhook {
     pub(crate) fn new(
         secrets: AppSecrets,
         token: SecretString,
         phone_number_id: String,
-        door: Door,
+        events: EventSink,
         clock: Arc<dyn Clock>,
     ) -> Self {
         Self {
             secrets,
             token,
             phone_number_id,
-            door,
+            events,
             clock,
-            room: Room::new(BODY_LIMIT_BYTES),
+            bodies: BodyBudget::new(BODY_LIMIT_BYTES),
             refusals: RefusalLog::default(),
         }
     }
@@ -105,51 +108,44 @@ impl Webhook {
             .get(signature::HEADER)
             .cloned()
             .ok_or(Refusal::Unsigned)?;
-        let _place = self.room.for_body(request.headers()).ok_or(Refusal::Full)?;
+        let _memory = self
+            .bodies
+            .reserve(request.headers())
+            .ok_or(Refusal::Full)?;
         let body = read(request).await?;
         self.secrets
             .verify(Some(signature.as_bytes()), &body)
             .map_err(|_| Refusal::Unsigned)?;
         match webhook::parse(&body) {
             Ok(notification) => {
-                let now = self.clock.now();
-                self.store(
-                    Intake::of(notification, &self.phone_number_id, now),
-                    body.len(),
-                )
-                .await
+                let intake = Intake::of(notification, &self.phone_number_id, self.clock.now());
+                self.store(&intake, body.len()).await
             }
-            Err(reason) => self.set_aside(&body, &reason).await,
+            Err(reason) => self.dead_letter(&body, &reason).await,
         }
     }
 
-    async fn store(&self, intake: Intake, body_bytes: usize) -> Result<(), Refusal> {
-        self.door
-            .store(&intake, body_bytes)
-            .await
-            .map_err(Refusal::NotStored)?;
-        count(&intake);
-        intake.news.iter().for_each(news::tell);
+    async fn store(&self, intake: &Intake, body_bytes: usize) -> Result<(), Refusal> {
+        self.events.store(intake, body_bytes).await?;
+        count(intake);
+        intake.notices.iter().for_each(operator_notice::log);
         Ok(())
     }
 
-    /// Meta would repeat an unreadable body for a week, and it would be as unreadable then: it is kept
-    /// for people and acknowledged.
-    async fn set_aside(&self, body: &[u8], reason: &webhook::ParseError) -> Result<(), Refusal> {
-        self.door
-            .set_aside(body)
-            .await
-            .map_err(Refusal::NotStored)?;
+    /// An unreadable body is kept for the operator and acknowledged: otherwise Meta would repeat it for a week,
+    /// and it would remain unreadable.
+    async fn dead_letter(&self, body: &[u8], reason: &webhook::ParseError) -> Result<(), Refusal> {
+        self.events.dead_letter(body).await?;
         metrics::counter!("ingress_set_aside_total", "lack" => "undecodable").increment(1);
         error!(
             body.bytes = body.len(),
-            "a webhook of Meta's cannot be read and is kept in DEAD: {reason}"
+            "moved a webhook of Meta's to DEAD: it cannot be read: {reason}"
         );
         Ok(())
     }
 }
 
-/// The whole body, if it arrives in time and keeps to the limit the routes set.
+/// The body, if it arrives whole, in time and within the limit that the routes set.
 async fn read(request: Request) -> Result<Bytes, Refusal> {
     match timeout(BODY_TIMEOUT, Bytes::from_request(request, &())).await {
         Ok(Ok(body)) => Ok(body),
@@ -158,19 +154,19 @@ async fn read(request: Request) -> Result<Bytes, Refusal> {
     }
 }
 
-/// After the fact: a repetition counts again, as it did cross the door again.
+/// Counts what was stored. A repetition counts again.
 fn count(intake: &Intake) {
     for fact in &intake.facts {
         match fact {
             Fact::Message(message) => {
                 metrics::counter!("ingress_messages_total", "kind" => message.content.kind())
                     .increment(1);
-                debug!(message.id = %message.id, user.id = %message.user, "message {} stored", message.id);
+                debug!(message.id = %message.id, user.id = %message.user, "stored message {}", message.id);
             }
             Fact::Status(report) => {
                 let state = report.state.map_or("other", DeliveryState::as_str);
                 metrics::counter!("ingress_statuses_total", "state" => state).increment(1);
-                debug!(user.id = %report.user, delivery.state = state, "a delivery report is stored");
+                debug!(user.id = %report.user, delivery.state = state, "stored a delivery report");
             }
         }
     }
@@ -178,7 +174,7 @@ fn count(intake: &Intake) {
         metrics::counter!("ingress_set_aside_total", "lack" => lack.as_str()).increment(1);
         error!(
             lack = lack.as_str(),
-            "a message or status is kept in DEAD: it lacks its {}",
+            "moved a message or status to DEAD: it lacks its {}",
             lack.as_str()
         );
     }

@@ -1,18 +1,21 @@
 use claw_domain::Sensitive;
 use serde::{Deserialize, Serialize};
 
-/// How a call goes on when we end its streamed conversation. It travels with Twilio's request for what comes
-/// next, whose signature covers it, so that any replica can answer that.
+/// Turn numbers reserved for one streamed conversation. Turns after it are numbered from there.
+pub(crate) const TURNS_PER_STREAM: u32 = 1_000_000;
+
+/// How a call goes on after we have ended its streamed conversation. Twilio returns it with its request for the
+/// next document, covered by its signature, so that any replica can answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "next", rename_all = "snake_case")]
 pub(crate) enum Handoff {
-    /// With another one.
+    /// With another streamed conversation.
     Listen,
-    /// With the answer to this turn, which is on its way.
+    /// With the answer to this turn, which is not there yet.
     Answer { turn: u32 },
-    /// As the state of the call says.
+    /// As the status of the call says.
     SeeCall,
-    /// Not at all.
+    /// The call ends.
     HangUp,
 }
 
@@ -23,7 +26,7 @@ impl Handoff {
             .into()
     }
 
-    /// Reads what we wrote.
+    /// Reads the JSON that [`Self::to_json`] wrote.
     pub(crate) fn read(json: &Sensitive<String>) -> Option<Self> {
         serde_json::from_str(json.expose()).ok()
     }
@@ -34,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_handed_over_comes_back() {
+    fn every_handoff_can_be_read_back() {
         for handoff in [
             Handoff::Listen,
             Handoff::Answer { turn: 7 },

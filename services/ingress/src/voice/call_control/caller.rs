@@ -1,0 +1,47 @@
+use claw_domain::{Address, CallId, Trust};
+use claw_twilio::form::{Caller, VoiceRequest};
+
+use super::CallControl;
+use crate::voice::call_state::CallState;
+
+/// The number that a call is attributed to.
+pub(crate) struct CallerId {
+    pub(crate) address: Address,
+    pub(crate) trust: Trust,
+}
+
+impl CallControl {
+    /// The caller of a request: the number shown, or else the number keyed in, if there is one.
+    pub(super) async fn caller(
+        &self,
+        call: CallId,
+        request: &VoiceRequest,
+        state: CallState,
+    ) -> anyhow::Result<Option<CallerId>> {
+        match shown_caller(&request.caller) {
+            Some(caller) => Ok(Some(caller)),
+            None if state.has_keyed => self.keyed_caller(call).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The caller by the number keyed in earlier in this call.
+    pub(super) async fn keyed_caller(&self, call: CallId) -> anyhow::Result<Option<CallerId>> {
+        let address = self.watcher.live_calls().caller(call).await?;
+        Ok(address.map(|address| CallerId {
+            address,
+            trust: Trust::Unverified,
+        }))
+    }
+}
+
+/// The caller by the number that Twilio shows; `None` if the caller ID is hidden.
+pub(super) fn shown_caller(caller: &Caller) -> Option<CallerId> {
+    match caller {
+        Caller::Known { phone, trust } => Some(CallerId {
+            address: Address::Phone(phone.clone()),
+            trust: *trust,
+        }),
+        Caller::Hidden => None,
+    }
+}

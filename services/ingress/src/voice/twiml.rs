@@ -1,0 +1,105 @@
+use claw_calls::TicketCode;
+use claw_twilio::{
+    phrases::Phrases,
+    signature::PublicUrl,
+    twiml::{Gather, Relay, Script, Twiml},
+};
+
+use super::{
+    call_state::CallState,
+    dialogue::{CallResponse, Progress, SpeechPart, Then},
+    paths,
+};
+
+/// Writes a response as TwiML, in the caller's language. With a ticket, Twilio listens over a socket.
+pub(crate) fn document(
+    base: &PublicUrl,
+    state: CallState,
+    response: &CallResponse,
+    ticket: Option<&TicketCode>,
+) -> Twiml {
+    let url = |path: &str, progress: Progress| {
+        let awaits_call = matches!(response.then, Then::WaitForCall(_));
+        let state = CallState {
+            progress,
+            awaits_call,
+            ..state
+        };
+        base.of(&format!("{path}?{}", state.query()))
+    };
+    let gather = |progress| Gather::new(url(paths::TRANSCRIPTION, progress), state.language);
+    let mut texts = texts(state, response);
+    match response.then {
+        Then::Listen(progress) if let Some(ticket) = ticket => {
+            let socket = base.of_websocket(paths::RELAY_SOCKET);
+            let action = url(paths::RELAY_DONE, progress);
+            let relay = Relay::new(action, socket, state.language)
+                .parameter(paths::TICKET_PARAMETER, ticket.to_url());
+            let greeting = texts.collect::<Vec<_>>().join(" ");
+            Script::new().connect(&if greeting.is_empty() {
+                relay
+            } else {
+                relay.greeting(&greeting)
+            })
+        }
+        Then::Listen(progress) => {
+            let gather = gather(progress).timeout_seconds(6);
+            Script::new().listen(&texts.fold(gather, Gather::say))
+        }
+        Then::ListenForDigits(progress) => {
+            let gather = gather(progress).timeout_seconds(10);
+            Script::new().listen(&texts.fold(gather, Gather::say))
+        }
+        Then::Wait(progress) | Then::WaitForCall(progress) => {
+            say_all(state, &mut texts).redirect(&url(paths::REPLY, progress))
+        }
+        Then::HangUp => say_all(state, &mut texts).hang_up(),
+    }
+}
+
+/// The texts of a response, in the caller's language.
+pub(crate) fn texts(state: CallState, response: &CallResponse) -> impl Iterator<Item = &str> {
+    let phrases = Phrases::of(state.language);
+    response.say.iter().map(|part| match part {
+        SpeechPart::Phrase(phrase) => phrase.text(phrases),
+        SpeechPart::Answer(text) => text.expose().as_str(),
+    })
+}
+
+fn say_all<'a>(state: CallState, texts: impl Iterator<Item = &'a str>) -> Script {
+    texts.fold(Script::new(), |script, text| {
+        script.say(state.language, text)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use claw_twilio::voices::Language;
+
+    use super::*;
+    use crate::voice::dialogue::{apologize, on_ring};
+
+    #[test]
+    fn the_url_holds_the_state_and_the_speech_is_in_the_caller_s_language() {
+        let base = PublicUrl::parse("https://voice.example.com").unwrap();
+        let state = CallState {
+            language: Language::German,
+            ..CallState::read("")
+        };
+
+        let document = document(&base, state, &on_ring(None, true), None);
+
+        insta::assert_snapshot!(document.expose());
+    }
+
+    #[test]
+    fn after_an_apology_the_call_ends() {
+        let base = PublicUrl::parse("https://voice.example.com").unwrap();
+
+        let document = document(&base, CallState::read(""), &apologize(), None);
+
+        let phrases = Phrases::of(Language::EnglishUs);
+        assert!(document.expose().contains(phrases.apology));
+        assert!(document.expose().ends_with("<Hangup/></Response>"));
+    }
+}

@@ -1,0 +1,220 @@
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{DefaultBodyLimit, FromRequest, Request, State},
+    http::{HeaderValue, StatusCode, header::CONTENT_TYPE},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use claw_calls::TicketCode;
+use claw_twilio::{
+    form::{Form, VoiceRequest},
+    signature::{self, AuthTokens, PublicUrl, SignatureError},
+    twiml::CONTENT_TYPE as CONTENT_TYPE_TWIML,
+};
+use metrics::{counter, histogram};
+use strum::IntoStaticStr;
+use tokio::time::{Instant, timeout};
+use tracing::{Instrument, info_span, warn};
+
+use super::{
+    call_control::CallControl,
+    call_state::CallState,
+    dialogue::{CallResponse, apologize},
+    paths,
+    relay::RelaySessions,
+    response_cache::ResponseCache,
+    twiml,
+};
+use crate::{VoiceMode, body_budget::BodyBudget};
+
+/// Largest body accepted. Twilio's have a few kilobytes.
+pub(super) const BODY_LIMIT_BYTES: usize = 256 * 1024;
+
+/// How long a body may take to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The latest moment at which a caller hears something, if only an apology. Twilio gives up after 15 s.
+const RESPONSE_LIMIT: Duration = Duration::from_secs(12);
+
+/// The webhooks that Twilio calls.
+pub(crate) struct VoiceWebhook {
+    pub(crate) tokens: AuthTokens,
+    pub(crate) base: PublicUrl,
+    pub(crate) control: Arc<CallControl>,
+    pub(crate) mode: VoiceMode,
+    pub(crate) sessions: RelaySessions,
+    pub(crate) responses: ResponseCache,
+    pub(crate) bodies: BodyBudget,
+}
+
+/// Which webhook was called; metrics and traces contain its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "snake_case", const_into_str)]
+enum Endpoint {
+    Voice,
+    Transcription,
+    Reply,
+    CallStatus,
+    Fallback,
+    RelayDone,
+}
+
+/// A request with a valid signature of Twilio's.
+struct VerifiedRequest {
+    request: VoiceRequest,
+    state: CallState,
+    /// Repetitions of a request have the same token.
+    idempotency_token: Option<String>,
+}
+
+/// The routes of the webhooks.
+pub(crate) fn routes(webhook: VoiceWebhook) -> Router {
+    let handler = |endpoint: Endpoint| {
+        post(
+            move |State(webhook): State<Arc<VoiceWebhook>>, request: Request| async move {
+                webhook.handle(endpoint, request).await
+            },
+        )
+    };
+    Router::new()
+        .route(paths::VOICE, handler(Endpoint::Voice))
+        .route(paths::TRANSCRIPTION, handler(Endpoint::Transcription))
+        .route(paths::REPLY, handler(Endpoint::Reply))
+        .route(paths::CALL_STATUS, handler(Endpoint::CallStatus))
+        .route(paths::FALLBACK, handler(Endpoint::Fallback))
+        .route(paths::RELAY_DONE, handler(Endpoint::RelayDone))
+        .route("/voice/health", get(|| async { StatusCode::OK }))
+        .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
+        .with_state(Arc::new(webhook))
+}
+
+impl VoiceWebhook {
+    async fn handle(&self, endpoint: Endpoint, request: Request) -> Response {
+        let started = Instant::now();
+        let name = endpoint.into_str();
+        let span = info_span!("ingress.voice", otel.kind = "server", webhook = name);
+        let verified = self.verify(request).instrument(span.clone()).await;
+        let response = match verified {
+            Ok(verified) => self.respond(endpoint, verified).instrument(span).await,
+            Err(status) => status.into_response(),
+        };
+        let outcome = if response.status().is_success() {
+            "answered"
+        } else {
+            "refused"
+        };
+        counter!("ingress_voice_total", "webhook" => name, "outcome" => outcome).increment(1);
+        histogram!("ingress_voice_seconds", "webhook" => name)
+            .record(started.elapsed().as_secs_f64());
+        response
+    }
+
+    async fn respond(&self, endpoint: Endpoint, verified: VerifiedRequest) -> Response {
+        if endpoint == Endpoint::CallStatus {
+            let published = self.control.status_changed(&verified.request);
+            // Without a 2xx Twilio repeats the request, if it is configured to.
+            return match timeout(RESPONSE_LIMIT, published).await {
+                Ok(Ok(())) => StatusCode::NO_CONTENT.into_response(),
+                Ok(Err(_)) | Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+            };
+        }
+        let token = verified.idempotency_token.clone();
+        let document = self.document(endpoint, verified);
+        let document = self.responses.get_or_make(token.as_deref(), document).await;
+        let xml = [(CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE_TWIML))];
+        (xml, document.to_string()).into_response()
+    }
+
+    /// The TwiML to answer with; an apology if anything fails.
+    async fn document(&self, endpoint: Endpoint, verified: VerifiedRequest) -> Arc<str> {
+        let VerifiedRequest { request, state, .. } = verified;
+        let decided = timeout(RESPONSE_LIMIT, self.decide(endpoint, &request, state)).await;
+        let failure = match decided {
+            Ok(Ok((state, response, ticket))) => {
+                return self.write(state, &response, ticket.as_ref());
+            }
+            Ok(Err(error)) => error,
+            Err(elapsed) => elapsed.into(),
+        };
+        warn!(
+            error = &*failure as &dyn std::error::Error,
+            "cannot answer a caller, who hears an apology"
+        );
+        counter!("ingress_voice_apologies_total").increment(1);
+        self.write(state, &apologize(), None)
+    }
+
+    fn write(
+        &self,
+        state: CallState,
+        response: &CallResponse,
+        ticket: Option<&TicketCode>,
+    ) -> Arc<str> {
+        let document = twiml::document(&self.base, state, response, ticket);
+        document.into_exposed().into()
+    }
+
+    async fn decide(
+        &self,
+        endpoint: Endpoint,
+        request: &VoiceRequest,
+        state: CallState,
+    ) -> anyhow::Result<(CallState, CallResponse, Option<TicketCode>)> {
+        let control = &self.control;
+        let (state, response) = match endpoint {
+            Endpoint::Voice => control.ring(request).await,
+            Endpoint::Transcription => control.spoke(request, state).await,
+            Endpoint::Reply => control.wait(request, state).await,
+            Endpoint::RelayDone => control.relay_done(request, state).await,
+            Endpoint::Fallback | Endpoint::CallStatus => control.fallback(request).await,
+        }?;
+        let ticket = match self.mode {
+            VoiceMode::Gather => None,
+            // This replica is stopping, and a call with webhooks can go on at any other.
+            VoiceMode::Relay if !self.sessions.are_open() => None,
+            VoiceMode::Relay => control.issue_ticket(request, state, &response).await,
+        };
+        Ok((state, response, ticket))
+    }
+
+    /// Reads a request and verifies its signature; the status to answer with if it is not Twilio's.
+    async fn verify(&self, request: Request) -> Result<VerifiedRequest, StatusCode> {
+        let headers = request.headers();
+        let signature = headers.get(signature::HEADER).cloned();
+        let signature = signature.ok_or(StatusCode::FORBIDDEN)?;
+        let token = headers.get(signature::IDEMPOTENCY_HEADER).cloned();
+        let uri = request.uri().clone();
+        let memory = self.bodies.reserve(request.headers());
+        let _memory = memory.ok_or(StatusCode::SERVICE_UNAVAILABLE)?;
+        let body = timeout(BODY_TIMEOUT, Bytes::from_request(request, &())).await;
+        let body = match body {
+            Ok(Ok(body)) => body,
+            Ok(Err(error)) => return Err(error.status()),
+            Err(_elapsed) => return Err(StatusCode::REQUEST_TIMEOUT),
+        };
+        let path = uri.path_and_query().map_or("/", |path| path.as_str());
+        let form = Form::parse(&body);
+        self.tokens
+            .verify_form(Some(signature.as_bytes()), &self.base.of(path), &form)
+            .map_err(refuse)?;
+        let request = VoiceRequest::read(&form).map_err(|_| StatusCode::BAD_REQUEST)?;
+        let state = match uri.query() {
+            Some(query) => CallState::read(query),
+            None => CallState::begin(&request.caller),
+        };
+        Ok(VerifiedRequest {
+            request,
+            state,
+            idempotency_token: token.and_then(|token| token.to_str().map(str::to_owned).ok()),
+        })
+    }
+}
+
+fn refuse(error: SignatureError) -> StatusCode {
+    counter!("ingress_voice_unsigned_total").increment(1);
+    warn!("refused a voice webhook: {error} (is BASE_URL the address configured at Twilio?)");
+    StatusCode::FORBIDDEN
+}
