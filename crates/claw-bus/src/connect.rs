@@ -8,36 +8,36 @@ use tracing::{info, warn};
 
 use crate::Publisher;
 
-/// How long one request to JetStream may take before it is tried again.
+/// How long one request to JetStream may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Most publishes of one process that wait for their acknowledgement at once.
+/// Largest number of unacknowledged publishes of one process.
 const PUBLISHES_IN_FLIGHT: usize = 4_096;
 
-/// Where the bus is and who we are on it.
+/// Address and user of a connection to the bus.
 #[derive(Debug, Clone)]
 pub struct BusConfig {
     /// `nats://user:password@host:port`.
     pub url: SecretString,
-    /// Our user on the server, which is also the name of the service.
+    /// The user on the server, which is also the name of the service.
     pub service: &'static str,
 }
 
-/// Why the bus cannot be used.
+/// An error of the bus.
 #[derive(Debug, thiserror::Error)]
 pub enum BusError {
-    /// `NATS_URL` is no URL of a NATS server.
+    /// `NATS_URL` is not the URL of a NATS server.
     #[error("NATS_URL must look like nats://user:password@host:port")]
     Url(#[source] std::io::Error),
-    /// The first connection failed; later ones are made again by themselves.
+    /// The first connection failed. Later the client reconnects by itself.
     #[error("connecting to NATS (is NATS_URL right, and the server up?)")]
     Connect(#[source] async_nats::ConnectError),
-    /// A stream or bucket could not be made, read or changed.
+    /// A request about a stream or bucket failed.
     #[error("{operation} on JetStream")]
     JetStream {
-        /// What was tried.
+        /// The operation, for the message.
         operation: String,
-        /// Why it failed.
+        /// The cause.
         #[source]
         source: async_nats::Error,
     },
@@ -55,19 +55,19 @@ impl BusError {
     }
 }
 
-/// A connection to the bus, made again by itself whenever it breaks. Cheap to clone.
+/// A connection to the bus that reconnects by itself. Cheap to clone.
 #[derive(Clone)]
 pub struct Bus {
     pub(crate) client: Client,
     pub(crate) jetstream: jetstream::Context,
     pub(crate) service: &'static str,
-    /// Counts connections made; a change means deliveries in flight may have been lost.
+    /// The number of connections so far. After a change, deliveries in flight may be lost.
     pub(crate) connections: watch::Receiver<u64>,
 }
 
 impl Bus {
-    /// Connects. Fails at once when the server is away or refuses us, so that a wrong configuration
-    /// shows at start.
+    /// Connects. Fails at once if the server is absent or refuses us, so that a wrong configuration shows at the
+    /// start.
     pub async fn connect(config: &BusConfig) -> Result<Self, BusError> {
         let (connected, connections) = watch::channel(0_u64);
         let server: ServerAddr = config.url.expose_secret().parse().map_err(BusError::Url)?;
@@ -99,7 +99,7 @@ impl Bus {
         Publisher::new(self.client.clone(), self.jetstream.clone())
     }
 
-    /// A name nobody else has: letters and digits.
+    /// A unique name of letters and digits.
     pub(crate) fn unique(&self) -> String {
         let inbox = self.client.new_inbox();
         inbox.rsplit('.').next().unwrap_or(&inbox).to_owned()
@@ -122,7 +122,7 @@ impl Bus {
             })
     }
 
-    /// Sends what is still in the client's buffer.
+    /// Flushes the client's buffer.
     pub async fn flush(&self) {
         if let Err(error) = self.client.flush().await {
             warn!(
@@ -133,7 +133,7 @@ impl Bus {
     }
 }
 
-/// The client takes no user and password from a URL by itself.
+/// Takes user and password from the URL, which the client does not.
 fn options(server: &ServerAddr) -> ConnectOptions {
     match (server.username(), server.password()) {
         (Some(user), Some(password)) => {
@@ -148,7 +148,7 @@ fn note(event: &Event, connected: &watch::Sender<u64>) {
         connected.send_modify(|count| *count += 1);
         info!("connected to NATS");
     } else {
-        // Denied publishes look like time-outs to the caller; the reason appears only here.
+        // A denied publish looks like a timeout to the caller; the reason appears only here.
         warn!(event = %event, "NATS: {event}");
     }
 }

@@ -13,25 +13,24 @@ use crate::{Bus, Handler, Ownership, Tenure};
 use dispatch::Dispatcher;
 use pull::Puller;
 
-/// Events pulled and not yet given to a lane, of all units together.
+/// Largest number of events pulled and not yet in a lane, over all units.
 const PULLED_AHEAD: usize = 256;
 
-/// Feeds one kind of event to a handler, in lanes.
+/// Passes events of one type to a handler: one event of a user at a time, many users at once.
 pub struct Consumer<H> {
     bus: Bus,
     purpose: &'static str,
     handler: Arc<H>,
 }
 
-/// A delivery, and why it came to us.
+/// A delivery and the tenure under which it was pulled.
 struct Pulled {
     message: jetstream::Message,
     tenure: Tenure,
 }
 
 impl<H: Handler> Consumer<H> {
-    /// A consumer that keeps its consumers on the server under `purpose` (lower case, `a-z0-9-`), one for
-    /// each unit that is ours.
+    /// `purpose` (`a-z0-9-`) begins the names of the consumers on the server, one for each unit this replica holds.
     pub fn new(bus: Bus, purpose: &'static str, handler: H) -> Self {
         Self {
             bus,
@@ -40,10 +39,10 @@ impl<H: Handler> Consumer<H> {
         }
     }
 
-    /// Runs until `stop`, with what `ownership` says is ours: then nothing new is begun, and this
-    /// returns when what runs has ended. What was not begun is handed out again to whoever has it next.
+    /// Consumes the units of `ownership` until `stop` is cancelled. Then no new event is started, and this returns
+    /// when the running ones have ended. Events that were not started are redelivered to the next holder.
     ///
-    /// An absent server is waited for.
+    /// Waits for an absent server.
     pub async fn run(self, ownership: &Ownership, stop: CancellationToken) {
         let (pulled, received) = mpsc::channel(PULLED_AHEAD);
         let source = Arc::new(Puller::<H::Event>::new(self.bus.clone(), self.purpose));
@@ -53,7 +52,7 @@ impl<H: Handler> Consumer<H> {
     }
 }
 
-/// Pulls for every tenure while it lasts. Dropping this stops them all.
+/// Pulls for every tenure while it lasts, until this future is dropped.
 async fn pull_for_tenures<E: Event>(
     source: Arc<Puller<E>>,
     ownership: &Ownership,

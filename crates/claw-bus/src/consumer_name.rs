@@ -1,17 +1,17 @@
 use crate::Unit;
 
-/// Whose consumer it is: of a unit, under an epoch, the how-manieth of that epoch.
+/// The name of a consumer on the server: its unit, its epoch and its number within the epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ConsumerName {
     pub(crate) unit: Unit,
     /// The epoch of the claim.
     pub(crate) epoch: u64,
-    /// 1 for the first consumer of this epoch; one more whenever one was interrupted.
+    /// 1 for the first consumer of the epoch, one more after each interruption.
     pub(crate) number: u32,
 }
 
 impl ConsumerName {
-    /// The place to take after this one, under what the epoch is by then.
+    /// The name of the consumer that follows this one, under the current epoch.
     pub(crate) fn next_under(self, epoch: u64) -> Self {
         let number = if epoch == self.epoch {
             self.number + 1
@@ -25,9 +25,9 @@ impl ConsumerName {
         }
     }
 
-    /// `<purpose>-p<partition>-e<epoch>`, or `<purpose>-e<epoch>` for everything, with `-<number>`
-    /// after it from the second on.
-    pub(crate) fn name(self, purpose: &str) -> String {
+    /// `<purpose>-p<partition>-e<epoch>`, or `<purpose>-e<epoch>` for all partitions; from the second consumer of
+    /// an epoch on with `-<number>` at the end.
+    pub(crate) fn on_server(self, purpose: &str) -> String {
         let unit = match self.unit {
             Unit::Partition(partition) => format!("p{partition}-"),
             Unit::Whole => String::new(),
@@ -39,7 +39,7 @@ impl ConsumerName {
         format!("{purpose}-{unit}e{}{number}", self.epoch)
     }
 
-    /// Reads a consumer's name; `None` when it is not of this purpose.
+    /// Parses a name; `None` if it is of another purpose.
     pub(crate) fn read(name: &str, purpose: &str) -> Option<Self> {
         let rest = name.strip_prefix(purpose)?.strip_prefix('-')?;
         let (unit, rest) = match rest.strip_prefix('p') {
@@ -67,7 +67,7 @@ impl ConsumerName {
 mod tests {
     use super::*;
 
-    fn place(unit: Unit, epoch: u64, number: u32) -> ConsumerName {
+    fn name(unit: Unit, epoch: u64, number: u32) -> ConsumerName {
         ConsumerName {
             unit,
             epoch,
@@ -76,19 +76,19 @@ mod tests {
     }
 
     #[test]
-    fn a_place_is_read_back_from_its_consumer_s_name() {
+    fn a_name_is_parsed_back() {
         for (name, expected) in [
-            ("replies-p7-e12", place(Unit::Partition(7), 12, 1)),
-            ("replies-p7-e12-3", place(Unit::Partition(7), 12, 3)),
-            ("replies-e12", place(Unit::Whole, 12, 1)),
+            ("replies-p7-e12", name(Unit::Partition(7), 12, 1)),
+            ("replies-p7-e12-3", name(Unit::Partition(7), 12, 3)),
+            ("replies-e12", name(Unit::Whole, 12, 1)),
         ] {
             assert_eq!(ConsumerName::read(name, "replies"), Some(expected));
-            assert_eq!(expected.name("replies"), name);
+            assert_eq!(expected.on_server("replies"), name);
         }
     }
 
     #[test]
-    fn another_purpose_s_consumer_is_none_of_ours() {
+    fn the_name_of_another_purpose_is_not_parsed() {
         for name in ["replies-late-e1", "reports-e1", "replies", "replies-p7-x1"] {
             assert_eq!(ConsumerName::read(name, "replies"), None, "{name}");
         }
@@ -96,18 +96,18 @@ mod tests {
 
     #[test]
     fn an_interrupted_consumer_is_followed_by_another_of_its_epoch() {
-        let first = place(Unit::Whole, 0, 0).next_under(7);
+        let first = name(Unit::Whole, 0, 0).next_under(7);
 
-        assert_eq!(first, place(Unit::Whole, 7, 1));
-        assert_eq!(first.next_under(7), place(Unit::Whole, 7, 2));
-        assert_eq!(first.next_under(7).next_under(9), place(Unit::Whole, 9, 1));
+        assert_eq!(first, name(Unit::Whole, 7, 1));
+        assert_eq!(first.next_under(7), name(Unit::Whole, 7, 2));
+        assert_eq!(first.next_under(7).next_under(9), name(Unit::Whole, 9, 1));
     }
 
     #[test]
     fn a_later_epoch_wins_and_within_it_the_later_consumer() {
         let unit = Unit::Partition(1);
 
-        assert!(place(unit, 10, 1) > place(unit, 9, 5));
-        assert!(place(unit, 10, 2) > place(unit, 10, 1));
+        assert!(name(unit, 10, 1) > name(unit, 9, 5));
+        assert!(name(unit, 10, 2) > name(unit, 10, 1));
     }
 }

@@ -8,16 +8,15 @@ use tokio::time::Instant;
 
 use crate::{Bus, BusError, Outgoing, headers};
 
-/// How long writing to `DEAD` is tried.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a write to `DEAD` is retried.
+const DEAD_LETTER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Longest error text kept with a dead event, in bytes.
 const ERROR_LIMIT_BYTES: usize = 1_000;
 
 impl Bus {
-    /// Sets an event of `INBOUND` aside that was acknowledged before it turned out that nothing can be
-    /// done with it. `consumer` is who gave up (lower case, `a-z0-9-`); `error` must hold nothing the
-    /// person wrote.
+    /// Stores an event of `INBOUND` in `DEAD` that was acknowledged before its handling failed for good. `consumer`
+    /// (`a-z0-9-`) names the part that gave up; `error` must not contain the user's text.
     pub async fn set_aside(
         &self,
         sequence: u64,
@@ -32,7 +31,7 @@ impl Bus {
         let stream = stream.await.map_err(|error| failed(error.into()))?;
         let (subject, payload) = match stream.direct_get(sequence).await {
             Ok(event) => (event.subject.to_string(), event.payload),
-            // Aged out: what is left of it is in the database.
+            // The stream no longer holds the event; its content is in the database.
             Err(error) if error.kind() == DirectGetErrorKind::NotFound => (
                 format!("{}.?.?.{user}", Stream::Inbound.family()),
                 Bytes::new(),
@@ -50,13 +49,13 @@ impl Bus {
         };
         let dead = Outgoing::dead(&letter, user, payload);
         let publisher = self.publisher();
-        let stored = publisher.store(&dead, Instant::now() + PATIENCE);
+        let stored = publisher.store(&dead, Instant::now() + DEAD_LETTER_TIMEOUT);
         stored.await.map_err(|error| failed(error.into()))?;
         Ok(())
     }
 }
 
-/// Everything about why the event is here, readable with the `nats` CLI.
+/// The headers of a dead letter, readable with the `nats` CLI.
 pub(crate) fn headers_of(letter: &DeadLetter) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(NATS_MESSAGE_ID, letter.dedup_key().as_str());
@@ -71,7 +70,7 @@ pub(crate) fn headers_of(letter: &DeadLetter) -> HeaderMap {
     headers
 }
 
-/// The chain of causes on one line: a header value may hold no line break.
+/// The chain of causes on one line, because a header value cannot contain a line break.
 pub(crate) fn chain(error: &anyhow::Error) -> String {
     format!("{error:#}")
 }

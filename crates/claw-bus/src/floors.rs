@@ -1,10 +1,10 @@
 use async_nats::jetstream::kv::Store;
-use tracing::warn;
+use tracing::debug;
 
 use crate::{Bus, BusError, Unit, streams::FLOORS};
 
-/// How far a purpose has come in each unit, on disk: where to begin after a restart of the server, which
-/// keeps consumers in memory. Written every few seconds, so what was handled since comes again.
+/// The ack floors of a purpose's consumers, kept on disk because a restart of the server forgets its consumers.
+/// A stored floor may be several seconds old; later events are redelivered after a restart.
 pub(crate) struct Floors {
     store: Store,
     prefix: String,
@@ -20,21 +20,21 @@ impl Floors {
         })
     }
 
-    /// The sequence up to which everything was acknowledged when it was last written down.
+    /// The last stored floor of a unit; `None` if none was stored.
     pub(crate) async fn of_unit(&self, unit: Unit) -> Result<Option<u64>, BusError> {
         let value = self.store.get(self.key(unit)).await;
         let value = value.map_err(|error| BusError::jetstream("reading a floor", error))?;
         let floor = value.and_then(|value| std::str::from_utf8(&value).ok()?.parse().ok());
         if floor.is_none() {
-            warn!(
-                "no floor for {}.{unit}: everything the stream holds is looked at",
+            debug!(
+                "{}.{unit} has no stored floor: its consumer starts at the beginning of the stream",
                 self.prefix
             );
         }
         Ok(floor)
     }
 
-    /// Writes down that everything up to `floor` is acknowledged.
+    /// Stores the floor of a unit.
     pub(crate) async fn note(&self, unit: Unit, floor: u64) -> Result<(), BusError> {
         let written = self
             .store

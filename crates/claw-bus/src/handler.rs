@@ -6,63 +6,63 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Tenure;
 
-/// Does what an event asks for. May see the same event again, after a crash or a lost
-/// acknowledgement, and must then have no further effect.
+/// Handles events of one type. It may get the same event again after a crash or a lost acknowledgement, and must
+/// then have no further effect.
 #[async_trait]
 pub trait Handler: Send + Sync + 'static {
-    /// What it handles.
+    /// The type of the events.
     type Event: Event;
 
-    /// `Ok` when all effects are durable. `?` means "try again later"; that no retry can help is
-    /// said with [`HandlerError::reject`].
+    /// Handles one event. `Ok` means that all effects are durable; `?` means "retry later"; use
+    /// [`HandlerError::reject`] if a retry cannot help.
     async fn handle(&self, event: &Self::Event, attempt: &Attempt) -> Result<(), HandlerError>;
 
-    /// Called once an event that could not be handled is in `DEAD`, before the next one of the same
-    /// person: the moment for an honest line to them. May be called again after a crash.
+    /// Called when an event was given up and is stored in `DEAD`, before the user's next event: the moment to tell
+    /// the user. May be called again after a crash.
     async fn given_up(&self, _event: &Self::Event) -> Result<(), HandlerError> {
         Ok(())
     }
 }
 
-/// What a handler may know of the delivery it works on.
+/// The delivery that a handler works on.
 #[derive(Debug, Clone)]
 pub struct Attempt {
-    /// 1 for the first try under this tenure, one more for each retry.
+    /// 1 for the first attempt under this tenure, one more for each retry.
     pub number: u32,
     /// The event's position in its stream.
     pub sequence: u64,
-    /// Somebody has replayed it (`clawkaka replay`): what was given up may be tried again.
+    /// The event is a replay by an operator (`clawkaka replay`), so given-up work may be tried again.
     pub is_replay: bool,
-    /// Cancelled when the service is to stop or somebody else should have this person: a handler that
-    /// waits should give up with a retry then.
+    /// Cancelled when the service stops or another replica should hold this user. A handler that waits should then
+    /// return a retry.
     pub stop: CancellationToken,
-    /// Why the event is ours to handle. A handler goes on when this is lost, for what it has begun must
-    /// come to an end; before an effect that must not happen twice it asks [`Tenure::may_act`].
+    /// The tenure under which the event was delivered. A handler is not cancelled when it is lost; before an effect
+    /// that must not happen twice it checks [`Tenure::may_act`].
     pub tenure: Tenure,
 }
 
-/// What should happen with an event that was not handled. Not an error type itself, so that `?` can
-/// turn every other error into a retry.
+/// What happens to an event that was not handled. It does not implement `Error`, so that `?` can turn any error
+/// into a retry.
 #[derive(Debug)]
 pub enum HandlerError {
-    /// Try again; later events of the same person wait meanwhile.
+    /// Retry; later events of the same user wait.
     Retry {
-        /// Why it did not work.
+        /// The cause.
         source: anyhow::Error,
-        /// How long to wait; `None` for a growing pause.
+        /// The pause before the retry; `None` for a growing one.
         after: Option<Duration>,
     },
-    /// Trying again cannot help: the event goes to `DEAD` for people to look at.
+    /// A retry cannot help: the event goes to `DEAD`, for an operator to look at.
     Reject {
         /// Why.
         source: anyhow::Error,
     },
-    /// Come back to it later, and let later events of the same person go first.
+    /// Retry later, and let later events of the same user go first.
     Defer(Duration),
 }
 
 impl HandlerError {
-    /// Try again after a growing pause.
+    /// Retry after a growing pause.
     pub fn retry(source: impl Into<anyhow::Error>) -> Self {
         Self::Retry {
             source: source.into(),
@@ -70,7 +70,7 @@ impl HandlerError {
         }
     }
 
-    /// Try again after this pause.
+    /// Retry after this pause.
     pub fn retry_after(source: impl Into<anyhow::Error>, after: Duration) -> Self {
         Self::Retry {
             source: source.into(),
@@ -78,14 +78,14 @@ impl HandlerError {
         }
     }
 
-    /// Trying again cannot help.
+    /// A retry cannot help.
     pub fn reject(source: impl Into<anyhow::Error>) -> Self {
         Self::Reject {
             source: source.into(),
         }
     }
 
-    /// Come back to it after `pause`, letting later events of the same person go first.
+    /// Retry after `pause`, and let later events of the same user go first.
     pub const fn defer(pause: Duration) -> Self {
         Self::Defer(pause)
     }

@@ -7,19 +7,19 @@ use opentelemetry::{
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-/// Which event this is: `<family>.<fact>`.
+/// Header: the event type, `<family>.<fact>`.
 const EVENT: &str = "Claw-Event";
 
-/// Its version, see `Event::VERSION`.
+/// Header: the version of the event type, see `Event::VERSION`.
 const VERSION: &str = "Claw-Event-Version";
 
-/// Of which event this is a replay: `<stream>:<sequence>`.
+/// Header: the event that this one replays, `<stream>:<sequence>`.
 pub(crate) const REPLAY_OF: &str = "Claw-Replay-Of";
 
-/// What a replay has in common with the event it repeats: its meaning, and the trace it belongs to.
+/// The headers that a replay copies from the replayed event.
 const KEPT_BY_REPLAY: [&str; 3] = [VERSION, "traceparent", "tracestate"];
 
-/// The headers every published event carries: its id, its type, and the trace it belongs to.
+/// The headers of every published event: its id, its type and its trace context.
 pub(crate) fn of_event<E: Event>(event: &E) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(
@@ -35,8 +35,8 @@ pub(crate) fn of_event<E: Event>(event: &E) -> HeaderMap {
     headers
 }
 
-/// The headers of a replay of the event `of` (`<stream>:<sequence>`), which came with `old` ones, under
-/// an id of its own. `kind` is its type, `<family>.<fact>`.
+/// The headers of a replay with an id of its own. `of` is the replayed event (`<stream>:<sequence>`), `old` are
+/// its headers, `kind` is its type (`<family>.<fact>`).
 pub(crate) fn of_replay(id: &str, kind: &str, of: &str, old: &HeaderMap) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(async_nats::header::NATS_MESSAGE_ID, id);
@@ -62,7 +62,7 @@ pub(crate) fn inject_trace(headers: &mut HeaderMap) {
 pub(crate) fn continue_trace(span: &Span, headers: Option<&HeaderMap>) {
     let Some(headers) = headers else { return };
     let parent = global::get_text_map_propagator(|propagator| propagator.extract(&Reader(headers)));
-    // Fails only when the span is disabled or no tracer is installed: then there is nothing to join.
+    // Fails only if the span is disabled or no tracer is installed.
     let _ = span.set_parent(parent);
 }
 
@@ -70,7 +70,7 @@ struct Writer<'a>(&'a mut HeaderMap);
 
 impl Injector for Writer<'_> {
     fn set(&mut self, key: &str, value: String) {
-        // `tracestate` is written even when empty, which is not worth a header.
+        // The propagator writes an empty `tracestate`, which is not worth a header.
         if !value.is_empty() {
             self.0.insert(key, value.as_str());
         }

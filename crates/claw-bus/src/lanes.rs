@@ -3,12 +3,11 @@ use std::{
     hash::Hash,
 };
 
-/// Who has work, and in which order: one piece of a key at a time, many keys at once.
+/// Queues of work by key: one item of a key runs at a time, many keys at once.
 ///
-/// Holds no more than what was admitted and not yet finished; the bound on that is the consumer's
-/// limit of unacknowledged events.
+/// Bounded by the consumer's limit of unacknowledged events.
 pub(crate) struct Lanes<K, W> {
-    /// A key is here while one piece of its work runs; behind it waits the rest.
+    /// The waiting items of each key that has a running one.
     waiting: HashMap<K, VecDeque<W>>,
 }
 
@@ -19,7 +18,7 @@ impl<K: Eq + Hash, W> Lanes<K, W> {
         }
     }
 
-    /// Takes new work: gives it back when it may start now, keeps it when its lane is busy.
+    /// Adds an item; returns it if it may start now, keeps it if its lane is busy.
     pub(crate) fn admit(&mut self, key: K, work: W) -> Option<W> {
         match self.waiting.entry(key) {
             Entry::Vacant(lane) => {
@@ -33,7 +32,7 @@ impl<K: Eq + Hash, W> Lanes<K, W> {
         }
     }
 
-    /// Hears that the running piece of `key` has ended; gives the next one, which may start now.
+    /// Ends the running item of `key` and returns the next one, which may start now.
     pub(crate) fn finish(&mut self, key: &K) -> Option<W> {
         let next = self.waiting.get_mut(key).and_then(VecDeque::pop_front);
         if next.is_none() {

@@ -1,6 +1,6 @@
-//! Carries the events of `claw-events` over NATS JetStream: publishing that waits for the disk, and
-//! consuming in lanes, one event of a person at a time and many people at once, each partition by one
-//! replica of a service. Owns the definitions of streams and buckets. Knows no event's meaning, and lets no handler see a NATS message.
+//! Carries the events of `claw-events` over NATS JetStream. Publishing waits for the disk. Consuming handles one
+//! event of a user at a time and many users at once, each partition in one replica of a service. Defines the
+//! streams and buckets. Knows no event's meaning, and shows no NATS message to a handler.
 
 mod connect;
 mod consume;

@@ -14,64 +14,64 @@ use tracing::warn;
 
 use crate::{dead, headers};
 
-/// How long a handler's publish is tried before the handler is told: longer than a restart of the
-/// server takes, so that most restarts pass unnoticed.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a publish is retried. Longer than a restart of the server takes, so that handlers do not notice
+/// most restarts.
+const PUBLISH_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The pauses between two tries.
+/// The pauses between retries.
 const RETRY: Backoff = Backoff {
     first: Duration::from_millis(50),
     longest: Duration::from_secs(2),
 };
 
-/// How long one try waits for its acknowledgement. A lost one is found out by trying again under
-/// the same id, so waiting longer only delays.
+/// How long one attempt waits for its acknowledgement. A retry under the same id finds out whether the event
+/// was stored, so a longer wait would only delay.
 const ACK_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Most events of one atomic batch (nats-server's limit).
+/// Largest number of events in one atomic batch (a limit of nats-server).
 const BATCH_LIMIT: usize = 1_000;
 
-/// Fewest events that are worth an atomic batch: the server makes files of its own for each, which costs as
-/// much as writing some twenty events one by one (measured).
+/// Smallest number of events that are sent as an atomic batch. The server creates files for each batch, which
+/// costs as much as some twenty single events (measured).
 const BATCH_FROM: usize = 24;
 
-/// Events of different subjects that are stored at once when they make no batch.
+/// Largest number of subjects with a publish in flight when events are not sent as a batch.
 const SUBJECTS_AT_ONCE: usize = 16;
 
-/// The event is on the server's disk.
+/// Confirms that an event is on the server's disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stored {
-    /// It had been there already.
+    /// The event had been stored before.
     pub duplicate: bool,
-    /// Where it is in its stream, also when it had been there already.
+    /// The sequence of the event in its stream, also if it had been stored before.
     pub sequence: u64,
 }
 
-/// Why an event is not (known to be) on the server's disk.
+/// Why an event is not known to be on the server's disk.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
-    /// JetStream did not acknowledge in time. It may still have stored the event: publishing it
-    /// again under the same id is safe.
+    /// JetStream did not acknowledge in time. The event may still be stored; publishing it again under the same
+    /// id is safe.
     #[error("JetStream did not acknowledge {subject_kind} in time")]
     NotAcknowledged {
-        /// Which kind of event.
+        /// The event type.
         subject_kind: &'static str,
-        /// The last reason given, if any.
+        /// The last error, if there was one.
         #[source]
         source: Option<jetstream::context::PublishError>,
     },
-    /// The event cannot be written as JSON.
+    /// The event cannot be serialised.
     #[error("writing {subject_kind} as JSON")]
     Encode {
-        /// Which kind of event.
+        /// The event type.
         subject_kind: &'static str,
-        /// Why not.
+        /// The cause.
         #[source]
         source: serde_json::Error,
     },
 }
 
-/// An event ready to be sent, whatever its type.
+/// A serialised event with its subject and headers.
 #[derive(Debug, Clone)]
 pub struct Outgoing {
     kind: &'static str,
@@ -81,7 +81,7 @@ pub struct Outgoing {
 }
 
 impl Outgoing {
-    /// Prepares an event. The current span's trace goes with it.
+    /// Serialises an event, with the trace context of the current span.
     pub fn new<E: Event>(event: &E) -> Result<Self, PublishError> {
         let payload = serde_json::to_vec(event).map_err(|source| PublishError::Encode {
             subject_kind: E::FACT,
@@ -95,7 +95,7 @@ impl Outgoing {
         })
     }
 
-    /// Prepares what could not be handled for `DEAD`.
+    /// A dead letter with the payload of the event that was given up.
     pub fn dead(letter: &DeadLetter, user: UserId, payload: Bytes) -> Self {
         Self {
             kind: "dead",
@@ -105,7 +105,7 @@ impl Outgoing {
         }
     }
 
-    /// Prepares what was stored once to be stored again, as an event of its own.
+    /// A stored event that is published again as a new event.
     pub(crate) const fn replay(subject: String, headers: HeaderMap, payload: Bytes) -> Self {
         Self {
             kind: "a replay",
@@ -116,7 +116,7 @@ impl Outgoing {
     }
 }
 
-/// Puts events on the bus and waits until they are on disk. Cheap to clone.
+/// Publishes events and waits until they are on disk. Cheap to clone.
 #[derive(Clone)]
 pub struct Publisher {
     client: Client,
@@ -128,23 +128,23 @@ impl Publisher {
         Self { client, jetstream }
     }
 
-    /// Publishes one event, trying again under the same id for up to 30 s.
+    /// Publishes one event, with retries under the same id for up to 30 s.
     pub async fn publish<E: Event>(&self, event: &E) -> Result<Stored, PublishError> {
-        self.store(&Outgoing::new(event)?, Instant::now() + PATIENCE)
+        self.store(&Outgoing::new(event)?, Instant::now() + PUBLISH_TIMEOUT)
             .await
     }
 
-    /// Publishes events, each stored before this returns, those of one subject in this order; as one
-    /// atomic batch when there are many and the server takes it (one write to disk instead of many). All
-    /// must belong to the same stream. Fails when not everything is known to be stored after `patience`.
+    /// Publishes events of one stream, those of one subject in this order. Many events are sent as one atomic
+    /// batch, which is one write to disk. Fails if an event is not known to be stored after `timeout`; some of the
+    /// events may be stored then.
     pub async fn publish_all(
         &self,
         events: &[Outgoing],
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<(), PublishError> {
-        let deadline = Instant::now() + patience;
+        let deadline = Instant::now() + timeout;
         for batch in events.chunks(BATCH_LIMIT) {
-            // Refused as a whole when it holds a repetition, or when too many batches are under way.
+            // The server refuses a whole batch if it contains a duplicate, or if too many batches are in flight.
             if batch.len() < BATCH_FROM || !self.store_atomically(batch, deadline).await {
                 self.store_each(batch, deadline).await?;
             }
@@ -152,7 +152,7 @@ impl Publisher {
         Ok(())
     }
 
-    /// Sends a signal that is worthless a second later: not stored, not waited for.
+    /// Sends a signal over core NATS, at most once.
     pub async fn signal<S: Signal>(&self, signal: &S) {
         let Ok(payload) = serde_json::to_vec(signal) else {
             return;
@@ -162,7 +162,7 @@ impl Publisher {
             warn!(
                 signal.name = S::NAME,
                 error = &error as &dyn std::error::Error,
-                "a signal was not sent"
+                "sending a signal failed"
             );
         }
     }
@@ -195,9 +195,9 @@ impl Publisher {
         event: &Outgoing,
         deadline: Instant,
     ) -> Result<Stored, Option<jetstream::context::PublishError>> {
-        let patience = deadline.min(Instant::now() + ACK_TIMEOUT);
+        let attempt_ends = deadline.min(Instant::now() + ACK_TIMEOUT);
         let acknowledged = async { self.send(event, event.headers.clone()).await?.await };
-        match timeout_at(patience, acknowledged).await {
+        match timeout_at(attempt_ends, acknowledged).await {
             Ok(Ok(ack)) => Ok(Stored {
                 duplicate: ack.duplicate,
                 sequence: ack.sequence,
@@ -220,7 +220,7 @@ impl Publisher {
             .await
     }
 
-    /// Whether the server took all of `batch` at once.
+    /// Whether the server stored all of `batch`.
     async fn store_atomically(&self, batch: &[Outgoing], deadline: Instant) -> bool {
         let id = self.client.new_inbox();
         let id = id.rsplit('.').next().unwrap_or(&id);
@@ -229,7 +229,7 @@ impl Publisher {
             for (index, event) in batch.iter().enumerate() {
                 let is_last = index + 1 == batch.len();
                 let headers = batch_headers(event, id, index + 1, is_last);
-                // Only the last one is acknowledged; waiting for the others would take for ever.
+                // The server acknowledges only the last message of a batch.
                 last = Some(self.send(event, headers).await?);
             }
             match last {
@@ -237,12 +237,15 @@ impl Publisher {
                 None => Ok(()),
             }
         };
-        let patience = deadline.min(Instant::now() + ACK_TIMEOUT);
-        matches!(timeout_at(patience, sent_and_committed).await, Ok(Ok(())))
+        let attempt_ends = deadline.min(Instant::now() + ACK_TIMEOUT);
+        matches!(
+            timeout_at(attempt_ends, sent_and_committed).await,
+            Ok(Ok(()))
+        )
     }
 
-    /// Stores the events of a subject one after the other: with several under way, a retried one would
-    /// come after the next.
+    /// Stores the events of each subject one after the other: with several in flight, a retried event would be
+    /// stored after the next one.
     async fn store_each(&self, batch: &[Outgoing], deadline: Instant) -> Result<(), PublishError> {
         let mut subjects: BTreeMap<&str, Vec<&Outgoing>> = BTreeMap::new();
         for event in batch {

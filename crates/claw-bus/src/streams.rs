@@ -10,25 +10,25 @@ use crate::{Bus, BusError};
 const DAY: Duration = Duration::from_hours(24);
 const GIB: i64 = 1024 * 1024 * 1024;
 
-/// How long the server itself remembers ids. It keeps them in memory, so this is a fast filter for
-/// the usual quick repetitions; consumers remember for the 7 days Meta goes on repeating.
+/// How long the server remembers message ids. It keeps them in memory, so this only filters the usual quick
+/// repetitions; the database recognises those of the 7 days for which Meta retries a webhook.
 const DUPLICATE_WINDOW: Duration = Duration::from_mins(10);
 
-/// Largest event: a message of an unknown kind travels whole. The server's `max_payload` is as large.
+/// Largest event, in bytes. A message of an unknown kind is stored whole. Equals `max_payload` in `nats.conf`.
 const MAX_EVENT_BYTES: i32 = 1024 * 1024;
 
-/// The bucket in which replicas share out their work; its revisions are the epochs. On disk: the
-/// revisions of a bucket in memory begin again at 1 when the server restarts.
+/// The bucket of leases and claims, whose revisions are the epochs. On disk, because the revisions of a bucket
+/// in memory start again at 1 after a restart of the server.
 pub(crate) const OWNERS: &str = "OWN";
 
-/// How long the bucket remembers that a key lapsed. It is told to whoever watches at that moment; the
-/// mark must only outlive the key's last writer.
+/// How long the bucket keeps the marker of an expired key. Watchers get the marker at once; it must only outlive
+/// the last writer of the key.
 pub(crate) const MARKERS_KEPT: Duration = Duration::from_mins(1);
 
-/// The bucket of how far each consumer has come.
+/// The bucket of ack floors.
 pub(crate) const FLOORS: &str = "FLOORS";
 
-/// The bucket of people who changed their address.
+/// The bucket of further addresses of users.
 const ALIASES: &str = "ALIASES";
 
 /// The bucket that `claw-calls` keeps live calls in.
@@ -46,7 +46,7 @@ pub enum Ensured {
     Bucket(&'static str),
 }
 
-/// Creates the streams and buckets, or brings existing ones to this definition. Safe to repeat.
+/// Creates the streams and buckets, or updates existing ones to this definition. Idempotent.
 pub async fn ensure(bus: &Bus) -> Result<Vec<Ensured>, BusError> {
     let mut ensured = Vec::new();
     for &stream in Stream::ALL {
@@ -94,8 +94,8 @@ struct Limits {
     when_full: DiscardPolicy,
 }
 
-/// Where losing an event would go unnoticed, a full stream refuses (the publisher tries again, and
-/// the sender of a webhook gets a 503); receipts only inform, so the oldest go.
+/// A full stream refuses new events where a lost one would go unnoticed: the publisher retries, and the sender of
+/// a webhook gets a 503. Receipts are for information only, so the oldest are dropped.
 fn limits(stream: Stream) -> Limits {
     let (days, gibibytes, when_full) = match stream {
         Stream::Inbound => (30, 16, DiscardPolicy::New),
@@ -139,12 +139,12 @@ fn bucket_definition(bucket: &str) -> Config {
         allow_rollup: true,
         deny_delete: true,
         allow_direct: true,
-        // Keys of OWN have a time to live, and watchers are told when it is over.
+        // Leases expire, and watchers are notified.
         allow_message_ttl: bucket == OWNERS,
         subject_delete_marker_ttl: (bucket == OWNERS).then_some(MARKERS_KEPT),
-        // One sync to disk for all claims of a replica, instead of one each.
+        // All claims of a replica are one write to disk.
         allow_atomic_publish: bucket == OWNERS,
-        // A floor may be behind, so it need not be on disk before it is acknowledged.
+        // A floor may be out of date, so the server need not sync it before the acknowledgement.
         persist_mode: (bucket == FLOORS).then_some(PersistenceMode::Async),
         ..Config::default()
     }

@@ -15,38 +15,38 @@ use tracing::debug;
 
 use crate::{Bus, BusError, Unit, consumer_name::ConsumerName, floors::Floors};
 
-/// Events of one unit handed to this process and not yet acknowledged, at most. This bounds the memory
-/// of its lanes (about 1 KB an event); past it the server keeps the rest.
+/// Largest number of unacknowledged events of one unit. It bounds the memory of the lanes (about 1 KB an
+/// event); the server keeps the rest.
 const MAX_UNACKNOWLEDGED: i64 = 1_000;
 
-/// After this long the server hands an unacknowledged event out again. Recovery never depends on
-/// it: a crash or a lost connection is a takeover, which hands out everything at once. An event
-/// still in its lane is recognised and not handled twice.
+/// When the server redelivers an unacknowledged event. Recovery does not depend on it: a crash or a lost
+/// connection leads to a takeover, which redelivers everything at once. An event that is still in its lane is
+/// recognised and not handled twice.
 const ACK_WAIT: Duration = Duration::from_mins(10);
 
-/// Takeovers that ask the server at once.
+/// Largest number of takeovers with requests in flight.
 const TAKEOVERS_AT_ONCE: usize = 16;
 
-/// The consumers a purpose has in its stream.
+/// The consumers of one purpose on the server.
 pub(crate) struct UnitConsumers {
     stream: Stream<()>,
     purpose: &'static str,
     floors: Floors,
     listed: Mutex<Option<Listing>>,
-    room: Semaphore,
+    permits: Semaphore,
 }
 
-/// The consumers of a purpose, as of a moment.
+/// A listing of the consumers, with the time it was requested.
 #[derive(Clone)]
 struct Listing {
     began: Instant,
-    found: Arc<[Found]>,
+    found: Arc<[ExistingConsumer]>,
 }
 
-/// A place that somebody has or had.
-struct Found {
-    place: ConsumerName,
-    /// The sequence up to which everything is acknowledged.
+/// A consumer on the server.
+struct ExistingConsumer {
+    name: ConsumerName,
+    /// The ack floor: every event up to this sequence is acknowledged.
     floor: u64,
 }
 
@@ -64,66 +64,72 @@ impl UnitConsumers {
             purpose,
             floors: Floors::of(bus, purpose).await?,
             listed: Mutex::new(None),
-            room: Semaphore::new(TAKEOVERS_AT_ONCE),
+            permits: Semaphore::new(TAKEOVERS_AT_ONCE),
         })
     }
 
-    /// Makes `place` the one from which its unit is consumed, beginning after the last event of which
-    /// everything before was acknowledged. `None` when somebody has a later place of this unit.
+    /// Creates the consumer of this name, which begins after the ack floor of its predecessors, and deletes these.
+    /// Returns `None` if the unit has a consumer with a later name.
     ///
-    /// The name holds an epoch that only grows: an acknowledgement by a predecessor, however late,
-    /// names a consumer that is gone and changes nothing.
+    /// The epoch in the name only grows. A late acknowledgement by a former holder names a deleted consumer and has
+    /// no effect.
     pub(crate) async fn take_over(
         &self,
-        place: ConsumerName,
+        name: ConsumerName,
         filter: String,
     ) -> Result<Option<PullConsumer>, BusError> {
-        // Never closed, so there is always room some day.
-        let _room = self.room.acquire().await.ok();
+        // The semaphore is never closed.
+        let _permit = self.permits.acquire().await.ok();
         let found = self.list().await?;
-        let of_unit = || found.iter().filter(|found| found.place.unit == place.unit);
-        if of_unit().any(|found| found.place > place) {
+        let of_unit = || found.iter().filter(|found| found.name.unit == name.unit);
+        if of_unit().any(|found| found.name > name) {
             return Ok(None);
         }
         let resume_after = found
             .iter()
-            .filter(|found| found.place.unit == place.unit || found.place.unit == Unit::Whole)
+            .filter(|found| found.name.unit == name.unit || found.name.unit == Unit::Whole)
             .map(|found| found.floor)
             .max();
-        // Consumers live in the server's memory: after its restart there is none to go on from.
+        // Consumers live in the server's memory, so after a restart of the server there are none.
         let resume_after = match resume_after {
             Some(floor) => Some(floor),
-            None => self.floors.of_unit(place.unit).await?,
+            None => self.floors.of_unit(name.unit).await?,
         };
-        let name = place.name(self.purpose);
+        let name_on_server = name.on_server(self.purpose);
         let consumer = self
             .stream
-            .create_consumer(configuration(&name, filter, resume_after))
+            .create_consumer(configuration(&name_on_server, filter, resume_after))
             .await
-            .map_err(|error| BusError::jetstream(format!("making consumer {name}"), error))?;
-        // Deleted only now: a crash in between must not lose the place.
-        for predecessor in of_unit().filter(|found| found.place < place) {
+            .map_err(|error| {
+                BusError::jetstream(format!("creating consumer {name_on_server}"), error)
+            })?;
+        // Deleted last: a crash in between must not lose the floor.
+        for predecessor in of_unit().filter(|found| found.name < name) {
             self.delete(predecessor).await?;
         }
-        self.delete_undivided(&found, place).await?;
-        debug!(consumer = %name, after = resume_after, "took over as {name}");
+        self.delete_undivided(&found, name).await?;
+        debug!(
+            after = resume_after,
+            "took over with consumer {name_on_server}"
+        );
         Ok(Some(consumer))
     }
 
-    /// Writes down up to where everything of this place is acknowledged, and returns it.
-    pub(crate) async fn note_floor(&self, place: ConsumerName) -> Result<u64, BusError> {
-        let name = place.name(self.purpose);
-        let info = self.stream.consumer_info(&name).await;
-        let info = info
-            .map_err(|error| BusError::jetstream(format!("looking at consumer {name}"), error))?;
+    /// Stores the ack floor of a consumer and returns it.
+    pub(crate) async fn note_floor(&self, name: ConsumerName) -> Result<u64, BusError> {
+        let name_on_server = name.on_server(self.purpose);
+        let info = self.stream.consumer_info(&name_on_server).await;
+        let info = info.map_err(|error| {
+            BusError::jetstream(format!("reading consumer {name_on_server}"), error)
+        })?;
         let floor = info.ack_floor.stream_sequence;
-        self.floors.note(place.unit, floor).await?;
+        self.floors.note(name.unit, floor).await?;
         Ok(floor)
     }
 
-    /// Every place of this purpose. Takeovers that wait at the same time share one answer, which was
-    /// asked for after the last of them began: by then, each was already the one owner of its unit.
-    async fn list(&self) -> Result<Arc<[Found]>, BusError> {
+    /// All consumers of this purpose. Concurrent takeovers share one listing, requested after the last of them
+    /// began; by then each of them held its unit.
+    async fn list(&self) -> Result<Arc<[ExistingConsumer]>, BusError> {
         let asked = Instant::now();
         let mut listed = self.listed.lock().await;
         if let Some(listing) = listed.as_ref().filter(|listing| listing.began >= asked) {
@@ -138,11 +144,11 @@ impl UnitConsumers {
             .map_err(|error| {
                 BusError::jetstream(format!("listing consumers of {}", self.purpose), error)
             })?;
-        let found: Arc<[Found]> = all
+        let found: Arc<[ExistingConsumer]> = all
             .into_iter()
             .filter_map(|info| {
-                Some(Found {
-                    place: ConsumerName::read(&info.name, self.purpose)?,
+                Some(ExistingConsumer {
+                    name: ConsumerName::read(&info.name, self.purpose)?,
                     floor: info.ack_floor.stream_sequence,
                 })
             })
@@ -154,23 +160,26 @@ impl UnitConsumers {
         Ok(found)
     }
 
-    /// A purpose that was once consumed whole leaves its place to the partitions, and is needed until
-    /// each of them has one.
-    async fn delete_undivided(&self, found: &[Found], place: ConsumerName) -> Result<(), BusError> {
+    /// Deletes a consumer of the whole stream once every partition has a consumer that continues from its floor.
+    async fn delete_undivided(
+        &self,
+        found: &[ExistingConsumer],
+        name: ConsumerName,
+    ) -> Result<(), BusError> {
         let is_divided = (0..PARTITIONS)
             .map(Unit::Partition)
-            .all(|unit| unit == place.unit || found.iter().any(|found| found.place.unit == unit));
+            .all(|unit| unit == name.unit || found.iter().any(|found| found.name.unit == unit));
         if !is_divided {
             return Ok(());
         }
-        for undivided in found.iter().filter(|found| found.place.unit == Unit::Whole) {
+        for undivided in found.iter().filter(|found| found.name.unit == Unit::Whole) {
             self.delete(undivided).await?;
         }
         Ok(())
     }
 
-    async fn delete(&self, found: &Found) -> Result<(), BusError> {
-        let name = found.place.name(self.purpose);
+    async fn delete(&self, found: &ExistingConsumer) -> Result<(), BusError> {
+        let name = found.name.on_server(self.purpose);
         match self.stream.delete_consumer(&name).await {
             Ok(_) => Ok(()),
             Err(error) if is_gone(&error) => Ok(()),
@@ -201,8 +210,8 @@ fn configuration(name: &str, filter: String, resume_after: Option<u64>) -> pull:
         ack_wait: ACK_WAIT,
         max_ack_pending: MAX_UNACKNOWLEDGED,
         max_deliver: -1,
-        // On disk each delivery and each acknowledgement would cost a file written, synced and renamed: at
-        // 100 messages a second half of the server's work. What a restart forgets is in `floors`.
+        // On disk, each delivery and acknowledgement is a file written, synced and renamed: at 100 messages a second
+        // half of the server's work. `floors` keeps what a restart would forget.
         memory_storage: true,
         ..pull::Config::default()
     }

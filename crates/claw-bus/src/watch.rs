@@ -1,6 +1,9 @@
 use async_nats::{
     SubscribeError, Subscriber,
-    jetstream::consumer::{DeliverPolicy, pull},
+    jetstream::{
+        Message,
+        consumer::{DeliverPolicy, pull},
+    },
 };
 use claw_events::{Event, Signal, signal_filter, stored_filter};
 use futures_util::{Stream, StreamExt};
@@ -8,15 +11,20 @@ use futures_util::{Stream, StreamExt};
 use crate::{Bus, BusError};
 
 impl Bus {
-    /// Events of this type from now on, to everyone who watches, for what is only a nudge to look at
-    /// the database again: events during a lost connection may be missed, nothing is acknowledged.
-    /// Ends when the server forgets the watch; then watch again and look.
+    /// Delivers events of this type from now on, to every watcher and without acknowledgement. Events during a lost
+    /// connection may be missed, so they may only prompt a look at the database. When the stream ends, watch again
+    /// and look at the database for missed events.
     pub async fn watch<E: Event>(&self) -> Result<impl Stream<Item = E> + use<E>, BusError> {
         let failed =
             |error: async_nats::Error| BusError::jetstream(format!("watching {}", E::FACT), error);
-        let consumer = self
-            .stream(E::STREAM)
-            .await?
+        let stream = self.stream(E::STREAM).await?;
+        // A consumer that the client creates again before its first event starts at the beginning of the stream.
+        let before = stream.cached_info().state.last_sequence;
+        let is_news = move |message: &Message| {
+            let info = message.info();
+            info.is_ok_and(|info| info.stream_sequence > before)
+        };
+        let consumer = stream
             .create_consumer(pull::OrderedConfig {
                 filter_subject: stored_filter::<E>(),
                 deliver_policy: DeliverPolicy::New,
@@ -30,16 +38,17 @@ impl Bus {
             .map_err(|error| failed(error.into()))?;
         Ok(messages
             .take_while(|message| std::future::ready(message.is_ok()))
-            .filter_map(|message| {
+            .filter_map(move |message| {
                 std::future::ready(
                     message
                         .ok()
+                        .filter(is_news)
                         .and_then(|m| serde_json::from_slice(&m.payload).ok()),
                 )
             }))
     }
 
-    /// Signals of this kind from now on, each to one of the service's listeners.
+    /// Delivers signals of this type from now on, each to one of the service's replicas.
     pub async fn share_signals<S: Signal>(
         &self,
     ) -> Result<impl Stream<Item = S> + use<S>, BusError> {
@@ -51,7 +60,7 @@ impl Bus {
         subscriber.map(read_signals).map_err(deaf::<S>)
     }
 
-    /// Signals of this kind from now on, about one thing or all, each to every listener.
+    /// Delivers signals of this type from now on to every listener, `about` one subject or all.
     pub async fn hear_signals<S: Signal>(
         &self,
         about: Option<&str>,

@@ -16,33 +16,32 @@ use super::{
 };
 use crate::{Bus, Handler, Hold, lanes::Lanes};
 
-/// Sequences remembered as dealt with: 8 bytes each, several minutes of a busy stream.
+/// Sequences remembered after acknowledgement: 8 bytes each, several minutes of a busy stream.
 const DONE_REMEMBERED: usize = 65_536;
 
-/// Gives each event to its person's lane and keeps the lanes going.
+/// Puts each event into its user's lane and runs the lanes.
 pub(super) struct Dispatcher<H> {
     worker: Arc<Worker<H>>,
     lanes: Lanes<UserId, Item>,
-    /// Everything admitted and not yet acknowledged, by sequence: an event that is handed out again
-    /// meanwhile is not a new one.
+    /// Admitted and unacknowledged events by sequence, to recognise a redelivery.
     held: HashMap<u64, AckHandle>,
-    /// What was dealt with lately: after a lost connection the server hands out again all that lies
-    /// above the oldest open event.
+    /// Recently acknowledged sequences. After a lost connection the server redelivers everything above the
+    /// oldest unacknowledged event.
     done: BTreeSet<u64>,
     tasks: JoinSet<LaneEvent>,
     stop: CancellationToken,
 }
 
-/// What a task reports.
+/// The result of a task.
 enum LaneEvent {
     Ended {
         user: UserId,
         sequence: u64,
         outcome: ItemOutcome,
     },
-    /// A deferred item whose pause is over.
+    /// The pause of a deferred item is over.
     Due(Item),
-    /// A delivery of something dealt with before was acknowledged.
+    /// A redelivery of an acknowledged event was acknowledged.
     Acknowledged,
 }
 
@@ -68,7 +67,7 @@ impl<H: Handler> Dispatcher<H> {
         }
     }
 
-    /// Runs until nothing comes any more and what was begun has ended.
+    /// Runs until `received` is closed and every started item has ended.
     pub(super) async fn run(mut self, mut received: mpsc::Receiver<Pulled>) {
         let mut open = true;
         while open || !self.tasks.is_empty() {
@@ -88,7 +87,7 @@ impl<H: Handler> Dispatcher<H> {
 
     fn admit(&mut self, pulled: Pulled) {
         let Pulled { message, tenure } = pulled;
-        // Ours no more: whoever has it next is handed it again.
+        // The unit is being lost: the server redelivers the event to its next holder.
         if !tenure.is_open() {
             return;
         }
@@ -116,11 +115,11 @@ impl<H: Handler> Dispatcher<H> {
         }
     }
 
-    /// Begins the first of the lane of `user` that may be begun, looking at `item` first. The others
-    /// are dropped, to be handed out again: to whoever has them by then, or to us under another tenure.
+    /// Starts the first item of the user's lane whose tenure is open, `item` first. Items before it are dropped;
+    /// the server redelivers them to the next holder of the unit, which may be this replica.
     ///
-    /// What is dropped is the whole beginning of a lane, so an order is kept: a tenure's deliveries
-    /// begin with the oldest open event, and renew what still waits here.
+    /// Order is kept because the whole head of the lane is dropped: the deliveries of a tenure begin with the
+    /// oldest unacknowledged event and replace the ack handles of items that still wait here.
     fn begin_first(&mut self, user: UserId, item: Item) {
         let mut next = Some(item);
         while let Some(item) = next {
@@ -132,7 +131,7 @@ impl<H: Handler> Dispatcher<H> {
         }
     }
 
-    /// Leave to begin with `item`.
+    /// A hold on the tenure of `item`; `None` if it may not start.
     fn hold(&self, item: &Item) -> Option<Hold> {
         let may_begin = !self.stop.is_cancelled();
         may_begin.then(|| item.ack.tenure().hold()).flatten()
@@ -143,7 +142,7 @@ impl<H: Handler> Dispatcher<H> {
         self.tasks.spawn(async move {
             let (user, sequence) = (item.user, item.sequence);
             let outcome = worker.work(item).await;
-            // Acknowledged by now, which the server hears before it hears that the unit is given back.
+            // The acknowledgement was sent before the release of the unit can be.
             drop(hold);
             LaneEvent::Ended {
                 user,
@@ -154,7 +153,7 @@ impl<H: Handler> Dispatcher<H> {
     }
 
     fn finish(&mut self, sequence: u64, acknowledged_at: &Subject) {
-        // Handed out again while it was being acknowledged: the new delivery wants an answer too.
+        // Redelivered while it was being acknowledged: the second delivery needs an acknowledgement, too.
         if let Some(ack) = self.held.remove(&sequence)
             && ack.reply() != *acknowledged_at
         {
@@ -188,7 +187,7 @@ impl<H: Handler> Dispatcher<H> {
                         self.finish(sequence, &acknowledged_at);
                         None
                     }
-                    // It may have come to us again meanwhile, under another tenure.
+                    // It may have been redelivered in the meantime, under another tenure.
                     ItemOutcome::Left(item) => Some(item),
                     ItemOutcome::Deferred(item, pause) => {
                         self.defer(item, pause);

@@ -14,22 +14,21 @@ use crate::{
     Bus, BusError, Tenure, Unit, consumer_name::ConsumerName, unit_consumers::UnitConsumers,
 };
 
-/// Events of one unit asked for in one request.
+/// Largest number of events of one pull request.
 const BATCH: usize = 64;
 
-/// How long one request waits at the server, and how often the server shows that it lives.
+/// How long a pull request waits at the server, and the interval of the server's heartbeats.
 const REQUEST_EXPIRES: Duration = Duration::from_secs(30);
 const HEARTBEAT: Duration = Duration::from_secs(10);
 
-/// Pause before taking over is tried again.
+/// Pause before a failed takeover is retried.
 const TAKEOVER_PAUSE: Duration = Duration::from_millis(250);
 
-/// How often the place is written down, while it moves: what was handled since is handled again, without
-/// effect, after a restart of the server.
+/// How often a moving floor is stored. After a restart of the server, events since then are redelivered and
+/// have no further effect.
 const NOTE_EVERY: Duration = Duration::from_secs(10);
 
-/// Pulls the events of each tenure from the server in order, taking its place again under every new
-/// epoch and after every interruption.
+/// Pulls the events of each tenure in order, from a new consumer for every epoch and after every interruption.
 pub(super) struct Puller<E> {
     bus: Bus,
     purpose: &'static str,
@@ -47,7 +46,7 @@ impl<E: Event> Puller<E> {
         }
     }
 
-    /// Pulls until nothing new may begin under `tenure`.
+    /// Pulls until no new work may start under `tenure`.
     pub(super) async fn run(self: Arc<Self>, tenure: Tenure, pulled: mpsc::Sender<Pulled>) {
         tenure
             .ending()
@@ -57,16 +56,16 @@ impl<E: Event> Puller<E> {
 
     async fn pull_for_ever(&self, tenure: &Tenure, pulled: &mpsc::Sender<Pulled>) {
         let mut epochs = tenure.epochs();
-        let mut place = ConsumerName {
+        let mut name = ConsumerName {
             unit: tenure.unit(),
             epoch: 0,
             number: 0,
         };
         loop {
-            place = place.next_under(*epochs.borrow_and_update());
+            name = name.next_under(*epochs.borrow_and_update());
             tokio::select! {
-                () = self.pull_until_interrupted(place, tenure, pulled) => {}
-                // What was on its way under the former epoch is lost until handed out again.
+                () = self.pull_until_interrupted(name, tenure, pulled) => {}
+                // Deliveries in flight under the former epoch are lost until they are redelivered.
                 _ = epochs.changed() => {}
             }
         }
@@ -74,38 +73,38 @@ impl<E: Event> Puller<E> {
 
     async fn pull_until_interrupted(
         &self,
-        place: ConsumerName,
+        name: ConsumerName,
         tenure: &Tenure,
         pulled: &mpsc::Sender<Pulled>,
     ) {
-        match self.take_over(place).await {
-            Ok(Some(consumer)) => self.pull(place, &consumer, tenure, pulled).await,
-            // Whoever has it has told the bucket so: we will hear of it.
+        match self.take_over(name).await {
+            Ok(Some(consumer)) => self.pull(name, &consumer, tenure, pulled).await,
+            // The bucket names the new holder, so this tenure ends soon.
             Ok(None) => {}
             Err(error) => warn!(
                 consumer = self.purpose,
                 error = &error as &dyn std::error::Error,
-                "{} could not take its place for {}; trying again",
+                "creating the consumer {} for {} failed; trying again",
                 self.purpose,
-                place.unit
+                name.unit
             ),
         }
         sleep(TAKEOVER_PAUSE).await;
     }
 
-    async fn take_over(&self, place: ConsumerName) -> Result<Option<PullConsumer>, BusError> {
+    async fn take_over(&self, name: ConsumerName) -> Result<Option<PullConsumer>, BusError> {
         let finding = || UnitConsumers::of(&self.bus, E::STREAM, self.purpose);
         let consumers = self.consumers.get_or_try_init(finding).await?;
-        let filter = match place.unit {
+        let filter = match name.unit {
             Unit::Partition(partition) => stored_filter_in::<E>(partition),
             Unit::Whole => stored_filter::<E>(),
         };
-        consumers.take_over(place, filter).await
+        consumers.take_over(name, filter).await
     }
 
     async fn pull(
         &self,
-        place: ConsumerName,
+        name: ConsumerName,
         consumer: &PullConsumer,
         tenure: &Tenure,
         pulled: &mpsc::Sender<Pulled>,
@@ -126,7 +125,7 @@ impl<E: Event> Puller<E> {
             loop {
                 let message = match messages.next().await {
                     Some(Ok(message)) => message,
-                    // By whoever took over; the bucket will tell us.
+                    // Deleted by the new holder, so this tenure ends soon.
                     Some(Err(error)) if error.kind() == MessagesErrorKind::ConsumerDeleted => {
                         return;
                     }
@@ -145,17 +144,17 @@ impl<E: Event> Puller<E> {
         };
         tokio::select! {
             () = hand_on => {}
-            // Beside the events, which must not wait for a write to disk.
-            () = self.note_floors(place, last) => {}
+            // Concurrent: events must not wait for a write to disk.
+            () = self.note_floors(name, last) => {}
         }
     }
 
-    /// Writes the floor down while it moves. Never ends.
-    async fn note_floors(&self, place: ConsumerName, mut handed_on: watch::Receiver<u64>) {
+    /// Stores the floor while it moves. Never returns.
+    async fn note_floors(&self, name: ConsumerName, mut handed_on: watch::Receiver<u64>) {
         while handed_on.changed().await.is_ok() {
             loop {
                 sleep(NOTE_EVERY).await;
-                if self.note_floor(place).await >= *handed_on.borrow_and_update() {
+                if self.note_floor(name).await >= *handed_on.borrow_and_update() {
                     break;
                 }
             }
@@ -163,20 +162,20 @@ impl<E: Event> Puller<E> {
         pending::<()>().await;
     }
 
-    /// Writes the place down; 0 when that failed and is to be tried again.
-    async fn note_floor(&self, place: ConsumerName) -> u64 {
+    /// Stores the floor and returns it; 0 if that failed.
+    async fn note_floor(&self, name: ConsumerName) -> u64 {
         let Some(consumers) = self.consumers.get() else {
             return 0;
         };
-        match consumers.note_floor(place).await {
+        match consumers.note_floor(name).await {
             Ok(floor) => floor,
             Err(error) => {
                 warn!(
                     consumer = self.purpose,
                     error = &error as &dyn std::error::Error,
-                    "the place of {} in {} was not written down",
+                    "storing the floor of {} for {} failed",
                     self.purpose,
-                    place.unit
+                    name.unit
                 );
                 0
             }
@@ -186,7 +185,7 @@ impl<E: Event> Puller<E> {
     fn tell_of_interruption(&self, error: &(dyn std::error::Error + 'static)) {
         warn!(
             consumer = self.purpose,
-            error, "{} was interrupted", self.purpose
+            error, "pulling for {} was interrupted; its consumer is created again", self.purpose
         );
     }
 }

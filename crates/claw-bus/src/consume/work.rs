@@ -18,21 +18,21 @@ use tracing::{Instrument, error, info_span, warn};
 
 use crate::{Attempt, Bus, Handler, HandlerError, Outgoing, Tenure, dead, headers};
 
-/// How long an event is tried before it goes to `DEAD`. Longer than any outage an operator would
-/// sit out; an event that cannot succeed is for its handler to reject.
+/// How long an event is retried before it goes to `DEAD`. Longer than any outage an operator would tolerate; a
+/// handler rejects an event that cannot succeed.
 const GIVE_UP_AFTER: Duration = Duration::from_hours(24);
 
-/// The pauses between retries whose handler names none. The longest is also how long an event may
-/// still wait after a failed dependency has recovered.
+/// The pauses between retries if the handler names none. After a dependency has recovered, an event waits for
+/// up to the longest of them.
 const RETRY: Backoff = Backoff {
     first: Duration::from_millis(100),
     longest: Duration::from_secs(5),
 };
 
-/// How long writing to `DEAD` is tried before the whole event is tried again.
-const DEAD_PATIENCE: Duration = Duration::from_secs(30);
+/// How long a write to `DEAD` is retried before the event itself is handled again.
+const DEAD_LETTER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// One event on its way through a lane.
+/// An event in a lane.
 pub(super) struct Item {
     pub(super) user: UserId,
     pub(super) sequence: u64,
@@ -42,8 +42,7 @@ pub(super) struct Item {
     payload: Bytes,
 }
 
-/// Where to acknowledge an event, and why it is ours: both change when the event is handed out again
-/// meanwhile.
+/// The reply subject and the tenure of an event's latest delivery; a redelivery replaces both.
 #[derive(Clone)]
 pub(super) struct AckHandle(Arc<Mutex<Delivery>>);
 
@@ -57,17 +56,17 @@ impl AckHandle {
         Self(Arc::new(Mutex::new(Delivery { reply, tenure })))
     }
 
-    /// It was handed out again.
+    /// Records a redelivery.
     pub(super) fn renew(&self, reply: Subject, tenure: Tenure) {
         *self.delivery() = Delivery { reply, tenure };
     }
 
-    /// Where to acknowledge now.
+    /// The reply subject to acknowledge at.
     pub(super) fn reply(&self) -> Subject {
         self.delivery().reply.clone()
     }
 
-    /// Why it is ours now.
+    /// The tenure under which it was delivered.
     pub(super) fn tenure(&self) -> Tenure {
         self.delivery().tenure.clone()
     }
@@ -78,7 +77,7 @@ impl AckHandle {
 }
 
 impl Item {
-    /// Reads what is needed to find the lane. `None` for what JetStream did not send.
+    /// Parses a delivery; `None` for a message that is not from JetStream.
     pub(super) fn of(message: jetstream::Message, tenure: Tenure) -> Option<Self> {
         let sequence = message.info().ok()?.stream_sequence;
         let message = message.message;
@@ -88,7 +87,7 @@ impl Item {
             .next()
             .and_then(|token| token.parse().ok());
         Some(Self {
-            // Only a person's own token is ever published; what is not one shares a lane of its own.
+            // Published subjects always end with a user id. Anything else shares one lane.
             user: user.unwrap_or_else(|| UserId::derived_from("unknown")),
             sequence,
             ack: AckHandle::new(message.reply?, tenure),
@@ -104,17 +103,17 @@ impl Item {
     }
 }
 
-/// What became of an item.
+/// How the work on an item ended.
 pub(super) enum ItemOutcome {
-    /// Handled, or in `DEAD`; acknowledged at this subject.
+    /// Handled, or stored in `DEAD`; acknowledged at this subject.
     Done(Subject),
-    /// To be begun again after the pause, behind what has come since.
+    /// To be handled again after the pause, behind later events of the user.
     Deferred(Item, Duration),
-    /// Nothing new may begin: left for whoever has it next.
+    /// No new work may start: left to the next holder of the unit.
     Left(Item),
 }
 
-/// Works on items of one consumer.
+/// Handles the items of one consumer.
 pub(super) struct Worker<H> {
     pub(super) bus: Bus,
     pub(super) purpose: &'static str,
@@ -134,7 +133,7 @@ enum Verdict {
 }
 
 impl<H: Handler> Worker<H> {
-    /// Takes the item to its end.
+    /// Handles the item, with retries, until its outcome is decided.
     pub(super) async fn work(&self, item: Item) -> ItemOutcome {
         let span = info_span!(
             "consume",
@@ -153,7 +152,7 @@ impl<H: Handler> Worker<H> {
             Ok(event) => self.try_until_decided(&event, &item).await,
             Err(error) => Verdict::Dead {
                 reason: DeadReason::Undecodable,
-                // serde's words can quote the input: position and category say enough.
+                // serde's message can quote the input, which is personal data.
                 error: format!("{:?} error at column {}", error.classify(), error.column()),
                 attempts: 1,
             },
@@ -220,7 +219,7 @@ impl<H: Handler> Worker<H> {
     }
 
     async fn try_once(&self, event: &H::Event, attempt: &Attempt) -> Result<(), HandlerError> {
-        // A panic is a bug that the same event would meet again: it must not stop everyone's events.
+        // The same event would panic again, and must not stop the events of other users.
         AssertUnwindSafe(self.handler.handle(event, attempt))
             .catch_unwind()
             .await
@@ -230,11 +229,11 @@ impl<H: Handler> Worker<H> {
     fn tell_of_retry(&self, source: &anyhow::Error, attempt: &Attempt) {
         counter!("claw_events_total", "consumer" => self.purpose, "outcome" => "retried")
             .increment(1);
-        // Told at attempts 1, 2, 4, 8, …: an outage must not drown the log it should be found in.
+        // Logged at attempts 1, 2, 4, 8, …: an outage must not flood the log.
         if attempt.number.is_power_of_two() {
             warn!(
                 attempt = attempt.number,
-                "{} will try again: {}",
+                "{} retries an event: {}",
                 self.purpose,
                 dead::chain(source)
             );
@@ -249,18 +248,18 @@ impl<H: Handler> Worker<H> {
         ItemOutcome::Done(reply)
     }
 
-    /// Tells the server that the delivery with this reply subject is dealt with. Should that get lost,
-    /// the event comes again and is found to be handled already.
+    /// Acknowledges the delivery with this reply subject. If the acknowledgement gets lost, the event is
+    /// redelivered and recognised.
     pub(super) async fn acknowledge_at(&self, reply: Subject) {
         if let Err(error) = self.bus.client.publish(reply, "+ACK".into()).await {
             warn!(
                 error = &error as &dyn std::error::Error,
-                "an acknowledgement was not sent"
+                "sending an acknowledgement failed; the event will be redelivered"
             );
         }
     }
 
-    /// Moves the event to `DEAD`, and only then out of the way.
+    /// Stores the event in `DEAD`, then acknowledges it.
     async fn dead_letter(
         &self,
         item: Item,
@@ -272,7 +271,7 @@ impl<H: Handler> Worker<H> {
             event.sequence = item.sequence,
             reason = reason.as_str(),
             attempts,
-            "{} sets an event aside in DEAD: {error}",
+            "{} gave up an event, which goes to DEAD: {error}",
             self.purpose
         );
         let letter = DeadLetter {
@@ -288,7 +287,7 @@ impl<H: Handler> Worker<H> {
         match self
             .bus
             .publisher()
-            .store(&dead, Instant::now() + DEAD_PATIENCE)
+            .store(&dead, Instant::now() + DEAD_LETTER_TIMEOUT)
             .await
         {
             Ok(_) => {
@@ -298,7 +297,7 @@ impl<H: Handler> Worker<H> {
             Err(error) => {
                 warn!(
                     error = &error as &dyn std::error::Error,
-                    "DEAD did not take an event"
+                    "storing an event in DEAD failed; the event is retried"
                 );
                 ItemOutcome::Deferred(item, RETRY.longest)
             }
@@ -307,7 +306,7 @@ impl<H: Handler> Worker<H> {
 }
 
 impl<H: Handler> Worker<H> {
-    /// Lets the handler say so to the person. Once: the event itself is safe in `DEAD` by now.
+    /// Lets the handler tell the user. Tried once, since the event itself is safe in `DEAD`.
     async fn report_dead_letter(&self, item: &Item) {
         let Ok(event) = serde_json::from_slice::<H::Event>(&item.payload) else {
             return;
@@ -316,7 +315,7 @@ impl<H: Handler> Worker<H> {
             .catch_unwind()
             .await;
         if !matches!(told, Ok(Ok(()))) {
-            warn!("the person was not told that their event was set aside");
+            warn!("the user was not told that an event of theirs was given up");
         }
     }
 }

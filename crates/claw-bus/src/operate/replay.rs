@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// How long one replay is tried: longer than a restart of the server takes.
-const PATIENCE: Duration = Duration::from_secs(30);
+const REPLAY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Longest name of a ticket, in bytes: it becomes part of an id that the server keeps in memory.
 const TICKET_LIMIT_BYTES: usize = 64;
@@ -176,7 +176,7 @@ impl Replayer {
         let replay = Outgoing::replay(subject, headers, payload);
         let publisher = self.bus.publisher();
         let stored = publisher
-            .store(&replay, Instant::now() + PATIENCE)
+            .store(&replay, Instant::now() + REPLAY_TIMEOUT)
             .await
             .map_err(|source| ReplayError::Publish { position, source })?;
         let replayed = StreamPosition {

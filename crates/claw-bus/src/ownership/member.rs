@@ -99,7 +99,7 @@ impl Member {
                 Ok(member) => return member,
                 Err(error) => warn!(
                     error = &*error as &dyn std::error::Error,
-                    "{} could not join its replicas; trying again", bus.service
+                    "{} could not join the other replicas; trying again", bus.service
                 ),
             }
             sleep(JOIN_PAUSE).await;
@@ -142,7 +142,7 @@ impl Member {
         loop {
             if self.is_gone || !self.lease.holds_at(Instant::now()) {
                 warn!(
-                    "{} was fenced: its lease could not be renewed in time",
+                    "{} stopped acting because its lease was not renewed in time; it joins again",
                     self.registry.group
                 );
                 return MembershipEnd::Fenced;
@@ -150,7 +150,7 @@ impl Member {
             if self.has_left() {
                 self.registry.leave();
                 self.bucket.forget(&self.id).await;
-                info!("{} left its replicas", self.registry.group);
+                info!("{} released all units and left", self.registry.group);
                 return MembershipEnd::Left;
             }
             self.renew_when_due();
@@ -388,7 +388,8 @@ impl Member {
             Err(error) => {
                 warn!(
                     error = &error as &dyn std::error::Error,
-                    "{} could not look at its replicas; trying again", self.registry.group
+                    "{} could not watch the leases of its replicas; trying again",
+                    self.registry.group
                 );
                 self.look(PAUSE);
             }
@@ -407,7 +408,7 @@ impl Member {
                     .view()
                     .map_or(0, |view| view.staying().count());
                 info!(
-                    "{} joined as {}: replicas now: {replicas}",
+                    "{} joined as {}; live replicas: {replicas}",
                     self.registry.group,
                     self.id.as_str()
                 );
@@ -444,10 +445,10 @@ impl Member {
         let Tally { taken, handed_over } = std::mem::take(&mut self.tally);
         let (group, owned) = (self.registry.group, self.registry.holdings());
         if taken > 0 {
-            info!("{group} took over {taken}, has {owned}");
+            info!("{group} took over {taken} units and holds {owned}");
         }
         if handed_over > 0 {
-            info!("{group} handed over {handed_over}, has {owned}");
+            info!("{group} handed over {handed_over} units and holds {owned}");
         }
     }
 }
