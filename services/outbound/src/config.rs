@@ -87,7 +87,7 @@ mod tests {
             "WHATSAPP_SENDER_PHONE_NUMBER_ID",
             "WHATSAPP_ACCESS_TOKEN",
             "WHATSAPP_MESSAGES_PER_SECOND",
-            "WHATSAPP_TEMPLATE expected `<name>:<language code>`",
+            "expected `<name>:<language code>`",
         ] {
             assert!(error.contains(name), "{name} in {error}");
         }

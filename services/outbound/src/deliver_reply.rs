@@ -63,8 +63,8 @@ impl DeliverReply {
         turn: u32,
     ) -> Result<bool, HandlerError> {
         let speech = speech_of(reply.text.expose());
-        let standing = self.live_calls.answer(call, turn, speech).await?;
-        let (label, is_all) = match standing {
+        let status = self.live_calls.answer(call, turn, speech).await?;
+        let (label, is_all) = match status {
             TurnStatus::Speech(speech) if speech.is_cut => ("cut", false),
             TurnStatus::Speech(_) => ("whole", true),
             TurnStatus::GivenUp | TurnStatus::Failed | TurnStatus::SeeCall => ("late", false),
@@ -140,7 +140,7 @@ impl DeliverReply {
         self.publisher.publish(&delivered).await?;
         counter!("claw_replies_total", "outcome" => "delivered", "source" => reply.source.as_str())
             .increment(1);
-        info!(reply.id = %reply.id, pieces, "reply {} was delivered", reply.id);
+        info!(reply.id = %reply.id, pieces, "reply {} was sent", reply.id);
         Ok(())
     }
 

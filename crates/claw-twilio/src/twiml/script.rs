@@ -55,7 +55,7 @@ impl Script {
         self.end(&Ending::Listen(gather))
     }
 
-    /// Ends by sending Twilio to this full URL of ours for the next document.
+    /// Ends by sending Twilio to this full URL, which is ours, for the next document.
     pub fn redirect(self, url: &str) -> Twiml {
         self.end(&Ending::Redirect(url))
     }

@@ -33,7 +33,7 @@ pub enum SendError {
     /// The message will never be accepted.
     #[error("WhatsApp refuses: {0}")]
     Permanent(Refusal),
-    /// The outcome is unknown: Meta may have accepted the request, and no answer tells. Wait for a status with our
+    /// The outcome is unknown: Meta may have accepted the request, and there is no answer. Wait for a status with our
     /// id before sending again.
     #[error("it is unknown whether WhatsApp accepted the message")]
     Unknown(#[source] Cause),

@@ -13,7 +13,7 @@ pub use error::{Cause, Refusal, SendError};
 pub use error_class::ErrorClass;
 pub use template::{Template, TemplateError};
 
-/// Sends messages from one WhatsApp number of ours.
+/// Sends messages from one of our WhatsApp numbers.
 #[async_trait]
 pub trait WhatsApp: Send + Sync + 'static {
     /// Sends a text of at most [`crate::format::TEXT_LIMIT_UTF16`] units. Success means that WhatsApp accepted the

@@ -31,7 +31,7 @@ pub enum Item {
 /// A message from a user.
 #[derive(Debug, Clone, PartialEq)]
 pub struct InboundMessage {
-    /// Meta's id of the number of ours that received it. Route by this id, never by the displayed number.
+    /// Meta's id of our number that received it. Route by this id, never by the displayed number.
     pub phone_number_id: Option<String>,
     /// The sender: their number if known, otherwise WhatsApp's id of them.
     pub address: Address,
@@ -56,7 +56,7 @@ pub struct InboundMessage {
 /// The delivery status of one of our messages.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Status {
-    /// Meta's id of the number of ours that sent it.
+    /// Meta's id of our number that sent it.
     pub phone_number_id: Option<String>,
     /// The recipient, if Meta says so. Only a hint: a message to a number may be reported under WhatsApp's id, so the
     /// record of the send is authoritative.
@@ -126,7 +126,7 @@ impl OtherField {
 /// A message or status that cannot be acted upon.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Unattributable {
-    /// Meta's id of the number of ours that received it.
+    /// Meta's id of our number that received it.
     pub phone_number_id: Option<String>,
     /// The missing part.
     pub lack: Lack,
