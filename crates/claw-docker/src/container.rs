@@ -7,65 +7,55 @@ use bollard::models::{
 use claw_domain::SandboxId;
 use secrecy::ExposeSecret;
 
-use crate::{DockerConfig, Spec, VolumeName};
+use crate::{ContainerSpec, DockerConfig, VolumeName};
 
-/// On everything we make: which sandbox it belongs to.
-pub const SANDBOX_LABEL: &str = "clawkaka.sandbox";
+/// The label with the sandbox's id, on every container and volume.
+pub(crate) const SANDBOX_LABEL: &str = "clawkaka.sandbox";
 
-/// On everything we make: which installation made it. Several may share an engine.
+/// The label with the installation's name, on every container and volume. Several installations may
+/// share an engine.
 pub(crate) const OWNER_LABEL: &str = "clawkaka.owner";
 
-/// Where the gateway inside listens.
-pub(crate) const GATEWAY_PORT: &str = "18789/tcp";
+/// The port on which OpenClaw listens inside the container.
+pub(crate) const OPENCLAW_PORT: &str = "18789/tcp";
 
-/// Where the volume stands inside.
+/// The mount point of the volume inside the container.
 const HOME: &str = "/home/claw";
 
-/// What a container calls this host.
+/// The name of this host inside the container.
 const HOST_NAME: &str = "host.docker.internal";
 
-const MIB: i64 = 1024 * 1024;
+/// Memory limit, swap included. With 1 GiB the first turn is killed.
+const MEMORY_BYTES: i64 = 2048 * 1024 * 1024;
 
-/// One core for one period of the kernel's CPU accounting.
+/// Whole cores.
+const CPUS: i64 = 2;
+
+/// One period of the kernel's CPU accounting.
 const CPU_PERIOD_MICROSECONDS: i64 = 100_000;
 
-/// How long the engine waits, when it stops by itself, before it kills: longer than an idle gateway
-/// takes, shorter than anybody waits for a host to shut down.
+/// Processes and threads. OpenClaw has about 50 during a turn.
+const PIDS_LIMIT: i64 = 256;
+
+/// Mount options of `/tmp`. Its contents count as memory.
+const TMP_OPTIONS: &str = "rw,nosuid,nodev,mode=1777,size=128m";
+
+/// Size of one log file.
+const LOG_FILE_SIZE: &str = "10m";
+
+/// Number of log files kept.
+const LOG_FILES: &str = "3";
+
+/// How long the engine waits before it kills the container when the engine itself stops: longer than
+/// an idle OpenClaw takes to stop, shorter than a host's shutdown may take.
 const STOP_SECONDS: i64 = 60;
 
-/// The kernel takes a sandbox before it takes the database.
+/// High enough that the kernel, when memory runs out, kills a sandbox before it kills the database.
 const OUT_OF_MEMORY_SCORE: i64 = 500;
 
-/// The most a container may take of its host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Memory in MiB, swap included. With 1024 the first turn is killed.
-    pub memory_mib: i64,
-    /// Whole cores.
-    pub cpus: i64,
-    /// Processes and threads; a gateway at work has about 50.
-    pub pids: i64,
-    /// Size of `/tmp` in MiB, which counts as memory.
-    pub tmp_mib: i64,
-    /// Size of one log file in MiB; three are kept.
-    pub log_mib: i64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            memory_mib: 2048,
-            cpus: 2,
-            pids: 256,
-            tmp_mib: 128,
-            log_mib: 10,
-        }
-    }
-}
-
-/// The same in every life of every sandbox. A gateway that was killed leaves an owner lease on its
-/// volume; the next one takes it over only on what it believes to be the same host, and otherwise
-/// refuses to start (OpenClaw 2026.9.6, seen).
+/// The host name inside every container. An OpenClaw that was killed leaves an owner lease on its
+/// volume; the next one takes the lease over only under the same host name, and otherwise refuses to
+/// start (observed with OpenClaw 2026.9.6).
 const HOSTNAME: &str = "assistant";
 
 pub(crate) fn volume_body(config: &DockerConfig, sandbox: SandboxId) -> VolumeCreateRequest {
@@ -76,7 +66,7 @@ pub(crate) fn volume_body(config: &DockerConfig, sandbox: SandboxId) -> VolumeCr
     }
 }
 
-pub(crate) fn container_body(config: &DockerConfig, spec: &Spec) -> ContainerCreateBody {
+pub(crate) fn container_body(config: &DockerConfig, spec: &ContainerSpec) -> ContainerCreateBody {
     let environment = spec.environment.iter();
     ContainerCreateBody {
         image: Some(spec.image.clone()),
@@ -86,7 +76,7 @@ pub(crate) fn container_body(config: &DockerConfig, spec: &Spec) -> ContainerCre
                 .collect(),
         ),
         labels: Some(labels(config, spec.sandbox)),
-        exposed_ports: Some(vec![GATEWAY_PORT.to_owned()]),
+        exposed_ports: Some(vec![OPENCLAW_PORT.to_owned()]),
         hostname: Some(HOSTNAME.to_owned()),
         stop_timeout: Some(STOP_SECONDS),
         host_config: Some(host_config(config, spec)),
@@ -94,23 +84,19 @@ pub(crate) fn container_body(config: &DockerConfig, spec: &Spec) -> ContainerCre
     }
 }
 
-/// Everything a sandbox may do to its host, and nothing more.
-fn host_config(config: &DockerConfig, spec: &Spec) -> HostConfig {
-    let limits = config.limits;
+/// Everything a sandbox may use of its host.
+fn host_config(config: &DockerConfig, spec: &ContainerSpec) -> HostConfig {
     HostConfig {
-        memory: Some(limits.memory_mib * MIB),
-        memory_swap: Some(limits.memory_mib * MIB),
+        memory: Some(MEMORY_BYTES),
+        memory_swap: Some(MEMORY_BYTES),
         cpu_period: Some(CPU_PERIOD_MICROSECONDS),
-        cpu_quota: Some(limits.cpus * CPU_PERIOD_MICROSECONDS),
-        pids_limit: Some(limits.pids),
+        cpu_quota: Some(CPUS * CPU_PERIOD_MICROSECONDS),
+        pids_limit: Some(PIDS_LIMIT),
         oom_score_adj: Some(OUT_OF_MEMORY_SCORE),
         readonly_rootfs: Some(true),
         cap_drop: Some(vec!["ALL".to_owned()]),
         security_opt: Some(vec!["no-new-privileges:true".to_owned()]),
-        tmpfs: Some(HashMap::from([(
-            "/tmp".to_owned(),
-            format!("rw,nosuid,nodev,mode=1777,size={}m", limits.tmp_mib),
-        )])),
+        tmpfs: Some(HashMap::from([("/tmp".to_owned(), TMP_OPTIONS.to_owned())])),
         mounts: Some(vec![Mount {
             typ: Some(MountType::VOLUME),
             source: Some(VolumeName::of(spec.sandbox).as_str().to_owned()),
@@ -119,12 +105,12 @@ fn host_config(config: &DockerConfig, spec: &Spec) -> HostConfig {
         }]),
         network_mode: Some(config.network.clone()),
         port_bindings: Some(HashMap::from([(
-            GATEWAY_PORT.to_owned(),
+            OPENCLAW_PORT.to_owned(),
             Some(vec![published(config.published_on, spec.port)]),
         )])),
-        // Docker's own `host-gateway` is another bridge's address, which a sandbox does not reach.
+        // Docker's own `host-gateway` is the address of another bridge, which a sandbox cannot reach.
         extra_hosts: Some(vec![format!("{HOST_NAME}:{}", config.host_address)]),
-        // Starts cost 15 s of CPU each: who is started again, and when, is the provisioner's decision.
+        // A start costs 15 s of CPU, so the provisioner decides which container to restart, and when.
         restart_policy: Some(RestartPolicy {
             name: Some(RestartPolicyNameEnum::NO),
             ..RestartPolicy::default()
@@ -132,8 +118,8 @@ fn host_config(config: &DockerConfig, spec: &Spec) -> HostConfig {
         log_config: Some(HostConfigLogConfig {
             typ: Some("json-file".to_owned()),
             config: Some(HashMap::from([
-                ("max-size".to_owned(), format!("{}m", limits.log_mib)),
-                ("max-file".to_owned(), "3".to_owned()),
+                ("max-size".to_owned(), LOG_FILE_SIZE.to_owned()),
+                ("max-file".to_owned(), LOG_FILES.to_owned()),
             ])),
         }),
         ..HostConfig::default()
@@ -160,9 +146,9 @@ mod tests {
     use crate::ContainerName;
 
     #[test]
-    fn a_container_is_published_on_its_one_address_and_nowhere_else() {
+    fn a_container_is_published_only_on_its_one_address() {
         let sandbox = SandboxId::derived_from("s");
-        let spec = Spec {
+        let spec = ContainerSpec {
             sandbox,
             name: ContainerName::of(sandbox, 1),
             image: "image".to_owned(),
@@ -175,7 +161,7 @@ mod tests {
         let host = body.host_config.unwrap();
         let ports = host.port_bindings.unwrap();
         let only = Some(vec![published([127, 0, 0, 1].into(), 30_007)]);
-        assert_eq!(ports, HashMap::from([(GATEWAY_PORT.to_owned(), only)]));
+        assert_eq!(ports, HashMap::from([(OPENCLAW_PORT.to_owned(), only)]));
         assert_eq!(
             (host.publish_all_ports, host.privileged, host.cap_add),
             (None, None, None)

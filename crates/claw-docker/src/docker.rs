@@ -18,31 +18,31 @@ use secrecy::SecretString;
 use tracing::info;
 
 use crate::{
-    ContainerId, ContainerName, ContainerState, Found, Limits, Runtime, RuntimeError,
-    SANDBOX_LABEL, Spec, VolumeName,
-    container::{GATEWAY_PORT, OWNER_LABEL, container_body, published, volume_body},
+    ContainerId, ContainerName, ContainerSpec, ContainerState, ListedContainer, Runtime,
+    RuntimeError, VolumeName,
+    container::{
+        OPENCLAW_PORT, OWNER_LABEL, SANDBOX_LABEL, container_body, published, volume_body,
+    },
 };
 
-/// How long the engine may take for one answer. Removing a container that writes a lot is the
-/// slowest thing we ask for.
+/// How long the engine may take to answer one request. The slowest request removes a container that
+/// is writing a lot.
 const TIMEOUT_SECONDS: u64 = 60;
 
-/// How a Docker engine is to be used.
+/// Settings of a Docker engine.
 #[derive(Debug, Clone)]
 pub struct DockerConfig {
-    /// Where the engine listens: `unix:///…` or `tcp://…`.
+    /// The engine's address: `unix:///…` or `tcp://…`.
     pub engine: String,
-    /// The installation's name, on every container and volume. Containers of other owners are
-    /// neither listed nor touched.
+    /// The installation's name, a label of every container and volume. Containers of other owners are
+    /// neither listed nor changed.
     pub owner: String,
-    /// The bridge network sandboxes are on; it must exist, with traffic between containers off.
+    /// The bridge network of the sandboxes. It must exist, with traffic between containers disabled.
     pub network: String,
     /// This host's address on that network.
     pub host_address: IpAddr,
-    /// The address of this host where the sandboxes' gateways are published.
+    /// The address of this host on which the sandboxes' ports are published.
     pub published_on: IpAddr,
-    /// The most a container may take.
-    pub limits: Limits,
 }
 
 impl Default for DockerConfig {
@@ -53,25 +53,24 @@ impl Default for DockerConfig {
             network: "clawkaka".to_owned(),
             host_address: Ipv4Addr::new(172, 30, 0, 1).into(),
             published_on: Ipv4Addr::LOCALHOST.into(),
-            limits: Limits::default(),
         }
     }
 }
 
-/// Containers of a Docker engine.
+/// Keeps containers in a Docker engine.
 #[derive(Debug, Clone)]
 pub struct Docker {
     config: DockerConfig,
 }
 
 impl Docker {
-    /// Uses the engine of `config`. Nothing is asked of it yet: it may be away, and come back.
+    /// Uses the engine of `config`, without connecting: the engine may be down, and come back.
     pub const fn new(config: DockerConfig) -> Self {
         Self { config }
     }
 
-    /// A client costs nothing (each call makes its own connection), and making it is what fails
-    /// while the engine's socket is absent.
+    /// A client is cheap, because each request opens its own connection. Creating the client fails
+    /// while the engine's socket does not exist.
     fn engine(&self, operation: &'static str) -> Result<bollard::Docker, RuntimeError> {
         let address = self.config.engine.as_str();
         let client = if address.starts_with("unix://") {
@@ -86,7 +85,7 @@ impl Docker {
         &self,
         name: &ContainerName,
     ) -> Result<Option<ContainerInspectResponse>, RuntimeError> {
-        const OPERATION: &str = "looking at a container";
+        const OPERATION: &str = "inspecting a container";
         let found = self
             .engine(OPERATION)?
             .inspect_container(name.as_str(), None)
@@ -94,14 +93,14 @@ impl Docker {
         absent_as_none(found.map_err(|error| RuntimeError::of(OPERATION, error, &[])))
     }
 
-    async fn create(&self, spec: &Spec) -> Result<ContainerId, RuntimeError> {
-        const OPERATION: &str = "making a container";
+    async fn create(&self, spec: &ContainerSpec) -> Result<ContainerId, RuntimeError> {
+        const OPERATION: &str = "creating a container";
         let secrets: Vec<&SecretString> = spec.environment.iter().map(|(_, value)| value).collect();
         let engine = self.engine(OPERATION)?;
         engine
             .create_volume(volume_body(&self.config, spec.sandbox))
             .await
-            .map_err(|error| RuntimeError::of("making a volume", error, &[]))?;
+            .map_err(|error| RuntimeError::of("creating a volume", error, &[]))?;
         let options = CreateContainerOptionsBuilder::new()
             .name(spec.name.as_str())
             .build();
@@ -111,14 +110,14 @@ impl Docker {
             Err(EngineError::DockerResponseServerError {
                 status_code: 404,
                 message,
-            }) if is_about_the_image(&message) => Err(RuntimeError::ImageMissing {
+            }) if is_image_missing(&message) => Err(RuntimeError::ImageMissing {
                 image: spec.image.clone(),
             }),
             Err(error) => Err(RuntimeError::of(OPERATION, error, &secrets)),
         }
     }
 
-    async fn start(&self, spec: &Spec) -> Result<(), RuntimeError> {
+    async fn start(&self, spec: &ContainerSpec) -> Result<(), RuntimeError> {
         const OPERATION: &str = "starting a container";
         match self
             .engine(OPERATION)?
@@ -135,18 +134,18 @@ impl Docker {
         }
     }
 
-    async fn remove_others(&self, spec: &Spec) -> Result<(), RuntimeError> {
+    async fn remove_others(&self, spec: &ContainerSpec) -> Result<(), RuntimeError> {
         let label = format!("{SANDBOX_LABEL}={}", spec.sandbox);
         for other in self.list(label).await? {
             if other.name != spec.name {
-                info!(sandbox.id = %spec.sandbox, "container {} of an earlier start is removed", other.name);
+                info!(sandbox.id = %spec.sandbox, "removing container {} of an earlier start", other.name);
                 self.remove(&other.name).await?;
             }
         }
         Ok(())
     }
 
-    async fn list(&self, label: String) -> Result<Vec<Found>, RuntimeError> {
+    async fn list(&self, label: String) -> Result<Vec<ListedContainer>, RuntimeError> {
         const OPERATION: &str = "listing containers";
         let labels = vec![label, format!("{OWNER_LABEL}={}", self.config.owner)];
         let filters = HashMap::from([("label", labels)]);
@@ -164,27 +163,22 @@ impl Docker {
                 .names?
                 .first()
                 .map(|name| ContainerName::from_engine(name))?;
-            let sandbox = container.labels?.get(SANDBOX_LABEL)?.parse().ok();
             let is_running = container.state == Some(ContainerSummaryStateEnum::RUNNING);
-            Some(Found {
-                name,
-                sandbox,
-                is_running,
-            })
+            Some(ListedContainer { name, is_running })
         });
         Ok(found.collect())
     }
 
-    fn is_as_asked(&self, container: &ContainerInspectResponse, spec: &Spec) -> bool {
+    fn has_port_of(&self, container: &ContainerInspectResponse, spec: &ContainerSpec) -> bool {
         let host = container.host_config.as_ref();
-        let ports = host.and_then(|host| host.port_bindings.as_ref()?.get(GATEWAY_PORT)?.as_ref());
+        let ports = host.and_then(|host| host.port_bindings.as_ref()?.get(OPENCLAW_PORT)?.as_ref());
         ports.is_some_and(|ports| *ports == [published(self.config.published_on, spec.port)])
     }
 }
 
 #[async_trait]
 impl Runtime for Docker {
-    async fn ensure(&self, spec: &Spec) -> Result<ContainerId, RuntimeError> {
+    async fn ensure(&self, spec: &ContainerSpec) -> Result<ContainerId, RuntimeError> {
         self.remove_others(spec).await?;
         let existing = match self.inspect(&spec.name).await? {
             Some(container) if sandbox_of(&container) != Some(spec.sandbox) => {
@@ -194,11 +188,11 @@ impl Runtime for Docker {
             }
             Some(container)
                 if state_of(&container) == ContainerState::Running
-                    || self.is_as_asked(&container, spec) =>
+                    || self.has_port_of(&container, spec) =>
             {
                 container.id
             }
-            // Its port turned out to be taken; it has never run.
+            // The container never ran, because its port was taken.
             Some(_) => {
                 self.remove(&spec.name).await?;
                 None
@@ -240,12 +234,12 @@ impl Runtime for Docker {
         Ok(())
     }
 
-    async fn list_ours(&self) -> Result<Vec<Found>, RuntimeError> {
+    async fn list_ours(&self) -> Result<Vec<ListedContainer>, RuntimeError> {
         self.list(SANDBOX_LABEL.to_owned()).await
     }
 
     async fn is_reachable(&self) -> bool {
-        match self.engine("asking for life") {
+        match self.engine("pinging the engine") {
             Ok(engine) => engine.ping().await.is_ok(),
             Err(_) => false,
         }
@@ -260,12 +254,12 @@ fn absent_as_none<T>(result: Result<T, RuntimeError>) -> Result<Option<T>, Runti
     }
 }
 
-/// 404 also means a missing network.
-fn is_about_the_image(message: &str) -> bool {
+/// Distinguishes a missing image from a missing network, which has the same status 404.
+fn is_image_missing(message: &str) -> bool {
     message.contains("image") || message.contains("manifest")
 }
 
-/// The engine has no code for it. A container that could not be started stays, and is never run.
+/// The engine has no status code for this. The container that could not be started remains.
 fn is_port_taken(message: &str) -> bool {
     message.contains("port is already allocated") || message.contains("address already in use")
 }

@@ -1,64 +1,64 @@
 use bollard::errors::Error as EngineError;
 use secrecy::{ExposeSecret, SecretString};
 
-/// The engine's words in an error are kept up to this length.
+/// The longest part of the engine's message that is kept.
 const MESSAGE_LIMIT_CHARS: usize = 300;
 
-/// Why the engine did not do something.
+/// Why a request to the container engine failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RuntimeError {
-    /// No answer. The call may have had its effect.
+    /// The engine did not answer. The request may have taken effect.
     #[error("{operation}: the container engine does not answer")]
-    EngineAway {
-        /// What was tried.
+    EngineUnreachable {
+        /// The request.
         operation: &'static str,
-        /// Why there was no answer.
+        /// The error of the HTTP client.
         #[source]
         source: EngineError,
     },
-    /// The image is not on this host. Nothing is ever pulled on a person's behalf.
+    /// The image is not on this host. Images are never pulled for a sandbox.
     #[error("the image {image} is not on this host")]
     ImageMissing {
         /// The image.
         image: String,
     },
-    /// Something else on this host listens on the port.
-    #[error("port {port} is taken by something else on this host")]
+    /// Another process on this host listens on the port.
+    #[error("port {port} is taken by another process on this host")]
     PortTaken {
         /// The port.
         port: u16,
     },
-    /// A container of the name we derived exists, and is not the sandbox's.
-    #[error("a container named {name} exists and is not ours")]
+    /// A container with the derived name exists but does not belong to the sandbox.
+    #[error("a container named {name} exists but is not ours")]
     NotOurs {
         /// Its name.
         name: String,
     },
-    /// The engine answered with a failure.
+    /// The engine refused the request.
     #[error("{operation}: the container engine refused (status {status}): {message}")]
     Refused {
-        /// What was tried.
+        /// The request.
         operation: &'static str,
         /// The HTTP status.
         status: u16,
-        /// The engine's words, cut short and without our secrets.
+        /// The engine's message, cut short and without our secrets.
         message: String,
     },
-    /// The engine answered with something we cannot read. The source is left out on purpose: it may
-    /// quote a container's environment.
-    #[error("{operation}: an answer of the container engine that cannot be read")]
+    /// The engine's answer could not be decoded. The source is omitted on purpose: it may quote a
+    /// container's environment.
+    #[error("{operation}: the answer of the container engine could not be decoded")]
     Unreadable {
-        /// What was tried.
+        /// The request.
         operation: &'static str,
     },
 }
 
 impl RuntimeError {
-    /// Whether the same call may work later.
+    /// Whether the same request may succeed later.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::EngineAway { .. } => true,
-            // 409: a container of the name is just being removed.
+            Self::EngineUnreachable { .. } => true,
+            // 409: a container with this name is being removed.
             Self::Refused { status, .. } => *status == 409 || *status >= 500,
             Self::ImageMissing { .. }
             | Self::PortTaken { .. }
@@ -67,10 +67,10 @@ impl RuntimeError {
         }
     }
 
-    /// Wraps the engine's error, keeping `secrets` out of it.
+    /// Wraps the engine's error, with `secrets` replaced.
     #[expect(
         clippy::wildcard_enum_match_arm,
-        reason = "bollard's errors differ by its features"
+        reason = "the variants of bollard's error depend on its features"
     )]
     pub(crate) fn of(
         operation: &'static str,
@@ -89,7 +89,7 @@ impl RuntimeError {
             EngineError::JsonDataError { .. }
             | EngineError::JsonSerdeError { .. }
             | EngineError::StrParseError { .. } => Self::Unreadable { operation },
-            source => Self::EngineAway { operation, source },
+            source => Self::EngineUnreachable { operation, source },
         }
     }
 
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_engines_words_are_kept_without_our_secrets_and_cut_short() {
+    fn the_engines_message_is_kept_without_our_secrets_and_cut_short() {
         let secret = SecretString::from("s3cret-token");
         let message = format!(
             "invalid environment variable: TOKEN=s3cret-token {}",
@@ -123,7 +123,7 @@ mod tests {
             message,
         };
 
-        let error = RuntimeError::of("making a container", error, &[&secret]);
+        let error = RuntimeError::of("creating a container", error, &[&secret]);
 
         let text = error.to_string();
         assert!(
@@ -135,13 +135,13 @@ mod tests {
     }
 
     #[test]
-    fn trouble_of_the_engine_is_worth_another_try() {
-        let trouble = EngineError::DockerResponseServerError {
+    fn a_failure_of_the_engine_is_transient() {
+        let failure = EngineError::DockerResponseServerError {
             status_code: 500,
             message: String::new(),
         };
 
-        assert!(RuntimeError::of("x", trouble, &[]).is_transient());
+        assert!(RuntimeError::of("x", failure, &[]).is_transient());
         assert!(RuntimeError::of("x", EngineError::RequestTimeoutError, &[]).is_transient());
         assert!(!RuntimeError::PortTaken { port: 1 }.is_transient());
     }

@@ -2,41 +2,41 @@ use std::{fmt, str::FromStr};
 
 use claw_domain::{Endpoint, SandboxId, UserId};
 
-/// A template that would not give each person an assistant of their own.
+/// Why a template of addresses is not usable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum ExternalError {
-    /// Not a WebSocket address.
+pub enum ExternalAddressError {
+    /// The template is not a WebSocket address.
     #[error("expected an address that begins with ws:// or wss://")]
     Scheme,
-    /// The same address for everybody.
-    #[error("expected {{sandbox}} or {{user}} in the address: people must not share an assistant")]
+    /// The template gives all users the same address.
+    #[error("expected {{sandbox}} or {{user}} in the address: users must not share an assistant")]
     Shared,
 }
 
-/// Assistants somebody else runs: for each person an address made from a template. They are always
-/// there; nothing is started, stopped or removed.
+/// Sandboxes that somebody else runs, one address for each user, made from a template. They are
+/// never started, stopped or removed by us.
 #[derive(Clone, PartialEq, Eq)]
-pub struct External {
+pub struct ExternalAddresses {
     template: String,
 }
 
-impl External {
-    /// Where this sandbox's gateway listens.
+impl ExternalAddresses {
+    /// The address of this sandbox's OpenClaw.
     pub fn endpoint(&self, sandbox: SandboxId, user: UserId) -> Endpoint {
         let address = self.template.replace("{sandbox}", &sandbox.to_string());
         Endpoint::new(address.replace("{user}", &user.to_string()))
     }
 }
 
-impl FromStr for External {
-    type Err = ExternalError;
+impl FromStr for ExternalAddresses {
+    type Err = ExternalAddressError;
 
-    fn from_str(template: &str) -> Result<Self, ExternalError> {
+    fn from_str(template: &str) -> Result<Self, ExternalAddressError> {
         if !template.starts_with("ws://") && !template.starts_with("wss://") {
-            return Err(ExternalError::Scheme);
+            return Err(ExternalAddressError::Scheme);
         }
         if !template.contains("{sandbox}") && !template.contains("{user}") {
-            return Err(ExternalError::Shared);
+            return Err(ExternalAddressError::Shared);
         }
         Ok(Self {
             template: template.to_owned(),
@@ -44,9 +44,9 @@ impl FromStr for External {
     }
 }
 
-impl fmt::Debug for External {
+impl fmt::Debug for ExternalAddresses {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "External({})", self.template)
+        write!(f, "ExternalAddresses({})", self.template)
     }
 }
 
@@ -55,10 +55,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everybody_has_an_address_of_their_own() {
+    fn every_user_has_a_separate_address() {
         let sandbox = SandboxId::derived_from("s");
         let user = UserId::derived_from("u");
-        let external: External = "wss://agents.example/{user}/{sandbox}".parse().unwrap();
+        let external: ExternalAddresses = "wss://agents.example/{user}/{sandbox}".parse().unwrap();
 
         assert_eq!(
             external.endpoint(sandbox, user).as_str(),
@@ -67,14 +67,14 @@ mod tests {
     }
 
     #[test]
-    fn an_address_for_everybody_is_refused() {
+    fn a_template_without_a_placeholder_is_refused() {
         assert_eq!(
-            "ws://127.0.0.1:18789".parse::<External>(),
-            Err(ExternalError::Shared)
+            "ws://127.0.0.1:18789".parse::<ExternalAddresses>(),
+            Err(ExternalAddressError::Shared)
         );
         assert_eq!(
-            "http://h/{user}".parse::<External>(),
-            Err(ExternalError::Scheme)
+            "http://h/{user}".parse::<ExternalAddresses>(),
+            Err(ExternalAddressError::Scheme)
         );
     }
 }

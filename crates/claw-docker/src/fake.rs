@@ -1,18 +1,18 @@
-//! A container engine in memory, for tests: it keeps state, so a test asks what exists now.
+//! A container engine in memory, for tests. It keeps state, so that a test can check which containers
+//! exist.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use claw_domain::SandboxId;
+use parking_lot::Mutex;
 
 use crate::{
-    ContainerId, ContainerName, ContainerState, Found, Runtime, RuntimeError, Spec, VolumeName,
+    ContainerId, ContainerName, ContainerSpec, ContainerState, ListedContainer, Runtime,
+    RuntimeError, VolumeName,
 };
 
-/// An engine that makes, starts and removes as Docker does, and fails as told.
+/// An engine that creates, starts and removes containers as Docker does, and fails on request.
 #[derive(Debug, Default)]
 pub struct FakeRuntime {
     engine: Mutex<Engine>,
@@ -22,9 +22,8 @@ pub struct FakeRuntime {
 struct Engine {
     containers: BTreeMap<String, Container>,
     volumes: BTreeSet<String>,
-    taken_ports: BTreeSet<u16>,
     made: usize,
-    fault: Option<Fault>,
+    fault: Option<EngineFault>,
     exits_with: Option<i64>,
 }
 
@@ -35,59 +34,46 @@ struct Container {
     state: ContainerState,
 }
 
-/// What is wrong with the engine.
+/// A fault of the engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    /// It answers every call with status 500.
-    Trouble,
-    /// It makes and starts containers, but its answers to that are lost.
+pub enum EngineFault {
+    /// It answers every request with status 500.
+    Failing,
+    /// It creates and starts containers, but the answers are lost.
     LosesAnswers,
-    /// It has no image.
+    /// It does not have the image.
     NoImage,
 }
 
 impl FakeRuntime {
-    /// The containers that exist.
+    /// The names of the existing containers.
     pub fn containers(&self) -> Vec<String> {
-        self.engine().containers.keys().cloned().collect()
+        self.engine.lock().containers.keys().cloned().collect()
     }
 
-    /// The volumes that exist.
+    /// The names of the existing volumes.
     pub fn volumes(&self) -> Vec<String> {
-        self.engine().volumes.iter().cloned().collect()
+        self.engine.lock().volumes.iter().cloned().collect()
     }
 
-    /// How many containers were ever made.
+    /// The number of containers created so far.
     pub fn made(&self) -> usize {
-        self.engine().made
+        self.engine.lock().made
     }
 
-    /// The port the container is published on.
-    pub fn port_of(&self, name: &ContainerName) -> Option<u16> {
-        self.engine()
-            .containers
-            .get(name.as_str())
-            .map(|container| container.port)
+    /// Gives the engine this fault, or repairs it.
+    pub fn set_fault(&self, fault: Option<EngineFault>) {
+        self.engine.lock().fault = fault;
     }
 
-    /// From here on the engine has this fault, or none.
-    pub fn set_fault(&self, fault: Option<Fault>) {
-        self.engine().fault = fault;
-    }
-
-    /// Every container that is started from here on exits at once with this code; `None`: it runs.
+    /// Makes every container started later exit at once with this code; `None` lets them run.
     pub fn let_containers_exit(&self, code: Option<i64>) {
-        self.engine().exits_with = code;
+        self.engine.lock().exits_with = code;
     }
 
-    /// Something else listens on this port.
-    pub fn take_port(&self, port: u16) {
-        self.engine().taken_ports.insert(port);
-    }
-
-    /// The container's process ends, as after a crash of the engine.
+    /// Kills the container's process, as a crash of the engine does.
     pub fn kill(&self, name: &ContainerName) {
-        if let Some(container) = self.engine().containers.get_mut(name.as_str()) {
+        if let Some(container) = self.engine.lock().containers.get_mut(name.as_str()) {
             container.state = ContainerState::Exited {
                 code: 137,
                 out_of_memory: false,
@@ -95,7 +81,7 @@ impl FakeRuntime {
         }
     }
 
-    /// A container that was made for this sandbox and that nobody remembers.
+    /// Adds a running container of this sandbox that no row refers to.
     pub fn add(&self, name: &ContainerName, sandbox: Option<SandboxId>) {
         let state = ContainerState::Running;
         let container = Container {
@@ -103,48 +89,41 @@ impl FakeRuntime {
             port: 0,
             state,
         };
-        self.engine().containers.insert(name.to_string(), container);
-    }
-
-    fn engine(&self) -> MutexGuard<'_, Engine> {
-        self.engine.lock().unwrap_or_else(PoisonError::into_inner)
+        self.engine
+            .lock()
+            .containers
+            .insert(name.to_string(), container);
     }
 }
 
 impl Engine {
     fn check(&self, operation: &'static str) -> Result<(), RuntimeError> {
         match self.fault {
-            Some(Fault::Trouble) => Err(trouble(operation)),
-            Some(Fault::LosesAnswers | Fault::NoImage) | None => Ok(()),
+            Some(EngineFault::Failing) => Err(failure(operation)),
+            Some(EngineFault::LosesAnswers | EngineFault::NoImage) | None => Ok(()),
         }
     }
 
-    fn start(&mut self, spec: &Spec) -> Result<(), RuntimeError> {
-        let port_is_taken = self.taken_ports.contains(&spec.port);
-        let exits_with = self.exits_with;
+    fn start(&mut self, spec: &ContainerSpec) {
         let Some(container) = self.containers.get_mut(spec.name.as_str()) else {
-            return Ok(());
+            return;
         };
-        if port_is_taken {
-            return Err(RuntimeError::PortTaken { port: spec.port });
-        }
-        container.state = match exits_with {
+        container.state = match self.exits_with {
             Some(code) => ContainerState::Exited {
                 code,
                 out_of_memory: false,
             },
             None => ContainerState::Running,
         };
-        Ok(())
     }
 }
 
 #[async_trait]
 impl Runtime for FakeRuntime {
-    async fn ensure(&self, spec: &Spec) -> Result<ContainerId, RuntimeError> {
-        let mut engine = self.engine();
+    async fn ensure(&self, spec: &ContainerSpec) -> Result<ContainerId, RuntimeError> {
+        let mut engine = self.engine.lock();
         engine.check("ensuring")?;
-        if engine.fault == Some(Fault::NoImage) {
+        if engine.fault == Some(EngineFault::NoImage) {
             return Err(RuntimeError::ImageMissing {
                 image: spec.image.clone(),
             });
@@ -154,10 +133,10 @@ impl Runtime for FakeRuntime {
             key == name || other.sandbox != Some(spec.sandbox)
         };
         engine.containers.retain(others);
-        let is_as_asked = |existing: &Container| {
+        let is_reusable = |existing: &Container| {
             existing.port == spec.port || existing.state == ContainerState::Running
         };
-        if !engine.containers.get(name).is_some_and(is_as_asked) {
+        if !engine.containers.get(name).is_some_and(is_reusable) {
             engine.made += 1;
             let state = ContainerState::Created;
             let container = Container {
@@ -170,54 +149,56 @@ impl Runtime for FakeRuntime {
         engine
             .volumes
             .insert(VolumeName::of(spec.sandbox).to_string());
-        engine.start(spec)?;
-        if engine.fault == Some(Fault::LosesAnswers) {
-            return Err(trouble("ensuring"));
+        engine.start(spec);
+        if engine.fault == Some(EngineFault::LosesAnswers) {
+            return Err(failure("ensuring"));
         }
         Ok(ContainerId::new(format!("id-of-{name}")))
     }
 
     async fn state(&self, name: &ContainerName) -> Result<ContainerState, RuntimeError> {
-        let engine = self.engine();
-        engine.check("looking")?;
+        let engine = self.engine.lock();
+        engine.check("inspecting")?;
         let container = engine.containers.get(name.as_str());
         Ok(container.map_or(ContainerState::Absent, |container| container.state))
     }
 
     async fn remove(&self, name: &ContainerName) -> Result<(), RuntimeError> {
-        let mut engine = self.engine();
+        let mut engine = self.engine.lock();
         engine.check("removing")?;
         engine.containers.remove(name.as_str());
         Ok(())
     }
 
     async fn remove_volume(&self, name: &VolumeName) -> Result<(), RuntimeError> {
-        let mut engine = self.engine();
+        let mut engine = self.engine.lock();
         engine.check("removing")?;
         engine.volumes.remove(name.as_str());
         Ok(())
     }
 
-    async fn list_ours(&self) -> Result<Vec<Found>, RuntimeError> {
-        let engine = self.engine();
+    async fn list_ours(&self) -> Result<Vec<ListedContainer>, RuntimeError> {
+        let engine = self.engine.lock();
         engine.check("listing")?;
-        let found = engine.containers.iter().map(|(name, container)| Found {
-            name: ContainerName::from_engine(name),
-            sandbox: container.sandbox,
-            is_running: container.state == ContainerState::Running,
-        });
+        let found = engine
+            .containers
+            .iter()
+            .map(|(name, container)| ListedContainer {
+                name: ContainerName::from_engine(name),
+                is_running: container.state == ContainerState::Running,
+            });
         Ok(found.collect())
     }
 
     async fn is_reachable(&self) -> bool {
-        self.engine().check("asking").is_ok()
+        self.engine.lock().check("pinging").is_ok()
     }
 }
 
-fn trouble(operation: &'static str) -> RuntimeError {
+fn failure(operation: &'static str) -> RuntimeError {
     RuntimeError::Refused {
         operation,
         status: 500,
-        message: "trouble".to_owned(),
+        message: "failure".to_owned(),
     }
 }

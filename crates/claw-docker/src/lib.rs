@@ -1,10 +1,9 @@
-//! Where assistants run: containers of a Docker engine, each with a volume, a published port and
-//! nothing else. The trait [`Runtime`] speaks our words, [`Docker`] is the engine,
-//! [`fake::FakeRuntime`] a world for tests, and [`External`] names addresses somebody else serves.
+//! The places where sandboxes run. [`Runtime`] keeps containers, each with one volume and one published
+//! port; [`Docker`] implements it with a Docker engine, [`fake::FakeRuntime`] in memory for tests.
+//! [`ExternalAddresses`] are sandboxes that somebody else runs.
 //!
-//! Knows nothing of rows, events or model keys. What a container is allowed stands in one place,
-//! [`Limits`] and the function that makes its body. Secrets go into the container's environment and
-//! nowhere else: not into an error, not into a log.
+//! Knows nothing of rows, events or model keys. Everything a container may do and use is in
+//! `container.rs`. Secrets go only into the container's environment, never into an error or a log.
 
 mod container;
 mod docker;
@@ -13,8 +12,9 @@ mod external;
 pub mod fake;
 mod runtime;
 
-pub use container::{Limits, SANDBOX_LABEL};
 pub use docker::{Docker, DockerConfig};
 pub use error::RuntimeError;
-pub use external::{External, ExternalError};
-pub use runtime::{ContainerId, ContainerName, ContainerState, Found, Runtime, Spec, VolumeName};
+pub use external::{ExternalAddressError, ExternalAddresses};
+pub use runtime::{
+    ContainerId, ContainerName, ContainerSpec, ContainerState, ListedContainer, Runtime, VolumeName,
+};

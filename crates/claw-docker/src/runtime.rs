@@ -6,62 +6,63 @@ use secrecy::SecretString;
 
 use crate::RuntimeError;
 
-/// Keeps containers. Every call may be repeated: what is there already, or gone already, is a success.
+/// Keeps containers. Every call is idempotent: it succeeds if its effect exists already.
 #[async_trait]
 pub trait Runtime: Send + Sync + 'static {
-    /// Makes the sandbox's volume and container where they are absent and starts the container where
-    /// it does not run. Containers of the same sandbox under other names are removed first: two must
-    /// never share the volume.
-    async fn ensure(&self, spec: &Spec) -> Result<ContainerId, RuntimeError>;
+    /// Creates the sandbox's volume and container if they do not exist, and starts the container if it
+    /// is not running. Containers of the same sandbox with other names are removed first, because two
+    /// must never share the volume.
+    async fn ensure(&self, spec: &ContainerSpec) -> Result<ContainerId, RuntimeError>;
 
-    /// What became of the container.
+    /// The state of the container.
     async fn state(&self, name: &ContainerName) -> Result<ContainerState, RuntimeError>;
 
-    /// Stops and removes the container at once; its volume stays.
+    /// Kills and removes the container. Its volume remains.
     async fn remove(&self, name: &ContainerName) -> Result<(), RuntimeError>;
 
-    /// Deletes the sandbox's volume: all its assistant ever knew. No container may use it.
+    /// Deletes the sandbox's volume, and with it everything its assistant knows. No container may be
+    /// using it.
     async fn remove_volume(&self, name: &VolumeName) -> Result<(), RuntimeError>;
 
-    /// Every container of this installation, running or not.
-    async fn list_ours(&self) -> Result<Vec<Found>, RuntimeError>;
+    /// All containers of this installation, running or not.
+    async fn list_ours(&self) -> Result<Vec<ListedContainer>, RuntimeError>;
 
     /// Whether the engine answers.
     async fn is_reachable(&self) -> bool;
 }
 
-/// What a sandbox's container is made from.
+/// The description of a sandbox's container.
 #[derive(Debug, Clone)]
-pub struct Spec {
-    /// Whose container it is.
+pub struct ContainerSpec {
+    /// The sandbox of the container.
     pub sandbox: SandboxId,
     /// The container's name.
     pub name: ContainerName,
-    /// The image it runs, which must be on the host.
+    /// The image, which must be on the host.
     pub image: String,
-    /// The host's port that leads to the gateway inside.
+    /// The port of the host that is forwarded to the sandbox's OpenClaw.
     pub port: u16,
-    /// What the image reads from its environment.
+    /// The environment variables of the container.
     pub environment: Vec<(&'static str, SecretString)>,
 }
 
-/// A container's name. Derived from its sandbox and the number of the start, so that a repeated step
-/// finds what the first try made, and a late answer to an abandoned start cannot pass for this one.
+/// A container's name, derived from its sandbox and the number of the start. A retry thus finds the
+/// container that an earlier try created, and the container of an abandoned start is not mistaken for it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ContainerName(String);
 
 impl ContainerName {
-    /// The name of the container of this start.
+    /// The name of the sandbox's container for this start.
     pub fn of(sandbox: SandboxId, start: u32) -> Self {
         Self(format!("clawkaka-{}-{start}", sandbox.as_uuid().simple()))
     }
 
-    /// Wraps a name read back from the engine.
+    /// Wraps a name returned by the engine.
     pub(crate) fn from_engine(name: &str) -> Self {
         Self(name.trim_start_matches('/').to_owned())
     }
 
-    /// The name as the engine has it.
+    /// The name in the engine.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -73,7 +74,7 @@ impl fmt::Display for ContainerName {
     }
 }
 
-/// A volume's name. Derived from the sandbox alone: it outlives its containers.
+/// A volume's name, derived from the sandbox alone, because the volume outlives its containers.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct VolumeName(String);
 
@@ -83,7 +84,7 @@ impl VolumeName {
         Self(format!("clawkaka-{}", sandbox.as_uuid().simple()))
     }
 
-    /// The name as the engine has it.
+    /// The name in the engine.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -95,17 +96,17 @@ impl fmt::Display for VolumeName {
     }
 }
 
-/// The engine's own id of a container.
+/// The engine's id of a container.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ContainerId(String);
 
 impl ContainerId {
-    /// Wraps the id as the engine wrote it.
+    /// Wraps an id returned by the engine.
     pub fn new(id: impl Into<String>) -> Self {
         Self(id.into())
     }
 
-    /// The id as the engine wrote it.
+    /// The id in the engine.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -117,31 +118,29 @@ impl fmt::Display for ContainerId {
     }
 }
 
-/// What became of a container.
+/// The state of a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ContainerState {
-    /// There is none of this name.
+    /// No container has this name.
     Absent,
-    /// Made, and never started.
+    /// Created, but never started.
     Created,
-    /// Its first process runs.
+    /// Its main process is running.
     Running,
-    /// Its first process ended.
+    /// Its main process ended.
     Exited {
-        /// That process's exit code; 137 after a kill.
+        /// The exit code of that process; 137 after a kill.
         code: i64,
-        /// Whether it met its memory limit.
+        /// Whether the container exceeded its memory limit.
         out_of_memory: bool,
     },
 }
 
-/// A container of ours.
+/// A container in the list of this installation's containers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
-    /// Its name.
+pub struct ListedContainer {
+    /// The container's name.
     pub name: ContainerName,
-    /// The sandbox it was made for; `None` when its label is not one of ours.
-    pub sandbox: Option<SandboxId>,
-    /// Whether its first process runs.
+    /// Whether its main process is running.
     pub is_running: bool,
 }

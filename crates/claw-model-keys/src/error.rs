@@ -67,32 +67,13 @@ pub enum KeyError {
     },
 }
 
-/// What can resolve an error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum KeyErrorClass {
-    /// Time: a retry of the same call may succeed.
-    Transient,
-    /// The operator: the account or its management key is wrong.
-    Operator,
-    /// Nothing: the same call will never succeed.
-    Permanent,
-}
-
 impl KeyError {
-    /// What can resolve the error.
-    pub fn class(&self) -> KeyErrorClass {
-        match self {
-            Self::Unreachable { .. } | Self::Busy { .. } | Self::Unreadable { .. } => {
-                KeyErrorClass::Transient
-            }
-            Self::Denied { .. } => KeyErrorClass::Operator,
-            Self::Refused { .. } | Self::LimitNotTaken { .. } => KeyErrorClass::Permanent,
-        }
-    }
-
     /// Whether a retry of the same call may succeed.
     pub fn is_transient(&self) -> bool {
-        self.class() == KeyErrorClass::Transient
+        match self {
+            Self::Unreachable { .. } | Self::Busy { .. } | Self::Unreadable { .. } => true,
+            Self::Denied { .. } | Self::Refused { .. } | Self::LimitNotTaken { .. } => false,
+        }
     }
 
     /// The pause before the next try, if the provider asked for one.

@@ -1,8 +1,7 @@
 //! A provider's account in memory, for tests. It keeps state, so that a test can ask which keys exist.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use async_trait::async_trait;
+use parking_lot::Mutex;
 
 use crate::{KeyError, KeyHash, KeyInfo, Minted, ModelKeys, SpendLimit};
 
@@ -23,7 +22,8 @@ struct Account {
 impl FakeModelKeys {
     /// The names of the keys that exist, oldest first.
     pub fn names(&self) -> Vec<String> {
-        self.account()
+        self.account
+            .lock()
             .keys
             .iter()
             .map(|key| key.name.clone())
@@ -32,26 +32,22 @@ impl FakeModelKeys {
 
     /// The number of keys that were ever made.
     pub fn made(&self) -> usize {
-        self.account().made
+        self.account.lock().made
     }
 
     /// Adds a key that was not minted.
     pub fn add(&self, name: &str) -> KeyHash {
-        self.account().make(name)
+        self.account.lock().make(name)
     }
 
     /// Makes every later [`ModelKeys::mint`] fail with this HTTP status; `None` lets them succeed.
     pub fn refuse_to_mint(&self, status: Option<u16>) {
-        self.account().refusal = status;
+        self.account.lock().refusal = status;
     }
 
     /// Makes the next [`ModelKeys::mint`] make a key but lose the answer.
     pub fn lose_next_answer(&self) {
-        self.account().next_answer_is_lost = true;
-    }
-
-    fn account(&self) -> MutexGuard<'_, Account> {
-        self.account.lock().unwrap_or_else(PoisonError::into_inner)
+        self.account.lock().next_answer_is_lost = true;
     }
 }
 
@@ -62,7 +58,6 @@ impl Account {
         self.keys.push(KeyInfo {
             hash: hash.clone(),
             name: name.to_owned(),
-            disabled: false,
         });
         hash
     }
@@ -91,8 +86,8 @@ impl Account {
 
 #[async_trait]
 impl ModelKeys for FakeModelKeys {
-    async fn mint(&self, name: &str, limit: SpendLimit) -> Result<Minted, KeyError> {
-        let mut account = self.account();
+    async fn mint(&self, name: &str, _limit: SpendLimit) -> Result<Minted, KeyError> {
+        let mut account = self.account.lock();
         account.check("minting")?;
         let hash = account.make(name);
         if std::mem::take(&mut account.next_answer_is_lost) {
@@ -102,15 +97,15 @@ impl ModelKeys for FakeModelKeys {
             });
         }
         let key = format!("sk-fake-{}", account.made).into();
-        Ok(Minted { hash, key, limit })
+        Ok(Minted { hash, key })
     }
 
     async fn list(&self) -> Result<Vec<KeyInfo>, KeyError> {
-        Ok(self.account().keys.clone())
+        Ok(self.account.lock().keys.clone())
     }
 
     async fn revoke(&self, hash: &KeyHash) -> Result<(), KeyError> {
-        self.account().keys.retain(|key| key.hash != *hash);
+        self.account.lock().keys.retain(|key| key.hash != *hash);
         Ok(())
     }
 }

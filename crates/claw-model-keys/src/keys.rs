@@ -2,6 +2,7 @@ use std::{fmt, str::FromStr};
 
 use async_trait::async_trait;
 use secrecy::SecretString;
+use strum::{IntoStaticStr, VariantArray};
 
 use crate::KeyError;
 
@@ -54,7 +55,8 @@ pub struct SpendLimit {
 }
 
 /// When the spent amount returns to zero: at midnight UTC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum LimitReset {
     /// Every day.
     Daily,
@@ -66,12 +68,8 @@ pub enum LimitReset {
 
 impl LimitReset {
     /// The name in settings.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Daily => "daily",
-            Self::Weekly => "weekly",
-            Self::Monthly => "monthly",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 
@@ -79,9 +77,8 @@ impl FromStr for LimitReset {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        [Self::Daily, Self::Weekly, Self::Monthly]
-            .into_iter()
-            .find(|reset| reset.as_str() == text)
+        let mut all = Self::VARIANTS.iter().copied();
+        all.find(|reset| reset.as_str() == text)
             .ok_or("expected daily, weekly or monthly")
     }
 }
@@ -93,8 +90,6 @@ pub struct Minted {
     pub hash: KeyHash,
     /// The key itself. It cannot be read again.
     pub key: SecretString,
-    /// The limit that the provider applied.
-    pub limit: SpendLimit,
 }
 
 /// A key in a listing.
@@ -104,6 +99,4 @@ pub struct KeyInfo {
     pub hash: KeyHash,
     /// The name given when it was made; not necessarily unique.
     pub name: String,
-    /// Whether it is switched off without being deleted.
-    pub disabled: bool,
 }

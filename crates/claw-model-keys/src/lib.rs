@@ -8,5 +8,5 @@ mod error;
 pub mod fake;
 mod keys;
 
-pub use error::{KeyError, KeyErrorClass};
+pub use error::KeyError;
 pub use keys::{KeyHash, KeyInfo, LimitReset, Minted, ModelKeys, SpendLimit};

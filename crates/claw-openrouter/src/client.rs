@@ -7,18 +7,19 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use tracing::warn;
 
-use crate::wire::{Complaint, CreateKey, CreatedKey, KeyObject, KeyPage};
+use crate::wire::{ApiError, CreateKey, CreatedKey, KeyObject, KeyPage};
 
-/// Keys on one page of a listing (fixed by their API).
+/// The number of keys on one page of a listing, fixed by the API.
 const PAGE: usize = 100;
 
-/// Most pages read: far more keys than one account should have, and an end for a listing without one.
+/// The most pages read: far more keys than one account should have, and a bound for a listing that does not
+/// end.
 const PAGES_LIMIT: usize = 1_000;
 
-/// Longest we let them make us wait.
+/// The longest advised pause that we follow.
 const RETRY_AFTER_LIMIT: Duration = Duration::from_mins(1);
 
-/// `OpenRouter`'s key administration over HTTP.
+/// An account at OpenRouter, used over HTTP.
 #[derive(Clone)]
 pub struct OpenRouter {
     http: Client,
@@ -27,7 +28,7 @@ pub struct OpenRouter {
 }
 
 impl OpenRouter {
-    /// Uses `http`, with its limits, against `base_url` (`https://openrouter.ai/api/v1`).
+    /// Uses the API at `base_url` (`https://openrouter.ai/api/v1`) through `http`, whose timeouts apply.
     pub fn new(http: Client, base_url: &str, management_key: SecretString) -> Self {
         let base_url = base_url.trim_end_matches('/').to_owned();
         Self {
@@ -86,13 +87,12 @@ impl ModelKeys for OpenRouter {
             return Ok(Minted {
                 hash,
                 key: created.key.into(),
-                limit,
             });
         }
-        // A key without its limit could spend the whole account.
+        // A key without its limit could spend the account's whole credit.
         if let Err(error) = self.revoke(&hash).await {
             let error = &error as &dyn std::error::Error;
-            warn!(error, key.hash = %hash, "a key without its limit could not be deleted");
+            warn!(error, key.hash = %hash, "could not delete model key {hash}, which has no spending limit");
         }
         Err(KeyError::LimitNotTaken {
             asked_usd: limit.usd,
@@ -102,7 +102,7 @@ impl ModelKeys for OpenRouter {
     }
 
     async fn list(&self) -> Result<Vec<KeyInfo>, KeyError> {
-        // By hash: keys made or deleted meanwhile shift the pages, so that one may come twice.
+        // By hash, because keys made or deleted meanwhile shift the pages: a key may be listed twice.
         let mut keys = BTreeMap::new();
         for page in 0..PAGES_LIMIT {
             let listed = self.page(page * PAGE).await?.data;
@@ -143,16 +143,16 @@ struct Answer {
 }
 
 impl Answer {
-    /// Passes what is no failure. An `error` in the body is one whatever the status says.
+    /// Returns an error for a failed request. An `error` in the body counts even with a success status.
     fn checked(self) -> Result<Self, KeyError> {
-        let complaint = Complaint::of(&self.body);
-        let status = match &complaint {
+        let api_error = ApiError::of(&self.body);
+        let status = match &api_error {
             None if self.status.is_success() => return Ok(self),
-            Some(complaint) if self.status.is_success() => complaint.code.unwrap_or(500),
+            Some(api_error) if self.status.is_success() => api_error.code.unwrap_or(500),
             Some(_) | None => self.status.as_u16(),
         };
         let operation = self.operation;
-        let message = complaint.unwrap_or_default().to_string();
+        let message = api_error.unwrap_or_default().to_string();
         Err(match status {
             401 | 403 => KeyError::Denied {
                 operation,
@@ -173,7 +173,7 @@ impl Answer {
     }
 
     fn read<T: DeserializeOwned>(self) -> Result<T, KeyError> {
-        // serde's error is dropped: it may quote the body, and the body may hold a key.
+        // serde's error is dropped, because it may quote the body, and the body may contain a key.
         serde_json::from_slice(&self.body).map_err(|_| KeyError::Unreadable {
             operation: self.operation,
             status: self.status.as_u16(),

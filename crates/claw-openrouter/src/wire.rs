@@ -1,4 +1,4 @@
-//! Their JSON. Unknown fields are ignored, missing ones forgiven where we can do without.
+//! The JSON of the API. Unknown fields are ignored; fields that we can do without may be missing.
 
 use std::fmt;
 
@@ -6,10 +6,10 @@ use claw_model_keys::{KeyHash, KeyInfo, SpendLimit};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// Their words in an error are kept up to this length: enough to act on, too short to hide a page.
+/// The longest part of OpenRouter's error message that is kept: enough to act on, too short for an HTML page.
 const MESSAGE_LIMIT_CHARS: usize = 200;
 
-/// Money is a float on the wire.
+/// Amounts are floating-point numbers in the API.
 const TOLERANCE_USD: f64 = 0.000_001;
 
 #[derive(Debug, Serialize)]
@@ -20,7 +20,7 @@ pub(crate) struct CreateKey<'a> {
 }
 
 impl<'a> CreateKey<'a> {
-    pub(crate) const fn new(name: &'a str, limit: SpendLimit) -> Self {
+    pub(crate) fn new(name: &'a str, limit: SpendLimit) -> Self {
         Self {
             name,
             limit: limit.usd,
@@ -30,7 +30,7 @@ impl<'a> CreateKey<'a> {
     }
 }
 
-/// The answer to a creation; the only one that holds a secret, so it cannot be printed.
+/// The answer to a creation. The only answer with a secret, so it does not implement `Debug`.
 #[derive(Deserialize)]
 pub(crate) struct CreatedKey {
     pub(crate) data: KeyObject,
@@ -47,8 +47,6 @@ pub(crate) struct KeyObject {
     hash: String,
     #[serde(default)]
     name: Option<String>,
-    #[serde(default)]
-    disabled: Option<bool>,
     #[serde(default)]
     limit: Option<f64>,
     #[serde(default)]
@@ -67,9 +65,9 @@ impl KeyObject {
         same_amount && self.limit_reset.as_deref() == Some(asked.reset.as_str())
     }
 
-    /// The limit for people to read.
+    /// The limit as text for the operator.
     pub(crate) fn limit_in_words(&self) -> String {
-        let reset = self.limit_reset.as_deref().unwrap_or("for ever");
+        let reset = self.limit_reset.as_deref().unwrap_or("without a period");
         match self.limit {
             Some(usd) => format!("{usd} USD {reset}"),
             None => "none".to_owned(),
@@ -82,22 +80,21 @@ impl From<KeyObject> for KeyInfo {
         Self {
             hash: KeyHash::new(object.hash),
             name: object.name.unwrap_or_default(),
-            disabled: object.disabled.unwrap_or_default(),
         }
     }
 }
 
-/// The `error` object that stands in refusals, and now and then in an answer of status 200.
+/// The `error` object of refusals; some answers with status 200 contain one too.
 #[derive(Debug, Default)]
-pub(crate) struct Complaint {
-    /// A number by their schema; seen as text or null, which count as absent.
+pub(crate) struct ApiError {
+    /// A number according to the schema. Text and null, which also occur, count as absent.
     pub(crate) code: Option<u16>,
-    /// Cut short, and with anything that looks like a key taken out.
+    /// Cut short, with everything that looks like a key removed.
     pub(crate) message: String,
 }
 
-impl Complaint {
-    /// What the body complains of, if it does.
+impl ApiError {
+    /// The error in a body, if there is one.
     pub(crate) fn of(body: &[u8]) -> Option<Self> {
         let body: Value = serde_json::from_slice(body).ok()?;
         let error = body.get("error").filter(|error| !error.is_null())?;
@@ -110,7 +107,7 @@ impl Complaint {
     }
 }
 
-impl fmt::Display for Complaint {
+impl fmt::Display for ApiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
     }
@@ -130,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_complaint_is_found_whatever_the_type_of_its_code() {
+    fn an_error_is_found_with_a_code_of_any_type() {
         let cases = [
             (
                 r#"{"error":{"code":429,"message":"slow down"}}"#,
@@ -146,20 +143,20 @@ mod tests {
             (r#"{"error":"oops"}"#, None, "oops"),
         ];
         for (body, code, message) in cases {
-            let complaint = Complaint::of(body.as_bytes()).unwrap();
+            let api_error = ApiError::of(body.as_bytes()).unwrap();
             assert_eq!(
-                (complaint.code, complaint.message.as_str()),
+                (api_error.code, api_error.message.as_str()),
                 (code, message),
                 "{body}"
             );
         }
         for body in [r#"{"data":[]}"#, r#"{"error":null}"#, "<html>", ""] {
-            assert!(Complaint::of(body.as_bytes()).is_none(), "{body}");
+            assert!(ApiError::of(body.as_bytes()).is_none(), "{body}");
         }
     }
 
     #[test]
-    fn a_message_is_cut_short_and_holds_no_key() {
+    fn a_message_is_cut_short_and_contains_no_key() {
         let message = without_keys(&format!("the key sk-or-v1-abc {}", "x ".repeat(300)));
 
         assert!(message.starts_with("the key … x"), "{message}");
@@ -167,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_counts_as_taken_only_with_its_amount_and_its_period() {
+    fn a_limit_counts_as_applied_only_with_the_requested_amount_and_period() {
         let asked = SpendLimit {
             usd: 5.0,
             reset: LimitReset::Daily,

@@ -1,4 +1,4 @@
-use claw_docker::External;
+use claw_docker::ExternalAddresses;
 use secrecy::SecretString;
 
 use crate::containers::Containers;
@@ -10,7 +10,7 @@ pub enum Backend {
     /// A service outside our control, which runs them permanently.
     External {
         /// The addresses of the sandboxes.
-        addresses: External,
+        addresses: ExternalAddresses,
         /// The token that every one of them accepts.
         gateway_token: SecretString,
     },

@@ -4,7 +4,7 @@ use std::{
     time::Duration,
 };
 
-use claw_docker::{DockerConfig, External};
+use claw_docker::{DockerConfig, ExternalAddresses};
 use claw_model_keys::{LimitReset, SpendLimit};
 use claw_runtime::{Env, EnvError, health, lifecycle};
 use claw_store::Keyring;
@@ -44,7 +44,7 @@ pub(crate) enum BackendConfig {
         model_keys: ModelKeysConfig,
     },
     External {
-        addresses: External,
+        addresses: ExternalAddresses,
         gateway_token: SecretString,
     },
 }
@@ -142,8 +142,8 @@ fn containers(
     let heartbeat_every = env.or("SANDBOX_HEARTBEAT_EVERY", "30m".to_owned());
     let published_on = env.or("SANDBOX_PUBLISHED_ON", IpAddr::V4(Ipv4Addr::LOCALHOST));
     let defaults = DockerConfig::default();
-    let engine = env.or("DOCKER_HOST", defaults.engine.clone());
-    let network = env.or("SANDBOX_NETWORK", defaults.network.clone());
+    let engine = env.or("DOCKER_HOST", defaults.engine);
+    let network = env.or("SANDBOX_NETWORK", defaults.network);
     let host_address = env.or("SANDBOX_HOST_ADDRESS", defaults.host_address);
     let (ports, key_limit) = (ports(env), key_limit(env));
     let published_on = published_on?;
@@ -164,7 +164,6 @@ fn containers(
             network: network?,
             host_address: host_address?,
             published_on,
-            ..defaults
         }),
         model_keys: model_keys?,
     })

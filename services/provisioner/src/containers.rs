@@ -4,7 +4,7 @@ use std::{io::ErrorKind, net::IpAddr, ops::RangeInclusive, sync::Arc};
 
 use anyhow::{Context, anyhow};
 use claw_agent::DeviceKey;
-use claw_docker::{ContainerName, ContainerState, Runtime, Spec, VolumeName};
+use claw_docker::{ContainerName, ContainerSpec, ContainerState, Runtime, VolumeName};
 use claw_domain::{Endpoint, FailureReason, SandboxStatus};
 use claw_model_keys::{KeyHash, ModelKeys, SpendLimit};
 use claw_runtime::Clock;
@@ -187,7 +187,7 @@ impl Containers {
         Ok(())
     }
 
-    async fn spec(&self, sandbox: &Sandbox) -> Result<Spec, Fault> {
+    async fn spec(&self, sandbox: &Sandbox) -> Result<ContainerSpec, Fault> {
         let missing =
             |what: &'static str| Fault::Internal(anyhow!("the sandbox's row has no {what}"));
         let secrets = self.secrets(sandbox).await?;
@@ -214,7 +214,7 @@ impl Containers {
         for (variable, value) in optional {
             environment.extend(value.as_deref().map(|value| (variable, value.into())));
         }
-        Ok(Spec {
+        Ok(ContainerSpec {
             sandbox: sandbox.id,
             name: name_of(sandbox),
             image: self.settings.image.clone(),

@@ -30,7 +30,7 @@ impl From<RuntimeError> for Fault {
         let reason = match &error {
             RuntimeError::ImageMissing { .. } => FailureReason::ImageMissing,
             RuntimeError::PortTaken { .. } => FailureReason::NoFreePort,
-            RuntimeError::EngineAway { .. }
+            RuntimeError::EngineUnreachable { .. }
             | RuntimeError::NotOurs { .. }
             | RuntimeError::Refused { .. }
             | RuntimeError::Unreadable { .. } => FailureReason::Engine,

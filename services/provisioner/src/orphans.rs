@@ -208,7 +208,6 @@ mod tests {
         KeyInfo {
             hash: KeyHash::new(hash),
             name: name.to_string(),
-            disabled: false,
         }
     }
 

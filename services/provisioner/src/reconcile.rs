@@ -7,7 +7,7 @@ use std::{
 };
 
 use claw_bus::Ownership;
-use claw_docker::{ContainerName, Found};
+use claw_docker::{ContainerName, ListedContainer};
 use claw_domain::{SandboxStatus, UserId};
 use claw_store::Sandbox;
 use metrics::{counter, gauge};
@@ -198,7 +198,7 @@ impl Reconciler {
 }
 
 /// The users whose sandboxes need a drive: those that are starting, and ready ones whose container does not run.
-fn to_drive(rows: &[Sandbox], found: Option<&[Found]>) -> Vec<UserId> {
+fn to_drive(rows: &[Sandbox], found: Option<&[ListedContainer]>) -> Vec<UserId> {
     let running: Option<HashSet<&ContainerName>> = found.map(|found| {
         found
             .iter()
@@ -220,7 +220,7 @@ fn to_drive(rows: &[Sandbox], found: Option<&[Found]>) -> Vec<UserId> {
 }
 
 /// Our containers that no row wants.
-fn to_remove(rows: &[Sandbox], found: &[Found]) -> Vec<ContainerName> {
+fn to_remove(rows: &[Sandbox], found: &[ListedContainer]) -> Vec<ContainerName> {
     let wanted: HashSet<ContainerName> = rows
         .iter()
         .filter(|sandbox| sandbox.status.takes_a_place())

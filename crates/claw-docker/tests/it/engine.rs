@@ -2,15 +2,15 @@ use std::collections::HashMap;
 
 use bollard::query_parameters::InspectContainerOptions;
 use claw_docker::{
-    ContainerName, ContainerState, Docker, DockerConfig, Runtime, RuntimeError, SANDBOX_LABEL,
-    Spec, VolumeName,
+    ContainerName, ContainerSpec, ContainerState, Docker, DockerConfig, Runtime, RuntimeError,
+    VolumeName,
 };
 use claw_domain::SandboxId;
 use uuid::Uuid;
 
 const IMAGE: &str = "clawkaka/sandbox:2026.9.6";
 
-/// Enough for the image to start; it would exit at once without.
+/// The variables without which the image exits at once.
 const ENVIRONMENT: [(&str, &str); 5] = [
     ("OPENCLAW_GATEWAY_TOKEN", "made-up"),
     ("OPENROUTER_API_KEY", "made-up"),
@@ -26,7 +26,7 @@ const ENVIRONMENT: [(&str, &str); 5] = [
 ];
 
 #[tokio::test]
-async fn a_container_is_made_once_hardened_and_taken_down_with_its_volume() {
+async fn a_container_is_created_once_hardened_and_removed_with_its_volume() {
     let world = World::new().await;
     let spec = World::spec(free_port());
 
@@ -40,10 +40,7 @@ async fn a_container_is_made_once_hardened_and_taken_down_with_its_volume() {
     );
     let listed = world.docker.list_ours().await.unwrap();
     assert_eq!(listed.len(), 1);
-    assert_eq!(
-        (&listed[0].name, listed[0].sandbox),
-        (&spec.name, Some(spec.sandbox))
-    );
+    assert_eq!(listed[0].name, spec.name);
     world.assert_hardened(&spec).await;
 
     for _ in 0..2 {
@@ -65,7 +62,7 @@ async fn a_container_is_made_once_hardened_and_taken_down_with_its_volume() {
 async fn a_later_start_replaces_the_container_of_an_earlier_one() {
     let world = World::new().await;
     let first = World::spec(free_port());
-    let second = Spec {
+    let second = ContainerSpec {
         name: ContainerName::of(first.sandbox, 2),
         ..first.clone()
     };
@@ -85,7 +82,7 @@ async fn a_later_start_replaces_the_container_of_an_earlier_one() {
 }
 
 #[tokio::test]
-async fn a_taken_port_is_told_apart_and_another_one_is_taken_up() {
+async fn a_taken_port_is_reported_and_another_port_works() {
     let world = World::new().await;
     let occupied = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = occupied.local_addr().unwrap().port();
@@ -97,7 +94,7 @@ async fn a_taken_port_is_told_apart_and_another_one_is_taken_up() {
         "{error}"
     );
 
-    let moved = Spec {
+    let moved = ContainerSpec {
         port: free_port(),
         ..spec
     };
@@ -110,9 +107,9 @@ async fn a_taken_port_is_told_apart_and_another_one_is_taken_up() {
 }
 
 #[tokio::test]
-async fn a_missing_image_is_told_apart_and_leaves_no_container() {
+async fn a_missing_image_is_reported_and_leaves_no_container() {
     let world = World::new().await;
-    let spec = Spec {
+    let spec = ContainerSpec {
         image: "clawkaka/no-such-image:1".to_owned(),
         ..World::spec(free_port())
     };
@@ -131,7 +128,7 @@ async fn a_missing_image_is_told_apart_and_leaves_no_container() {
 }
 
 #[tokio::test]
-async fn an_absent_engine_is_worth_another_try() {
+async fn an_unreachable_engine_is_a_transient_error() {
     let config = DockerConfig {
         engine: "unix:///nowhere.sock".to_owned(),
         ..DockerConfig::default()
@@ -144,7 +141,7 @@ async fn an_absent_engine_is_worth_another_try() {
     assert!(!docker.is_reachable().await);
 }
 
-/// An owner of its own, so that nothing else on the engine is listed or touched.
+/// An engine with a new owner, so that no other container on it is listed or changed.
 struct World {
     docker: Docker,
     engine: bollard::Docker,
@@ -169,10 +166,10 @@ impl World {
         }
     }
 
-    fn spec(port: u16) -> Spec {
+    fn spec(port: u16) -> ContainerSpec {
         let sandbox = SandboxId::derived_from(&Uuid::new_v4().to_string());
         let environment = ENVIRONMENT.map(|(name, value)| (name, value.into()));
-        Spec {
+        ContainerSpec {
             sandbox,
             name: ContainerName::of(sandbox, 1),
             image: IMAGE.to_owned(),
@@ -181,7 +178,7 @@ impl World {
         }
     }
 
-    async fn assert_hardened(&self, spec: &Spec) {
+    async fn assert_hardened(&self, spec: &ContainerSpec) {
         let options = None::<InspectContainerOptions>;
         let container = self
             .engine
@@ -222,10 +219,10 @@ impl World {
         assert_eq!(to[0].host_ip.as_deref(), Some("127.0.0.1"));
         assert_eq!(to[0].host_port, Some(spec.port.to_string()));
         let labels = container.config.unwrap().labels.unwrap();
-        assert_eq!(labels[SANDBOX_LABEL], spec.sandbox.to_string());
+        assert_eq!(labels["clawkaka.sandbox"], spec.sandbox.to_string());
     }
 
-    async fn clean(&self, spec: &Spec) {
+    async fn clean(&self, spec: &ContainerSpec) {
         self.docker.remove(&spec.name).await.unwrap();
         self.docker
             .remove_volume(&VolumeName::of(spec.sandbox))
@@ -235,7 +232,7 @@ impl World {
 }
 
 fn engine_address() -> String {
-    #[expect(clippy::disallowed_methods, reason = "tests have no Env of their own")]
+    #[expect(clippy::disallowed_methods, reason = "tests have no Env")]
     let address = std::env::var("DOCKER_HOST");
     address.unwrap_or_else(|_| DockerConfig::default().engine)
 }

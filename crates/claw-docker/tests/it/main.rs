@@ -1,4 +1,4 @@
-//! Against a real engine, with the sandbox's real image: `./dev test` provides both.
+//! Tests with a real engine and the sandbox's real image; `./dev test` provides both.
 
 #[cfg(test)]
 mod engine;

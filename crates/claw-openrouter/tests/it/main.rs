@@ -1,4 +1,4 @@
-//! `OpenRouter`'s recorded answers, served by a stand-in.
+//! Tests with OpenRouter's recorded answers, served by a mock server.
 
 #[cfg(test)]
 mod answers;

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use chrono::TimeDelta;
-use claw_docker::{External, fake::Fault};
+use claw_docker::{ExternalAddresses, fake::EngineFault};
 use claw_domain::FailureReason;
 use claw_testkit::eventually;
 use provisioner::{Action, Backend, Progress, Readiness};
@@ -117,7 +117,7 @@ async fn a_fault_after_any_action_leaves_nothing_behind() {
         if world.row(requested.user).await.status.as_str() == "ready" {
             continue;
         }
-        world.runtime.set_fault(Some(Fault::NoImage));
+        world.runtime.set_fault(Some(EngineFault::NoImage));
         world.probe.fix(Some(Readiness::Rejected));
         world.keys.refuse_to_mint(Some(401));
 
@@ -170,7 +170,7 @@ async fn lost_answers_leave_one_container_and_one_key() {
     let world = World::new().await;
     let requested = world.message_from(1).await;
     world.keys.lose_next_answer();
-    world.runtime.set_fault(Some(Fault::LosesAnswers));
+    world.runtime.set_fault(Some(EngineFault::LosesAnswers));
 
     let driving = drive(&Arc::new(world.provisioner()), &requested);
     eventually("the container is made", || async {
@@ -229,7 +229,7 @@ async fn a_sandbox_that_never_becomes_ready_is_given_up_after_the_start_limit() 
 async fn an_engine_that_stays_unreachable_is_reported_as_the_reason() {
     let world = World::new().await;
     let requested = world.message_from(1).await;
-    world.runtime.set_fault(Some(Fault::Trouble));
+    world.runtime.set_fault(Some(EngineFault::Failing));
 
     let driving = drive(&Arc::new(world.provisioner()), &requested);
     eventually("the sandbox is given up", || async {
@@ -247,7 +247,7 @@ async fn an_engine_that_stays_unreachable_is_reported_as_the_reason() {
 async fn a_start_waits_for_an_engine_that_comes_back_in_time() {
     let world = World::new().await;
     let requested = world.message_from(1).await;
-    world.runtime.set_fault(Some(Fault::Trouble));
+    world.runtime.set_fault(Some(EngineFault::Failing));
 
     let driving = drive(&Arc::new(world.provisioner()), &requested);
     eventually("the start begins", || async {
@@ -309,7 +309,7 @@ async fn no_more_sandboxes_start_at_once_than_allowed() {
 async fn an_external_sandbox_is_ready_at_its_address_without_key_or_container() {
     let world = World::new().await;
     let requested = world.message_from(1).await;
-    let addresses: External = "ws://agents.example/{sandbox}".parse().unwrap();
+    let addresses: ExternalAddresses = "ws://agents.example/{sandbox}".parse().unwrap();
     let gateway_token = "shared".into();
     let provisioner = world.provisioner_with(Backend::External {
         addresses,
