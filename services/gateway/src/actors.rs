@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::warn;
 
-use crate::{actor::UserActor, context::Context, mailbox::Mailbox, queue::Item};
+use crate::{actor::UserActor, context::Context, item::Item, mailbox::Mailbox};
 
 /// Pause before the database is asked again which users of a partition need an actor.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);

@@ -13,16 +13,16 @@ use crate::session::Session;
 /// Why there is no session with a sandbox.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SessionError {
-    /// The database could not be asked.
-    #[error("looking up a sandbox's secrets")]
+    /// The database failed.
+    #[error("reading the sandbox's secrets")]
     Store(#[from] StoreError),
-    /// The row lacks what is needed to connect.
+    /// The sandbox's row lacks a value that is needed to connect.
     #[error("the sandbox's row has no {0}")]
     Incomplete(&'static str),
-    /// No connection.
+    /// OpenClaw could not be reached, or refused the connection.
     #[error("connecting to the sandbox")]
     Connect(#[from] ConnectError),
-    /// Connected, but it did not answer.
+    /// OpenClaw did not answer after connecting.
     #[error("subscribing to the sandbox's transcript")]
     Call(#[from] CallError),
 }
@@ -54,7 +54,7 @@ impl Agents {
         }
     }
 
-    /// A new session with `sandbox`.
+    /// Opens a session with `sandbox`.
     pub(crate) async fn connect(
         &self,
         sandbox: &Sandbox,
@@ -73,7 +73,7 @@ impl Agents {
         Ok(session)
     }
 
-    /// What opens the secrets in the database.
+    /// Decrypts the secrets in the database.
     pub(crate) fn keyring(&self) -> &Keyring {
         &self.keyring
     }

@@ -19,11 +19,11 @@ use crate::{
     watches::{watch, watch_interruptions},
 };
 
-/// The names under which our places in `INBOUND` are kept.
+/// The names of our consumers of the stream `INBOUND`.
 const MESSAGES: &str = "gateway-messages";
 const CALLS: &str = "gateway-calls";
 
-/// The service, wired and not yet running.
+/// The service, assembled and not yet running.
 pub struct App {
     context: Arc<Context>,
     health: SocketAddr,
@@ -31,7 +31,7 @@ pub struct App {
 }
 
 impl App {
-    /// Connects to everything; fails with what is missing.
+    /// Connects to the bus and the database.
     pub async fn build(config: Config) -> Result<Self> {
         let bus = Bus::connect(&config.bus).await?;
         let store = Store::connect(&config.database_url, config.database_connections)
@@ -54,8 +54,8 @@ impl App {
         })
     }
 
-    /// Runs until `stop`; then begins no new turn, and lets running ones end within the grace or hands
-    /// them to another replica.
+    /// Runs until `stop`. Then no new turn begins; running turns end within the grace period, or another
+    /// replica takes them over.
     pub async fn run_until_stopped(self, stop: impl Future<Output = ()>) -> Result<()> {
         let bus = self.context.bus.clone();
         let mut lifecycle = Lifecycle::new(self.grace);
@@ -63,7 +63,7 @@ impl App {
         let actors = UserActors::new(Arc::clone(&self.context));
 
         let (all, shared) = (actors.clone(), ownership.clone());
-        lifecycle.spawn("people", move |stop| all.run(shared, stop));
+        lifecycle.spawn("actors", move |stop| all.run(shared, stop));
         let intake = Intake {
             context: Arc::clone(&self.context),
             actors: actors.clone(),
@@ -89,7 +89,6 @@ impl App {
         watch::<SandboxReady>(&mut lifecycle, "sandbox-ready", &bus, &actors);
         watch::<SandboxFailed>(&mut lifecycle, "sandbox-failed", &bus, &actors);
         watch::<SandboxQueued>(&mut lifecycle, "sandbox-queued", &bus, &actors);
-
         watch_interruptions(&mut lifecycle, &bus, &actors);
 
         let health = self.health_of(&ownership);

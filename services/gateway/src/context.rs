@@ -30,7 +30,7 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    /// The standing of a call whose caller is put through, with the language the user chose, if any.
+    /// The status of a call that is put through, with the language the user chose, if any.
     pub(crate) async fn ready_for(&self, user: UserId) -> Result<CallStatus, StoreError> {
         let profile = self.store.users().profile(user).await?;
         let language = profile.and_then(|profile| Language::parse(profile.language.as_deref()?));

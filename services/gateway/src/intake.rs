@@ -5,19 +5,19 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use claw_bus::{Attempt, Handler, HandlerError};
 use claw_chat::{Command, PIN_PLACEHOLDER, pin_of};
-use claw_domain::MessageContent;
+use claw_domain::{MessageContent, UserId};
 use claw_events::MessageReceived;
-use claw_store::InboundMessage;
+use claw_store::{InboundMessage, Origin, Received};
 
 use crate::{
     actors::UserActors,
     context::Context,
+    item::Item,
     plan::{Plan, plan},
-    queue::{Item, Way},
 };
 
-/// Writes every message down and wakes its person's actor. From then on the database is the queue: who
-/// waits, for an answer or for room, holds nothing on the bus.
+/// Stores every message and wakes its user's actor. From then on the database is the queue: a message that
+/// waits for its answer occupies nothing on the bus.
 pub(crate) struct Intake {
     pub(crate) context: Arc<Context>,
     pub(crate) actors: UserActors,
@@ -36,7 +36,7 @@ impl Handler for Intake {
         let plan = plan_of(message);
         let inbound = record(message, &plan, attempt, now);
         let received = self.context.store.messages().receive(&inbound).await?;
-        if received.complete || plan == Plan::Keep {
+        if received.complete || plan == Plan::NoAnswer {
             return Ok(());
         }
         if let Plan::Obey(Command::SetPin, text) = &plan
@@ -45,37 +45,50 @@ impl Handler for Intake {
             let (users, keyring) = (self.context.store.users(), self.context.agents.keyring());
             users.set_pin(message.user, &pin, keyring).await?;
         }
-        // Whoever has this person by now may have looked before the row was there. What is not
-        // acknowledged comes to them.
-        if !attempt.tenure.may_act() {
-            return Err(HandlerError::retry(anyhow!(
-                "this person is another replica's now"
-            )));
-        }
-        let item = received.fresh.then(|| Item {
+        let item = Item {
             id: message.id,
-            way: Way::Chat(message.wamid.clone()),
+            origin: Origin::WhatsApp {
+                wamid: message.wamid.clone(),
+            },
+            heard: None,
             sequence: attempt.sequence,
             taken_at: now,
             plan,
             batch: None,
             may_have_been_sent: false,
-        });
-        self.actors
-            .deliver(&attempt.tenure, message.user, item, received.sandbox);
-        Ok(())
+        };
+        deliver(&self.actors, message.user, item, received, attempt)
     }
 }
 
-/// What is written in a group gets no answer: it would go to the person's own chat, where nobody asked.
+/// Hands a stored message to its user's actor. Fails if another replica owns the user now, which may have
+/// read the database before the message was there; the event, not acknowledged, is redelivered to it.
+pub(crate) fn deliver(
+    actors: &UserActors,
+    user: UserId,
+    item: Item,
+    received: Received,
+    attempt: &Attempt,
+) -> Result<(), HandlerError> {
+    if !attempt.tenure.may_act() {
+        return Err(HandlerError::retry(anyhow!(
+            "another replica owns this user now"
+        )));
+    }
+    let item = received.fresh.then_some(item);
+    actors.deliver(&attempt.tenure, user, item, received.sandbox);
+    Ok(())
+}
+
+/// A message in a group gets no answer: the answer would go to the user's own chat, where nobody asked.
 fn plan_of(message: &MessageReceived) -> Plan {
     if message.group.is_some() {
-        return Plan::Keep;
+        return Plan::NoAnswer;
     }
     plan(&message.content)
 }
 
-/// The row of a message: words as they are, anything else as JSON.
+/// The row of a message: text is stored as it is, other content as JSON.
 fn record(
     message: &MessageReceived,
     plan: &Plan,
@@ -83,12 +96,12 @@ fn record(
     now: DateTime<Utc>,
 ) -> InboundMessage {
     let content = if let Plan::Obey(Command::SetPin, _) = plan {
-        // It is kept sealed, and nowhere else.
+        // The PIN is stored sealed, and only in the user's row.
         PIN_PLACEHOLDER.into()
     } else if let MessageContent::Text(text) = &message.content {
         text.clone()
     } else {
-        // Contents hold strings and numbers only, which cannot fail to be written.
+        // Cannot fail: contents hold only strings and numbers.
         serde_json::to_string(&message.content)
             .unwrap_or_default()
             .into()
@@ -103,7 +116,7 @@ fn record(
         content_kind: message.content.kind().to_owned(),
         content,
         sequence: attempt.sequence,
-        needs_answer: *plan != Plan::Keep,
+        needs_answer: *plan != Plan::NoAnswer,
         is_replay: attempt.is_replay,
         sent_at: message.sent_at,
         now,

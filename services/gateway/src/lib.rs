@@ -1,6 +1,6 @@
-//! The gateway: takes what a person wrote to their assistant, one turn at a time, and says on the
-//! bus what the assistant answered, or said by itself. Knows nothing of WhatsApp's API, of containers
-//! or of model keys.
+//! The gateway sends users' messages to their assistants, one turn at a time, and publishes the answers
+//! and the assistants' proactive messages on the bus. It knows nothing of WhatsApp's API, containers and
+//! model keys.
 
 mod actor;
 mod actors;
@@ -10,6 +10,7 @@ mod call_intake;
 mod config;
 mod context;
 mod intake;
+mod item;
 mod lost_calls;
 mod mailbox;
 mod plan;

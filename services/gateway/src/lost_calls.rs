@@ -12,31 +12,30 @@ use tracing::{info, warn};
 
 use crate::context::Context;
 
-/// A call in which the caller has not spoken for so long is over, and Twilio's word of it was lost. Whoever
-/// is silent, waits for an answer or for their assistant is let go or told to look into the chat within
-/// three minutes.
+/// A call in which the caller has not spoken for so long has ended, and Twilio's report was lost: callers who
+/// are silent, wait for an answer or wait for their assistant are sent off within three minutes.
 const LONGEST_SILENCE: TimeDelta = TimeDelta::minutes(15);
 
-/// How often such calls are looked for.
+/// How often the database is searched for such calls.
 const LOOK_EVERY: Duration = Duration::from_mins(1);
 
-/// Most of them ended at one look.
+/// Most calls ended in one search.
 const AT_ONCE: u32 = 100;
 
-/// Ends calls whose end nobody told, so that what is still to be said goes to the chat. Every replica does:
-/// the end of a call is one event, whoever tells it, and it comes behind what is known of the call.
+/// Ends calls whose end was never reported, so that unheard answers are written in the chat. All replicas do
+/// so: the end of a call has one id, whoever publishes it.
 pub(crate) struct LostCalls {
     pub(crate) context: Arc<Context>,
 }
 
 impl LostCalls {
-    /// Looks for such calls until `stop`.
+    /// Ends such calls until `stop`.
     pub(crate) async fn run(self, stop: CancellationToken) {
         let mut looks = interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while stop.run_until_cancelled(looks.tick()).await.is_some() {
             if let Err(error) = self.look().await {
-                warn!("calls whose end was lost stay open for now: {error:#}");
+                warn!("could not end calls whose end was lost; trying again: {error:#}");
             }
         }
     }
@@ -45,7 +44,7 @@ impl LostCalls {
         let now = self.context.clock.now();
         let calls = self.context.store.calls();
         for call in calls.silent_since(now - LONGEST_SILENCE, AT_ONCE).await? {
-            info!(call.id = %call.id, "the end of call {} was never told: it is over", call.id);
+            info!(call.id = %call.id, "the end of call {} was never reported: assuming it has ended", call.id);
             counter!("claw_calls_assumed_over_total").increment(1);
             let end = assumed_end(&call, now);
             match self.context.store.users().address_of(call.user).await? {
@@ -53,7 +52,7 @@ impl LostCalls {
                     let over = progressed(&call, address, end);
                     self.context.publisher.publish(&over).await?;
                 }
-                // An unproven caller under a number nobody knows: there is nobody to write to.
+                // An unverified caller of an unknown number: there is no user to write to.
                 None => calls.end(call.id, call.user, &end).await?,
             }
         }
@@ -61,7 +60,7 @@ impl LostCalls {
     }
 }
 
-/// It is over now, and lasted until the caller spoke last, as far as we know.
+/// The end of a call that lasted, as far as we know, until the caller last spoke.
 fn assumed_end(call: &Call, now: DateTime<Utc>) -> CallEnd {
     let last = call.last_spoken_at.unwrap_or(call.started_at);
     let seconds = (last - call.started_at).num_seconds();
@@ -93,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_call_whose_end_was_lost_lasted_until_the_caller_spoke_last() {
+    fn a_call_whose_end_was_lost_is_assumed_to_last_until_the_caller_last_spoke() {
         let rang = DateTime::UNIX_EPOCH;
         let silent = Call {
             id: CallId::derived_from("CA1"),

@@ -1,10 +1,9 @@
-use claw_chat::Command;
 use claw_domain::{CallId, SandboxStatus};
 use claw_store::Sandbox;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::{plan::Plan, queue::Item};
+use crate::item::Item;
 
 /// Most messages carried in memory from intake to an actor; further ones are read from the database.
 const CARRIED_MESSAGES: usize = 32;
@@ -48,11 +47,10 @@ impl Mailbox {
 
     /// Adds a message. `item` is `None` if it may already have been sent to the assistant.
     pub(crate) fn deliver(&self, item: Option<Item>) {
-        let is_stop = |item: &Item| matches!(item.plan, Plan::Obey(Command::Stop, _));
         {
             let mut inbox = self.inbox.lock();
             inbox.messages = inbox.messages.saturating_add(1);
-            inbox.stop |= item.as_ref().is_some_and(is_stop);
+            inbox.stop |= item.as_ref().is_some_and(Item::is_stop);
             match item {
                 // While a reload is due, later messages must queue behind those only the database has.
                 Some(item) if !inbox.reload && inbox.fresh.len() < CARRIED_MESSAGES => {
@@ -173,13 +171,13 @@ mod tests {
         }
     }
 
-    /// The row is read while the sandbox starts, the news that it is ready comes and is acted on, and only
-    /// then the row that was read arrives: with it the actor would wait for news it has already had.
+    /// The row is read while the sandbox starts; the event that it is ready arrives and is handled; only then
+    /// the row arrives. With it the actor would wait for an event it has already had.
     #[test]
-    fn a_row_that_arrives_after_the_news_of_a_ready_sandbox_does_not_hide_the_news() {
+    fn a_row_read_before_the_event_of_a_ready_sandbox_does_not_hide_the_event() {
         let mailbox = Mailbox::default();
         mailbox.sandbox_changed();
-        assert!(mailbox.take().sandbox, "the news makes the actor read");
+        assert!(mailbox.take().sandbox, "the event makes the actor read");
 
         mailbox.set_sandbox(Some(row(SandboxStatus::Starting)));
 
@@ -189,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_actor_reads_for_itself_unless_its_sandbox_was_ready() {
+    fn a_new_actor_reads_the_row_itself_unless_the_sandbox_was_ready() {
         let ready = row(SandboxStatus::Ready);
         let inbox = Mailbox::to_load(Some(ready.clone())).take();
         assert_eq!((inbox.row.as_deref(), inbox.sandbox), (Some(&ready), false));

@@ -1,31 +1,29 @@
 use claw_chat::{Command, Notice, command_of};
 use claw_domain::{CallId, Interactive, Location, MediaKind, MessageContent, Sensitive};
 use claw_events::{CallerInput, Utterance};
-use claw_store::{Call, Origin, VoiceKind, WaitingMessage};
+use claw_store::Call;
 
-use crate::queue::{Item, Way};
-
-/// What to do with something a person sent.
+/// What to do with a message.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Plan {
-    /// Put this to the assistant.
+    /// Send this text to the assistant.
     Ask(Sensitive<String>),
-    /// Do this ourselves; said in these words, should it turn out to be meant for the assistant.
+    /// Obey a command. The text is sent to the assistant if it turns out to be meant for it.
     Obey(Command, Sensitive<String>),
-    /// Answer with a line of our own.
+    /// Answer with a notice.
     Say(Notice),
-    /// Put this caller through to their assistant.
+    /// Put the caller through to their assistant.
     PutThrough(CallId),
-    /// The call is over: write what the caller did not stay to hear, and let the assistant add to it.
+    /// The call has ended: write the answer the caller has not heard, and let the assistant add to it.
     WrapUp(CallId),
-    /// Write it down; it wants no answer.
-    Keep,
+    /// Store the message; it needs no answer.
+    NoAnswer,
     /// The real message may follow under the same id: answer only if it does not.
-    AwaitTheReal,
+    Placeholder,
 }
 
-/// Decides by the content alone. Nothing ends in silence but what a person would not expect an
-/// answer to: a reaction, a retraction, news about the account.
+/// Decides by the content alone. Only content to which a user expects no answer gets none: reactions,
+/// deleted messages and system notices.
 pub(crate) fn plan(content: &MessageContent) -> Plan {
     match content {
         MessageContent::Text(text) => match command_of(text.expose()) {
@@ -33,26 +31,26 @@ pub(crate) fn plan(content: &MessageContent) -> Plan {
             None => ask(text.expose()),
         },
         MessageContent::Button { text, .. } => ask(text.expose()),
-        MessageContent::Interactive(tap) => plan_tap(tap),
-        MessageContent::Location(place) => ask(&describe(place)),
+        MessageContent::Interactive(reply) => plan_interactive(reply),
+        MessageContent::Location(location) => ask(&describe(location)),
         MessageContent::Media(media) => Plan::Say(cannot_read(media.kind)),
         MessageContent::Contacts(_) => Plan::Say(Notice::CannotRead("contact cards")),
         MessageContent::Order(_) => Plan::Say(Notice::CannotRead("orders")),
         MessageContent::Edit { .. } => Plan::Say(Notice::CannotSeeEdits),
         MessageContent::RequestWelcome => Plan::Say(Notice::Welcome),
-        MessageContent::Unsupported(_) if content.is_placeholder() => Plan::AwaitTheReal,
+        MessageContent::Unsupported(_) if content.is_placeholder() => Plan::Placeholder,
         MessageContent::Unsupported(_) | MessageContent::Unknown { .. } => {
             Plan::Say(Notice::CannotRead("this kind of message"))
         }
         MessageContent::Reaction(_) | MessageContent::System(_) | MessageContent::Revoke { .. } => {
-            Plan::Keep
+            Plan::NoAnswer
         }
     }
 }
 
-/// What a caller said goes to their assistant.
-pub(crate) fn plan_spoken(turn: &Utterance) -> Plan {
-    match &turn.words {
+/// A caller's input goes to their assistant.
+pub(crate) fn plan_spoken(utterance: &Utterance) -> Plan {
+    match &utterance.words {
         CallerInput::Words(text) => ask(text.expose()),
         CallerInput::Keys(keys) => {
             Plan::Ask(format!("(I pressed {} on the phone.)", keys.expose()).into())
@@ -60,83 +58,24 @@ pub(crate) fn plan_spoken(turn: &Utterance) -> Plan {
     }
 }
 
-/// The end of a call: the assistant may have something to write; who could not be put through hears in the
-/// chat that they can be now, for this waits behind their [`Plan::PutThrough`].
-pub(crate) fn plan_after(call: &Call) -> Plan {
+/// The plan for the end of a call. A caller we could not connect is told that they can call again: this
+/// queues behind their [`Plan::PutThrough`], so their assistant is ready then.
+pub(crate) fn plan_call_end(call: &Call) -> Plan {
     if call.is_open_to_its_user() && call.turns > 0 {
         Plan::WrapUp(call.id)
     } else if call.setup_awaited {
         Plan::Say(Notice::AssistantReady)
     } else {
-        Plan::Keep
+        Plan::NoAnswer
     }
 }
 
-/// What the transcript says where a call ended.
-pub(crate) const CALL_IS_OVER: &str = "(The phone call is over.)";
-
-/// A message as the database has it, which may have been put to the assistant before.
-pub(crate) fn item_of(message: &WaitingMessage) -> Item {
-    let (way, plan) = match &message.origin {
-        Origin::WhatsApp { wamid } => (Way::Chat(wamid.clone()), plan(&content_of(message))),
-        Origin::Voice { call, turn, kind } => of_call(*call, *turn, *kind, message),
-    };
-    Item {
-        plan: match plan {
-            // It was put to the assistant, so it was no order.
-            Plan::Obey(_, text) if message.batch.is_some() => Plan::Ask(text),
-            plan @ (Plan::Ask(_)
-            | Plan::Obey(..)
-            | Plan::Say(_)
-            | Plan::PutThrough(_)
-            | Plan::WrapUp(_)
-            | Plan::Keep
-            | Plan::AwaitTheReal) => plan,
-        },
-        id: message.id,
-        way,
-        sequence: message.sequence,
-        taken_at: message.taken_at,
-        batch: message.batch,
-        may_have_been_sent: true,
-    }
-}
-
-fn of_call(call: CallId, turn: u32, kind: VoiceKind, message: &WaitingMessage) -> (Way, Plan) {
-    match kind {
-        VoiceKind::CallStarted => (Way::AfterCall, Plan::PutThrough(call)),
-        VoiceKind::Speech => {
-            let spoken = serde_json::from_str::<Utterance>(message.content.expose()).ok();
-            let plan = spoken.as_ref().map_or(Plan::Keep, plan_spoken);
-            let heard = spoken.and_then(|spoken| spoken.heard);
-            (Way::Call { call, turn, heard }, plan)
-        }
-        // Turns were counted: somebody was heard.
-        VoiceKind::CallEnded if turn > 0 => (Way::AfterCall, Plan::WrapUp(call)),
-        VoiceKind::CallEnded => (Way::AfterCall, Plan::Say(Notice::AssistantReady)),
-    }
-}
-
-/// Words are kept as they are, anything else as JSON: see `intake`.
-fn content_of(message: &WaitingMessage) -> MessageContent {
-    if message.content_kind == TEXT {
-        return MessageContent::Text(message.content.clone());
-    }
-    serde_json::from_str(message.content.expose()).unwrap_or_else(|_| MessageContent::Unknown {
-        kind: message.content_kind.clone(),
-        raw: Sensitive::new(serde_json::Value::Null),
-    })
-}
-
-/// The kind of a message whose words are kept as they are.
-const TEXT: &str = "text";
-
-fn plan_tap(tap: &Interactive) -> Plan {
-    match tap {
+fn plan_interactive(reply: &Interactive) -> Plan {
+    match reply {
         Interactive::ButtonReply { title, .. } | Interactive::ListReply { title, .. } => {
             ask(title.expose())
         }
-        Interactive::CallPermission { .. } => Plan::Keep,
+        Interactive::CallPermission { .. } => Plan::NoAnswer,
         Interactive::Flow(_) | Interactive::Unknown(_) => Plan::Say(Notice::CannotRead("forms")),
     }
 }
@@ -150,18 +89,18 @@ fn ask(text: &str) -> Plan {
     }
 }
 
-fn describe(place: &Location) -> String {
-    let named: Vec<&str> = [&place.name, &place.address]
+fn describe(location: &Location) -> String {
+    let names: Vec<&str> = [&location.name, &location.address]
         .into_iter()
         .flatten()
         .map(|part| part.expose().as_str())
         .collect();
-    let (latitude, longitude) = (place.latitude.expose(), place.longitude.expose());
-    let at = format!("{latitude}, {longitude}");
-    if named.is_empty() {
-        format!("I am here: {at}")
+    let (latitude, longitude) = (location.latitude.expose(), location.longitude.expose());
+    let coordinates = format!("{latitude}, {longitude}");
+    if names.is_empty() {
+        format!("I am here: {coordinates}")
     } else {
-        format!("Location: {} ({at})", named.join(", "))
+        format!("Location: {} ({coordinates})", names.join(", "))
     }
 }
 
@@ -184,8 +123,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_and_taps_go_to_the_assistant() {
-        let tap = Interactive::ButtonReply {
+    fn texts_and_button_replies_are_asked() {
+        let reply = Interactive::ButtonReply {
             id: "1".into(),
             title: "Yes, please".into(),
         };
@@ -195,14 +134,14 @@ mod tests {
             Plan::Ask("hi".into())
         );
         assert_eq!(
-            plan(&MessageContent::Interactive(tap)),
+            plan(&MessageContent::Interactive(reply)),
             Plan::Ask("Yes, please".into())
         );
     }
 
     #[test]
-    fn a_place_is_put_into_words() {
-        let place = Location {
+    fn a_location_is_described_in_words() {
+        let location = Location {
             latitude: Sensitive::new(52.5),
             longitude: Sensitive::new(13.4),
             name: Some("Café Kotti".into()),
@@ -210,13 +149,13 @@ mod tests {
         };
 
         assert_eq!(
-            plan(&MessageContent::Location(place)),
+            plan(&MessageContent::Location(location)),
             Plan::Ask("Location: Café Kotti (52.5, 13.4)".into())
         );
     }
 
     #[test]
-    fn what_we_cannot_read_yet_gets_an_honest_line() {
+    fn unreadable_content_is_answered_with_a_notice() {
         let voice = Media {
             kind: MediaKind::Voice,
             id: Some("1".into()),
@@ -226,35 +165,35 @@ mod tests {
             sha256: None,
             error_code: None,
         };
-        let new_kind = MessageContent::Unknown {
+        let unknown_kind = MessageContent::Unknown {
             kind: "hologram".into(),
             raw: Sensitive::new(json!({})),
         };
 
-        for content in [MessageContent::Media(voice), new_kind] {
+        for content in [MessageContent::Media(voice), unknown_kind] {
             assert!(matches!(plan(&content), Plan::Say(Notice::CannotRead(_))));
         }
     }
 
     #[test]
-    fn what_wants_no_answer_gets_none() {
+    fn a_reaction_gets_no_answer() {
         let reaction = MessageContent::Reaction(Reaction {
             message: Wamid::new("wamid.B"),
             emoji: Some("👍".into()),
         });
-        assert_eq!(plan(&reaction), Plan::Keep);
+        assert_eq!(plan(&reaction), Plan::NoAnswer);
     }
 
     #[test]
     fn a_placeholder_waits_for_the_real_message() {
-        let ghost = Unsupported {
+        let placeholder = Unsupported {
             code: Some(131_060),
             kind: None,
         };
 
         assert_eq!(
-            plan(&MessageContent::Unsupported(ghost)),
-            Plan::AwaitTheReal
+            plan(&MessageContent::Unsupported(placeholder)),
+            Plan::Placeholder
         );
     }
 }

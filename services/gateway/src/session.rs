@@ -1,6 +1,6 @@
 use std::{
     collections::{HashSet, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
@@ -11,171 +11,163 @@ use claw_agent::{
 use claw_bus::Publisher;
 use claw_domain::{CallId, Sensitive};
 use claw_events::SpeechStreamed;
+use parking_lot::Mutex;
 use tokio::{
     sync::Notify,
-    task::AbortHandle,
     time::{Instant, timeout},
 };
+use tokio_util::task::AbortOnDropHandle;
 
-/// Endings kept for a reader that is busy; it looks into the transcript for what it missed.
-const ENDINGS_KEPT: usize = 16;
+/// Most ends of runs kept for a reader that is busy; it finds older ones in the transcript.
+const RUN_ENDS_KEPT: usize = 16;
 
-/// Rows read when there is no cursor to begin at: further back than any open turn lies.
+/// Rows read if there is no cursor to start at: further back than any open turn lies.
 const PAGE_ROWS: u32 = 200;
 
-/// Rows read when a page did not reach far enough; the gateway gives no more.
+/// Rows read if a page did not reach far enough. OpenClaw returns no more at once.
 const FAR_ROWS: u32 = 1_000;
 
-/// How a run ended, as told live. Only a nudge: the transcript is what counts.
+/// The end of a run as an event tells it. Only a hint: the transcript is authoritative.
 #[derive(Debug, Clone)]
-pub(crate) enum Ending {
-    /// It is over; without text it was silent, queued or fed into another run.
+pub(crate) enum RunEnd {
+    /// The run is over. Without a text it was silent, queued or absorbed by another run.
     Final {
         run: String,
         text: Option<Sensitive<String>>,
     },
-    /// The model could not answer.
+    /// The run failed.
     Failed { run: String, failure: RunFailure },
-    /// Somebody stopped it.
+    /// The run was stopped.
     Aborted { run: String },
-}
-
-impl Ending {
-    /// Whose ending it is.
-    pub(crate) fn run(&self) -> &str {
-        match self {
-            Self::Final { run, .. } | Self::Failed { run, .. } | Self::Aborted { run } => run,
-        }
-    }
 }
 
 /// An open connection to one sandbox, with one reader.
 pub(crate) struct Session {
     handle: AgentHandle,
-    live: Arc<Live>,
-    pump: AbortHandle,
+    shared: Arc<Shared>,
+    _events: AbortOnDropHandle<()>,
 }
 
-/// What a connection told live and its reader has not taken yet.
-struct Live {
-    news: Notify,
-    signs: Mutex<Signs>,
+/// What the task that reads events shares with the session's reader.
+struct Shared {
+    changed: Notify,
+    state: Mutex<State>,
     publisher: Publisher,
 }
 
-/// A run whose words a caller hears as they come.
-struct Aloud {
+struct State {
+    /// Ends of runs not taken yet, oldest first.
+    run_ends: VecDeque<RunEnd>,
+    active_runs: HashSet<String>,
+    /// The transcript has, or may have, new rows.
+    has_rows: bool,
+    last_activity: Instant,
+    streamed: Option<StreamedRun>,
+}
+
+/// A run whose text is streamed to a call.
+struct StreamedRun {
     run: String,
     call: CallId,
     turn: u32,
-    /// Characters told so far.
-    told: u32,
-}
-
-struct Signs {
-    endings: VecDeque<Ending>,
-    active: HashSet<String>,
-    /// Something was, or may have been, written into the transcript.
-    has_rows: bool,
-    /// When the sandbox last did anything for a run.
-    last: Instant,
-    aloud: Option<Aloud>,
+    /// Characters streamed so far.
+    streamed_chars: u32,
 }
 
 impl Session {
-    /// Takes over a fresh connection. A heartbeat's or reminder's row is told only to who subscribes.
+    /// Takes over a fresh connection. Subscribes to the transcript, because only subscribers are told of
+    /// the rows of heartbeats and reminders.
     pub(crate) async fn open(
         connection: AgentConnection,
         publisher: Publisher,
     ) -> Result<Self, CallError> {
         let handle = connection.handle().clone();
-        let live = Arc::new(Live {
-            news: Notify::new(),
-            signs: Mutex::new(Signs {
-                endings: VecDeque::new(),
-                active: HashSet::new(),
+        let shared = Arc::new(Shared {
+            changed: Notify::new(),
+            state: Mutex::new(State {
+                run_ends: VecDeque::new(),
+                active_runs: HashSet::new(),
                 has_rows: false,
-                last: Instant::now(),
-                aloud: None,
+                last_activity: Instant::now(),
+                streamed: None,
             }),
             publisher,
         });
-        let pump = tokio::spawn(pump(connection, Arc::clone(&live)));
+        let events = tokio::spawn(read_events(connection, Arc::clone(&shared)));
         let session = Self {
             handle,
-            live,
-            pump: pump.abort_handle(),
+            shared,
+            _events: AbortOnDropHandle::new(events),
         };
         session.handle.subscribe().await?;
         Ok(session)
     }
 
-    /// The requests of the protocol.
+    /// Sends requests to OpenClaw.
     pub(crate) const fn handle(&self) -> &AgentHandle {
         &self.handle
     }
 
-    /// Returns when there was news since the last call, or the connection is over.
-    pub(crate) async fn news(&self) {
+    /// Returns when an event has arrived since the last call, or the connection is closed.
+    pub(crate) async fn changed(&self) {
         tokio::select! {
-            () = self.live.news.notified() => {}
+            () = self.shared.changed.notified() => {}
             _ = self.handle.closed() => {}
         }
     }
 
-    /// What this run says is told to whoever talks with the caller, as it comes.
-    pub(crate) fn tell_aloud(&self, run: &str, call: CallId, turn: u32) {
-        self.live.signs().aloud = Some(Aloud {
+    /// Publishes the text of this run piece by piece, for a caller to hear.
+    pub(crate) fn stream_to_call(&self, run: &str, call: CallId, turn: u32) {
+        self.shared.state.lock().streamed = Some(StreamedRun {
             run: run.to_owned(),
             call,
             turn,
-            told: 0,
+            streamed_chars: 0,
         });
     }
 
-    /// The oldest ending not taken yet.
-    pub(crate) fn take_ending(&self) -> Option<Ending> {
-        self.live.signs().endings.pop_front()
+    /// The oldest end of a run not taken yet.
+    pub(crate) fn take_run_end(&self) -> Option<RunEnd> {
+        self.shared.state.lock().run_ends.pop_front()
     }
 
-    /// Forgets the endings heard so far: what is begun now has none of them.
-    pub(crate) fn forget_endings(&self) {
-        self.live.signs().endings.clear();
+    /// Forgets the ends of earlier runs, before a new run begins.
+    pub(crate) fn forget_run_ends(&self) {
+        self.shared.state.lock().run_ends.clear();
     }
 
-    /// Whether the transcript may have grown since this was last asked.
-    pub(crate) fn take_growth(&self) -> bool {
-        std::mem::take(&mut self.live.signs().has_rows)
+    /// Whether the transcript may have new rows since the last call.
+    pub(crate) fn take_has_rows(&self) -> bool {
+        std::mem::take(&mut self.shared.state.lock().has_rows)
     }
 
-    /// Counts [`Session::quiet_for`] from now on.
-    pub(crate) fn begin_quiet(&self) {
-        self.live.signs().last = Instant::now();
+    /// Counts [`Session::idle_time`] from now on.
+    pub(crate) fn reset_idle_time(&self) {
+        self.shared.state.lock().last_activity = Instant::now();
     }
 
-    /// How long the sandbox has done nothing for any run.
-    pub(crate) fn quiet_for(&self) -> Duration {
-        self.live.signs().last.elapsed()
+    /// How long no run has shown any activity.
+    pub(crate) fn idle_time(&self) -> Duration {
+        self.shared.state.lock().last_activity.elapsed()
     }
 
-    /// Waits until no run is known to be active, at most for `limit`: another's run in between would
-    /// swallow ours.
-    pub(crate) async fn idle(&self, limit: Duration) {
+    /// Waits, at most for `limit`, until no run is known to be active: a run in between would swallow
+    /// ours.
+    pub(crate) async fn wait_until_idle(&self, limit: Duration) {
         let idle = async {
-            while !self.live.signs().active.is_empty() && !self.handle.is_closed() {
-                self.news().await;
+            while !self.shared.state.lock().active_runs.is_empty() && !self.handle.is_closed() {
+                self.changed().await;
             }
         };
         if timeout(limit, idle).await.is_err() {
-            // Its end was never told. The send itself finds out how things are.
-            self.live.signs().active.clear();
+            // The end of the run was never announced. The send itself finds out whether it is active.
+            self.shared.state.lock().active_runs.clear();
         }
     }
 
-    /// Everything since `cursor`, or the latest page when that cannot be told or texts were cut.
+    /// The rows since `cursor`; the latest page if OpenClaw cannot tell them, or cut a text.
     pub(crate) async fn read_since(&self, cursor: Option<&Cursor>) -> Result<History, CallError> {
-        // What was written so far is read now.
-        self.live.signs().has_rows = false;
+        self.shared.state.lock().has_rows = false;
         if let Some(cursor) = cursor
             && let HistorySince::Delta(history) =
                 self.handle.history_since(MAIN_SESSION, cursor).await?
@@ -189,92 +181,88 @@ impl Session {
         Ok(page)
     }
 
-    /// As much of the transcript as the gateway gives at once.
+    /// As many rows as OpenClaw returns at once.
     pub(crate) async fn read_far_back(&self) -> Result<History, CallError> {
         self.handle.history(MAIN_SESSION, FAR_ROWS).await
     }
 }
 
-impl Drop for Session {
-    fn drop(&mut self) {
-        self.pump.abort();
-    }
-}
-
-impl Live {
-    fn signs(&self) -> MutexGuard<'_, Signs> {
-        self.signs.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn end(&self, ending: Ending) {
+impl Shared {
+    fn end_run(&self, run_end: RunEnd) {
         {
-            let mut signs = self.signs();
-            signs.active.remove(ending.run());
-            if signs.endings.len() == ENDINGS_KEPT {
-                signs.endings.pop_front();
+            let (RunEnd::Final { run, .. } | RunEnd::Failed { run, .. } | RunEnd::Aborted { run }) =
+                &run_end;
+            let mut state = self.state.lock();
+            state.active_runs.remove(run);
+            if state.run_ends.len() == RUN_ENDS_KEPT {
+                state.run_ends.pop_front();
             }
-            signs.endings.push_back(ending);
-            signs.has_rows = true;
+            state.run_ends.push_back(run_end);
         }
-        self.news.notify_one();
+        self.rows_added();
     }
 
-    /// The next piece of a run that is told aloud.
-    fn piece(&self, run: &str, text: Sensitive<String>) -> Option<SpeechStreamed> {
-        let mut signs = self.signs();
-        let aloud = signs.aloud.as_mut().filter(|aloud| aloud.run == run)?;
-        let offset = aloud.told;
+    fn rows_added(&self) {
+        self.state.lock().has_rows = true;
+        self.changed.notify_one();
+    }
+
+    /// The next piece of a run's text, if the run is streamed.
+    fn next_piece(&self, run: &str, text: Sensitive<String>) -> Option<SpeechStreamed> {
+        let mut state = self.state.lock();
+        let streamed = state
+            .streamed
+            .as_mut()
+            .filter(|streamed| streamed.run == run)?;
+        let offset = streamed.streamed_chars;
         let length = text.expose().chars().count();
-        aloud.told = offset.saturating_add(u32::try_from(length).unwrap_or(u32::MAX));
+        streamed.streamed_chars = offset.saturating_add(u32::try_from(length).unwrap_or(u32::MAX));
         Some(SpeechStreamed {
-            call: aloud.call,
-            turn: aloud.turn,
+            call: streamed.call,
+            turn: streamed.turn,
             offset,
             text,
         })
     }
-
-    fn grown(&self) {
-        self.signs().has_rows = true;
-        self.news.notify_one();
-    }
 }
 
-/// Takes every event as it comes: the gateway cuts off who reads slowly.
-async fn pump(mut connection: AgentConnection, live: Arc<Live>) {
+/// Takes every event at once, because OpenClaw disconnects slow readers.
+async fn read_events(mut connection: AgentConnection, shared: Arc<Shared>) {
     while let Some(event) = connection.next_event().await {
-        if is_work(&event) {
-            live.signs().last = Instant::now();
+        if is_activity(&event) {
+            shared.state.lock().last_activity = Instant::now();
         }
         match event {
             AgentEvent::LifecycleStart { run, session } if session == MAIN_SESSION => {
-                live.signs().active.insert(run);
+                shared.state.lock().active_runs.insert(run);
             }
-            // One that replaces what came before cannot be told: the caller has heard that.
+            // A text that replaces earlier pieces is not streamed: the caller has heard those.
             AgentEvent::ChatDelta {
                 run,
                 session,
                 text,
                 replaces: false,
             } if session == MAIN_SESSION => {
-                if let Some(piece) = live.piece(&run, text) {
-                    live.publisher.signal(&piece).await;
+                if let Some(piece) = shared.next_piece(&run, text) {
+                    shared.publisher.signal(&piece).await;
                 }
             }
             AgentEvent::ChatFinal { run, session, text } if session == MAIN_SESSION => {
-                live.end(Ending::Final { run, text });
+                shared.end_run(RunEnd::Final { run, text });
             }
             AgentEvent::ChatError {
                 run,
                 session,
                 failure,
-            } if session == MAIN_SESSION => live.end(Ending::Failed { run, failure }),
+            } if session == MAIN_SESSION => shared.end_run(RunEnd::Failed { run, failure }),
             AgentEvent::ChatAborted { run, session } if session == MAIN_SESSION => {
-                live.end(Ending::Aborted { run });
+                shared.end_run(RunEnd::Aborted { run });
             }
-            // None carries its text for certain and whole: they only say that the transcript has it.
-            AgentEvent::Heartbeat | AgentEvent::CronFinished => live.grown(),
-            AgentEvent::SessionMessage { session } if session == MAIN_SESSION => live.grown(),
+            // Their texts may be missing or cut here; the transcript has them.
+            AgentEvent::Heartbeat | AgentEvent::CronFinished => shared.rows_added(),
+            AgentEvent::SessionMessage { session } if session == MAIN_SESSION => {
+                shared.rows_added();
+            }
             AgentEvent::Challenge { .. }
             | AgentEvent::ChatDelta { .. }
             | AgentEvent::ChatFinal { .. }
@@ -290,8 +278,8 @@ async fn pump(mut connection: AgentConnection, live: Arc<Live>) {
     }
 }
 
-/// Whether the event shows that something goes on in a run, not only that the sandbox lives.
-fn is_work(event: &AgentEvent) -> bool {
+/// Whether the event shows progress of a run, not only that the sandbox is alive.
+fn is_activity(event: &AgentEvent) -> bool {
     match event {
         AgentEvent::ChatDelta { .. }
         | AgentEvent::ChatFinal { .. }

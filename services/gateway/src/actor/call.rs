@@ -1,40 +1,37 @@
 use claw_bus::HandlerError;
 use claw_domain::{CallId, Channel, MessageId, ReplyId, ReplySource, Sensitive};
 use claw_events::TurnStatus;
-use claw_store::{Disposition, NewReply};
+use claw_store::{Disposition, NewReply, Origin, VoiceKind};
 use metrics::counter;
 
-use super::{Then, UserActor};
-use crate::{
-    plan::{CALL_IS_OVER, Plan},
-    queue::Way,
-    reply::publish_reply,
-    turn::answer_id,
-};
+use super::{Flow, UserActor};
+use crate::{item::call_turn, plan::Plan, turn::answer_id};
 
-/// What the assistant is told of words that were spoken.
+/// The message to the assistant at the end of a call.
+const CALL_IS_OVER: &str = "(The phone call is over.)";
+
+/// The note to the assistant on spoken messages.
 const SPOKEN: &str = "This was said to you on the phone, and your answer is read out. Answer in one to \
     three short sentences as people speak: no lists, no notation, no links, no emoji. For anything longer \
     say what matters and offer to write the rest on WhatsApp.";
 
-/// What the assistant is told when a call is over.
+/// The note to the assistant on the end of a call.
 const OVER: &str = "The caller has hung up and hears nothing more. If the call left something to be had \
     in writing (what you promised, a summary of what was agreed), write it now, briefly: it goes to their \
     WhatsApp chat, where they also find an answer of yours that they did not stay to hear. If not, answer \
     NO_REPLY and nothing else.";
 
 impl UserActor {
-    /// Puts a caller through, as soon as their assistant is there.
+    /// Puts a caller through as soon as their assistant is ready.
     pub(super) async fn put_through(
         &mut self,
         message: MessageId,
         call: CallId,
-    ) -> Result<Then, HandlerError> {
-        if self.ready_sandbox(message).await?.is_none() {
-            self.connection.hang_up();
+    ) -> Result<Flow, HandlerError> {
+        if !self.is_sandbox_ready(message).await? {
             return Ok(self.wait_for_sandbox());
         }
-        // Whoever has hung up hears of it when the end of their call has its turn.
+        // A caller who has hung up is told by the end of their call, which is later in the queue.
         if self.is_live(call).await? {
             let ready = self.context.ready_for(self.user).await?;
             self.context.live_calls.set_status(call, ready).await?;
@@ -42,48 +39,44 @@ impl UserActor {
         self.close(vec![message], Vec::new()).await
     }
 
-    /// The call is over, and every turn of it is settled. What was laid ready for the caller and not fetched
-    /// before they hung up is written to their chat; then it is the assistant's turn to add to it.
+    /// Wraps up a call that has ended and whose turns are all settled: writes an unheard answer in the chat,
+    /// then asks the assistant whether it has something to add.
     pub(super) async fn wrap_up(
         &mut self,
         message: MessageId,
         call: CallId,
-    ) -> Result<Then, HandlerError> {
+    ) -> Result<Flow, HandlerError> {
         if let Some(reply) = self.unheard(message, call).await?
-            && self.told.iter().all(|told| told.id != reply.id)
+            && self.publish_once(reply).await?
         {
             counter!("claw_speech_total", "outcome" => "unheard").increment(1);
-            let publisher = &self.context.publisher;
-            publish_reply(publisher, self.user, &reply, Channel::WhatsApp).await?;
-            self.told.push(reply);
         }
         if let Some(item) = self.queue.iter_mut().find(|item| item.id == message) {
             item.plan = Plan::Ask(CALL_IS_OVER.into());
         }
-        Ok(Then::Again)
+        Ok(Flow::Continue)
     }
 
-    /// The answer to the last turn of a call that is over, if nobody has heard or read it. It is the same
-    /// reply however often this is asked.
+    /// The answer to the last turn of an ended call, if the caller has neither heard nor read it. Repeated
+    /// calls return the same reply.
     async fn unheard(
         &self,
         cause: MessageId,
         call: CallId,
     ) -> Result<Option<NewReply>, HandlerError> {
         let store = &self.context.store;
-        let (Some(known), Some(sandbox)) = (store.calls().of(call).await?, self.sandbox_id())
-        else {
+        let (Some(known), Some(sandbox)) = (store.calls().of(call).await?, &self.sandbox) else {
             return Ok(None);
         };
         let turn = known.last_turn;
         let live_calls = &self.context.live_calls;
-        // What is not laid ready by now is not waited for, and written where it comes from.
-        let came = live_calls.give_up(call, turn).await?;
+        // An answer that is not in the call by now is written in the chat by its own turn.
+        let status = live_calls.give_up(call, turn).await?;
         let heard = live_calls.last_heard(call).await?;
-        if !is_unheard(&came, turn, heard) {
+        if !is_unheard(&status, turn, heard) {
             return Ok(None);
         }
-        let answer = answer_id(sandbox, MessageId::of_utterance(call, turn));
+        let answer = answer_id(sandbox.id, MessageId::of_utterance(call, turn));
         let text = store.messages().published_text(self.user, answer).await?;
         Ok(text.map(|text| NewReply {
             id: ReplyId::derived_from(&format!("unheard:{answer}")),
@@ -95,34 +88,32 @@ impl UserActor {
         }))
     }
 
-    /// Where the answer to something that came this way goes now.
-    pub(super) async fn channel_of(&self, way: &Way) -> Result<Channel, HandlerError> {
-        match way {
-            Way::Call { call, turn, .. } if self.is_live(*call).await? => Ok(Channel::Voice {
-                call: *call,
-                turn: *turn,
-            }),
-            Way::Call { .. } | Way::Chat(_) | Way::AfterCall => Ok(Channel::WhatsApp),
+    /// The channel for the answer to a message of this origin: the call, as long as it is live.
+    pub(super) async fn channel_of(&self, origin: &Origin) -> Result<Channel, HandlerError> {
+        match call_turn(origin) {
+            Some((call, turn)) if self.is_live(call).await? => Ok(Channel::Voice { call, turn }),
+            Some(_) | None => Ok(Channel::WhatsApp),
         }
     }
 
-    /// In a call, what is no answer is not read out: the caller need not wait for what is not said, and hears
-    /// in their own language that the assistant failed.
-    pub(super) async fn tell_in_call(
+    /// Tells a live call that its turn has no answer: the caller is not kept waiting, and hears of a failure
+    /// in their own language. Removes notices from `replies` that the call says itself.
+    pub(super) async fn report_unanswered(
         &self,
-        answer: &mut Vec<NewReply>,
+        channel: Channel,
+        replies: &mut Vec<NewReply>,
     ) -> Result<(), HandlerError> {
-        let Channel::Voice { call, turn } = self.answers_go else {
+        let Channel::Voice { call, turn } = channel else {
             return Ok(());
         };
         let live_calls = &self.context.live_calls;
-        if answer.is_empty() {
+        if replies.is_empty() {
             live_calls.refer_to_call(call, turn).await?;
-        } else if answer.iter().all(|it| it.source == ReplySource::Notice) {
-            let came = live_calls.fail(call, turn).await?;
-            // Whoever waits no longer is told why in the chat.
-            if came == TurnStatus::Failed {
-                answer.clear();
+        } else if replies.iter().all(|it| it.source == ReplySource::Notice) {
+            let status = live_calls.fail(call, turn).await?;
+            // If the caller has stopped waiting, the notice goes to the chat.
+            if status == TurnStatus::Failed {
+                replies.clear();
             }
         }
         Ok(())
@@ -134,33 +125,36 @@ impl UserActor {
     }
 }
 
-/// What the assistant alone is told of how something came.
-pub(super) fn note_of(way: &Way) -> Option<Sensitive<String>> {
-    match way {
-        Way::Chat(_) => None,
-        Way::Call { heard: None, .. } => Some(SPOKEN.into()),
-        Way::Call {
-            heard: Some(heard), ..
-        } => Some(
-            format!(
-                "{SPOKEN} They spoke over your last answer and heard only this of it: \"{}\"",
-                heard.expose()
-            )
-            .into(),
-        ),
-        Way::AfterCall => Some(OVER.into()),
-    }
+/// The note to the assistant on how a message arrived.
+pub(super) fn note_of(
+    origin: &Origin,
+    heard: Option<&Sensitive<String>>,
+) -> Option<Sensitive<String>> {
+    let Origin::Voice { kind, .. } = origin else {
+        return None;
+    };
+    let note = match (kind, heard) {
+        (VoiceKind::Speech, None) => SPOKEN.into(),
+        (VoiceKind::Speech, Some(heard)) => format!(
+            "{SPOKEN} They spoke over your last answer and heard only this of it: \"{}\"",
+            heard.expose()
+        )
+        .into(),
+        (VoiceKind::CallStarted | VoiceKind::CallEnded, _) => OVER.into(),
+    };
+    Some(note)
 }
 
-/// Whether what came of the last turn is an answer that is nowhere but in the call, and was not said in it.
-fn is_unheard(came: &TurnStatus, turn: u32, heard: Option<u32>) -> bool {
-    match came {
+/// Whether the result of the last turn is an answer that only the call has, and that was not spoken in it.
+fn is_unheard(status: &TurnStatus, turn: u32, heard: Option<u32>) -> bool {
+    match status {
         TurnStatus::Speech(speech) => !speech.is_cut && heard.is_none_or(|heard| heard < turn),
         TurnStatus::GivenUp | TurnStatus::Failed | TurnStatus::SeeCall => false,
     }
 }
 
-/// What is said after a call nobody waits for: a failure stays unsaid.
+/// Turns replies to the end of a call into follow-ups. Nobody waits for them, so notices of failures are
+/// left out.
 pub(super) fn as_follow_up(replies: &mut Vec<NewReply>) {
     replies.retain(|reply| reply.source == ReplySource::Chat);
     for reply in replies {
@@ -175,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_is_unheard_when_it_is_in_the_call_alone_and_nothing_later_was_heard() {
+    fn an_answer_is_unheard_if_it_is_only_in_the_call_and_no_later_one_was_heard() {
         let speech = |is_cut| {
             TurnStatus::Speech(Speech {
                 text: "Yes.".into(),

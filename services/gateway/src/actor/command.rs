@@ -2,7 +2,7 @@ use claw_bus::HandlerError;
 use claw_chat::{Command, NO_QUIET_HOURS, Notice, Updates};
 use claw_domain::{MessageId, Wamid};
 
-use super::{Then, UserActor};
+use super::{Flow, UserActor};
 use crate::plan::Plan;
 
 impl UserActor {
@@ -11,7 +11,7 @@ impl UserActor {
         &mut self,
         message: MessageId,
         command: Command,
-    ) -> Result<Then, HandlerError> {
+    ) -> Result<Flow, HandlerError> {
         let users = self.context.store.users();
         let preferences = self.preferences().await?;
         let now = self.context.clock.now();
@@ -57,7 +57,7 @@ impl UserActor {
             Command::UnknownZone => Notice::UnknownZone,
             Command::UnknownQuietHours => Notice::UnknownQuietHours,
         };
-        self.judge_held_again();
+        self.reread_held();
         self.say(message, notice).await
     }
 
@@ -67,7 +67,7 @@ impl UserActor {
         &mut self,
         message: MessageId,
         wamid: &Wamid,
-    ) -> Result<Then, HandlerError> {
+    ) -> Result<Flow, HandlerError> {
         let real = MessageId::derived_from(wamid.as_str());
         let messages = self.context.store.messages();
         if messages.exists(self.user, real).await? {
@@ -76,12 +76,12 @@ impl UserActor {
         self.say(message, Notice::PleaseResend).await
     }
 
-    fn ask_instead(&mut self, message: MessageId) -> Then {
+    fn ask_instead(&mut self, message: MessageId) -> Flow {
         if let Some(item) = self.queue.iter_mut().find(|item| item.id == message)
             && let Plan::Obey(_, text) = &item.plan
         {
             item.plan = Plan::Ask(text.clone());
         }
-        Then::Again
+        Flow::Continue
     }
 }

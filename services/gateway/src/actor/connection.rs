@@ -1,152 +1,169 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::anyhow;
-use claw_agent::{Cursor, RetryClass, pause_before};
+use claw_agent::{Cursor, History, RetryClass, pause_before};
 use claw_bus::HandlerError;
-use claw_domain::Endpoint;
-use claw_store::TranscriptCursor;
+use claw_domain::{Endpoint, SandboxId};
+use claw_store::{Sandbox, TranscriptCursor, TranscriptMove};
 use rand::random;
 use tokio::time::Instant;
 use tracing::error;
 
-use super::UserActor;
-use crate::{agents::SessionError, session::Session};
+use crate::{
+    agents::{Agents, SessionError},
+    session::Session,
+};
 
-/// How long to wait before a sandbox that does not accept us is tried again: ten bad tries in a
-/// minute lock us out for five.
+/// Pause after a sandbox has refused us: ten failed attempts in a minute lock us out for five minutes.
 const REFUSED_PAUSE: Duration = Duration::from_mins(5);
 
-/// A connection that lived shorter counts as a failed one: one that is closed again and again must
-/// not be made again and again without a pause.
-const LASTING: Duration = Duration::from_secs(10);
+/// A connection that lived shorter than this counts as a failed one, so that a connection that is closed
+/// again and again is not made anew without a pause.
+const MIN_LIFETIME: Duration = Duration::from_secs(10);
 
-/// The connection to a person's sandbox, and where its transcript has been read to.
+/// The connection to a user's sandbox, and how far its transcript has been read.
 #[derive(Default)]
 pub(super) struct Connection {
     open: Option<Open>,
     failures: u32,
-    /// Where connecting failed, and when it may be tried again.
-    closed: Option<(Endpoint, Instant)>,
-    /// Everything up to here is said and kept.
+    /// The endpoint at which connecting failed, and when it may be tried again.
+    failed: Option<(Endpoint, Instant)>,
+    /// All rows up to here are published and recorded.
     pub(super) read_to: Option<TranscriptCursor>,
-    /// When the transcript is read next though nothing is heard of it.
+    /// When the transcript is read next, even if no event prompts it.
     pub(super) look_at: Option<Instant>,
 }
 
 struct Open {
-    at: Endpoint,
+    endpoint: Endpoint,
     session: Arc<Session>,
     since: Instant,
 }
 
 impl Connection {
-    /// Returns when there is news of the sandbox; never without a connection.
-    pub(super) async fn news(&self) {
+    /// Returns when the sandbox has sent an event; never without a connection.
+    pub(super) async fn changed(&self) {
         match &self.open {
-            Some(open) => open.session.news().await,
+            Some(open) => open.session.changed().await,
             None => std::future::pending().await,
         }
     }
 
-    /// Whether there is a connection, as far as is known.
+    /// Whether there is a connection, as far as we know.
     pub(super) fn is_open(&self) -> bool {
         let open = self.open.as_ref();
         open.is_some_and(|open| !open.session.handle().is_closed())
     }
 
-    /// Gives up the connection, if there is one.
-    pub(super) fn hang_up(&mut self) {
+    /// Closes the connection, if there is one.
+    pub(super) fn close(&mut self) {
         self.open = None;
     }
 
-    /// Where reading the transcript goes on.
+    /// The cursor at which reading the transcript continues.
     pub(super) fn cursor(&self) -> Option<Cursor> {
         self.read_to
             .as_ref()
             .map(|read_to| Cursor::new(read_to.cursor.as_str()))
     }
 
-    fn session_at(&self, endpoint: &Endpoint) -> Option<Arc<Session>> {
-        let open = self.open.as_ref()?;
-        let is_good = open.at == *endpoint && !open.session.handle().is_closed();
-        is_good.then(|| Arc::clone(&open.session))
+    /// The move of the cursor to the end of `history`. `None` while a run is active: its rows are read
+    /// again when it has ended, and those known already are told by their ids.
+    pub(super) fn move_to_end_of(
+        &self,
+        history: &History,
+        sandbox: SandboxId,
+        boot_id: &str,
+    ) -> Option<TranscriptMove> {
+        let cursor = history.cursor.as_ref();
+        let cursor = cursor.filter(|_| history.activity.is_idle())?;
+        Some(TranscriptMove {
+            sandbox,
+            from: self.read_to.clone(),
+            to: TranscriptCursor {
+                cursor: cursor.as_str().to_owned(),
+                boot_id: boot_id.to_owned(),
+            },
+        })
     }
-}
 
-impl UserActor {
-    /// The session with the sandbox, which is ready; connects when there is none.
-    pub(super) async fn connect(&mut self) -> Result<Arc<Session>, HandlerError> {
-        let Some(sandbox) = &self.sandbox else {
-            return Err(HandlerError::retry(SessionError::Incomplete("row")));
-        };
+    /// The session with a ready sandbox; connects if there is none.
+    pub(super) async fn session(
+        &mut self,
+        agents: &Agents,
+        sandbox: &Sandbox,
+    ) -> Result<Arc<Session>, HandlerError> {
         let Some(endpoint) = &sandbox.endpoint else {
-            return Err(HandlerError::retry(SessionError::Incomplete("endpoint")));
+            return Err(SessionError::Incomplete("endpoint").into());
         };
-        if let Some(session) = self.connection.session_at(endpoint) {
+        if let Some(session) = self.session_at(endpoint) {
             return Ok(session);
         }
-        if let Some((at, until)) = &self.connection.closed
-            && at == endpoint
+        if let Some((failed, until)) = &self.failed
+            && failed == endpoint
             && Instant::now() < *until
         {
             let pause = until.saturating_duration_since(Instant::now());
-            let too_soon = anyhow!("the sandbox is tried again later");
+            let too_soon = anyhow!("it is too soon to connect to the sandbox again");
             return Err(HandlerError::retry_after(too_soon, pause));
         }
-        let endpoint = endpoint.clone();
-        match self.connection.open.take().map(|open| open.since.elapsed()) {
-            Some(lived) if lived < LASTING => {
-                let closes = anyhow!("the sandbox closes connections");
-                return Err(self.unconnected(endpoint, RetryClass::Backoff, closes));
+        match self.open.take().map(|open| open.since.elapsed()) {
+            Some(lifetime) if lifetime < MIN_LIFETIME => {
+                let closed = anyhow!("the sandbox closed a connection right away");
+                return Err(self.fail(endpoint, RetryClass::Backoff, closed));
             }
-            Some(_) => self.connection.failures = 0,
+            Some(_) => self.failures = 0,
             None => {}
         }
-        match self.context.agents.connect(sandbox, &endpoint).await {
+        match agents.connect(sandbox, endpoint).await {
             Ok(session) => {
                 let session = Arc::new(session);
-                if self.connection.read_to.is_none() {
-                    self.connection.read_to.clone_from(&sandbox.transcript);
+                if self.read_to.is_none() {
+                    self.read_to.clone_from(&sandbox.transcript);
                 }
-                self.connection.closed = None;
-                // What was said while nobody was connected is in the transcript.
-                self.connection.look_at = Some(Instant::now());
-                self.connection.open = Some(Open {
-                    at: endpoint,
+                self.failed = None;
+                // The transcript holds what the assistant wrote while nobody was connected.
+                self.look_at = Some(Instant::now());
+                self.open = Some(Open {
+                    endpoint: endpoint.clone(),
                     session: Arc::clone(&session),
                     since: Instant::now(),
                 });
                 Ok(session)
             }
-            // The database being away is not the sandbox's doing.
-            Err(error @ SessionError::Store(_)) => Err(HandlerError::retry(error)),
+            // The sandbox is not to blame for a failure of the database.
+            Err(error @ SessionError::Store(_)) => Err(error.into()),
             Err(error) => {
                 let class = error.retry();
                 if class == RetryClass::Never {
                     error!(
                         sandbox.id = %sandbox.id,
                         error = &error as &dyn std::error::Error,
-                        "sandbox {} does not accept us: its token or device must be looked at",
+                        "sandbox {} refuses us: check its token and device",
                         sandbox.id
                     );
                 }
-                Err(self.unconnected(endpoint, class, error.into()))
+                Err(self.fail(endpoint, class, error.into()))
             }
         }
     }
 
-    fn unconnected(
+    fn session_at(&self, endpoint: &Endpoint) -> Option<Arc<Session>> {
+        let open = self.open.as_ref()?;
+        let is_usable = open.endpoint == *endpoint && !open.session.handle().is_closed();
+        is_usable.then(|| Arc::clone(&open.session))
+    }
+
+    fn fail(
         &mut self,
-        endpoint: Endpoint,
+        endpoint: &Endpoint,
         class: RetryClass,
         error: anyhow::Error,
     ) -> HandlerError {
-        self.connection.failures = self.connection.failures.saturating_add(1);
-        // Its row may tell of another place by now.
-        self.mailbox.reread_sandbox();
-        let pause = pause_before(class, self.connection.failures, random());
+        self.failures = self.failures.saturating_add(1);
+        let pause = pause_before(class, self.failures, random());
         let pause = pause.unwrap_or(REFUSED_PAUSE);
-        self.connection.closed = Some((endpoint, Instant::now() + pause));
+        self.failed = Some((endpoint.clone(), Instant::now() + pause));
         HandlerError::retry_after(error, pause)
     }
 }

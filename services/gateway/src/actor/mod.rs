@@ -1,19 +1,22 @@
-//! One actor per person: it puts what they wrote to their assistant, one turn at a time, and passes
-//! on what the assistant says by itself. Whatever it holds in memory can be read again: the messages
-//! from the database, everything that was said from the sandbox's transcript.
+//! One actor per user. It sends the user's messages to their assistant, one turn at a time, and passes on
+//! the assistant's proactive messages. Its state can be lost at any time: messages are in the database,
+//! answers in the sandbox's transcript.
 
 mod ask;
 mod call;
 mod command;
 mod connection;
+mod progress;
+mod readiness;
 mod settle;
+mod settling;
 mod transcript;
 
 use std::{collections::VecDeque, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use claw_bus::{HandlerError, Tenure};
-use claw_domain::{Backoff, Channel, MessageId, SandboxStatus, UserId};
+use claw_domain::{Backoff, MessageId, SandboxId, SandboxStatus, UserId};
 use claw_store::{NewReply, Sandbox};
 use futures_util::FutureExt;
 use rand::random;
@@ -24,16 +27,18 @@ use tokio::{
 use tracing::{Instrument, info_span, warn};
 
 use crate::{
+    agents::SessionError,
     context::Context,
-    mailbox::Mailbox,
-    plan::item_of,
+    item::Item,
+    mailbox::{Inbox, Mailbox},
     provisioning::SetupNotice,
-    queue::{Item, Next, keep_before_stop, next},
+    queue::{Next, next},
+    session::Session,
 };
 use connection::Connection;
-use settle::Settling;
+use settling::Settling;
 
-/// Unanswered messages read at once.
+/// Most unanswered messages read at once.
 const WAITING_READ: u32 = 64;
 
 /// The pauses after failures that name none. The longest is also how long a user may still wait
@@ -43,7 +48,7 @@ const RETRY: Backoff = Backoff {
     longest: Duration::from_secs(5),
 };
 
-/// One person, as long as there is something to look after.
+/// The actor of one user. It lives while the user has unanswered messages or a running sandbox.
 pub(crate) struct UserActor {
     context: Arc<Context>,
     user: UserId,
@@ -51,53 +56,44 @@ pub(crate) struct UserActor {
     mailbox: Arc<Mailbox>,
     /// Unanswered messages, oldest first.
     queue: VecDeque<Item>,
-    /// There may be more of them in the database.
+    /// The database may have more unanswered messages.
     has_more: bool,
     sandbox: Option<Sandbox>,
     connection: Connection,
-    /// Held while there is no connection and one is made.
-    starting: Option<OwnedSemaphorePermit>,
-    /// What was said and is not kept yet.
+    /// Replies that are not recorded yet.
     settling: Option<Box<Settling>>,
-    /// Notices said to the messages that wait.
-    told: Vec<NewReply>,
+    /// Notices published because of waiting messages, to be recorded with the answer.
+    notices_sent: Vec<NewReply>,
     setup_notice: Option<SetupNotice>,
-    /// When texts held back are due.
     held: Held,
-    /// Where the answers that are settled next go.
-    answers_go: Channel,
-    /// The person stopped a turn, and has not been told yet that it was.
-    was_stopped: bool,
-    failures: u32,
-    /// The messages whose turn is tried, and since when it fails.
-    trying: Option<Trying>,
+    pending_turn: Option<PendingTurn>,
 }
 
-/// A turn that has not come to its end.
-struct Trying {
+/// A turn that has not ended, and since when it fails.
+struct PendingTurn {
     messages: Vec<MessageId>,
     failing_since: Option<Instant>,
 }
 
-/// What is known of texts held back.
+/// What is known of proactive messages that are held back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Held {
-    /// Nobody has looked.
+    /// The database has not been read.
     Unknown,
     /// There are none.
     None,
-    /// The first is due then.
+    /// The first is due at this time.
     Until(DateTime<Utc>),
 }
 
 /// What an actor does after a step.
-enum Then {
+enum Flow {
     /// The next step, at once.
-    Again,
-    /// Nothing until there is news, or until then.
-    Rest(Option<Instant>),
-    /// There is nothing to look after.
-    Leave,
+    Continue,
+    /// Sleeps until mail or an event arrives, or until this time.
+    Sleep(Option<Instant>),
+    /// Ends, because there is nothing to do.
+    Exit,
 }
 
 impl UserActor {
@@ -116,26 +112,21 @@ impl UserActor {
             has_more: false,
             sandbox: None,
             connection: Connection::default(),
-            starting: None,
             settling: None,
-            told: Vec::new(),
+            notices_sent: Vec::new(),
             setup_notice: None,
             held: Held::Unknown,
-            answers_go: Channel::WhatsApp,
-            was_stopped: false,
-            failures: 0,
-            trying: None,
+            pending_turn: None,
         }
     }
 
-    /// Runs until there is nothing to look after (then `leave` is asked whether it may go), or until
-    /// the person is somebody else's to look after.
+    /// Runs until there is nothing to do and `leave` agrees, or until this replica loses the user.
     pub(crate) async fn run(&mut self, leave: impl Fn(&Mailbox) -> bool) {
         let lost = self.tenure.lost();
         let mailbox = Arc::clone(&self.mailbox);
         let live = async {
             loop {
-                self.live().await;
+                self.run_steps().await;
                 if leave(&mailbox) {
                     break;
                 }
@@ -144,107 +135,102 @@ impl UserActor {
         lost.run_until_cancelled(live).await;
     }
 
-    /// Step by step, until there is nothing to look after or somebody else takes over.
-    async fn live(&mut self) {
+    async fn run_steps(&mut self) {
+        let mut failures: u32 = 0;
         loop {
-            if !self.connection.is_open() {
-                // Never closed.
-                let starts = Arc::clone(&self.context.starts);
-                self.starting = starts.acquire_owned().await.ok();
-            }
-            // Without a hold somebody else is about to take over: what is not begun is theirs.
+            let start = if self.connection.is_open() {
+                None
+            } else {
+                // Fails only if the semaphore is closed, which never happens.
+                Arc::clone(&self.context.starts).acquire_owned().await.ok()
+            };
+            // Without a hold another replica is about to take over, and does what has not begun.
             let Some(hold) = self.tenure.hold() else {
                 break;
             };
-            // Boxed: an actor that rests, as most do, need not have room for a turn.
+            // Boxed, so that a sleeping actor, as most are, does not reserve memory for a turn.
             let span = info_span!("gateway.person", user.id = %self.user);
-            let step = AssertUnwindSafe(Box::pin(self.step()).instrument(span)).catch_unwind();
-            let outcome = step.await;
-            self.starting = None;
+            let step = AssertUnwindSafe(Box::pin(self.step(start)).instrument(span)).catch_unwind();
+            let outcome = step.await.unwrap_or_else(|_panic| {
+                self.settling = None;
+                Err(HandlerError::reject(anyhow::anyhow!(
+                    "an actor's step panicked"
+                )))
+            });
             drop(hold);
             match outcome {
-                Ok(Ok(Then::Again)) => self.failures = 0,
-                Ok(Ok(Then::Rest(until))) => {
-                    self.failures = 0;
-                    self.rest(until).await;
+                Ok(flow) => {
+                    failures = 0;
+                    match flow {
+                        Flow::Continue => {}
+                        Flow::Sleep(until) => self.sleep(until).await,
+                        Flow::Exit => return,
+                    }
                 }
-                Ok(Ok(Then::Leave)) => return,
-                Ok(Err(setback)) => self.set_back(setback).await,
-                Err(_panic) => {
-                    self.settling = None;
-                    let panicked = anyhow::anyhow!("an actor's step panicked");
-                    self.set_back(HandlerError::Reject { source: panicked })
-                        .await;
+                Err(error) => {
+                    failures = failures.saturating_add(1);
+                    self.back_off(error, failures).await;
                 }
             }
         }
-        self.starting = None;
         self.tenure.lost().cancelled().await;
     }
 
-    async fn step(&mut self) -> Result<Then, HandlerError> {
-        self.conclude().await?;
+    /// One step. `start` is the permit to connect to the sandbox.
+    async fn step(&mut self, start: Option<OwnedSemaphorePermit>) -> Result<Flow, HandlerError> {
+        self.finish_settling().await?;
         self.take_mail().await?;
-        let now = self.context.clock.now();
-        match next(&self.queue, now) {
-            Next::Turn(batch) => self.ask(batch).await,
+        match next(&self.queue, self.context.clock.now()) {
+            Next::Turn(batch) => self.ask(&batch, start).await,
             Next::Say(message, notice) => self.say(message, notice).await,
             Next::Obey(message, command) => self.obey(message, command).await,
             Next::PutThrough(message, call) => self.put_through(message, call).await,
             Next::WrapUp(message, call) => self.wrap_up(message, call).await,
             Next::Close(message) => self.close(vec![message], Vec::new()).await,
             Next::AskAgain(message, wamid) => self.ask_again(message, &wamid).await,
-            Next::Wait(until) => self.attend(Some(self.instant_of(until))).await,
-            Next::Nothing => self.attend(None).await,
+            Next::Wait(until) => self.listen(Some(self.instant_of(until))).await,
+            Next::Nothing => self.listen(None).await,
         }
     }
 
-    /// Takes what has come, and reads from the database what only it has.
+    /// Moves new messages from the mailbox and the database to the queue.
     async fn take_mail(&mut self) -> Result<(), HandlerError> {
         let mut inbox = self.mailbox.take();
         if let Some(row) = inbox.row.take() {
             self.sandbox = Some(*row);
         }
-        let result = self.sort(&inbox).await;
+        let result = self.load(&inbox).await;
         if result.is_err() {
-            // Nothing of it may be forgotten: what was carried is in the database too.
+            // The messages in the inbox are in the database too.
             inbox.reload |= !inbox.fresh.is_empty();
             self.mailbox.put_back(&inbox);
             return result;
         }
-        // What the database gave has these as well.
-        let known =
-            |queue: &VecDeque<Item>, item: &Item| queue.iter().any(|have| have.id == item.id);
-        for item in std::mem::take(&mut inbox.fresh) {
-            if known(&self.queue, &item) {
+        for item in inbox.fresh {
+            // The database may have returned the message as well.
+            if self.queue.iter().any(|known| known.id == item.id) {
                 continue;
             }
-            // Behind what only the database has, so read from there in its turn.
+            // A message behind others that only the database has is read from there in its turn.
             self.has_more |= self.queue.len() >= WAITING_READ as usize;
             if !self.has_more {
                 self.queue.push_back(item);
             }
         }
-        if std::mem::take(&mut self.was_stopped) {
-            self.was_stopped = !keep_before_stop(&mut self.queue);
-        }
         Ok(())
     }
 
-    async fn sort(&mut self, inbox: &crate::mailbox::Inbox) -> Result<(), HandlerError> {
+    /// Reads messages and the sandbox's row from the database, as far as the inbox asks for it.
+    async fn load(&mut self, inbox: &Inbox) -> Result<(), HandlerError> {
         if inbox.reload || (self.has_more && self.queue.is_empty()) {
             let messages = self.context.store.messages();
             let waiting = messages.waiting(self.user, WAITING_READ).await?;
             self.has_more = waiting.len() >= WAITING_READ as usize;
-            let mut queue: VecDeque<Item> = VecDeque::new();
-            for message in &waiting {
+            let items = waiting.iter().map(|message| {
                 let known = self.queue.iter().find(|item| item.id == message.id);
-                queue.push_back(match known {
-                    Some(item) => item.clone(),
-                    None => item_of(message),
-                });
-            }
-            self.queue = queue;
+                known.cloned().unwrap_or_else(|| Item::stored(message))
+            });
+            self.queue = items.collect();
         }
         if inbox.sandbox {
             self.sandbox = self.context.store.sandboxes().of_user(self.user).await?;
@@ -252,42 +238,51 @@ impl UserActor {
         Ok(())
     }
 
-    /// Nothing is to be put to the assistant: stays in touch with it, and passes on what it says.
-    async fn attend(&mut self, until: Option<Instant>) -> Result<Then, HandlerError> {
+    /// With nothing to ask: stays connected to the assistant and passes on its proactive messages.
+    async fn listen(&mut self, until: Option<Instant>) -> Result<Flow, HandlerError> {
         let held = self.release_held().await?;
         let is_ready = self
             .sandbox
             .as_ref()
             .is_some_and(|sandbox| sandbox.status == SandboxStatus::Ready);
         if !is_ready {
-            self.connection.hang_up();
-            let nothing_to_wait_for = until.is_none() && held.is_none();
-            return Ok(if nothing_to_wait_for {
-                Then::Leave
+            self.connection.close();
+            let has_nothing_to_await = until.is_none() && held.is_none();
+            return Ok(if has_nothing_to_await {
+                Flow::Exit
             } else {
-                Then::Rest(earliest([until, held]))
+                Flow::Sleep(earliest([until, held]))
             });
         }
-        self.connect().await?;
-        let look_at = self.hear().await?;
-        Ok(match look_at {
-            Some(look_at) => Then::Rest(earliest([until, held, Some(look_at)])),
-            None => Then::Again,
-        })
+        let look_at = self.read_transcript().await?;
+        Ok(Flow::Sleep(earliest([until, held, Some(look_at)])))
     }
 
-    async fn rest(&self, until: Option<Instant>) {
+    /// The sandbox, which must be ready, and the session with it; connects if there is none.
+    async fn connect(&mut self) -> Result<(SandboxId, Arc<Session>), HandlerError> {
+        let Some(sandbox) = &self.sandbox else {
+            return Err(SessionError::Incomplete("row").into());
+        };
+        let session = self.connection.session(&self.context.agents, sandbox).await;
+        if session.is_err() {
+            // The row may name another endpoint by now.
+            self.mailbox.reread_sandbox();
+        }
+        Ok((sandbox.id, session?))
+    }
+
+    async fn sleep(&self, until: Option<Instant>) {
         let far = || Instant::now() + Duration::from_hours(24);
         tokio::select! {
             () = self.mailbox.changed() => {}
-            () = self.connection.news() => {}
+            () = self.connection.changed() => {}
             () = sleep_until(until.unwrap_or_else(far)) => {}
             () = self.tenure.ending().cancelled_owned() => {}
         }
     }
 
-    async fn set_back(&mut self, setback: HandlerError) {
-        let (source, after) = match setback {
+    async fn back_off(&mut self, error: HandlerError, failures: u32) {
+        let (source, after) = match error {
             HandlerError::Retry { source, after } => (source, after),
             HandlerError::Defer(after) => (anyhow::anyhow!("not yet"), Some(after)),
             HandlerError::Reject { source } => {
@@ -295,12 +290,11 @@ impl UserActor {
                 (source, None)
             }
         };
-        self.failures = self.failures.saturating_add(1);
-        // Told at 1, 2, 4, 8, …: an outage must not drown the log it should be found in.
-        if self.failures.is_power_of_two() {
-            warn!(user.id = %self.user, failures = self.failures, "trying again: {source:#}");
+        // Logged at 1, 2, 4, 8, … failures, so that an outage does not flood the log.
+        if failures.is_power_of_two() {
+            warn!(user.id = %self.user, failures, "trying again: {source:#}");
         }
-        let pause = after.unwrap_or_else(|| RETRY.jittered_delay(self.failures, random()));
+        let pause = after.unwrap_or_else(|| RETRY.jittered_delay(failures, random()));
         tokio::select! {
             () = sleep_until(Instant::now() + pause) => {}
             () = self.mailbox.changed() => {}

@@ -1,9 +1,10 @@
 use std::{collections::HashSet, time::Duration};
 
 use chrono::{DateTime, Utc};
+use claw_agent::Cursor;
 use claw_bus::HandlerError;
 use claw_chat::{Decision, Preferences, Stored, decide, local_midnight};
-use claw_domain::{Channel, SandboxId};
+use claw_domain::{Channel, ReplyId, ReplySource, Sensitive};
 use claw_store::{Disposition, NewReply};
 use metrics::counter;
 use rand::random;
@@ -12,109 +13,99 @@ use tokio::time::Instant;
 use super::{Held, UserActor};
 use crate::{
     proactive::{ProactiveText, proactive_texts},
-    turn::again,
+    reply::publish_reply,
+    turn::retry,
 };
 
-/// How often the transcript is read though nothing was heard: events can get lost.
+/// How often the transcript is read without an event, because events can get lost.
 const LOOK_EVERY: Duration = Duration::from_mins(5);
 
-/// How soon it is read again while something runs in it, whose text is still to come.
+/// How soon the transcript is read again while a run is active whose text is still to come.
 const LOOK_AGAIN: Duration = Duration::from_secs(3);
 
-/// Held texts the database gives at once.
+/// Most held messages that the database returns at once.
 const HELD_READ: usize = 1_000;
 
 impl UserActor {
-    /// Reads what the assistant wrote since the last time, if it may have written something, and
-    /// passes on what nobody asked for. The next time to look, or `None` for at once.
-    pub(super) async fn hear(&mut self) -> Result<Option<Instant>, HandlerError> {
-        let session = self.connect().await?;
-        let has_grown = session.take_growth();
-        let look_at = self.connection.look_at;
-        if !has_grown && look_at.is_some_and(|look_at| Instant::now() < look_at) {
+    /// Reads new rows of the transcript, if there may be any, and passes on proactive messages. Returns when
+    /// to read next.
+    pub(super) async fn read_transcript(&mut self) -> Result<Instant, HandlerError> {
+        let (sandbox, session) = self.connect().await?;
+        let has_rows = session.take_has_rows();
+        if let Some(look_at) = self.connection.look_at
+            && !has_rows
+            && Instant::now() < look_at
+        {
             return Ok(look_at);
         }
-        let Some(sandbox) = self.sandbox.as_ref().map(|sandbox| sandbox.id) else {
-            return Ok(None);
-        };
-        // Should it fail, it is read again.
+        // If this fails, the transcript is read again at once.
         self.connection.look_at = Some(Instant::now());
-        let history = session.read_since(self.connection.cursor().as_ref()).await;
-        let history = history.map_err(again)?;
-        let read_to = self
-            .connection
-            .read_to
-            .as_ref()
-            .map(|read_to| read_to.cursor.as_str());
-        let moves = history.cursor.as_ref().map(claw_agent::Cursor::as_str) != read_to;
-        // A quiet heartbeat moves the cursor, too, though its rows are hidden.
-        if moves || !history.rows.is_empty() {
-            let replies = self.judge(proactive_texts(&history, sandbox)).await?;
+        let cursor = self.connection.cursor();
+        let history = session.read_since(cursor.as_ref()).await.map_err(retry)?;
+        let has_moved =
+            history.cursor.as_ref().map(Cursor::as_str) != cursor.as_ref().map(Cursor::as_str);
+        // A heartbeat without an alert moves the cursor too, though its rows are hidden.
+        if has_moved || !history.rows.is_empty() {
+            let replies = self.filter(proactive_texts(&history, sandbox)).await?;
             let boot_id = session.handle().boot_id();
-            self.settle(Vec::new(), replies, Some((sandbox, &history, boot_id)))
+            let transcript = self.connection.move_to_end_of(&history, sandbox, boot_id);
+            self.settle(Vec::new(), replies, Channel::WhatsApp, transcript)
                 .await?;
         }
-        // A run's end may be told a moment before its rows are there.
-        let is_settled = history.activity.is_idle() && !(has_grown && history.rows.is_empty());
-        let pause = if is_settled {
+        // The end of a run may be announced a moment before its rows are written.
+        let is_complete = history.activity.is_idle() && !(has_rows && history.rows.is_empty());
+        let pause = if is_complete {
             LOOK_EVERY.mul_f64(random::<f64>().midpoint(1.0))
         } else {
             LOOK_AGAIN
         };
-        self.connection.look_at = Some(Instant::now() + pause);
-        Ok(self.connection.look_at)
+        let look_at = Instant::now() + pause;
+        self.connection.look_at = Some(look_at);
+        Ok(look_at)
     }
 
-    /// Decides what becomes of texts nobody asked for. Those known already are left out: a transcript
-    /// that was read from further back shows them again.
-    pub(super) async fn judge(
+    /// Decides which proactive messages are sent, held back or withheld. Known messages are left out: a
+    /// transcript read from further back shows them again.
+    pub(super) async fn filter(
         &mut self,
         texts: Vec<ProactiveText>,
     ) -> Result<Vec<NewReply>, HandlerError> {
         if texts.is_empty() {
             return Ok(Vec::new());
         }
-        // What was held back came first.
+        // Messages held back before are older.
         self.release_held().await?;
-        let ids: Vec<_> = texts.iter().map(|said| said.id).collect();
+        let ids: Vec<_> = texts.iter().map(|text| text.id).collect();
         let known: HashSet<_> = self.context.store.messages().known(self.user, &ids).await?;
         let now = self.context.clock.now();
         let (preferences, mut sent_today) = self.allowance(now).await?;
-        let new = texts.into_iter().filter(|said| !known.contains(&said.id));
+        let new = texts.into_iter().filter(|text| !known.contains(&text.id));
         let mut replies = Vec::new();
-        for said in new {
-            let disposition = match decide(now, sent_today, &preferences) {
-                Decision::Send => Disposition::Published,
-                Decision::HoldUntil(until) => Disposition::HeldUntil(until),
-                Decision::Withhold => Disposition::Withheld,
-            };
-            let label = match disposition {
-                Disposition::Published => {
+        for text in new {
+            let (disposition, outcome) = match decide(now, sent_today, &preferences) {
+                Decision::Send => {
                     sent_today += 1;
-                    "sent"
+                    (Disposition::Published, "sent")
                 }
-                Disposition::HeldUntil(until) => {
+                Decision::HoldUntil(until) => {
                     self.hold_until(until);
-                    "held"
+                    (Disposition::HeldUntil(until), "held")
                 }
-                Disposition::Withheld => "withheld",
+                Decision::Withhold => (Disposition::Withheld, "withheld"),
             };
-            counter!("claw_proactive_total", "source" => said.source.as_str(), "outcome" => label)
-                .increment(1);
-            replies.push(NewReply {
-                id: said.id,
-                text: said.text,
-                source: said.source,
-                run_id: None,
-                cause: None,
+            count_proactive(text.source, outcome);
+            replies.push(proactive_reply(
+                text.id,
+                text.text,
+                text.source,
                 disposition,
-            });
+            ));
         }
         Ok(replies)
     }
 
-    /// Says texts held back whose time has come; judged anew, because the person may have changed
-    /// their mind. When the next is due.
+    /// Publishes held messages that are due, after deciding on them again, because the user may have changed
+    /// their preferences. Returns when the next one is due.
     pub(super) async fn release_held(&mut self) -> Result<Option<Instant>, HandlerError> {
         let now = self.context.clock.now();
         match self.held {
@@ -134,20 +125,12 @@ impl UserActor {
         for text in held {
             match decide(now, sent_today, &preferences) {
                 Decision::Send => {
-                    let reply = NewReply {
-                        id: text.id,
-                        text: text.text,
-                        source: text.source,
-                        run_id: None,
-                        cause: None,
-                        disposition: Disposition::Published,
-                    };
+                    let (id, source) = (text.id, text.source);
+                    let reply = proactive_reply(id, text.text, source, Disposition::Published);
                     let publisher = &self.context.publisher;
-                    crate::reply::publish_reply(publisher, self.user, &reply, Channel::WhatsApp)
-                        .await?;
-                    messages.release(self.user, &[text.id], now).await?;
-                    counter!("claw_proactive_total", "source" => text.source.as_str(), "outcome" => "released")
-                        .increment(1);
+                    publish_reply(publisher, self.user, &reply, Channel::WhatsApp).await?;
+                    messages.release(self.user, &[id], now).await?;
+                    count_proactive(source, "released");
                     sent_today += 1;
                 }
                 Decision::HoldUntil(until) => {
@@ -167,7 +150,7 @@ impl UserActor {
         Ok(next.map(|next| self.instant_of(next)))
     }
 
-    /// What the user allows, and how many proactive messages they have been sent today.
+    /// The user's preferences, and how many proactive messages were sent today.
     async fn allowance(&self, now: DateTime<Utc>) -> Result<(Preferences, u32), HandlerError> {
         let preferences = self.preferences().await?;
         let midnight = local_midnight(now, preferences.zone);
@@ -197,13 +180,29 @@ impl UserActor {
         };
     }
 
-    /// Looks at the texts held back again: the person has changed what they allow.
-    pub(super) const fn judge_held_again(&mut self) {
+    /// Makes the actor decide on held messages again, after the user has changed their preferences.
+    pub(super) const fn reread_held(&mut self) {
         self.held = Held::Unknown;
     }
+}
 
-    /// The sandbox's id, if there is a row.
-    pub(super) fn sandbox_id(&self) -> Option<SandboxId> {
-        self.sandbox.as_ref().map(|sandbox| sandbox.id)
+const fn proactive_reply(
+    id: ReplyId,
+    text: Sensitive<String>,
+    source: ReplySource,
+    disposition: Disposition,
+) -> NewReply {
+    NewReply {
+        id,
+        text,
+        source,
+        run_id: None,
+        cause: None,
+        disposition,
     }
+}
+
+fn count_proactive(source: ReplySource, outcome: &'static str) {
+    counter!("claw_proactive_total", "source" => source.as_str(), "outcome" => outcome)
+        .increment(1);
 }

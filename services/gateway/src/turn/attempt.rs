@@ -6,53 +6,50 @@ use claw_bus::HandlerError;
 use tokio::time::{Instant, timeout_at};
 use tracing::error;
 
-use super::{Answer, Ended, Turn, again, reading::Judgement};
-use crate::session::{Ending, Session};
+use super::{
+    answer::{Answer, Ended, retry},
+    reading::{Run, RunState},
+};
+use crate::session::RunEnd;
 
-/// How long a heartbeat or cron turn that is under way is waited for before ours is sent.
+/// How long an active heartbeat or cron run is waited for before our messages are sent.
 const IDLE_TIMEOUT: Duration = Duration::from_mins(2);
 
-/// Over the limit we give the gateway: it ends the run itself, and says so.
+/// How long after the limit we set OpenClaw to end the run itself.
 const LIMIT_MARGIN: Duration = Duration::from_secs(30);
 
-/// How long a turn that a crash interrupted may wait to be marked for being taken up again. The gateway
-/// does so half a second after it is ready.
+/// How long a run that a crash interrupted may take to be marked for resumption. OpenClaw marks it half a
+/// second after it is ready.
 const MARKING_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// How long a turn must look as if it had died before it began until it is sent again.
+/// How long a run must look abandoned before its messages are sent again.
 const ABANDONED_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How often one turn is sent: again only after the gateway crashed before it began.
-const SENDS: u32 = 3;
+/// Most times one run is sent. It is sent again only if OpenClaw crashed before the run began.
+const MAX_SENDS: u32 = 3;
 
-/// How often the transcript is read while nothing tells us to: an interrupted turn is taken up
-/// again under an id we do not know.
+/// How often the transcript is read while no event prompts it: an interrupted run is resumed under an id
+/// we do not know.
 const LOOK_EVERY: Duration = Duration::from_secs(3);
 
-/// One try to put a message, under a key of its own.
-pub(super) struct Try<'a> {
-    pub(super) turn: &'a Turn<'a>,
-    pub(super) run: String,
-}
-
-/// What the gateway said to a message.
-enum Sent {
-    /// It has it.
-    Taken(SendStatus),
-    /// It had it, died before it began, and will neither begin it nor take it again under this key.
+/// OpenClaw's response to a message.
+enum SendResult {
+    Accepted(SendStatus),
+    /// OpenClaw accepted the message earlier and crashed before the run began. It will neither begin the
+    /// run nor accept the message again under this key.
     KeySpent,
-    /// It will not have it.
+    /// Refused for good.
     Refused,
 }
 
 /// How waiting for an answer ended.
-enum Outcome {
+enum WaitOutcome {
     Ended(Ended),
-    /// The gateway lost it and will not find it again.
+    /// OpenClaw lost the message for good.
     SendAgain,
 }
 
-/// Since when a turn looks dead, without a break.
+/// Since when the run has looked dead, without a break.
 #[derive(Default)]
 struct DeadSince {
     interrupted: Option<Instant>,
@@ -60,145 +57,150 @@ struct DeadSince {
 }
 
 impl DeadSince {
-    fn lasts(since: &mut Option<Instant>, patience: Duration) -> bool {
-        since.get_or_insert_with(Instant::now).elapsed() >= patience
+    fn has_lasted(since: &mut Option<Instant>, limit: Duration) -> bool {
+        since.get_or_insert_with(Instant::now).elapsed() >= limit
     }
 }
 
-impl From<Answer> for Outcome {
+impl From<Answer> for WaitOutcome {
     fn from(answer: Answer) -> Self {
-        Self::Ended(answer.unread())
+        Self::Ended(answer.without_history())
     }
 }
 
-impl Try<'_> {
-    /// `None` when the key is spent and the messages were not begun under it.
-    pub(super) async fn take(
+impl Run<'_> {
+    /// Sends the messages, unless they were sent before, and waits for the answer. Returns `None` if the
+    /// key is spent and the run never began.
+    pub(super) async fn attempt(
         &self,
         may_have_been_sent: bool,
     ) -> Result<Option<Ended>, HandlerError> {
-        self.session().forget_endings();
+        let session = self.turn.session;
+        session.forget_run_ends();
         if may_have_been_sent {
             match self.look_back().await? {
-                Judgement::NeverSent => {}
-                Judgement::Ended(ended) => return Ok(Some(ended)),
-                Judgement::Running | Judgement::Interrupted { .. } | Judgement::Abandoned => {
-                    if let Outcome::Ended(ended) = self.await_answer(LOOK_EVERY).await? {
+                RunState::NeverSent => {}
+                RunState::Ended(ended) => return Ok(Some(ended)),
+                RunState::Running | RunState::Interrupted { .. } | RunState::Abandoned => {
+                    if let WaitOutcome::Ended(ended) = self.await_answer(LOOK_EVERY).await? {
                         return Ok(Some(ended));
                     }
                 }
             }
         }
-        for _ in 0..SENDS {
-            self.session().idle(IDLE_TIMEOUT).await;
+        for _ in 0..MAX_SENDS {
+            session.wait_until_idle(IDLE_TIMEOUT).await;
             if !self.turn.tenure.may_act() {
-                let not_ours = anyhow!("this person is another replica's now");
-                return Err(HandlerError::retry(not_ours));
+                return Err(HandlerError::retry(anyhow!(
+                    "another replica owns this user now"
+                )));
             }
             let outcome = match self.send().await? {
-                // It tells its end by itself; the limit is only for what nobody thought of.
-                Sent::Taken(SendStatus::Started | SendStatus::InFlight) => {
+                // An event tells the end of the run; the limit is a safeguard.
+                SendResult::Accepted(SendStatus::Started | SendStatus::InFlight) => {
                     self.await_answer(self.turn.limits.total).await?
                 }
-                // Finished before we asked, or queued behind another: there may be no event.
-                Sent::Taken(SendStatus::AlreadyDone) => self.await_answer(LOOK_EVERY).await?,
-                Sent::KeySpent => return Ok(None),
-                Sent::Refused => Answer::Lost.into(),
+                // Finished before, or queued behind another run: there may be no event.
+                SendResult::Accepted(SendStatus::AlreadyDone) => {
+                    self.await_answer(LOOK_EVERY).await?
+                }
+                SendResult::KeySpent => return Ok(None),
+                SendResult::Refused => Answer::Lost.into(),
             };
-            if let Outcome::Ended(ended) = outcome {
+            if let WaitOutcome::Ended(ended) = outcome {
                 return Ok(Some(ended));
             }
         }
-        Ok(Some(Answer::Lost.unread()))
+        Ok(Some(Answer::Lost.without_history()))
     }
 
-    pub(super) const fn session(&self) -> &Session {
-        self.turn.session
-    }
-
-    async fn send(&self) -> Result<Sent, HandlerError> {
-        if let Some((call, turn)) = self.turn.aloud {
-            self.session().tell_aloud(&self.run, call, turn);
+    async fn send(&self) -> Result<SendResult, HandlerError> {
+        let session = self.turn.session;
+        if let Some((call, turn)) = self.turn.call {
+            session.stream_to_call(&self.key, call, turn);
         }
         let send = ChatSend {
             session: MAIN_SESSION.to_owned(),
-            run: self.run.clone(),
+            run: self.key.clone(),
             text: self.turn.text.clone(),
             timeout: self.turn.limits.total,
             note: self.turn.note.clone(),
         };
-        match self.session().handle().send_chat(&send).await {
-            Ok(status) => Ok(Sent::Taken(status)),
-            // The key is taken, so it was sent before, in words that differ by our own rendering.
+        match session.handle().send_chat(&send).await {
+            Ok(status) => Ok(SendResult::Accepted(status)),
+            // The key was used before, for the same messages in an older rendering of ours.
             Err(CallError::Refused(error)) if error.is_conflict() => {
-                Ok(Sent::Taken(SendStatus::InFlight))
+                Ok(SendResult::Accepted(SendStatus::InFlight))
             }
-            Err(CallError::Refused(error)) if error.is_key_spent() => Ok(Sent::KeySpent),
+            Err(CallError::Refused(error)) if error.is_key_spent() => Ok(SendResult::KeySpent),
             Err(error) if !error.is_transient() => {
                 error!(
                     sandbox.id = %self.turn.sandbox,
                     error = &error as &dyn std::error::Error,
                     "the sandbox refused a message for good"
                 );
-                Ok(Sent::Refused)
+                Ok(SendResult::Refused)
             }
-            Err(error) => Err(again(error)),
+            Err(error) => Err(retry(error)),
         }
     }
 
-    /// Follows the endings until ours is among them, or the transcript has our answer.
-    async fn await_answer(&self, look_every: Duration) -> Result<Outcome, HandlerError> {
-        let ends_at = Instant::now() + self.turn.limits.total + LIMIT_MARGIN;
-        let mut look_every = look_every;
-        self.session().begin_quiet();
+    /// Waits until the run's end is announced or the transcript has its answer. The transcript is read at
+    /// least every `look_every`.
+    async fn await_answer(&self, mut look_every: Duration) -> Result<WaitOutcome, HandlerError> {
+        let (session, limits) = (self.turn.session, self.turn.limits);
+        let ends_at = Instant::now() + limits.total + LIMIT_MARGIN;
+        session.reset_idle_time();
         let mut dead = DeadSince::default();
         loop {
-            let look_at = Instant::now() + look_every.min(self.turn.limits.idle);
-            let ending = self.next_ending(look_at.min(ends_at)).await?;
-            if ending.is_some() {
-                // Its row may be a moment behind; no further event would tell.
+            let look_at = Instant::now() + look_every.min(limits.idle);
+            let run_end = self.next_run_end(look_at.min(ends_at)).await?;
+            if run_end.is_some() {
+                // Its row may be a moment late, and no further event would announce it.
                 look_every = LOOK_EVERY;
             }
-            let text = match ending {
-                Some(Ending::Failed { run, failure }) if run == self.run => {
+            match run_end {
+                Some(RunEnd::Failed { run, failure }) if run == self.key => {
                     return Ok(Answer::Failed(failure).into());
                 }
-                Some(Ending::Aborted { run }) if run == self.run => {
-                    return Ok(Answer::Stopped.into());
+                Some(RunEnd::Aborted { run }) if run == self.key => {
+                    return Ok(Answer::Lost.into());
                 }
-                Some(Ending::Final { run, text }) if run == self.run => text,
-                // Another's ending, or nothing for a while: the transcript knows.
-                Some(_) | None => None,
-            };
-            if text.is_some() {
-                return self.read(text).await.map(Outcome::Ended);
+                Some(RunEnd::Final {
+                    run,
+                    text: Some(text),
+                }) if run == self.key => {
+                    return self.read_ended(text).await.map(WaitOutcome::Ended);
+                }
+                // A final without a text, another run's end, or none: the transcript is authoritative.
+                Some(_) | None => {}
             }
             match self.look().await? {
-                Judgement::Ended(ended) => return Ok(Outcome::Ended(ended)),
-                Judgement::NeverSent => {
+                RunState::Ended(ended) => return Ok(WaitOutcome::Ended(ended)),
+                RunState::NeverSent => {
                     return Err(HandlerError::retry(anyhow!(
-                        "the message is not in the transcript any more"
+                        "the message is no longer in the transcript"
                     )));
                 }
-                Judgement::Running => dead = DeadSince::default(),
-                Judgement::Interrupted { is_marked: true } => {
+                RunState::Running => dead = DeadSince::default(),
+                RunState::Interrupted { is_marked: true } => {
                     dead = DeadSince::default();
                     look_every = LOOK_EVERY;
                 }
-                Judgement::Interrupted { is_marked: false } => {
-                    if DeadSince::lasts(&mut dead.interrupted, MARKING_TIMEOUT) {
-                        return Ok(Outcome::SendAgain);
+                RunState::Interrupted { is_marked: false } => {
+                    if DeadSince::has_lasted(&mut dead.interrupted, MARKING_TIMEOUT) {
+                        return Ok(WaitOutcome::SendAgain);
                     }
                     look_every = LOOK_EVERY;
                 }
-                Judgement::Abandoned => {
-                    if DeadSince::lasts(&mut dead.abandoned, ABANDONED_TIMEOUT) {
-                        return Ok(Outcome::SendAgain);
+                RunState::Abandoned => {
+                    if DeadSince::has_lasted(&mut dead.abandoned, ABANDONED_TIMEOUT) {
+                        return Ok(WaitOutcome::SendAgain);
                     }
                     look_every = LOOK_EVERY;
                 }
             }
-            let is_stuck = self.session().quiet_for() >= self.turn.limits.idle;
+            let is_stuck = session.idle_time() >= limits.idle;
             if is_stuck || Instant::now() >= ends_at {
                 self.turn.stop().await;
                 return Ok(Answer::Failed(RunFailure::Timeout).into());
@@ -206,19 +208,20 @@ impl Try<'_> {
         }
     }
 
-    /// The next ending, or `None` at `look_at`.
-    async fn next_ending(&self, look_at: Instant) -> Result<Option<Ending>, HandlerError> {
+    /// The next end of a run, or `None` at `look_at`.
+    async fn next_run_end(&self, look_at: Instant) -> Result<Option<RunEnd>, HandlerError> {
+        let session = self.turn.session;
         loop {
-            if let Some(ending) = self.session().take_ending() {
-                return Ok(Some(ending));
+            if let Some(run_end) = session.take_run_end() {
+                return Ok(Some(run_end));
             }
-            if self.session().handle().is_closed() {
-                let reason = self.session().handle().closed().await;
+            if session.handle().is_closed() {
+                let reason = session.handle().closed().await;
                 return Err(HandlerError::retry(anyhow!(
-                    "the connection closed in a turn: {reason}"
+                    "the connection closed during a turn: {reason}"
                 )));
             }
-            if timeout_at(look_at, self.session().news()).await.is_err() {
+            if timeout_at(look_at, session.changed()).await.is_err() {
                 return Ok(None);
             }
         }

@@ -6,9 +6,12 @@ use claw_domain::{ReplySource, Sensitive};
 use claw_store::{Disposition, NewReply};
 use tokio::time::sleep;
 
-use super::{Answer, Ended, again, answer_id, attempt::Try};
+use super::{
+    answer::{Answer, Ended, answer_id, retry},
+    request::Turn,
+};
 
-/// A final event may be a moment ahead of its row.
+/// Pauses between readings for the row of a run that has ended: the final event may be a moment ahead.
 const ROW_RETRY_PAUSES: [Duration; 4] = [
     Duration::from_millis(20),
     Duration::from_millis(100),
@@ -16,84 +19,91 @@ const ROW_RETRY_PAUSES: [Duration; 4] = [
     Duration::from_secs(2),
 ];
 
-/// What the transcript says about a message.
-pub(super) enum Judgement {
-    /// The assistant never had it: sending it is safe.
+/// A turn under one run key.
+pub(super) struct Run<'a> {
+    pub(super) turn: &'a Turn<'a>,
+    pub(super) key: String,
+}
+
+/// The state of a run: a [`RunStatus`] whose last three cases are one, with the answer and the transcript.
+pub(super) enum RunState {
+    /// The assistant never received the messages: sending them is safe.
     NeverSent,
-    /// It is being answered, or waits for its turn.
+    /// The run is active or queued.
     Running,
-    /// A crash of the gateway cut it off. Once marked it is certain to be taken up again.
+    /// OpenClaw crashed during the run. Once it is marked, OpenClaw is certain to resume it.
     Interrupted { is_marked: bool },
-    /// A crash came before it began: it will not be taken up again.
+    /// OpenClaw crashed before the run began, and will not resume it.
     Abandoned,
-    /// It is over.
+    /// The run has ended.
     Ended(Ended),
 }
 
-impl Try<'_> {
-    /// Finds the rows of a run that has ended; the final event may be a moment ahead of them.
-    pub(super) async fn read(
-        &self,
-        said: Option<Sensitive<String>>,
-    ) -> Result<Ended, HandlerError> {
+impl<'a> Run<'a> {
+    pub(super) fn new(turn: &'a Turn<'a>, number: u32) -> Self {
+        Self {
+            turn,
+            key: turn.run_key(number),
+        }
+    }
+
+    /// Reads the rows of a run that has ended with the text `said`.
+    pub(super) async fn read_ended(&self, said: Sensitive<String>) -> Result<Ended, HandlerError> {
         for pause in ROW_RETRY_PAUSES {
             let history = self.read_since().await?;
-            if let Judgement::Ended(ended) = self.judge(history, said.as_ref()) {
+            if let RunState::Ended(ended) = self.state(history, Some(&said)) {
                 return Ok(ended);
             }
             sleep(pause).await;
         }
-        // The transcript keeps the answer from us, but we heard it.
-        let answer = said.map_or(Answer::Lost, |text| Answer::Said {
-            reply: self.reply(text),
+        // The answer is missing in the transcript, but the final event had it.
+        let answer = Answer::Said {
+            reply: self.reply(said),
             row: "final".to_owned(),
-        });
-        Ok(answer.unread())
+        };
+        Ok(answer.without_history())
     }
 
-    /// Searches the transcript for a message that may have been sent in an earlier life. Everything
-    /// since the place stored before it is proof; a page is, when there is nothing older.
-    pub(super) async fn look_back(&self) -> Result<Judgement, HandlerError> {
+    /// Searches the transcript for messages that an earlier process may have sent. The rows since the
+    /// cursor stored before are proof; a page of rows is proof if there are no older ones.
+    pub(super) async fn look_back(&self) -> Result<RunState, HandlerError> {
         let history = self.read_since().await?;
         let has_more = history.has_more;
-        let judgement = self.judge(history, None);
-        if !matches!(judgement, Judgement::NeverSent) || !has_more {
-            return Ok(judgement);
+        let state = self.state(history, None);
+        if !matches!(state, RunState::NeverSent) || !has_more {
+            return Ok(state);
         }
-        let history = self.session().read_far_back().await.map_err(again)?;
+        let history = self.turn.session.read_far_back().await.map_err(retry)?;
         let has_more = history.has_more;
-        Ok(match self.judge(history, None) {
-            // It may lie further back still, and a message must not be put twice.
-            Judgement::NeverSent if has_more => Judgement::Ended(Answer::Lost.unread()),
-            judgement @ (Judgement::NeverSent
-            | Judgement::Running
-            | Judgement::Interrupted { .. }
-            | Judgement::Abandoned
-            | Judgement::Ended(_)) => judgement,
-        })
+        let state = self.state(history, None);
+        // The messages may be further back still, and must not be sent twice.
+        if matches!(state, RunState::NeverSent) && has_more {
+            return Ok(RunState::Ended(Answer::Lost.without_history()));
+        }
+        Ok(state)
     }
 
-    pub(super) async fn look(&self) -> Result<Judgement, HandlerError> {
+    /// The state of the run by the rows since the turn began.
+    pub(super) async fn look(&self) -> Result<RunState, HandlerError> {
         let history = self.read_since().await?;
-        Ok(self.judge(history, None))
+        Ok(self.state(history, None))
     }
 
     async fn read_since(&self) -> Result<History, HandlerError> {
-        let history = self.session().read_since(self.turn.before).await;
-        history.map_err(again)
+        let history = self.turn.session.read_since(self.turn.before).await;
+        history.map_err(retry)
     }
 
-    /// What the transcript says about this turn. `said` is the text as heard live, which is whole
-    /// where a row may have been cut.
-    fn judge(&self, history: History, said: Option<&Sensitive<String>>) -> Judgement {
-        let answer = match run_status(&history, &self.run) {
-            RunStatus::Unknown => return Judgement::NeverSent,
-            RunStatus::Running => return Judgement::Running,
+    /// `said` is the text of the final event, which is whole even if a row was cut.
+    fn state(&self, history: History, said: Option<&Sensitive<String>>) -> RunState {
+        let answer = match run_status(&history, &self.key) {
+            RunStatus::Unknown => return RunState::NeverSent,
+            RunStatus::Running => return RunState::Running,
             RunStatus::Interrupted => {
                 let is_marked = history.activity.interruption == Interruption::Marked;
-                return Judgement::Interrupted { is_marked };
+                return RunState::Interrupted { is_marked };
             }
-            RunStatus::Abandoned => return Judgement::Abandoned,
+            RunStatus::Abandoned => return RunState::Abandoned,
             RunStatus::Silent => Answer::Silent,
             RunStatus::Failed => Answer::Lost,
             RunStatus::Answered(rows) => {
@@ -107,20 +117,20 @@ impl Try<'_> {
                 }
             }
         };
-        Judgement::Ended(Ended {
+        RunState::Ended(Ended {
             answer,
             history: Some(Box::new(history)),
         })
     }
 
-    /// The answer to a turn has one id, whatever of it is seen by whom: it is said once.
+    /// The reply to the turn. Its id does not depend on the text, so that one reply is sent even if two
+    /// replicas read different parts of the answer.
     fn reply(&self, text: Sensitive<String>) -> NewReply {
-        let run = &self.run;
         NewReply {
             id: answer_id(self.turn.sandbox, self.turn.message),
             text,
             source: ReplySource::Chat,
-            run_id: Some(run.clone()),
+            run_id: Some(self.key.clone()),
             cause: Some(self.turn.message),
             disposition: Disposition::Published,
         }

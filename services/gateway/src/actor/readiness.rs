@@ -1,0 +1,106 @@
+use claw_bus::HandlerError;
+use claw_chat::Notice;
+use claw_domain::{Channel, MessageId, SandboxStatus};
+use claw_events::SandboxRequested;
+use claw_store::NewReply;
+use metrics::counter;
+use tokio::time::Instant;
+
+use super::{Flow, UserActor};
+use crate::{
+    item::Item,
+    provisioning::{Request, SetupNotice, setup_step},
+    reply::{notice_reply, publish_reply},
+};
+
+impl UserActor {
+    /// Whether the sandbox is ready; if not, requests it and tells the user.
+    pub(super) async fn is_sandbox_ready(
+        &mut self,
+        cause: MessageId,
+    ) -> Result<bool, HandlerError> {
+        let is_new_here = self
+            .sandbox
+            .as_ref()
+            .is_none_or(|sandbox| sandbox.transcript.is_none());
+        let Some(step) = setup_step(self.sandbox.as_ref(), is_new_here) else {
+            return Ok(true);
+        };
+        let now = Instant::now();
+        let told = self.setup_notice.filter(|told| told.notice == step.notice);
+        // A caller is told in the call.
+        let is_cause = |item: &&Item| item.id == cause;
+        let is_written = self
+            .queue
+            .iter()
+            .find(is_cause)
+            .is_some_and(Item::is_written);
+        if told.is_none() && is_written {
+            self.publish_notice(step.notice, cause).await?;
+        }
+        let since = told.map_or(now, |told| told.since);
+        match step.request {
+            Request::Now(attempt) if told.is_none() => self.request_sandbox(cause, attempt).await?,
+            Request::Later(attempt) if now >= since + step.request.wait() => {
+                self.request_sandbox(cause, attempt).await?;
+            }
+            Request::Now(_) | Request::Later(_) => {}
+        }
+        self.setup_notice = Some(SetupNotice {
+            notice: step.notice,
+            since,
+            look_at: now + step.request.wait(),
+        });
+        Ok(false)
+    }
+
+    /// Waits for a sandbox that is not ready. A user on the waiting list needs no actor: the event of a ready
+    /// sandbox starts one.
+    pub(super) fn wait_for_sandbox(&mut self) -> Flow {
+        self.connection.close();
+        let status = self.sandbox.as_ref().map(|sandbox| sandbox.status);
+        if status == Some(SandboxStatus::Queued) {
+            return Flow::Exit;
+        }
+        // The event can get lost; then the row tells.
+        self.mailbox.reread_sandbox();
+        Flow::Sleep(self.setup_notice.map(|told| told.look_at))
+    }
+
+    pub(super) async fn request_sandbox(
+        &self,
+        cause: MessageId,
+        attempt: u32,
+    ) -> Result<(), HandlerError> {
+        let request = SandboxRequested {
+            user: self.user,
+            cause,
+            attempt,
+        };
+        self.context.publisher.publish(&request).await?;
+        Ok(())
+    }
+
+    /// Gives the user a notice while the message waits.
+    pub(super) async fn publish_notice(
+        &mut self,
+        notice: Notice,
+        cause: MessageId,
+    ) -> Result<(), HandlerError> {
+        if self.publish_once(notice_reply(notice, cause)).await? {
+            counter!("claw_notices_total", "notice" => notice.name()).increment(1);
+        }
+        Ok(())
+    }
+
+    /// Publishes a reply in the chat and keeps it for the record. Returns `false` if it was published before.
+    pub(super) async fn publish_once(&mut self, reply: NewReply) -> Result<bool, HandlerError> {
+        if self.notices_sent.iter().any(|sent| sent.id == reply.id) {
+            return Ok(false);
+        }
+        let publisher = &self.context.publisher;
+        publish_reply(publisher, self.user, &reply, Channel::WhatsApp).await?;
+        self.notices_sent.push(reply);
+        Ok(true)
+    }
+}
