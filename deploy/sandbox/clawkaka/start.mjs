@@ -37,7 +37,7 @@ function main() {
     process.exit(EXIT_CONFIG);
   }
   superviseOpenClaw(settings);
-  runApprover({ url: `ws://127.0.0.1:${OPENCLAW_PORT}/`, token: settings.gatewayToken, trusted: settings.device, log });
+  runApprover({ url: `ws://127.0.0.1:${OPENCLAW_PORT}/`, token: settings.openClawToken, trusted: settings.device, log });
 }
 
 /**

@@ -35,7 +35,7 @@ export function readEnvironment(env) {
     home,
     // Not OpenClaw's default inside its state directory, where OpenClaw lets no `sqlite3` command open a file.
     workspace: join(home, "assistant"),
-    gatewayToken: env.OPENCLAW_GATEWAY_TOKEN?.trim(),
+    openClawToken: env.OPENCLAW_GATEWAY_TOKEN?.trim(),
     model: read("OPENCLAW_MODEL", parseModel),
     baseUrl: read("OPENROUTER_BASE_URL", parseBaseUrl),
     heartbeatEvery: read("HEARTBEAT_EVERY", parseInterval) ?? DEFAULT_HEARTBEAT_EVERY,
