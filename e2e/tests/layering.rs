@@ -11,13 +11,15 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("claw-events", &["claw-domain"]),
     // Pure rules of the chat: what a user can ask of the host, what the host says, and when.
     ("claw-chat", &["claw-domain"]),
+    // The catalogue of metrics.
+    ("claw-metrics", &[]),
     // Plumbing: knows none of our words.
-    ("claw-runtime", &[]),
+    ("claw-runtime", &["claw-metrics"]),
     // What every provider of model keys implements.
     ("claw-model-keys", &[]),
     // Adapters, one per outside thing: never one another.
     ("claw-agent", &["claw-domain"]),
-    ("claw-bus", &["claw-domain", "claw-events"]),
+    ("claw-bus", &["claw-domain", "claw-events", "claw-metrics"]),
     ("claw-docker", &["claw-domain"]),
     ("claw-openrouter", &["claw-model-keys"]),
     ("claw-store", &["claw-domain"]),
@@ -33,6 +35,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "claw-calls",
             "claw-domain",
             "claw-events",
+            "claw-metrics",
             "claw-runtime",
             "claw-twilio",
             "claw-whatsapp",
@@ -47,6 +50,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "claw-docker",
             "claw-domain",
             "claw-events",
+            "claw-metrics",
             "claw-model-keys",
             "claw-openrouter",
             "claw-runtime",
@@ -62,6 +66,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "claw-chat",
             "claw-domain",
             "claw-events",
+            "claw-metrics",
             "claw-runtime",
             "claw-store",
         ],
@@ -73,6 +78,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "claw-calls",
             "claw-domain",
             "claw-events",
+            "claw-metrics",
             "claw-runtime",
             "claw-store",
             "claw-twilio",

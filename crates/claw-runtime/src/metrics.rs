@@ -1,14 +1,8 @@
 use std::{sync::OnceLock, time::Duration};
 
 use anyhow::Context;
+use claw_metrics::BUCKETS_SECONDS;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-
-/// Upper bounds of every histogram, in seconds: from a publish on the same machine to the longest an
-/// agent may take. Fixed, so that replicas can be added up.
-const BUCKETS_SECONDS: [f64; 16] = [
-    0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
-    180.0,
-];
 
 /// How often recorded samples are folded into the histograms. Until then each costs its bytes.
 pub(crate) const UPKEEP_EVERY: Duration = Duration::from_secs(5);
@@ -20,7 +14,9 @@ static RECORDER: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
 pub(crate) fn install() -> anyhow::Result<&'static PrometheusHandle> {
     let recorder = RECORDER.get_or_init(|| {
         let builder = PrometheusBuilder::new().set_buckets(&BUCKETS_SECONDS);
-        builder.ok()?.install_recorder().ok()
+        let recorder = builder.ok()?.install_recorder().ok()?;
+        claw_metrics::describe_all();
+        Some(recorder)
     });
     recorder
         .as_ref()
@@ -38,21 +34,29 @@ pub(crate) fn render() -> String {
 
 #[cfg(test)]
 mod tests {
+    use claw_metrics::{NOTICES, SEND_DURATION};
+
     use super::*;
 
     #[test]
-    fn what_is_counted_is_rendered_with_seconds_as_bounds() {
+    fn counts_are_rendered_with_their_help_and_durations_in_buckets_of_seconds() {
         install().unwrap();
         install().unwrap();
 
-        metrics::counter!("runtime_tests_total").increment(2);
-        metrics::histogram!("runtime_test_seconds").record(0.3);
+        NOTICES.add(2, ["welcome"]);
+        SEND_DURATION.observe(Duration::from_millis(300), []);
 
         let text = render();
-        assert!(text.contains("runtime_tests_total 2"), "{text}");
-        assert!(
-            text.contains("runtime_test_seconds_bucket{le=\"0.5\"} 1"),
-            "{text}"
-        );
+        for line in [
+            "# HELP clawkaka_notices_total Notices that we, and not the assistant, have sent to users.",
+            "# TYPE clawkaka_notices_total counter",
+            "clawkaka_notices_total{notice=\"welcome\"} 2",
+            "clawkaka_send_duration_seconds_bucket{le=\"0.5\"} 1",
+        ] {
+            assert!(
+                text.lines().any(|it| it == line),
+                "{line} is not in\n{text}"
+            );
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use claw_metrics::PARTITIONS_OWNED;
 use e2e::harness::{Replica, Service, World};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
@@ -133,7 +134,7 @@ async fn outages(world: &mut World) -> Vec<i64> {
 /// Waits until the second gateway has its share, and none is without an owner.
 async fn until_shared(world: &World, second: Replica) {
     loop {
-        let owned = |replica| world.metric_of(replica, "claw_partitions_owned");
+        let owned = |replica| world.metric_of(replica, PARTITIONS_OWNED.name());
         let (first, second) = tokio::join!(owned(Service::Gateway.into()), owned(second));
         let (first, second) = (first.unwrap_or_default(), second.unwrap_or_default());
         if second >= SHARE && first + second >= PARTITIONS {

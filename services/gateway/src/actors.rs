@@ -3,8 +3,8 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use claw_bus::{Ownership, Tenure};
 use claw_domain::UserId;
 use claw_events::{CallInterrupted, partition_of};
+use claw_metrics::USERS_ACTIVE;
 use claw_store::Sandbox;
-use metrics::gauge;
 use parking_lot::Mutex;
 use tokio::time::sleep;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -175,9 +175,9 @@ impl UserActors {
         );
         let owned = Arc::clone(owned);
         self.tasks.spawn(async move {
-            gauge!("claw_people").increment(1.0);
+            USERS_ACTIVE.increment([]);
             actor.run(|mailbox| owned.leave(user, mailbox)).await;
-            gauge!("claw_people").decrement(1.0);
+            USERS_ACTIVE.decrement([]);
         });
     }
 }

@@ -3,8 +3,8 @@ use std::sync::Arc;
 use claw_agent::{AgentConnection, CallError, ConnectError, Credentials, DeviceKey, RetryClass};
 use claw_bus::Publisher;
 use claw_domain::Endpoint;
+use claw_metrics::AGENT_CONNECTIONS;
 use claw_store::{Keyring, Sandbox, Store, StoreError};
-use metrics::counter;
 use secrecy::ExposeSecret;
 use tracing::info;
 
@@ -67,7 +67,7 @@ impl Agents {
         } else {
             "failed"
         };
-        counter!("claw_agent_connections_total", "outcome" => label).increment(1);
+        AGENT_CONNECTIONS.increment([label]);
         let session = Session::open(outcome?, self.publisher.clone()).await?;
         info!(sandbox.id = %sandbox.id, "connected to sandbox {}", sandbox.id);
         Ok(session)

@@ -4,10 +4,10 @@ use async_trait::async_trait;
 use claw_bus::{Attempt, Handler, HandlerError};
 use claw_domain::{Address, Pin, SandboxStatus, Trust};
 use claw_events::{CallProgressed, CallStatus, CallStep, CallerInput, Utterance};
+use claw_metrics::{CALL_STEPS, PIN_ATTEMPTS};
 use claw_store::{
     CallBegin, CallEnd, Caller, Origin, PinOutcome, Received, VoiceKind, VoiceMessage,
 };
-use metrics::counter;
 
 use crate::{
     actors::UserActors,
@@ -29,7 +29,7 @@ impl Handler for CallIntake {
     type Event = CallProgressed;
 
     async fn handle(&self, call: &CallProgressed, attempt: &Attempt) -> Result<(), HandlerError> {
-        counter!("claw_call_steps_total", "step" => call.step.as_str()).increment(1);
+        CALL_STEPS.increment([call.step.as_str()]);
         match &call.step {
             CallStep::Started => self.start(call, attempt).await,
             CallStep::Spoke(utterance) => self.spoke(call, utterance, attempt).await,
@@ -154,7 +154,7 @@ impl CallIntake {
                 "refused"
             }
         };
-        counter!("claw_pins_total", "outcome" => label).increment(1);
+        PIN_ATTEMPTS.increment([label]);
         live_calls
             .refer_to_call(call.call, utterance.number)
             .await?;

@@ -4,8 +4,8 @@ use anyhow::Result;
 use chrono::{DateTime, TimeDelta, Utc};
 use claw_domain::{Address, CallOutcome};
 use claw_events::{CallProgressed, CallStep};
+use claw_metrics::CALLS_ASSUMED_ENDED;
 use claw_store::{Call, CallEnd};
-use metrics::counter;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -45,7 +45,7 @@ impl LostCalls {
         let calls = self.context.store.calls();
         for call in calls.silent_since(now - LONGEST_SILENCE, AT_ONCE).await? {
             info!(call.id = %call.id, "the end of call {} was never reported: assuming it has ended", call.id);
-            counter!("claw_calls_assumed_over_total").increment(1);
+            CALLS_ASSUMED_ENDED.increment([]);
             let end = assumed_end(&call, now);
             match self.context.store.users().address_of(call.user).await? {
                 Some(address) => {

@@ -62,7 +62,7 @@ impl App {
             voice = Some(parts);
         }
         let lifecycle = Lifecycle::new(grace);
-        let ready = Health::new().check("bus", move || {
+        let ready = Health::new().check("nats", move || {
             let bus = bus.clone();
             async move { bus.is_ready().await }
         });

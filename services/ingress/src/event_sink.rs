@@ -3,6 +3,7 @@ use std::time::Duration;
 use claw_bus::{Outgoing, PublishError, Publisher};
 use claw_domain::{MessageId, UserId};
 use claw_events::{DeadLetter, DeadReason};
+use claw_metrics::WHATSAPP_DEAD_LETTERS;
 use claw_whatsapp::webhook::Lack;
 use tokio::time::Instant;
 use tracing::error;
@@ -129,7 +130,7 @@ fn oversized_json(fact: &Fact, body_bytes: usize) -> Option<Vec<u8>> {
 }
 
 fn report_too_large(user: UserId, bytes: usize) {
-    metrics::counter!("ingress_set_aside_total", "lack" => "size").increment(1);
+    WHATSAPP_DEAD_LETTERS.increment(["size"]);
     error!(user.id = %user, event.bytes = bytes, "moved a message of {user} to DEAD: it is too large");
 }
 

@@ -1,3 +1,4 @@
+use claw_metrics::{WHATSAPP_ACCOUNT_ERRORS, WHATSAPP_ACCOUNT_UPDATES};
 use serde_json::Value;
 use tracing::{info, warn};
 
@@ -31,7 +32,7 @@ const DEPTH: usize = 4;
 pub(crate) fn log(notice: &OperatorNotice) {
     match notice {
         OperatorNotice::AccountError(account) => {
-            metrics::counter!("ingress_account_errors_total").increment(1);
+            WHATSAPP_ACCOUNT_ERRORS.increment([]);
             warn!(
                 error.code = account.error.code,
                 error.title = account.error.title.as_deref().unwrap_or_default(),
@@ -39,7 +40,7 @@ pub(crate) fn log(notice: &OperatorNotice) {
             );
         }
         OperatorNotice::Other(other) => {
-            metrics::counter!("ingress_fields_total", "field" => other.field).increment(1);
+            WHATSAPP_ACCOUNT_UPDATES.increment([other.field]);
             let values = logged_values(other.value.expose());
             if may_stop_reminders(other.field) || other.is_alarming() {
                 warn!(

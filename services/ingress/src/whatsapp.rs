@@ -9,6 +9,10 @@ use axum::{
     routing::get,
 };
 use claw_domain::DeliveryState;
+use claw_metrics::{
+    DELIVERY_REPORTS_RECEIVED, MESSAGES_RECEIVED, WHATSAPP_DEAD_LETTERS, WHATSAPP_ITEMS_IGNORED,
+    WHATSAPP_WEBHOOK_DURATION, WHATSAPP_WEBHOOKS,
+};
 use claw_runtime::Clock;
 use claw_whatsapp::{
     signature::{self, AppSecrets},
@@ -71,9 +75,8 @@ async fn receive(State(webhook): State<Arc<WhatsAppWebhook>>, request: Request) 
     let span = info_span!("ingress.webhook", otel.kind = "server");
     let result = webhook.take(request).instrument(span).await;
     let outcome = result.as_ref().map_or_else(Refusal::name, |()| "stored");
-    metrics::counter!("ingress_webhooks_total", "outcome" => outcome).increment(1);
-    metrics::histogram!("ingress_webhook_seconds", "outcome" => outcome)
-        .record(started.elapsed().as_secs_f64());
+    WHATSAPP_WEBHOOKS.increment([outcome]);
+    WHATSAPP_WEBHOOK_DURATION.observe(started.elapsed(), [outcome]);
     match result {
         Ok(()) => StatusCode::OK.into_response(),
         Err(refusal) => {
@@ -136,7 +139,7 @@ impl WhatsAppWebhook {
     /// and it would remain unreadable.
     async fn dead_letter(&self, body: &[u8], reason: &webhook::ParseError) -> Result<(), Refusal> {
         self.events.dead_letter(body).await?;
-        metrics::counter!("ingress_set_aside_total", "lack" => "undecodable").increment(1);
+        WHATSAPP_DEAD_LETTERS.increment(["undecodable"]);
         error!(
             body.bytes = body.len(),
             "moved a webhook of Meta's to DEAD: it cannot be read: {reason}"
@@ -159,24 +162,23 @@ fn count(intake: &Intake) {
     for fact in &intake.facts {
         match fact {
             Fact::Message(message) => {
-                metrics::counter!("ingress_messages_total", "kind" => message.content.kind())
-                    .increment(1);
+                MESSAGES_RECEIVED.increment([message.content.kind()]);
                 debug!(message.id = %message.id, user.id = %message.user, "stored message {}", message.id);
             }
             Fact::Status(report) => {
                 let state = report.state.map_or("other", DeliveryState::as_str);
-                metrics::counter!("ingress_statuses_total", "state" => state).increment(1);
+                DELIVERY_REPORTS_RECEIVED.increment([state]);
                 debug!(user.id = %report.user, delivery.state = state, "stored a delivery report");
             }
         }
     }
     for (lack, _) in &intake.unattributable {
-        metrics::counter!("ingress_set_aside_total", "lack" => lack.as_str()).increment(1);
+        WHATSAPP_DEAD_LETTERS.increment([lack.as_str()]);
         error!(
             lack = lack.as_str(),
             "moved a message or status to DEAD: it lacks its {}",
             lack.as_str()
         );
     }
-    metrics::counter!("ingress_items_for_others_total").increment(intake.for_others as u64);
+    WHATSAPP_ITEMS_IGNORED.add(intake.for_others as u64, []);
 }

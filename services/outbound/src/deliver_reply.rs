@@ -4,8 +4,8 @@ use claw_bus::{Attempt, Handler, HandlerError, Publisher};
 use claw_calls::LiveCalls;
 use claw_domain::{CallId, Channel};
 use claw_events::{ReplyDelivered, ReplyFailed, ReplyProduced, TurnStatus};
+use claw_metrics::{REPLIES, SPOKEN_ANSWERS};
 use claw_whatsapp::send::Template;
-use metrics::counter;
 use tracing::info;
 
 use crate::{
@@ -69,7 +69,7 @@ impl DeliverReply {
             TurnStatus::Speech(_) => ("whole", true),
             TurnStatus::GivenUp | TurnStatus::Failed | TurnStatus::SeeCall => ("late", false),
         };
-        counter!("claw_speech_total", "outcome" => label).increment(1);
+        SPOKEN_ANSWERS.increment([label]);
         Ok(is_all)
     }
 
@@ -138,8 +138,7 @@ impl DeliverReply {
             pieces: number(pieces),
         };
         self.publisher.publish(&delivered).await?;
-        counter!("claw_replies_total", "outcome" => "delivered", "source" => reply.source.as_str())
-            .increment(1);
+        REPLIES.increment(["delivered", reply.source.as_str()]);
         info!(reply.id = %reply.id, pieces, "reply {} was sent", reply.id);
         Ok(())
     }
@@ -155,8 +154,7 @@ impl DeliverReply {
             code,
         };
         self.publisher.publish(&failed).await?;
-        counter!("claw_replies_total", "outcome" => "failed", "source" => reply.source.as_str())
-            .increment(1);
+        REPLIES.increment(["failed", reply.source.as_str()]);
         Ok(())
     }
 }

@@ -2,9 +2,9 @@ use async_trait::async_trait;
 use claw_bus::{Attempt, Handler, HandlerError, Publisher};
 use claw_domain::DeliveryState;
 use claw_events::{DeliveryReported, ReplyFailed};
+use claw_metrics::DELIVERY_REPORTS_HANDLED;
 use claw_store::{Deliveries, Reported};
 use claw_whatsapp::send::ErrorClass;
-use metrics::counter;
 use tracing::{error, warn};
 
 use crate::{failures::store_failure, send_piece::Reports};
@@ -86,5 +86,5 @@ fn log_failure(reported: &Reported, code: Option<i64>) {
 }
 
 fn count(status: &'static str) {
-    counter!("claw_reports_total", "status" => status).increment(1);
+    DELIVERY_REPORTS_HANDLED.increment([status]);
 }

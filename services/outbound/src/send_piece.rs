@@ -5,10 +5,10 @@ use std::{sync::Arc, time::Duration};
 use anyhow::anyhow;
 use claw_bus::{Attempt, HandlerError};
 use claw_domain::{Address, DeliveryId, DeliveryState, Wamid};
+use claw_metrics::{SEND_DURATION, SENDS};
 use claw_runtime::{Clock, KeyedNotify};
 use claw_store::{Deliveries, Delivery};
 use claw_whatsapp::send::{SendError, WhatsApp};
-use metrics::{counter, histogram};
 use tokio::time::{Instant, sleep_until};
 use tracing::{info, instrument, warn};
 
@@ -169,7 +169,7 @@ impl PieceSender {
         let began = Instant::now();
         let content = &piece.message.content;
         let result = content.send(&*self.whatsapp, piece.to, id).await;
-        histogram!("claw_send_seconds").record(began.elapsed().as_secs_f64());
+        SEND_DURATION.observe(began.elapsed(), []);
         match result {
             Ok(wamid) => {
                 count(content, "taken");
@@ -296,5 +296,5 @@ impl PieceSender {
 }
 
 fn count(content: &Content<'_>, outcome: &'static str) {
-    counter!("claw_sends_total", "form" => content.as_str(), "outcome" => outcome).increment(1);
+    SENDS.increment([content.as_str(), outcome]);
 }

@@ -2,9 +2,9 @@ use std::{pin::pin, sync::Arc, time::Duration};
 
 use claw_bus::Bus;
 use claw_events::TypingStarted;
+use claw_metrics::TYPING_INDICATORS;
 use claw_whatsapp::send::WhatsApp;
 use futures_util::StreamExt;
-use metrics::counter;
 use tokio::{sync::Semaphore, time::sleep};
 use tracing::{debug, warn};
 
@@ -79,5 +79,5 @@ impl ShowTyping {
 }
 
 fn count(outcome: &'static str) {
-    counter!("claw_typing_total", "outcome" => outcome).increment(1);
+    TYPING_INDICATORS.increment([outcome]);
 }

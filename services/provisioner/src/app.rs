@@ -147,11 +147,11 @@ fn health_of(
 ) -> Health {
     let health = Health::new()
         .check("ownership", move || ready(ownership.has_joined()))
-        .check("bus", move || {
+        .check("nats", move || {
             let bus = bus.clone();
             async move { bus.is_ready().await }
         })
-        .check("database", move || {
+        .check("postgres", move || {
             let store = store.clone();
             async move { store.is_reachable().await }
         });

@@ -9,8 +9,8 @@ use std::{
 use claw_bus::Ownership;
 use claw_docker::{ContainerName, ListedContainer};
 use claw_domain::{SandboxStatus, UserId};
+use claw_metrics::{ORPHANS_REMOVED, SANDBOXES};
 use claw_store::Sandbox;
-use metrics::{counter, gauge};
 use tokio::{
     task::JoinSet,
     time::{Instant, MissedTickBehavior, interval, sleep},
@@ -122,7 +122,7 @@ impl Reconciler {
             for name in to_remove(&rows, found) {
                 warn!("container {name} belongs to no sandbox and is removed");
                 containers.runtime.remove(&name).await?;
-                counter!("claw_orphans_removed_total", "kind" => "container").increment(1);
+                ORPHANS_REMOVED.increment(["container"]);
             }
             self.remove_orphaned_keys_when_due(containers).await?;
         }
@@ -191,7 +191,7 @@ impl Reconciler {
         for hash in self.unknown_keys.orphans(owner, &listed, &known, now) {
             info!(key.hash = %hash, "model key {hash} belongs to no sandbox and is deleted");
             containers.keys.revoke(&hash).await?;
-            counter!("claw_orphans_removed_total", "kind" => "key").increment(1);
+            ORPHANS_REMOVED.increment(["key"]);
         }
         Ok(())
     }
@@ -241,7 +241,7 @@ fn record_statuses(rows: &[Sandbox]) {
     }
     for status in SandboxStatus::ALL {
         let count = counted.get(status).copied().unwrap_or_default();
-        gauge!("claw_sandboxes", "status" => status.as_str()).set(f64::from(count));
+        SANDBOXES.set(f64::from(count), [status.as_str()]);
     }
 }
 

@@ -1,6 +1,6 @@
 use claw_domain::{FailureReason, SandboxStatus};
+use claw_metrics::{SANDBOX_START_DURATION, SANDBOX_STARTS};
 use claw_store::Sandbox;
-use metrics::{counter, histogram};
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
 /// The right to start a sandbox, of which there are few at a time. It lasts until it is dropped.
@@ -22,9 +22,9 @@ impl StartPermit {
         let outcome = sandbox
             .failure
             .map_or(sandbox.status.as_str(), FailureReason::as_str);
-        counter!("claw_sandbox_starts_total", "outcome" => outcome).increment(1);
+        SANDBOX_STARTS.increment([outcome]);
         if sandbox.status == SandboxStatus::Ready {
-            histogram!("claw_sandbox_start_seconds").record(self.granted_at.elapsed());
+            SANDBOX_START_DURATION.observe(self.granted_at.elapsed(), []);
         }
     }
 }

@@ -10,8 +10,8 @@ use async_nats::{HeaderMap, Subject, jetstream};
 use bytes::Bytes;
 use claw_domain::{Backoff, UserId};
 use claw_events::{DeadLetter, DeadReason, Event};
+use claw_metrics::EVENTS;
 use futures_util::FutureExt;
-use metrics::counter;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, error, info_span, warn};
@@ -227,8 +227,7 @@ impl<H: Handler> Worker<H> {
     }
 
     fn tell_of_retry(&self, source: &anyhow::Error, attempt: &Attempt) {
-        counter!("claw_events_total", "consumer" => self.purpose, "outcome" => "retried")
-            .increment(1);
+        EVENTS.increment([self.purpose, "retried"]);
         // Logged at attempts 1, 2, 4, 8, …: an outage must not flood the log.
         if attempt.number.is_power_of_two() {
             warn!(
@@ -241,8 +240,7 @@ impl<H: Handler> Worker<H> {
     }
 
     async fn acknowledge(&self, item: &Item, outcome: &'static str) -> ItemOutcome {
-        counter!("claw_events_total", "consumer" => self.purpose, "outcome" => outcome)
-            .increment(1);
+        EVENTS.increment([self.purpose, outcome]);
         let reply = item.ack.reply();
         self.acknowledge_at(reply.clone()).await;
         ItemOutcome::Done(reply)

@@ -5,8 +5,8 @@ use std::{
 };
 
 use async_nats::jetstream::kv::Watch;
+use claw_metrics::TAKEOVERS;
 use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use metrics::counter;
 use tokio::{
     sync::watch,
     time::{Instant, sleep, sleep_until},
@@ -358,8 +358,7 @@ impl Member {
                 .insert(unit, UnitState::Stale { epoch, not_before });
             return;
         }
-        counter!("claw_takeovers_total", "group" => self.registry.group, "cause" => cause.as_str())
-            .increment(1);
+        TAKEOVERS.increment([self.registry.group, cause.as_str()]);
         self.registry.begin(unit, epoch, &self.lease);
         self.units_held.insert(unit, UnitState::Held { epoch });
         self.tally.taken += 1;

@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, sync::Arc};
 
-use metrics::gauge;
+use claw_metrics::PARTITIONS_OWNED;
 use tokio::sync::watch;
 
 use super::{lease::Lease, tenure::Tenure, unit::Unit};
@@ -87,7 +87,7 @@ impl Registry {
 
     fn count(&self) {
         let holdings = u16::try_from(self.holdings()).unwrap_or(u16::MAX);
-        gauge!("claw_partitions_owned", "group" => self.group).set(f64::from(holdings));
+        PARTITIONS_OWNED.set(f64::from(holdings), [self.group]);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use claw_metrics::RELAY_SESSIONS_OPEN;
 use claw_testkit::eventually;
 use e2e::harness::{Options, Replica, Sandboxes, Service, VoiceMode, World};
 use sim_openclaw::{Behaviour, SimOpenClawConfig};
@@ -214,7 +215,7 @@ async fn are_asked(world: &World, turns: u64) {
 /// The replica on whose line somebody is.
 async fn holder(world: &World) -> Replica {
     for replica in world.replicas_of(Service::Ingress) {
-        let lines = world.metric_of(replica, "ingress_relay_lines").await;
+        let lines = world.metric_of(replica, RELAY_SESSIONS_OPEN.name()).await;
         if lines.unwrap_or_default() > 0.0 {
             return replica;
         }

@@ -5,8 +5,8 @@ use claw_bus::HandlerError;
 use claw_chat::Notice;
 use claw_domain::{ReplyId, SandboxId};
 use claw_events::TurnFailed;
+use claw_metrics::{MESSAGES_DONE, TURNS};
 use claw_store::{NewReply, Origin, VoiceKind};
-use metrics::counter;
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
 use super::{
@@ -173,7 +173,7 @@ impl UserActor {
         }
         let channel = self.channel_of(&batch.origin).await?;
         self.report_unanswered(channel, &mut replies).await?;
-        counter!("claw_messages_total", "outcome" => "turn").increment(batch.members.len() as u64);
+        MESSAGES_DONE.add(batch.members.len() as u64, ["turn"]);
         let mut transcript = None;
         if let Some(history) = &history {
             replies = self
@@ -241,7 +241,7 @@ impl UserActor {
             Answer::Stopped => ("stopped", Vec::new()),
             Answer::Lost => ("lost", vec![instead(Notice::LostThread)]),
         };
-        counter!("claw_turns_total", "outcome" => label).increment(1);
+        TURNS.increment([label]);
         Ok(replies)
     }
 }

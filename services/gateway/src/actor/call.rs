@@ -1,8 +1,8 @@
 use claw_bus::HandlerError;
 use claw_domain::{CallId, Channel, MessageId, ReplyId, ReplySource, Sensitive};
 use claw_events::TurnStatus;
+use claw_metrics::SPOKEN_ANSWERS;
 use claw_store::{Disposition, NewReply, Origin, VoiceKind};
-use metrics::counter;
 
 use super::{Flow, UserActor};
 use crate::{item::call_turn, plan::Plan, turn::answer_id};
@@ -49,7 +49,7 @@ impl UserActor {
         if let Some(reply) = self.unheard(message, call).await?
             && self.publish_once(reply).await?
         {
-            counter!("claw_speech_total", "outcome" => "unheard").increment(1);
+            SPOKEN_ANSWERS.increment(["unheard"]);
         }
         if let Some(item) = self.queue.iter_mut().find(|item| item.id == message) {
             item.plan = Plan::Ask(CALL_IS_OVER.into());

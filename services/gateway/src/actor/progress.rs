@@ -4,8 +4,8 @@ use claw_bus::HandlerError;
 use claw_chat::Notice;
 use claw_domain::Channel;
 use claw_events::TypingStarted;
+use claw_metrics::NOTICES;
 use claw_store::{NewReply, Origin};
-use metrics::counter;
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 
 use super::UserActor;
@@ -88,7 +88,7 @@ impl UserActor {
                 }
             };
             let reply = notice_reply(notice, batch.first);
-            counter!("claw_notices_total", "notice" => notice.name()).increment(1);
+            NOTICES.increment([notice.name()]);
             let publisher = &self.context.publisher;
             if let Err(error) = publish_reply(publisher, self.user, &reply, Channel::WhatsApp).await
             {

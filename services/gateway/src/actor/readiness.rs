@@ -2,8 +2,8 @@ use claw_bus::HandlerError;
 use claw_chat::Notice;
 use claw_domain::{Channel, MessageId, SandboxStatus};
 use claw_events::SandboxRequested;
+use claw_metrics::NOTICES;
 use claw_store::NewReply;
-use metrics::counter;
 use tokio::time::Instant;
 
 use super::{Flow, UserActor};
@@ -88,7 +88,7 @@ impl UserActor {
         cause: MessageId,
     ) -> Result<(), HandlerError> {
         if self.publish_once(notice_reply(notice, cause)).await? {
-            counter!("claw_notices_total", "notice" => notice.name()).increment(1);
+            NOTICES.increment([notice.name()]);
         }
         Ok(())
     }

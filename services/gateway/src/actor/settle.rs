@@ -2,8 +2,8 @@ use claw_bus::HandlerError;
 use claw_chat::Notice;
 use claw_domain::{Channel, MessageId};
 use claw_events::DeadReason;
+use claw_metrics::MESSAGES_DONE;
 use claw_store::{NewReply, Settlement, TranscriptMove};
-use metrics::counter;
 use tracing::{error, info, warn};
 
 use super::{Flow, UserActor, settling::Settling};
@@ -72,7 +72,7 @@ impl UserActor {
         } else {
             "notice"
         };
-        counter!("claw_messages_total", "outcome" => outcome).increment(messages.len() as u64);
+        MESSAGES_DONE.add(messages.len() as u64, [outcome]);
         self.settle(messages, replies, Channel::WhatsApp, None)
             .await?;
         Ok(Flow::Continue)

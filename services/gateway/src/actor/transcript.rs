@@ -5,8 +5,8 @@ use claw_agent::Cursor;
 use claw_bus::HandlerError;
 use claw_chat::{Decision, Preferences, Stored, decide, local_midnight};
 use claw_domain::{Channel, ReplyId, ReplySource, Sensitive};
+use claw_metrics::PROACTIVE_MESSAGES;
 use claw_store::{Disposition, NewReply};
-use metrics::counter;
 use rand::random;
 use tokio::time::Instant;
 
@@ -203,6 +203,5 @@ const fn proactive_reply(
 }
 
 fn count_proactive(source: ReplySource, outcome: &'static str) {
-    counter!("claw_proactive_total", "source" => source.as_str(), "outcome" => outcome)
-        .increment(1);
+    PROACTIVE_MESSAGES.increment([source.as_str(), outcome]);
 }

@@ -9,12 +9,12 @@ use axum::{
     routing::{get, post},
 };
 use claw_calls::TicketCode;
+use claw_metrics::{VOICE_APOLOGIES, VOICE_UNSIGNED, VOICE_WEBHOOK_DURATION, VOICE_WEBHOOKS};
 use claw_twilio::{
     form::{Form, VoiceRequest},
     signature::{self, AuthTokens, PublicUrl, SignatureError},
     twiml::CONTENT_TYPE as CONTENT_TYPE_TWIML,
 };
-use metrics::{counter, histogram};
 use strum::IntoStaticStr;
 use tokio::time::{Instant, timeout};
 use tracing::{Instrument, info_span, warn};
@@ -106,9 +106,8 @@ impl VoiceWebhook {
         } else {
             "refused"
         };
-        counter!("ingress_voice_total", "webhook" => name, "outcome" => outcome).increment(1);
-        histogram!("ingress_voice_seconds", "webhook" => name)
-            .record(started.elapsed().as_secs_f64());
+        VOICE_WEBHOOKS.increment([name, outcome]);
+        VOICE_WEBHOOK_DURATION.observe(started.elapsed(), [name]);
         response
     }
 
@@ -143,7 +142,7 @@ impl VoiceWebhook {
             error = &*failure as &dyn std::error::Error,
             "cannot answer a caller, who hears an apology"
         );
-        counter!("ingress_voice_apologies_total").increment(1);
+        VOICE_APOLOGIES.increment([]);
         self.write(state, &apologize(), None)
     }
 
@@ -214,7 +213,7 @@ impl VoiceWebhook {
 }
 
 fn refuse(error: SignatureError) -> StatusCode {
-    counter!("ingress_voice_unsigned_total").increment(1);
+    VOICE_UNSIGNED.increment([]);
     warn!("refused a voice webhook: {error} (is BASE_URL the address configured at Twilio?)");
     StatusCode::FORBIDDEN
 }

@@ -4,8 +4,8 @@ use claw_bus::PublishError;
 use claw_calls::{RedeemedTicket, RelayTicket, TicketCode, TicketError};
 use claw_domain::CallId;
 use claw_events::{CallStep, Utterance};
+use claw_metrics::RELAY_FALLBACKS;
 use claw_twilio::form::{SessionStatus, VoiceRequest};
-use metrics::counter;
 use tracing::warn;
 
 use super::{CallControl, CallerId};
@@ -129,7 +129,7 @@ impl CallControl {
             error.code = code,
             "a streamed conversation failed (Twilio's error {code}): the call goes on with webhooks"
         );
-        counter!("ingress_relay_failed_total").increment(1);
+        RELAY_FALLBACKS.increment([]);
         let state = CallState {
             has_broken: true,
             ..state

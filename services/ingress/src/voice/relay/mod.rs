@@ -18,8 +18,8 @@ use axum::{
     routing::get,
 };
 use claw_bus::Bus;
+use claw_metrics::{RELAY_SESSIONS, RELAY_SESSIONS_OPEN, VOICE_UNSIGNED};
 use claw_twilio::signature::{self, AuthTokens, PublicUrl};
-use metrics::{counter, gauge};
 use tokio::{sync::Semaphore, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument, info, info_span, warn};
@@ -113,7 +113,7 @@ async fn open(
     let header = headers.get(signature::HEADER).map(HeaderValue::as_bytes);
     let url = endpoint.base.of_websocket(path);
     if let Err(error) = endpoint.tokens.verify_upgrade(header, &url) {
-        counter!("ingress_voice_unsigned_total").increment(1);
+        VOICE_UNSIGNED.increment([]);
         warn!("refused a socket: {error} (is BASE_URL the address at which Twilio reaches us?)");
         return StatusCode::FORBIDDEN.into_response();
     }
@@ -137,7 +137,7 @@ async fn open(
         };
         let span = info_span!("ingress.relay");
         let session = async move {
-            gauge!("ingress_relay_lines").increment(1.0);
+            RELAY_SESSIONS_OPEN.increment([]);
             let outcome = match serve(socket).await {
                 Ok(()) => "over",
                 Err(error) => {
@@ -145,8 +145,8 @@ async fn open(
                     "broken"
                 }
             };
-            counter!("ingress_relay_lines_total", "outcome" => outcome).increment(1);
-            gauge!("ingress_relay_lines").decrement(1.0);
+            RELAY_SESSIONS.increment([outcome]);
+            RELAY_SESSIONS_OPEN.decrement([]);
             drop(permit);
         };
         // Boxed, because every upgrade would move this large future about.

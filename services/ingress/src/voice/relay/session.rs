@@ -7,13 +7,13 @@ use axum::{
 };
 use claw_domain::CallId;
 use claw_events::{CallInterrupted, CallStatus, SpeechStreamed, TurnStatus, Utterance};
+use claw_metrics::{RELAY_MESSAGES, VOICE_APOLOGIES};
 use claw_twilio::{
     phrases::Phrases,
     relay::{FromTwilio, ToTwilio},
     voices::Language,
 };
 use futures_util::{Stream, StreamExt};
-use metrics::counter;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -116,7 +116,7 @@ impl RelaySession {
     fn take(&mut self, frame: &str) -> Vec<Action> {
         let now = Instant::now();
         let Ok(message) = FromTwilio::parse(frame) else {
-            counter!("ingress_relay_messages_total", "kind" => "unreadable").increment(1);
+            RELAY_MESSAGES.increment(["unreadable"]);
             return Vec::new();
         };
         match message {
@@ -128,12 +128,12 @@ impl RelaySession {
             }
             FromTwilio::Dtmf { digit } => self.conversation.key(&digit, now),
             FromTwilio::Interrupt(interrupt) => {
-                counter!("ingress_relay_messages_total", "kind" => "interrupt").increment(1);
+                RELAY_MESSAGES.increment(["interrupt"]);
                 let heard = interrupt.utterance_until_interrupt;
                 self.conversation.interrupt(heard, now)
             }
             FromTwilio::Error => {
-                counter!("ingress_relay_messages_total", "kind" => "error").increment(1);
+                RELAY_MESSAGES.increment(["error"]);
                 warn!("Twilio did not understand a message of ours");
                 Vec::new()
             }
@@ -173,7 +173,7 @@ impl RelaySession {
                         warn!(
                             "cannot publish an utterance, so the caller hears an apology: {error:#}"
                         );
-                        counter!("ingress_voice_apologies_total").increment(1);
+                        VOICE_APOLOGIES.increment([]);
                         actions.extend([Action::SayPhrase(Phrase::Apology), Action::HangUp]);
                     }
                 }
