@@ -1,6 +1,7 @@
-//! What the simulators share: a server whose connections can be cut, one clock, notes of when things
-//! happened, and the program around a simulator. It knows none of the APIs that are simulated.
+//! What the simulators share: an HTTP server whose connections can be cut, one clock, a timeline of what
+//! happened, and the program around a simulator. It knows none of the simulated APIs.
 
 pub mod clock;
-pub mod moments;
-pub mod serve;
+pub mod program;
+pub mod server;
+pub mod timeline;

@@ -3,22 +3,22 @@ use std::{collections::VecDeque, sync::Arc};
 use tokio::{sync::watch, time::Instant};
 
 use super::{
-    limits::PairRate,
-    view::{ChatView, Line, Speaker},
+    limits::PairLimiter,
+    view::{ChatLine, ChatView, Speaker},
     world::Sent,
 };
 
-/// How long free text may be sent after the person last wrote.
+/// How long after the user's last message free text may be sent.
 const WINDOW_MS: i64 = 24 * 60 * 60 * 1000;
 
-/// One person's chat with the business.
+/// The chat of one user with the business.
 pub(crate) struct Chat {
     entries: VecDeque<Entry>,
     written: u64,
     received: watch::Sender<u64>,
     typing: u64,
     last_written_ms: Option<i64>,
-    pair: PairRate,
+    pair: PairLimiter,
 }
 
 enum Entry {
@@ -39,7 +39,7 @@ impl Chat {
             received: watch::Sender::new(0),
             typing: 0,
             last_written_ms: None,
-            pair: PairRate::default(),
+            pair: PairLimiter::default(),
         }
     }
 
@@ -55,7 +55,7 @@ impl Chat {
         self.push(entry, kept);
     }
 
-    /// Adds what the business said; true when it is the first thing ever.
+    /// Adds a message of the business; true if it is the first one.
     pub(crate) fn receive(&mut self, sent: Arc<Sent>, kept: usize) -> bool {
         self.push(Entry::Got(sent), kept);
         self.received.send_modify(|received| *received += 1);
@@ -69,7 +69,7 @@ impl Chat {
         }
     }
 
-    /// Marks this message and all before it as read.
+    /// Marks this message of the user and all before it as read.
     pub(crate) fn mark_read(&mut self, wamid: &str) {
         let Some(upto) = self
             .entries
@@ -94,8 +94,8 @@ impl Chat {
             .is_some_and(|written| now_ms - written < WINDOW_MS)
     }
 
-    pub(crate) fn pair_admits(&mut self, now: Instant) -> bool {
-        self.pair.admits(now)
+    pub(crate) fn acquire_pair(&mut self, now: Instant) -> bool {
+        self.pair.try_acquire(now)
     }
 
     pub(crate) fn received(&self) -> u64 {
@@ -125,7 +125,7 @@ impl Chat {
 }
 
 impl Entry {
-    fn line(&self) -> Line {
+    fn line(&self) -> ChatLine {
         match self {
             Self::Got(sent) => sent.line(),
             Self::Wrote {
@@ -133,8 +133,8 @@ impl Entry {
                 text,
                 at_ms,
                 is_read,
-            } => Line {
-                from: Speaker::Person,
+            } => ChatLine {
+                from: Speaker::User,
                 wamid: wamid.clone(),
                 text: text.clone(),
                 at_ms: *at_ms,

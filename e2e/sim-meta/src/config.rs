@@ -6,39 +6,39 @@ use serde::{Deserialize, Serialize};
 
 use super::SimTemplate;
 
-/// What a simulated Meta is told at its start. `Default` suits tests: a free port, known secrets,
-/// Meta's own limits, statuses a few milliseconds apart.
+/// Settings of a simulated Meta. The default suits tests: a free port, known secrets, Meta's own limits,
+/// statuses a few milliseconds apart.
 #[derive(Debug, Clone)]
 pub struct SimMetaConfig {
-    /// Where it listens; port 0 picks a free one.
+    /// The address to listen on; port 0 picks a free port.
     pub listen: SocketAddr,
-    /// Where webhooks go. Without it they wait in the backlog until one is set.
+    /// The URL webhooks are posted to. Without it they wait in the backlog until one is set.
     pub webhook_url: Option<String>,
     /// Signs webhooks (`X-Hub-Signature-256`).
     pub app_secret: SecretString,
-    /// The bearer token sends must carry.
+    /// The bearer token that sends must carry.
     pub access_token: SecretString,
     /// The id of the business number, in the path of sends and in every webhook.
     pub phone_number_id: String,
-    /// Messages per second of the business number; 0 switches the limit off. Meta's default is 80.
+    /// Messages per second of the business number; 0 means no limit. Meta's default is 80.
     pub throughput: u32,
-    /// Whether one recipient gets at most one message per 6 s (45 in a burst).
+    /// Whether one recipient gets at most one message per 6 s, 45 in a burst.
     pub pair_rate: bool,
-    /// Whether free text needs a message from the person in the last 24 hours.
+    /// Whether free text needs a message from the user in the last 24 hours.
     pub window: bool,
-    /// What may be sent outside those 24 hours.
+    /// Templates, which may be sent outside those 24 hours.
     pub templates: Vec<SimTemplate>,
-    /// What becomes of an accepted send.
+    /// Statuses reported for an accepted send.
     pub statuses: StatusPlan,
     /// How webhooks are delivered.
     pub webhooks: WebhookPlan,
-    /// Lines kept per chat; older ones are forgotten, the counts are not.
+    /// Lines kept per chat; older lines are dropped, but still counted.
     pub lines_per_chat: usize,
     /// Accepted sends kept for `GET /sim/sends`.
     pub sends_kept: usize,
 }
 
-/// The statuses that follow an accepted send, each after its time; `None` leaves one out.
+/// The statuses that follow an accepted send, each after its time; `None` omits one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct StatusPlan {
@@ -46,13 +46,13 @@ pub struct StatusPlan {
     pub sent_ms: Option<u64>,
     /// Milliseconds until `delivered`.
     pub delivered_ms: Option<u64>,
-    /// Milliseconds until `read`; many people have receipts off.
+    /// Milliseconds until `read`; many users have read receipts switched off.
     pub read_ms: Option<u64>,
-    /// Up to so many milliseconds more for each status, by chance: they overtake one another.
+    /// Largest random delay added to each status, in milliseconds: statuses overtake one another.
     pub shuffle_ms: u64,
-    /// Share of sends, in percent, that end in `failed` (with `failed_code`) after `sent`.
+    /// Percentage of sends that end in `failed` (with `failed_code`) after `sent`.
     pub failed_percent: u8,
-    /// Code of those failures.
+    /// Error code of those failures.
     pub failed_code: i64,
 }
 
@@ -69,25 +69,24 @@ impl Default for StatusPlan {
     }
 }
 
-/// How webhooks reach us.
+/// How webhooks are delivered.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct WebhookPlan {
-    /// POSTs under way at once.
+    /// POSTs in flight at once.
     pub concurrency: usize,
-    /// Statuses put into one POST when several are due (Meta: up to 1,000).
+    /// Most statuses in one POST (Meta: 1,000).
     pub batch: usize,
-    /// Share of webhooks, in percent, that are posted a second time though the first was accepted.
+    /// Percentage of webhooks that are posted a second time after they were accepted.
     pub duplicate_percent: u8,
-    /// Whether a person's messages are posted one after the other, each when the one before was
-    /// accepted. Meta promises no order; without this nobody can say which message came first.
+    /// Whether a message of a user is posted only after the one before it was accepted. Meta promises no
+    /// order; a test that checks the order of answers needs one.
     pub ordered: bool,
-    /// Webhooks that may wait; further messages are refused (503), further statuses dropped and
-    /// counted.
+    /// Most webhooks that wait; further messages are refused (503), further statuses dropped and counted.
     pub backlog_limit: usize,
-    /// How many times faster than Meta's the retries are: 10 s, 20 s, 40 s … 6 h for 7 days.
+    /// How many times faster than at Meta retries are: after 10 s, 20 s, 40 s … 6 h, for 7 days.
     pub time_factor: f64,
-    /// Milliseconds until a POST without an answer has failed.
+    /// Milliseconds after which a POST without an answer has failed.
     pub timeout_ms: u64,
 }
 
@@ -105,17 +104,17 @@ impl Default for WebhookPlan {
     }
 }
 
-/// Meta's schedule: the first retry comes at once, the second after this, then doubling.
+/// Meta's schedule: the first retry is immediate, the second comes after this pause, which then doubles.
 const FIRST_PAUSE: Duration = Duration::from_secs(10);
 
-/// The longest pause between two tries.
+/// The longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_hours(6);
 
-/// After this a webhook is given up.
+/// The time after which a webhook is given up.
 const GIVE_UP_AFTER: Duration = Duration::from_hours(7 * 24);
 
 impl WebhookPlan {
-    /// The pause before try number `tries + 1`.
+    /// The pause after attempt number `tries`.
     pub(crate) fn pause_after(&self, tries: u32) -> Duration {
         let Some(doublings) = tries.checked_sub(2) else {
             return Duration::ZERO;
@@ -124,7 +123,7 @@ impl WebhookPlan {
         self.compressed(pause.min(LONGEST_PAUSE))
     }
 
-    /// How long a webhook is tried.
+    /// How long a webhook is retried.
     pub(crate) fn tried_for(&self) -> Duration {
         self.compressed(GIVE_UP_AFTER)
     }
@@ -155,10 +154,7 @@ impl Default for SimMetaConfig {
 }
 
 impl SimMetaConfig {
-    /// Reads `SIM_META_LISTEN`, `SIM_META_WEBHOOK_URL`, `SIM_META_THROUGHPUT`,
-    /// `SIM_META_PAIR_RATE`, `SIM_META_WINDOW`, `SIM_META_TIME_FACTOR`, `WHATSAPP_APP_SECRET` (the
-    /// first of a comma-separated list signs), `WHATSAPP_ACCESS_TOKEN` and
-    /// `WHATSAPP_SENDER_PHONE_NUMBER_ID`.
+    /// Reads the environment variables that `sim-meta --help` lists.
     pub fn read(env: &Env) -> Result<Self, EnvError> {
         use secrecy::ExposeSecret;
 
@@ -200,7 +196,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_webhook_is_tried_again_at_once_then_after_growing_pauses() {
+    fn a_webhook_is_retried_at_once_and_then_after_growing_pauses() {
         let plan = WebhookPlan {
             time_factor: 10.0,
             ..WebhookPlan::default()

@@ -1,4 +1,4 @@
-//! The operator's side of the simulator, under `/sim/` on the same port.
+//! The control API of the simulator, under `/sim/` on the same port.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,57 +13,57 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sim_kit::clock;
 
-use super::{ChatView, Faults, MetaStats, SendView, wamid, world::World};
+use super::{ChatView, MetaFaults, MetaStats, SendView, wamid, world::World};
 
-/// Sends returned by one `GET /sim/sends`, unless asked for fewer.
+/// Most sends that one `GET /sim/sends` returns by default.
 const SENDS_PER_PAGE: usize = 10_000;
 
-/// Longest a `GET /sim/wait` is held open, in milliseconds.
+/// Longest that `GET /sim/wait` waits, in milliseconds.
 const LONGEST_WAIT_MS: u64 = 600_000;
 
-/// What a person writes.
+/// A message that a user writes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Inbound {
-    /// The person's number, with or without `+`.
+    /// The user's number, with or without `+`.
     pub from: String,
-    /// The name in their profile.
+    /// The name in the user's profile.
     pub name: Option<String>,
-    /// Their business-scoped id; webhooks carry it when given.
+    /// The user's business-scoped id; webhooks contain it if given.
     pub user_id: Option<String>,
-    /// Whether the number is left out, as for people with a username; needs `user_id`.
+    /// Whether webhooks omit the number, as for users with a username; needs `user_id`.
     pub hide_number: bool,
-    /// A text message.
+    /// The text of a text message.
     pub text: Option<String>,
-    /// Anything else: the entry of `messages[]`, without `from`, `id` and `timestamp`.
+    /// Any other message: the entry of `messages[]`, without `from`, `id` and `timestamp`.
     pub message: Option<Value>,
-    /// The id it shall have; a fresh one otherwise. An id used before posts the message again.
+    /// The message id; a new one when absent. An id used before posts that message again.
     pub id: Option<String>,
-    /// How often the webhook is posted; once when absent.
+    /// How many times the webhook is posted; once when absent.
     pub copies: Option<u32>,
 }
 
-/// Why a person's message did not go out.
+/// Why a user's message was not posted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NotWritten {
-    /// Neither text nor message, or no sender.
+pub enum WriteError {
+    /// It has no sender, or neither text nor message.
     Incomplete,
     /// The webhook backlog is full.
     BacklogFull,
 }
 
 impl World {
-    /// Lets a person write; returns WhatsApp's id of the message.
-    pub(crate) fn write(&self, inbound: &Inbound) -> Result<String, NotWritten> {
+    /// Posts a message of a user; returns WhatsApp's id of the message.
+    pub(crate) fn write(&self, inbound: &Inbound) -> Result<String, WriteError> {
         let is_nameless = inbound.hide_number && inbound.user_id.is_none();
         if inbound.from.is_empty() || is_nameless {
-            return Err(NotWritten::Incomplete);
+            return Err(WriteError::Incomplete);
         }
         if self.webhooks.is_full() {
-            return Err(NotWritten::BacklogFull);
+            return Err(WriteError::BacklogFull);
         }
         let number = inbound.from.trim_start_matches('+').to_owned();
-        let person = match &inbound.user_id {
+        let user = match &inbound.user_id {
             Some(id) if inbound.hide_number => id.clone(),
             _ => number.clone(),
         };
@@ -75,14 +75,15 @@ impl World {
         let (message, text) = message_of(inbound, &number, &wamid, at_ms)?;
         let contact = contact_of(inbound, &number);
         let mut state = self.state();
-        if state.note_inbound(&wamid, &person) {
+        if state.note_inbound(&wamid, &user) {
             state.stats.written += 1;
             let kept = self.config.lines_per_chat;
-            state.chat(&person).write(&wamid, text, at_ms, kept);
+            state.chat(&user).write(&wamid, text, at_ms, kept);
         }
         drop(state);
         let copies = inbound.copies.unwrap_or(1);
-        self.webhooks.announce(&person, &contact, &message, copies);
+        self.webhooks
+            .post_message(&user, &contact, &message, copies);
         Ok(wamid)
     }
 }
@@ -92,7 +93,7 @@ fn message_of(
     number: &str,
     wamid: &str,
     at_ms: i64,
-) -> Result<(Value, String), NotWritten> {
+) -> Result<(Value, String), WriteError> {
     let (content, text) = match (&inbound.text, &inbound.message) {
         (Some(text), _) => (
             json!({ "type": "text", "text": { "body": text } }),
@@ -102,7 +103,7 @@ fn message_of(
             let kind = message["type"].as_str().unwrap_or_default();
             (message.clone(), format!("<{kind}>"))
         }
-        _ => return Err(NotWritten::Incomplete),
+        _ => return Err(WriteError::Incomplete),
     };
     let mut message = json!({});
     if !inbound.hide_number {
@@ -156,12 +157,12 @@ async fn reset(State(world): State<Arc<World>>) -> StatusCode {
 async fn write(State(world): State<Arc<World>>, Json(inbound): Json<Inbound>) -> Response {
     match world.write(&inbound) {
         Ok(wamid) => Json(json!({ "wamid": wamid })).into_response(),
-        Err(NotWritten::Incomplete) => (
+        Err(WriteError::Incomplete) => (
             StatusCode::BAD_REQUEST,
-            "needs from, and text or message with a type\n",
+            "the message needs `from`, and `text` or a `message` with a type\n",
         )
             .into_response(),
-        Err(NotWritten::BacklogFull) => {
+        Err(WriteError::BacklogFull) => {
             (StatusCode::SERVICE_UNAVAILABLE, "the backlog is full\n").into_response()
         }
     }
@@ -196,7 +197,7 @@ async fn stats(State(world): State<Arc<World>>) -> Json<MetaStats> {
     Json(world.stats())
 }
 
-async fn set_faults(State(world): State<Arc<World>>, Json(faults): Json<Faults>) -> StatusCode {
+async fn set_faults(State(world): State<Arc<World>>, Json(faults): Json<MetaFaults>) -> StatusCode {
     world.change_faults(faults);
     StatusCode::NO_CONTENT
 }
@@ -208,7 +209,7 @@ async fn clear_faults(State(world): State<Arc<World>>) -> StatusCode {
 }
 
 impl World {
-    pub(crate) fn change_faults(&self, mut faults: Faults) {
+    pub(crate) fn change_faults(&self, mut faults: MetaFaults) {
         if let Some(plan) = faults.statuses.take() {
             self.set_status_plan(plan);
         }
@@ -234,7 +235,7 @@ struct WaitQuery {
     timeout_ms: u64,
 }
 
-/// 200 with the chat once the person has received so many messages, 504 with it otherwise.
+/// 200 with the chat once the user has received that many messages, 504 with the chat otherwise.
 async fn wait(State(world): State<Arc<World>>, Query(query): Query<WaitQuery>) -> Response {
     let number = query.number.trim_start_matches([' ', '+']);
     let mut received = world.received_watch(number);

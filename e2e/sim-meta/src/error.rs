@@ -4,8 +4,8 @@ use axum::{
 };
 use serde::Serialize;
 
-/// A refusal as the Graph API words it. Classified by `code`; the HTTP status is Meta's table's,
-/// where rate limits are 400.
+/// A Graph API error. `code` classifies it; the HTTP status follows Meta's table, in which rate limits
+/// are 400.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct GraphError {
     pub(crate) code: i64,
@@ -15,7 +15,7 @@ pub(crate) struct GraphError {
 }
 
 impl GraphError {
-    /// The refusal with this code, in Meta's words where we know them.
+    /// The error with this code, in Meta's words if the code is in `KNOWN`.
     pub(crate) fn of_code(code: i64) -> Self {
         let (status, message, details) = known(code);
         Self {
@@ -36,7 +36,7 @@ impl GraphError {
         }
     }
 
-    /// No object of this id is ours.
+    /// The object with this id does not exist.
     pub(crate) fn no_such_object(id: &str) -> Self {
         Self {
             code: 100,
@@ -49,17 +49,17 @@ impl GraphError {
         }
     }
 
-    /// A parameter has a value the API cannot take.
+    /// A parameter has an invalid value (code 100).
     pub(crate) fn invalid(details: impl Into<String>) -> Self {
         Self::of_code(100).with_details(details)
     }
 
-    /// A required parameter is missing.
+    /// A required parameter is missing (code 131008).
     pub(crate) fn missing(parameter: &str) -> Self {
         Self::of_code(131_008).with_details(format!("Required parameter is missing: {parameter}"))
     }
 
-    /// A parameter is there but makes no sense.
+    /// A parameter is present but malformed (code 131009).
     pub(crate) fn malformed(details: impl Into<String>) -> Self {
         Self::of_code(131_009).with_details(details)
     }
@@ -70,7 +70,7 @@ impl GraphError {
     }
 }
 
-/// Codes with their HTTP status, title and details: the part of Meta's error page that sends can meet.
+/// Codes with their HTTP status, title and details: those on Meta's error page that a send can get.
 const KNOWN: [(i64, u16, &str, &str); 27] = [
     (
         1,

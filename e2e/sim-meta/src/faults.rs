@@ -1,26 +1,27 @@
-use std::{sync::Mutex, time::Duration};
+use std::time::Duration;
 
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::StatusPlan;
 
-/// What should go wrong, settable at run time. A field left out of a change stays as it is.
+/// Faults to inject, settable at run time. A field that a change leaves out keeps its value.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Faults {
-    /// Sends refused with a code, first match first; entries used up are dropped.
+pub struct MetaFaults {
+    /// Sends to refuse; the first match applies, and an entry is dropped when it is used up.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub answers: Option<Vec<Answer>>,
-    /// The next so many sends are taken, but never answered.
+    pub answers: Option<Vec<Refusal>>,
+    /// How many of the next sends are accepted but never answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hang: Option<u64>,
-    /// The next so many sends are taken, and then the connection is cut.
+    /// How many of the next sends are accepted, and then have their connection cut.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cut: Option<u64>,
-    /// The next so many sends are not taken: the connection is cut before.
+    /// How many of the next sends have their connection cut before they are accepted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cut_before: Option<u64>,
-    /// Milliseconds every Graph answer takes longer.
+    /// Milliseconds by which every Graph answer is delayed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub latency_ms: Option<u64>,
     /// A new plan for the statuses of later sends.
@@ -28,41 +29,40 @@ pub struct Faults {
     pub statuses: Option<StatusPlan>,
 }
 
-/// Refuses sends with a code.
+/// Refuses sends with a Graph error code.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Answer {
+pub struct Refusal {
     /// The Graph error code.
     pub code: i64,
-    /// How many sends; all from now on when absent.
+    /// How many sends are refused; all of them when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub times: Option<u64>,
-    /// Only sends to this number (digits, `+` allowed); to everyone when absent.
+    /// The recipient's digits, with or without `+`; any recipient when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub number: Option<String>,
 }
 
-/// What befalls one send.
+/// The fault injected into one send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fate {
-    /// Nothing.
-    Answered,
-    /// Refused with this code.
-    Refused(i64),
-    /// Taken, never answered.
-    Hung,
-    /// Taken, then the connection is cut.
+pub(crate) enum Injection {
+    None,
+    /// Refuse the send with this code.
+    Refuse(i64),
+    /// Accept the send and never answer.
+    Hang,
+    /// Accept the send, then cut the connection.
     CutAfter,
-    /// The connection is cut, nothing taken.
+    /// Cut the connection without accepting the send.
     CutBefore,
 }
 
-/// The faults in force.
+/// The faults currently set.
 #[derive(Debug, Default)]
-pub(crate) struct FaultBox(Mutex<Faults>);
+pub(crate) struct FaultInjector(Mutex<MetaFaults>);
 
-impl FaultBox {
-    pub(crate) fn change(&self, change: Faults) {
-        let mut now = self.0.lock().expect("no fault panics");
+impl FaultInjector {
+    pub(crate) fn change(&self, change: MetaFaults) {
+        let mut now = self.0.lock();
         now.answers = change.answers.or(now.answers.take());
         now.hang = change.hang.or(now.hang);
         now.cut = change.cut.or(now.cut);
@@ -71,37 +71,37 @@ impl FaultBox {
     }
 
     pub(crate) fn clear(&self) {
-        *self.0.lock().expect("no fault panics") = Faults::default();
+        *self.0.lock() = MetaFaults::default();
     }
 
     pub(crate) fn latency(&self) -> Option<Duration> {
-        let faults = self.0.lock().expect("no fault panics");
-        faults
+        self.0
+            .lock()
             .latency_ms
             .filter(|&ms| ms > 0)
             .map(Duration::from_millis)
     }
 
-    /// Decides about a send to `number` and uses up what it takes.
-    pub(crate) fn fate_of(&self, number: &str) -> Fate {
-        let mut faults = self.0.lock().expect("no fault panics");
+    /// The fault for a send to `number`; counts it as used.
+    pub(crate) fn inject(&self, number: &str) -> Injection {
+        let mut faults = self.0.lock();
         if let Some(code) = refusal(&mut faults, number) {
-            return Fate::Refused(code);
+            return Injection::Refuse(code);
         }
         if take(&mut faults.cut_before) {
-            return Fate::CutBefore;
+            return Injection::CutBefore;
         }
         if take(&mut faults.cut) {
-            return Fate::CutAfter;
+            return Injection::CutAfter;
         }
         if take(&mut faults.hang) {
-            return Fate::Hung;
+            return Injection::Hang;
         }
-        Fate::Answered
+        Injection::None
     }
 }
 
-fn refusal(faults: &mut Faults, number: &str) -> Option<i64> {
+fn refusal(faults: &mut MetaFaults, number: &str) -> Option<i64> {
     let answers = faults.answers.as_mut()?;
     let index = answers.iter().position(|answer| answer.is_for(number))?;
     let answer = &mut answers[index];
@@ -115,7 +115,7 @@ fn refusal(faults: &mut Faults, number: &str) -> Option<i64> {
     Some(code)
 }
 
-impl Answer {
+impl Refusal {
     fn is_for(&self, number: &str) -> bool {
         self.times != Some(0)
             && self
@@ -140,21 +140,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_code_hits_only_its_number_and_only_so_often() {
-        let faults = FaultBox::default();
-        faults.change(Faults {
-            answers: Some(vec![Answer {
+    fn a_refusal_applies_to_its_number_and_only_as_often_as_set() {
+        let faults = FaultInjector::default();
+        faults.change(MetaFaults {
+            answers: Some(vec![Refusal {
                 code: 131_056,
                 times: Some(2),
                 number: Some("+4915".to_owned()),
             }]),
             hang: Some(1),
-            ..Faults::default()
+            ..MetaFaults::default()
         });
 
-        assert_eq!(faults.fate_of("4915"), Fate::Refused(131_056));
-        assert_eq!(faults.fate_of("4916"), Fate::Hung);
-        assert_eq!(faults.fate_of("4915"), Fate::Refused(131_056));
-        assert_eq!(faults.fate_of("4915"), Fate::Answered);
+        assert_eq!(faults.inject("4915"), Injection::Refuse(131_056));
+        assert_eq!(faults.inject("4916"), Injection::Hang);
+        assert_eq!(faults.inject("4915"), Injection::Refuse(131_056));
+        assert_eq!(faults.inject("4915"), Injection::None);
     }
 }

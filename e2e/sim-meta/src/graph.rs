@@ -12,13 +12,13 @@ use axum::{
 };
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
-use sim_kit::{clock, serve::Connection};
+use sim_kit::{clock, server::Connection};
 use tokio::time::Instant;
 
 use super::{
     error::GraphError,
-    faults::Fate,
-    send::{Call, Message, parse},
+    faults::Injection,
+    send::{GraphRequest, Message, parse},
     wamid,
     world::{Draft, World},
 };
@@ -60,9 +60,9 @@ async fn answer(
         tokio::time::sleep(latency).await;
     }
     match world.call(phone, headers, body) {
-        Ok(Outcome::Answer(answer)) => Json(answer).into_response(),
-        Ok(Outcome::Silence) => std::future::pending().await,
-        Ok(Outcome::Cut) => {
+        Ok(GraphReply::Json(answer)) => Json(answer).into_response(),
+        Ok(GraphReply::Never) => std::future::pending().await,
+        Ok(GraphReply::Cut) => {
             connection.cut();
             std::future::pending().await
         }
@@ -73,7 +73,7 @@ async fn answer(
     }
 }
 
-/// Refuses requests without our bearer token.
+/// Refuses a request without the configured bearer token.
 pub(crate) fn check_token(world: &World, headers: &HeaderMap) -> Result<(), GraphError> {
     let expected = world.config.access_token.expose_secret();
     let token = headers
@@ -87,24 +87,31 @@ pub(crate) fn check_token(world: &World, headers: &HeaderMap) -> Result<(), Grap
     }
 }
 
-enum Outcome {
-    Answer(Value),
-    Silence,
+enum GraphReply {
+    Json(Value),
+    /// No answer; the connection stays open.
+    Never,
+    /// No answer; the connection is cut.
     Cut,
 }
 
 impl World {
-    fn call(&self, phone: &str, headers: &HeaderMap, body: &[u8]) -> Result<Outcome, GraphError> {
+    fn call(
+        &self,
+        phone: &str,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Result<GraphReply, GraphError> {
         check_token(self, headers)?;
         if phone != self.config.phone_number_id {
             return Err(GraphError::no_such_object(phone));
         }
         match parse(body, &self.config.templates)? {
-            Call::MarkRead { wamid, typing } => {
+            GraphRequest::MarkRead { wamid, typing } => {
                 self.mark_read(&wamid, typing);
-                Ok(Outcome::Answer(json!({ "success": true })))
+                Ok(GraphReply::Json(json!({ "success": true })))
             }
-            Call::Send(message) => self.send(message),
+            GraphRequest::Send(message) => self.send(message),
         }
     }
 
@@ -122,17 +129,17 @@ impl World {
         }
     }
 
-    fn send(&self, message: Message) -> Result<Outcome, GraphError> {
-        let fate = self.faults.fate_of(&message.to);
-        match fate {
-            Fate::Refused(code) => return Err(GraphError::of_code(code)),
-            Fate::CutBefore => return Ok(Outcome::Cut),
-            Fate::Answered | Fate::Hung | Fate::CutAfter => {}
+    fn send(&self, message: Message) -> Result<GraphReply, GraphError> {
+        let injection = self.faults.inject(&message.to);
+        match injection {
+            Injection::Refuse(code) => return Err(GraphError::of_code(code)),
+            Injection::CutBefore => return Ok(GraphReply::Cut),
+            Injection::None | Injection::Hang | Injection::CutAfter => {}
         }
         let at_ms = clock::now_ms();
         self.check_limits(&message, at_ms)?;
         let answer = answer_of(&message);
-        let sent = self.take(Draft {
+        let sent = self.accept(Draft {
             wamid: answer.wamid,
             to: message.to,
             is_to_user_id: message.is_to_user_id,
@@ -141,40 +148,40 @@ impl World {
             at_ms,
         });
         self.webhooks.plan_statuses(&sent, &self.status_plan());
-        if fate == Fate::Answered {
-            return Ok(Outcome::Answer(answer.body));
+        if injection == Injection::None {
+            return Ok(GraphReply::Json(answer.body));
         }
         self.state().stats.unanswered += 1;
-        Ok(if fate == Fate::Hung {
-            Outcome::Silence
+        Ok(if injection == Injection::Hang {
+            GraphReply::Never
         } else {
-            Outcome::Cut
+            GraphReply::Cut
         })
     }
 
     fn check_limits(&self, message: &Message, now_ms: i64) -> Result<(), GraphError> {
         let now = Instant::now();
         let mut state = self.state();
-        if !state.admits_one_more(now) {
+        if !state.acquire_throughput(now) {
             return Err(GraphError::of_code(130_429));
         }
         let chat = state.chat(&message.to);
         if self.config.window && !message.is_template && !chat.window_is_open(now_ms) {
             return Err(GraphError::of_code(131_047));
         }
-        if self.config.pair_rate && !chat.pair_admits(now) {
+        if self.config.pair_rate && !chat.acquire_pair(now) {
             return Err(GraphError::of_code(131_056));
         }
         Ok(())
     }
 }
 
-struct AnswerOf {
+struct SendAnswer {
     wamid: String,
     body: Value,
 }
 
-fn answer_of(message: &Message) -> AnswerOf {
+fn answer_of(message: &Message) -> SendAnswer {
     let wamid = wamid::of_outbound(&message.to);
     let contact = if message.is_to_user_id {
         json!({ "input": message.input, "user_id": message.to })
@@ -186,5 +193,5 @@ fn answer_of(message: &Message) -> AnswerOf {
         "contacts": [contact],
         "messages": [{ "id": wamid }],
     });
-    AnswerOf { wamid, body }
+    SendAnswer { wamid, body }
 }

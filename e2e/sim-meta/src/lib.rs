@@ -1,17 +1,17 @@
-//! Meta's `WhatsApp` Cloud API, simulated: takes sends as the Graph API does, refuses them with its
-//! codes, reports on them in signed webhooks that repeat and overtake one another, and delivers what
-//! people write until it is accepted. Counts everything exactly; keeps texts only up to a limit.
+//! A simulator of Meta's `WhatsApp` Cloud API. It accepts sends as the Graph API does, refuses them with
+//! Meta's error codes, reports on them in signed webhooks that repeat and overtake one another, and posts
+//! users' messages until they are accepted. All counts are exact; texts are kept up to a limit.
 
 mod chat;
 mod config;
 mod control;
+mod delivery;
 mod error;
 mod faults;
 mod graph;
 mod limits;
 mod media;
 mod payload;
-mod postman;
 mod queue;
 mod send;
 mod templates;
@@ -26,65 +26,65 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use axum::{Router, extract::DefaultBodyLimit};
-use sim_kit::serve::Serving;
+use sim_kit::server::HttpServer;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 pub use config::{SimMetaConfig, StatusPlan, WebhookPlan};
-pub use control::{Inbound, NotWritten};
-pub use faults::{Answer, Faults};
+pub use control::{Inbound, WriteError};
+pub use faults::{MetaFaults, Refusal};
 pub use templates::SimTemplate;
-pub use view::{ChatView, Line, MetaStats, SendView, Speaker, WebhookStats};
+pub use view::{ChatLine, ChatView, MetaStats, SendView, Speaker, WebhookStats};
 
 use world::World;
 
-/// Largest request taken: a little over the 16 MB Meta allows for audio and video.
+/// Largest request body: a little over the 16 MB that Meta allows for audio and video.
 const BODY_LIMIT_BYTES: usize = 17 << 20;
 
 /// A running simulated Meta. Dropping it cuts every connection.
 #[derive(Debug)]
 pub struct SimMeta {
     world: Arc<World>,
-    serving: Serving,
+    server: HttpServer,
     stop: CancellationToken,
-    postman: AbortOnDropHandle<()>,
+    delivery: AbortOnDropHandle<()>,
 }
 
 impl SimMeta {
     /// Starts listening and delivering webhooks.
     pub async fn start(config: SimMetaConfig) -> anyhow::Result<Self> {
-        let client = postman::client(&config.webhooks).context("making the webhook client")?;
+        let client = delivery::client(&config.webhooks).context("making the webhook client")?;
         let listen = config.listen;
         let world = Arc::new(World::new(config));
-        let serving = Serving::start(listen, router(Arc::clone(&world)))
+        let server = HttpServer::start(listen, router(Arc::clone(&world)))
             .await
             .with_context(|| format!("listening on {listen}"))?;
         let stop = CancellationToken::new();
-        let postman = tokio::spawn(postman::run(Arc::clone(&world), client, stop.clone()));
+        let delivery = tokio::spawn(delivery::run(Arc::clone(&world), client, stop.clone()));
         Ok(Self {
             world,
-            serving,
+            server,
             stop,
-            postman: AbortOnDropHandle::new(postman),
+            delivery: AbortOnDropHandle::new(delivery),
         })
     }
 
-    /// Where it listens.
+    /// The address it listens on.
     pub fn addr(&self) -> SocketAddr {
-        self.serving.addr()
+        self.server.addr()
     }
 
-    /// What to set `WHATSAPP_API_BASE_URL` to.
+    /// The value for `WHATSAPP_API_BASE_URL`.
     pub fn graph_url(&self) -> String {
         format!("http://{}/v24.0", self.addr())
     }
 
-    /// Where webhooks go from now on; what waits goes there too. `None` holds them back.
+    /// Sets the URL that webhooks are posted to, waiting ones included. `None` holds them back.
     pub fn set_webhook_url(&self, url: Option<String>) {
         self.world.webhooks.target.send_replace(url);
     }
 
-    /// Lets a person write a text; returns `WhatsApp`'s id of it.
-    pub fn write(&self, from: &str, text: &str) -> Result<String, NotWritten> {
+    /// Posts a text of a user; returns `WhatsApp`'s id of the message.
+    pub fn write(&self, from: &str, text: &str) -> Result<String, WriteError> {
         self.write_anything(Inbound {
             from: from.to_owned(),
             text: Some(text.to_owned()),
@@ -92,22 +92,22 @@ impl SimMeta {
         })
     }
 
-    /// Lets a person send anything, as often as told.
+    /// Posts any message of a user; returns `WhatsApp`'s id of the message.
     #[expect(
         clippy::needless_pass_by_value,
-        reason = "callers write the message where they call"
+        reason = "callers build the message in the call"
     )]
-    pub fn write_anything(&self, inbound: Inbound) -> Result<String, NotWritten> {
+    pub fn write_anything(&self, inbound: Inbound) -> Result<String, WriteError> {
         self.world.write(&inbound)
     }
 
-    /// What the person's phone shows.
+    /// The chat as the user's phone shows it.
     pub fn chat(&self, number: &str) -> ChatView {
         self.world.chat_view(number.trim_start_matches('+'))
     }
 
-    /// Waits until the person has received `received` messages in all. `Err` with the chat as it is
-    /// when that takes longer than `limit`.
+    /// Waits until the user has received `received` messages in total; `Err` with the chat if that takes
+    /// longer than `limit`.
     pub async fn wait_received(
         &self,
         number: &str,
@@ -121,12 +121,12 @@ impl SimMeta {
         if is_reached { Ok(chat) } else { Err(chat) }
     }
 
-    /// Accepted sends from number `seq` on, as far as they are kept.
+    /// The kept accepted sends from sequence number `seq` on.
     pub fn sends_since(&self, seq: u64) -> Vec<SendView> {
         self.world.sends_since(seq, usize::MAX)
     }
 
-    /// How many messages each person received.
+    /// How many messages each user received.
     pub fn received_by_number(&self) -> BTreeMap<String, u64> {
         self.world.received_by_number()
     }
@@ -136,12 +136,12 @@ impl SimMeta {
         self.world.stats()
     }
 
-    /// Changes what goes wrong; fields that are `None` stay as they are.
-    pub fn set_faults(&self, faults: Faults) {
+    /// Sets faults; a field that is `None` keeps its value.
+    pub fn set_faults(&self, faults: MetaFaults) {
         self.world.change_faults(faults);
     }
 
-    /// Nothing goes wrong any more, and statuses follow the plan of the start.
+    /// Clears all faults and restores the configured status plan.
     pub fn clear_faults(&self) {
         self.world.faults.clear();
         self.world
@@ -153,11 +153,11 @@ impl SimMeta {
         self.world.reset();
     }
 
-    /// Stops delivering and frees the port.
+    /// Stops delivering webhooks and frees the port.
     pub async fn stop(self) {
         self.stop.cancel();
-        self.postman.await.ok();
-        self.serving.stop().await;
+        self.delivery.await.ok();
+        self.server.stop().await;
     }
 }
 

@@ -1,21 +1,35 @@
-//! Meta's `WhatsApp` Cloud API, simulated: see [`sim_meta`].
+//! Simulates Meta's `WhatsApp` Cloud API; `sim-meta --help` tells how to use it.
 
-use claw_runtime::{Env, lifecycle, telemetry};
+use claw_runtime::lifecycle;
+use sim_kit::program;
 use sim_meta::{SimMeta, SimMetaConfig};
 use tracing::info;
 
+const HELP: &str = include_str!("help.txt");
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let telemetry = telemetry::start("sim-meta")?;
-    let result = run().await;
-    telemetry.flush();
-    result
+    program::run("sim-meta", HELP, async |env| {
+        let sim = SimMeta::start(SimMetaConfig::read(env)?).await?;
+        info!("Meta is simulated on {}", sim.addr());
+        lifecycle::stop_signal().await;
+        sim.stop().await;
+        Ok(())
+    })
+    .await
 }
 
-async fn run() -> anyhow::Result<()> {
-    let sim = SimMeta::start(SimMetaConfig::read(&Env::of_process())?).await?;
-    info!("Meta is simulated on {}", sim.addr());
-    lifecycle::stop_signal().await;
-    sim.stop().await;
-    Ok(())
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn help_names_every_setting_and_every_path_of_the_control_api() {
+        let sources = [
+            include_str!("config.rs"),
+            include_str!("control.rs"),
+            include_str!("media.rs"),
+        ];
+        program::assert_help_is_complete(HELP, &sources);
+    }
 }

@@ -1,7 +1,4 @@
-use std::{
-    collections::VecDeque,
-    sync::{Arc, Mutex},
-};
+use std::{collections::VecDeque, sync::Arc};
 
 use axum::{
     Json, Router,
@@ -12,6 +9,7 @@ use axum::{
     routing::{get, post},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
+use parking_lot::Mutex;
 use rand::RngExt;
 use serde::Deserialize;
 use serde_json::json;
@@ -19,12 +17,12 @@ use sha2::{Digest, Sha256};
 
 use super::{error::GraphError, graph, world::World};
 
-/// Files kept; the oldest goes when another comes.
+/// Files kept; a further file replaces the oldest.
 const FILES_KEPT: usize = 64;
 
-/// Files people sent and files we uploaded.
+/// Files that users sent and files that the business uploaded.
 #[derive(Debug, Default)]
-pub(crate) struct MediaShelf(Mutex<VecDeque<File>>);
+pub(crate) struct MediaStore(Mutex<VecDeque<File>>);
 
 #[derive(Debug, Clone)]
 struct File {
@@ -33,13 +31,13 @@ struct File {
     bytes: Bytes,
 }
 
-impl MediaShelf {
-    /// Keeps a file and names it.
+impl MediaStore {
+    /// Stores a file and returns its id.
     pub(crate) fn put(&self, mime_type: String, bytes: Bytes) -> String {
         let id = rand::rng()
             .random_range(10_u64.pow(15)..10_u64.pow(16))
             .to_string();
-        let mut files = self.0.lock().expect("nothing panics with the shelf");
+        let mut files = self.0.lock();
         files.push_back(File {
             id: id.clone(),
             mime_type,
@@ -52,12 +50,11 @@ impl MediaShelf {
     }
 
     fn find(&self, id: &str) -> Option<File> {
-        let files = self.0.lock().expect("nothing panics with the shelf");
-        files.iter().find(|file| file.id == id).cloned()
+        self.0.lock().iter().find(|file| file.id == id).cloned()
     }
 }
 
-/// `GET /{media id}`, `POST /{phone number id}/media`, and the download the former points to.
+/// `GET /{media id}`, `POST /{phone number id}/media`, and the download URL that the former returns.
 pub(crate) fn routes() -> Router<Arc<World>> {
     Router::new()
         .route("/{id}", get(describe_unversioned))
@@ -109,7 +106,7 @@ async fn upload(State(world): State<Arc<World>>, headers: HeaderMap, body: Bytes
     if let Err(refused) = graph::check_token(&world, &headers) {
         return refused.into_response();
     }
-    // The multipart body is kept as it came: nothing here looks into uploaded files.
+    // The multipart body is stored as it is: nothing here reads uploaded files.
     let id = world.media.put("application/octet-stream".to_owned(), body);
     Json(json!({ "id": id })).into_response()
 }

@@ -1,5 +1,5 @@
 //! Webhook bodies, byte for byte as Meta writes them: non-ASCII as lower-case `\uXXXX`, slashes as
-//! `\/`. The signature is over these bytes, so a receiver that re-serialises them fails.
+//! `\/`. The signature covers these bytes, so verification fails in a receiver that serialises them again.
 
 use std::io;
 
@@ -7,19 +7,20 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde::Serialize;
 use serde_json::{Value, json, ser::Formatter};
 use sha2::Sha256;
+use strum::IntoStaticStr;
 
 use super::world::Sent;
 
-/// Statuses put into one `changes` item; more go into further ones, so that readers must walk all.
+/// Statuses in one `changes` item; more go into further items, so that a receiver must read all items.
 const STATUSES_PER_CHANGE: usize = 10;
 
 /// The WhatsApp business account the simulated number belongs to.
 const ACCOUNT_ID: &str = "102290129340398";
 
-/// The number as people see it.
+/// The business number as users see it.
 const DISPLAY_NUMBER: &str = "15550783881";
 
-/// A status of one send.
+/// A status report on one send.
 #[derive(Debug, Clone)]
 pub(crate) struct StatusUpdate {
     pub(crate) sent: std::sync::Arc<Sent>,
@@ -27,27 +28,18 @@ pub(crate) struct StatusUpdate {
     pub(crate) at_ms: i64,
 }
 
-/// What a status says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// `status` on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub(crate) enum StatusKind {
     Sent,
     Delivered,
     Read,
+    /// With its error code.
     Failed(i64),
 }
 
-impl StatusKind {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Sent => "sent",
-            Self::Delivered => "delivered",
-            Self::Read => "read",
-            Self::Failed(_) => "failed",
-        }
-    }
-}
-
-/// The body that carries one message of a person. `message` is the entry of `messages[]`.
+/// The webhook body with one message of a user. `message` is the entry of `messages[]`.
 pub(crate) fn of_message(phone_number_id: &str, contact: &Value, message: &Value) -> Vec<u8> {
     let value = json!({
         "messaging_product": "whatsapp",
@@ -58,7 +50,7 @@ pub(crate) fn of_message(phone_number_id: &str, contact: &Value, message: &Value
     to_meta_bytes(&envelope(&[change(&value)]))
 }
 
-/// The body that carries these statuses.
+/// The webhook body with these statuses.
 pub(crate) fn of_statuses(phone_number_id: &str, updates: &[StatusUpdate]) -> Vec<u8> {
     let changes: Vec<Value> = updates
         .chunks(STATUSES_PER_CHANGE)
@@ -100,7 +92,7 @@ fn status(update: &StatusUpdate) -> Value {
     let sent = &update.sent;
     let mut status = json!({
         "id": sent.wamid,
-        "status": update.kind.name(),
+        "status": update.kind.into_str(),
         "timestamp": (update.at_ms / 1000).to_string(),
     });
     let recipient = if sent.is_to_user_id {
@@ -131,7 +123,7 @@ fn status(update: &StatusUpdate) -> Value {
     status
 }
 
-/// Serialises as Meta does.
+/// Serialises `value` as Meta does.
 pub(crate) fn to_meta_bytes(value: &Value) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(512);
     let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, MetaFormatter);

@@ -5,15 +5,15 @@ use tokio::time::Instant;
 
 use super::payload::StatusUpdate;
 
-/// Webhooks by the time they are due, and per person.
+/// Webhooks to post, by due time; with ordered delivery also by user.
 #[derive(Default)]
 pub(crate) struct Queue {
     pub(crate) generation: u64,
     pushed: u64,
-    pub(crate) under_way: usize,
+    pub(crate) in_flight: usize,
     in_lanes: usize,
     due: BinaryHeap<Due>,
-    /// Messages of one person that wait for the one before them.
+    /// Messages of each user that wait for an earlier message of the same user.
     lanes: HashMap<String, VecDeque<Post>>,
 }
 
@@ -23,7 +23,7 @@ struct Due {
     post: Post,
 }
 
-/// One POST to be made until it is accepted.
+/// One POST, repeated until it is accepted.
 #[derive(Clone)]
 pub(crate) struct Post {
     pub(crate) content: Content,
@@ -36,23 +36,23 @@ pub(crate) struct Post {
 
 #[derive(Clone)]
 pub(crate) enum Content {
-    /// One message of a person.
-    Message(Signed),
-    /// A status that may still share a POST with others.
+    /// One message of a user.
+    Message(SignedBody),
+    /// A status that can still be batched with others.
     Status(StatusUpdate),
-    /// Statuses in one body.
-    Statuses(u64, Signed),
+    /// A batch of so many statuses.
+    Statuses(u64, SignedBody),
 }
 
 /// A body and its signature.
 #[derive(Debug, Clone)]
-pub(crate) struct Signed {
+pub(crate) struct SignedBody {
     pub(crate) body: Bytes,
     pub(crate) signature: String,
 }
 
 impl Queue {
-    /// An empty queue; posts of the old one do not belong to it.
+    /// An empty queue that ignores posts taken from this one.
     pub(crate) fn successor(&self) -> Self {
         Self {
             generation: self.generation + 1,
@@ -61,10 +61,10 @@ impl Queue {
     }
 
     pub(crate) fn backlog(&self) -> usize {
-        self.due.len() + self.in_lanes + self.under_way
+        self.due.len() + self.in_lanes + self.in_flight
     }
 
-    pub(crate) fn fresh(&self, content: Content, lane: Option<String>) -> Post {
+    pub(crate) fn new_post(&self, content: Content, lane: Option<String>) -> Post {
         Post {
             content,
             tries: 0,
@@ -75,8 +75,8 @@ impl Queue {
         }
     }
 
-    /// Lets `post` go at once, or behind the others of its lane.
-    pub(crate) fn enter(&mut self, post: Post, now: Instant) {
+    /// Makes `post` due now, or puts it behind the others of its lane.
+    pub(crate) fn enqueue(&mut self, post: Post, now: Instant) {
         if let Some(lane) = &post.lane {
             if let Some(waiting) = self.lanes.get_mut(lane) {
                 waiting.push_back(post);
@@ -94,6 +94,7 @@ impl Queue {
         self.due.push(Due { at, order, post });
     }
 
+    /// Makes the next post of `lane` due, or closes the lane.
     pub(crate) fn release(&mut self, lane: &str) {
         let Some(waiting) = self.lanes.get_mut(lane) else {
             return;
@@ -109,10 +110,11 @@ impl Queue {
         }
     }
 
-    pub(crate) fn pop(&mut self, now: Instant) -> Result<Post, Option<Instant>> {
+    /// The post that is due; otherwise `Err` with the time of the next one, if there is one.
+    pub(crate) fn pop_due(&mut self, now: Instant) -> Result<Post, Option<Instant>> {
         match self.due.peek() {
             Some(due) if due.at <= now => {
-                self.under_way += 1;
+                self.in_flight += 1;
                 Ok(self.due.pop().expect("just seen").post)
             }
             next => Err(next.map(|due| due.at)),
@@ -129,12 +131,12 @@ impl Queue {
         }
         let update = update.clone();
         self.due.pop();
-        self.under_way += 1;
+        self.in_flight += 1;
         Some(update)
     }
 }
 
-/// The heap hands out the earliest first.
+/// Reversed, because the heap yields the greatest first and the earliest must come first.
 impl Ord for Due {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         (other.at, other.order).cmp(&(self.at, self.order))

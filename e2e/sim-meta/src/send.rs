@@ -8,7 +8,7 @@ const TEXT_LIMIT_CHARS: usize = 4096;
 /// Longest tracker (`biz_opaque_callback_data`) Meta accepts, in characters.
 const TRACKER_LIMIT_CHARS: usize = 512;
 
-/// Kinds of message the Cloud API sends.
+/// Message types that the Cloud API accepts.
 const KINDS: [&str; 12] = [
     "text",
     "template",
@@ -24,29 +24,31 @@ const KINDS: [&str; 12] = [
     "typing_indicator",
 ];
 
-/// A request to the messages endpoint, checked.
-pub(crate) enum Call {
-    /// Blue ticks up to this message, and perhaps three dots.
-    MarkRead { wamid: String, typing: bool },
-    /// Something to say.
+/// A valid request to the messages endpoint.
+pub(crate) enum GraphRequest {
+    /// Marks the messages up to this one as read, and may show a typing indicator.
+    MarkRead {
+        wamid: String,
+        typing: bool,
+    },
     Send(Message),
 }
 
-/// A message as asked for.
+/// A message to send.
 pub(crate) struct Message {
-    /// `to` as given; the answer repeats it.
+    /// `to` as given; the response repeats it.
     pub(crate) input: String,
     /// The number's digits, or the business-scoped id.
     pub(crate) to: String,
     pub(crate) is_to_user_id: bool,
     pub(crate) is_template: bool,
-    /// The text, what a template says with its parameters, or `<type>`.
+    /// The text, the rendered template, or `<type>` for anything else.
     pub(crate) text: String,
     pub(crate) tracker: Option<String>,
 }
 
-/// Reads a request body; every mistake gets the code Meta gives it.
-pub(crate) fn parse(body: &[u8], approved: &[SimTemplate]) -> Result<Call, GraphError> {
+/// Parses a request body. Every error has the code that Meta returns for it.
+pub(crate) fn parse(body: &[u8], approved: &[SimTemplate]) -> Result<GraphRequest, GraphError> {
     let mut request: Value = serde_json::from_slice(body)
         .map_err(|_| GraphError::invalid("The request body is not valid JSON"))?;
     if request["messaging_product"] != "whatsapp" {
@@ -64,10 +66,10 @@ pub(crate) fn parse(body: &[u8], approved: &[SimTemplate]) -> Result<Call, Graph
     }
     let text = match kind.as_str() {
         "text" => text_of(&mut request)?,
-        "template" => templates::rendered(&request["template"], approved)?,
+        "template" => templates::render(&request["template"], approved)?,
         _ => format!("<{kind}>"),
     };
-    Ok(Call::Send(Message {
+    Ok(GraphRequest::Send(Message {
         input,
         to,
         is_to_user_id,
@@ -87,7 +89,7 @@ fn kind_of(request: &Value) -> Result<&str, GraphError> {
         .ok_or_else(|| GraphError::malformed(format!("type must be one of {KINDS:?}, not {kind}")))
 }
 
-fn mark_read(status: &Value, request: &Value) -> Result<Call, GraphError> {
+fn mark_read(status: &Value, request: &Value) -> Result<GraphRequest, GraphError> {
     if status != "read" {
         return Err(GraphError::malformed("status must be read"));
     }
@@ -100,13 +102,14 @@ fn mark_read(status: &Value, request: &Value) -> Result<Call, GraphError> {
         Some(indicator) if indicator["type"] == "text" => true,
         Some(_) => return Err(GraphError::malformed("typing_indicator.type must be text")),
     };
-    Ok(Call::MarkRead {
+    Ok(GraphRequest::MarkRead {
         wamid: wamid.to_owned(),
         typing,
     })
 }
 
-/// `to` wins over `recipient`, as at Meta.
+/// The recipient as given, as we key it, and whether it is a user id. `to` takes precedence over
+/// `recipient`, as at Meta.
 fn recipient(request: &Value) -> Result<(String, String, bool), GraphError> {
     if let Some(to) = request["to"].as_str() {
         let digits: String = to.chars().filter(char::is_ascii_digit).collect();

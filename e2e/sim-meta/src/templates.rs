@@ -2,18 +2,18 @@ use serde_json::Value;
 
 use super::error::GraphError;
 
-/// Longest body of a sent template, its parameters included.
+/// Longest body of a template with its parameters, in characters.
 const BODY_LIMIT_CHARS: usize = 1024;
 
-/// Most blanks a parameter may have in a row.
+/// Most consecutive spaces in a parameter.
 const BLANKS_LIMIT: usize = 4;
 
-/// A template of the business that Meta has approved.
+/// A template that Meta has approved for the business.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SimTemplate {
-    /// As `<name>:<language code>`.
+    /// `<name>:<language code>`.
     pub name: String,
-    /// What it says, with a place for each parameter: `{{1}}`, `{{2}}` …
+    /// The text, with a placeholder for each parameter: `{{1}}`, `{{2}}` …
     pub body: String,
 }
 
@@ -27,8 +27,7 @@ impl Default for SimTemplate {
 }
 
 impl SimTemplate {
-    /// What the person reads.
-    fn rendered(&self, parameters: &[&str]) -> Result<String, GraphError> {
+    fn render(&self, parameters: &[&str]) -> Result<String, GraphError> {
         let places = self.body.matches("{{").count();
         if parameters.len() != places {
             return Err(GraphError::of_code(132_000).with_details(format!(
@@ -48,9 +47,9 @@ impl SimTemplate {
     }
 }
 
-/// What the person reads of a request with this `template` object; every mistake gets the code Meta gives
-/// it.
-pub(crate) fn rendered(template: &Value, approved: &[SimTemplate]) -> Result<String, GraphError> {
+/// The text that the user reads for this `template` object of a request. Every error has the code that
+/// Meta returns for it.
+pub(crate) fn render(template: &Value, approved: &[SimTemplate]) -> Result<String, GraphError> {
     let part = |value: &Value, name: &str| {
         let part = value.as_str().map(str::to_owned);
         part.ok_or_else(|| GraphError::missing(name))
@@ -66,7 +65,7 @@ pub(crate) fn rendered(template: &Value, approved: &[SimTemplate]) -> Result<Str
     let bodies = components.filter(|component| component["type"] == "body");
     let parameters = bodies.filter_map(|body| body["parameters"].as_array());
     let texts = parameters.flatten().map(parameter);
-    known.rendered(&texts.collect::<Result<Vec<_>, _>>()?)
+    known.render(&texts.collect::<Result<Vec<_>, _>>()?)
 }
 
 fn parameter(parameter: &Value) -> Result<&str, GraphError> {

@@ -2,23 +2,23 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// What one person's phone shows, oldest line first.
+/// The chat as the phone of one user shows it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ChatView {
-    /// The person's number, digits only.
+    /// The user's number, digits only.
     pub number: String,
-    /// Messages the person wrote, forgotten ones included.
+    /// Messages the user wrote, including those no longer in `lines`.
     pub written: u64,
-    /// Messages the person received, forgotten ones included.
+    /// Messages the user received, including those no longer in `lines`.
     pub received: u64,
     /// Typing indicators shown.
     pub typing: u64,
-    /// The lines, at most `lines_per_chat`.
-    pub lines: Vec<Line>,
+    /// The latest lines, oldest first, at most `lines_per_chat`.
+    pub lines: Vec<ChatLine>,
 }
 
 impl ChatView {
-    /// The texts the person received, in order.
+    /// The texts the user received, in order.
     pub fn received_texts(&self) -> Vec<&str> {
         self.lines
             .iter()
@@ -27,100 +27,100 @@ impl ChatView {
             .collect()
     }
 
-    /// The texts the person wrote, in order.
+    /// The texts the user wrote, in order.
     pub fn written_texts(&self) -> Vec<&str> {
         self.lines
             .iter()
-            .filter(|line| line.from == Speaker::Person)
+            .filter(|line| line.from == Speaker::User)
             .map(|line| line.text.as_str())
             .collect()
     }
 }
 
-/// One line of a chat.
+/// One message of a chat.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Line {
-    /// Who said it.
+pub struct ChatLine {
+    /// The side that wrote it.
     pub from: Speaker,
     /// WhatsApp's id.
     pub wamid: String,
     /// The text, or `<type>` for anything else.
     pub text: String,
-    /// When, in milliseconds since 1970.
+    /// Time in milliseconds since 1970.
     pub at_ms: i64,
-    /// What was last reported of it: `accepted`, `sent`, `delivered`, `read`, `failed`; for a
-    /// person's line `written`, or `read` once the business marked it.
+    /// The last status: `accepted`, `sent`, `delivered`, `read` or `failed`; for a line of the user
+    /// `written`, or `read` once the business has marked it.
     pub state: String,
     /// `biz_opaque_callback_data` of the send.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub tracker: Option<String>,
 }
 
-/// Who said a line.
+/// A side of a chat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Speaker {
-    /// The person with the phone.
-    Person,
-    /// Us.
+    /// The user with the phone.
+    User,
+    /// The business, which is us.
     Business,
 }
 
-/// One send Meta took.
+/// One accepted send.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SendView {
-    /// Its number in order of acceptance, from 0.
+    /// Sequence number in order of acceptance, from 0.
     pub seq: u64,
-    /// The recipient, digits only (or the business-scoped id).
+    /// The recipient's number, digits only, or the business-scoped id.
     pub to: String,
-    /// The line as the person sees it.
-    pub line: Line,
+    /// The line as the user sees it.
+    pub line: ChatLine,
 }
 
 /// Exact counts since the start or the last reset.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct MetaStats {
-    /// Sends taken (each reached a person, answered or not).
+    /// Sends accepted; each reached a user, answered or not.
     pub accepted: u64,
     /// Sends refused, by error code.
     pub refused: BTreeMap<i64, u64>,
-    /// Sends taken but never answered: hung or cut by a fault.
+    /// Sends accepted but never answered, because of a fault.
     pub unanswered: u64,
-    /// People who received something.
+    /// Users who received something.
     pub recipients: u64,
-    /// Sends taken whose tracker (`biz_opaque_callback_data`) had been seen before.
+    /// Sends accepted whose tracker (`biz_opaque_callback_data`) had been seen before.
     pub duplicate_trackers: u64,
-    /// Sends taken without a tracker.
+    /// Sends accepted without a tracker.
     pub untracked: u64,
     /// Typing indicators.
     pub typing: u64,
-    /// Read marks (typing indicators are read marks too).
+    /// Read marks, including those of typing indicators.
     pub read_marks: u64,
-    /// Messages people wrote (copies not counted).
+    /// Messages users wrote, copies not counted.
     pub written: u64,
     /// Webhooks.
     pub webhooks: WebhookStats,
 }
 
-/// Exact counts of webhook POSTs and the updates in them.
+/// Exact counts of webhook POSTs and of their content.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WebhookStats {
     /// POSTs made, retries included.
     pub posted: u64,
     /// POSTs answered with 200.
     pub accepted: u64,
-    /// POSTs answered with something else, or not at all.
+    /// POSTs answered with anything else, or not at all.
     pub refused: u64,
-    /// POSTs that were a repetition of a refused one.
+    /// POSTs that retried a refused one.
     pub retried: u64,
-    /// Webhooks given up after Meta's 7 days (compressed).
+    /// Webhooks given up after Meta's 7 days, divided by `time_factor`.
     pub given_up: u64,
     /// Statuses dropped because the backlog was full.
     pub dropped: u64,
-    /// Webhooks waiting or under way.
+    /// Webhooks waiting or in flight.
     pub backlog: u64,
-    /// Times an inbound message was delivered with a 200 (copies and duplicates count again).
+    /// Messages of users delivered with a 200, each copy and duplicate counted.
     pub messages_delivered: u64,
-    /// Times a status was delivered with a 200.
+    /// Statuses delivered with a 200, each duplicate counted.
     pub statuses_delivered: u64,
 }

@@ -1,13 +1,13 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use rand::RngExt;
 
-/// A message id as WhatsApp makes them for what a person writes: the digits of the number and 20
-/// random hex digits, wrapped in base64.
+/// A message id in WhatsApp's form for messages of a user: the digits of the number and 20 random hex
+/// digits, in base64.
 pub(crate) fn of_inbound(digits: &str) -> String {
     encode(digits, *b"\x12\x18\x14", 20)
 }
 
-/// A message id as the Cloud API returns it for what the business sends.
+/// A message id in the Cloud API's form for messages of the business.
 pub(crate) fn of_outbound(digits: &str) -> String {
     encode(digits, *b"\x11\x18\x12", 18)
 }
@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_look_like_those_of_whatsapp_and_differ() {
+    fn ids_have_whatsapps_form_and_are_unique() {
         let one = of_inbound("16503879439");
 
         assert!(one.starts_with("wamid.HBgLMTY1MDM4Nzk0MzkVAgASGB"), "{one}");

@@ -1,11 +1,12 @@
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
+use parking_lot::{Mutex, MutexGuard};
 use rand::RngExt;
 use secrecy::{ExposeSecret, SecretString};
 use sim_kit::clock;
@@ -17,11 +18,11 @@ use tokio::{
 use super::{
     SimMetaConfig, StatusPlan, WebhookPlan, WebhookStats,
     payload::{self, StatusKind, StatusUpdate},
-    queue::{Content, Post, Queue, Signed},
+    queue::{Content, Post, Queue, SignedBody},
     world::Sent,
 };
 
-/// Webhooks on their way to us: what is due when, and who waits for whom.
+/// Webhooks to deliver to the business: their content, their schedule and their counts.
 pub(crate) struct Webhooks {
     pub(crate) plan: WebhookPlan,
     pub(crate) target: watch::Sender<Option<String>>,
@@ -32,7 +33,7 @@ pub(crate) struct Webhooks {
     grew: Notify,
 }
 
-/// Counters nobody needs a lock for.
+/// Counters, as in [`WebhookStats`].
 #[derive(Default)]
 pub(crate) struct Counts {
     pub(crate) posted: AtomicU64,
@@ -62,8 +63,8 @@ impl Webhooks {
         self.queue().backlog() >= self.plan.backlog_limit
     }
 
-    /// Announces a person's message, `copies` times.
-    pub(crate) fn announce(
+    /// Enqueues the webhook of a user's message, `copies` times.
+    pub(crate) fn post_message(
         &self,
         number: &str,
         contact: &serde_json::Value,
@@ -75,14 +76,14 @@ impl Webhooks {
         let mut queue = self.queue();
         for copy in 0..copies {
             let lane = (self.plan.ordered && copy == 0).then(|| number.to_owned());
-            let post = queue.fresh(content.clone(), lane);
-            queue.enter(post, Instant::now());
+            let post = queue.new_post(content.clone(), lane);
+            queue.enqueue(post, Instant::now());
         }
         drop(queue);
         self.grew.notify_one();
     }
 
-    /// Plans what will be reported of a send.
+    /// Enqueues the statuses of a send, each after its time.
     pub(crate) fn plan_statuses(&self, sent: &Arc<Sent>, plan: &StatusPlan) {
         let mut rng = rand::rng();
         let fails = plan.failed_percent > 0 && rng.random_range(0..100) < plan.failed_percent;
@@ -106,14 +107,14 @@ impl Webhooks {
                 kind,
                 at_ms: clock::now_ms() + i64::try_from(after_ms).unwrap_or(i64::MAX / 2),
             };
-            let post = queue.fresh(Content::Status(update), None);
+            let post = queue.new_post(Content::Status(update), None);
             queue.push(post, now + Duration::from_millis(after_ms));
         }
         drop(queue);
         self.grew.notify_one();
     }
 
-    /// The next POST to make, as soon as it is due. For one caller at a time.
+    /// Waits for the next POST that is due. For one caller at a time.
     pub(crate) async fn next(&self) -> Post {
         loop {
             let grew = self.grew.notified();
@@ -134,7 +135,7 @@ impl Webhooks {
     fn take_due(&self) -> Result<Post, Option<Instant>> {
         let now = Instant::now();
         let mut queue = self.queue();
-        let mut post = queue.pop(now)?;
+        let mut post = queue.pop_due(now)?;
         if let Content::Status(first) = &post.content {
             let mut updates = vec![first.clone()];
             while updates.len() < self.plan.batch
@@ -142,7 +143,7 @@ impl Webhooks {
             {
                 updates.push(update);
             }
-            queue.under_way -= updates.len() - 1;
+            queue.in_flight -= updates.len() - 1;
             drop(queue);
             for update in &updates {
                 update.sent.advance(update.kind);
@@ -154,8 +155,8 @@ impl Webhooks {
         Ok(post)
     }
 
-    /// Tries `post` again later, or gives it up.
-    pub(crate) fn try_again(&self, mut post: Post, now: Instant) {
+    /// Schedules the retry of `post`, or gives it up.
+    pub(crate) fn retry(&self, mut post: Post, now: Instant) {
         let first_try = *post.first_try.get_or_insert(now);
         if now.duration_since(first_try) > self.plan.tried_for() {
             self.counts.given_up.fetch_add(1, Ordering::Relaxed);
@@ -165,14 +166,14 @@ impl Webhooks {
         let at = now + self.plan.pause_after(post.tries);
         let mut queue = self.queue();
         if queue.generation == post.generation {
-            queue.under_way -= 1;
+            queue.in_flight -= 1;
             queue.push(post, at);
         }
         drop(queue);
         self.grew.notify_one();
     }
 
-    /// `post` was accepted: the next message of the same person may go.
+    /// Marks `post` as accepted, so that the next message of the same user becomes due.
     pub(crate) fn accepted(&self, post: &Post) {
         self.done(post);
         let percent = self.plan.duplicate_percent;
@@ -180,7 +181,7 @@ impl Webhooks {
             !post.is_duplicate && percent > 0 && rand::rng().random_range(0..100) < percent;
         if is_repeated {
             let mut queue = self.queue();
-            let mut twin = queue.fresh(post.content.clone(), None);
+            let mut twin = queue.new_post(post.content.clone(), None);
             twin.is_duplicate = true;
             queue.push(twin, Instant::now());
             drop(queue);
@@ -193,7 +194,7 @@ impl Webhooks {
         if queue.generation != post.generation {
             return;
         }
-        queue.under_way -= 1;
+        queue.in_flight -= 1;
         if let Some(lane) = &post.lane {
             queue.release(lane);
         }
@@ -201,7 +202,7 @@ impl Webhooks {
         self.grew.notify_one();
     }
 
-    /// Forgets what waits and starts counting anew.
+    /// Drops waiting webhooks and sets all counts to 0.
     pub(crate) fn reset(&self) {
         let mut queue = self.queue();
         *queue = queue.successor();
@@ -227,15 +228,15 @@ impl Webhooks {
         }
     }
 
-    fn sign(&self, body: Vec<u8>) -> Signed {
-        Signed {
+    fn sign(&self, body: Vec<u8>) -> SignedBody {
+        SignedBody {
             signature: payload::signature(self.app_secret.expose_secret(), &body),
             body: body.into(),
         }
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().expect("nothing panics with the queue")
+        self.queue.lock()
     }
 }
 

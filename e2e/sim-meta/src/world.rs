@@ -2,31 +2,32 @@ use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
     hash::{BuildHasher, RandomState},
     sync::{
-        Arc, Mutex, MutexGuard,
+        Arc,
         atomic::{AtomicU8, Ordering},
     },
 };
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::{sync::watch, time::Instant};
 
 use super::{
     ChatView, MetaStats, SendView, SimMetaConfig, StatusPlan,
     chat::Chat,
-    faults::FaultBox,
-    limits::Throughput,
-    media::MediaShelf,
+    faults::FaultInjector,
+    limits::ThroughputLimiter,
+    media::MediaStore,
     payload::StatusKind,
-    view::{Line, Speaker},
+    view::{ChatLine, Speaker},
     webhooks::Webhooks,
 };
 
-/// Inbound ids we can still attribute to a number when they are marked read.
+/// Ids of user messages kept, so that a read mark can be attributed to the user.
 const INBOUND_IDS_KEPT: usize = 100_000;
 
-/// Trackers remembered to count repetitions; a repetition after so many others goes unseen.
+/// Trackers kept to count repetitions; a repetition after so many others is not counted.
 const TRACKERS_KEPT: usize = 2_000_000;
 
-/// A message Meta took.
+/// An accepted message of the business.
 #[derive(Debug)]
 pub(crate) struct Sent {
     pub(crate) seq: u64,
@@ -39,18 +40,18 @@ pub(crate) struct Sent {
     state: AtomicU8,
 }
 
-/// Order of states; a later one is never overwritten by an earlier one.
+/// States in order; a state is never replaced by an earlier one.
 const STATES: [&str; 5] = ["accepted", "sent", "failed", "delivered", "read"];
 
 impl Sent {
     pub(crate) fn advance(&self, kind: StatusKind) {
-        let rank = STATES.iter().position(|&state| state == kind.name());
+        let rank = STATES.iter().position(|&state| state == kind.into_str());
         let rank = rank.and_then(|rank| u8::try_from(rank).ok()).unwrap_or(0);
         self.state.fetch_max(rank, Ordering::Relaxed);
     }
 
-    pub(crate) fn line(&self) -> Line {
-        Line {
+    pub(crate) fn line(&self) -> ChatLine {
+        ChatLine {
             from: Speaker::Business,
             wamid: self.wamid.clone(),
             text: self.text.clone(),
@@ -69,7 +70,7 @@ impl Sent {
     }
 }
 
-/// A send that passed all checks and is about to be taken.
+/// A send that passed all checks and is about to be accepted.
 pub(crate) struct Draft {
     pub(crate) to: String,
     pub(crate) is_to_user_id: bool,
@@ -79,24 +80,24 @@ pub(crate) struct Draft {
     pub(crate) at_ms: i64,
 }
 
-/// Everything the simulated Meta knows.
+/// The whole state of the simulator.
 pub(crate) struct World {
     pub(crate) config: SimMetaConfig,
-    pub(crate) faults: FaultBox,
+    pub(crate) faults: FaultInjector,
     pub(crate) webhooks: Webhooks,
-    pub(crate) media: MediaShelf,
+    pub(crate) media: MediaStore,
     statuses: Mutex<StatusPlan>,
     state: Mutex<State>,
     hasher: RandomState,
 }
 
-/// What one lock protects; never held across an await.
+/// State behind one lock, which is never held across an await.
 pub(crate) struct State {
     pub(crate) stats: MetaStats,
-    pub(crate) throughput: Option<Throughput>,
+    pub(crate) throughput: Option<ThroughputLimiter>,
     pub(crate) chats: HashMap<String, Chat>,
     sends: VecDeque<Arc<Sent>>,
-    trackers: Recent<u64>,
+    trackers: RecentSet<u64>,
     inbound: HashMap<String, String>,
     inbound_order: VecDeque<String>,
 }
@@ -104,9 +105,9 @@ pub(crate) struct State {
 impl World {
     pub(crate) fn new(config: SimMetaConfig) -> Self {
         Self {
-            faults: FaultBox::default(),
+            faults: FaultInjector::default(),
             webhooks: Webhooks::new(&config),
-            media: MediaShelf::default(),
+            media: MediaStore::default(),
             statuses: Mutex::new(config.statuses.clone()),
             state: Mutex::new(State::new(&config)),
             hasher: RandomState::new(),
@@ -115,18 +116,18 @@ impl World {
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("nothing panics with the state")
+        self.state.lock()
     }
 
     pub(crate) fn status_plan(&self) -> StatusPlan {
-        self.statuses.lock().expect("nothing panics here").clone()
+        self.statuses.lock().clone()
     }
 
     pub(crate) fn set_status_plan(&self, plan: StatusPlan) {
-        *self.statuses.lock().expect("nothing panics here") = plan;
+        *self.statuses.lock() = plan;
     }
 
-    /// Forgets everything but its configuration.
+    /// Forgets everything but the configuration.
     pub(crate) fn reset(&self) {
         self.faults.clear();
         self.set_status_plan(self.config.statuses.clone());
@@ -134,8 +135,8 @@ impl World {
         self.webhooks.reset();
     }
 
-    /// Takes a send: it will reach the person.
-    pub(crate) fn take(&self, draft: Draft) -> Arc<Sent> {
+    /// Accepts a send, which reaches the user at once.
+    pub(crate) fn accept(&self, draft: Draft) -> Arc<Sent> {
         let tracker_hash = draft.tracker.as_ref().map(|t| self.hasher.hash_one(t));
         let mut state = self.state();
         let sent = Arc::new(Sent {
@@ -172,7 +173,7 @@ impl World {
             .map_or_else(|| Chat::empty_view(number), |chat| chat.view(number))
     }
 
-    /// Tells when this person has received more.
+    /// Watches how many messages this user has received.
     pub(crate) fn received_watch(&self, number: &str) -> watch::Receiver<u64> {
         self.state().chat(number).watch_received()
     }
@@ -209,10 +210,10 @@ impl State {
     fn new(config: &SimMetaConfig) -> Self {
         Self {
             stats: MetaStats::default(),
-            throughput: (config.throughput > 0).then(|| Throughput::new(config.throughput)),
+            throughput: (config.throughput > 0).then(|| ThroughputLimiter::new(config.throughput)),
             chats: HashMap::new(),
             sends: VecDeque::new(),
-            trackers: Recent::new(TRACKERS_KEPT),
+            trackers: RecentSet::new(TRACKERS_KEPT),
             inbound: HashMap::new(),
             inbound_order: VecDeque::new(),
         }
@@ -225,7 +226,7 @@ impl State {
         self.chats.get_mut(number).expect("just put there")
     }
 
-    /// Notes who wrote the message of this id; false when the id is known already.
+    /// Records who wrote the message with this id; false if the id is already known.
     pub(crate) fn note_inbound(&mut self, wamid: &str, number: &str) -> bool {
         if self.inbound.contains_key(wamid) {
             return false;
@@ -245,21 +246,21 @@ impl State {
     }
 
     /// Counts a message against the throughput of the business number.
-    pub(crate) fn admits_one_more(&mut self, now: Instant) -> bool {
+    pub(crate) fn acquire_throughput(&mut self, now: Instant) -> bool {
         self.throughput
             .as_mut()
-            .is_none_or(|limit| limit.admits(now))
+            .is_none_or(|limit| limit.try_acquire(now))
     }
 }
 
-/// A set that forgets its oldest members.
-struct Recent<T> {
+/// A set that drops its oldest members beyond a limit.
+struct RecentSet<T> {
     limit: usize,
     members: HashSet<T>,
     order: VecDeque<T>,
 }
 
-impl<T: Copy + Eq + std::hash::Hash> Recent<T> {
+impl<T: Copy + Eq + std::hash::Hash> RecentSet<T> {
     fn new(limit: usize) -> Self {
         Self {
             limit,

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use sim_kit::{clock, moments::Note};
+use sim_kit::{clock, timeline::EntryKind};
 
 use super::{
     config::QueueMode,
@@ -113,7 +113,7 @@ impl<'a> Send<'a> {
 /// `chat.send`.
 pub(crate) fn send(sandbox: &Arc<Sandbox>, params: &Value) -> Result<Taken, Refusal> {
     let send = Send::read(params)?;
-    sandbox.notes(|| Note::Asked(send.message.to_owned()));
+    sandbox.notes(|| EntryKind::PromptReceived(send.message.to_owned()));
     let mut guard = sandbox.state();
     let state = &mut *guard;
     refuse_while_draining(state.boot.phase, "chat.send")?;
@@ -229,7 +229,7 @@ pub(crate) fn abort(sandbox: &Arc<Sandbox>, params: &Value) -> Result<Value, Ref
     let run = session.active.as_ref();
     let run = run.filter(|run| wanted.is_empty() || run.run_id == wanted);
     let run_id = run.map(|run| {
-        sandbox.notes(|| Note::Stopped(run.message.clone()));
+        sandbox.notes(|| EntryKind::AnswerAborted(run.message.clone()));
         run.run_id.clone()
     });
     if run_id.is_some() {

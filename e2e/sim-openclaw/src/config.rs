@@ -3,7 +3,7 @@ use std::{net::SocketAddr, time::Duration};
 use claw_runtime::{Env, EnvError};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
-use sim_kit::moments::Moments;
+use sim_kit::timeline::Timeline;
 
 /// What simulated gateways are told at their start. `Default` suits tests: a free port, no delays,
 /// any device is approved at its first connect.
@@ -29,7 +29,7 @@ pub struct SimOpenClawConfig {
     /// start and end, one delta, final). The latter is for load tests.
     pub events: EventDetail,
     /// Where is noted when messages and requests to stop came, and when answers began and ended.
-    pub moments: Moments,
+    pub timeline: Timeline,
 }
 
 /// Which devices get in.
@@ -133,7 +133,7 @@ impl Default for SimOpenClawConfig {
             remembered: Duration::from_mins(5),
             rows_per_session: 10_000,
             events: EventDetail::Full,
-            moments: Moments::default(),
+            timeline: Timeline::default(),
         }
     }
 }

@@ -1,7 +1,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
-use sim_kit::serve;
+use sim_kit::server;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::mpsc,
@@ -29,7 +29,7 @@ const HTTP_WAITING: usize = 128;
 pub(crate) async fn keep(shared: Arc<Shared>, port: TcpListener, addr: SocketAddr, router: Router) {
     let (http, connections) = mpsc::channel(HTTP_WAITING);
     let stop = shared.stop.clone();
-    let serving = serve::serve_connections(connections, addr, router, stop.clone());
+    let serving = server::serve_connections(connections, addr, router, stop.clone());
     shared.tasks.spawn(serving);
     loop {
         tokio::select! {

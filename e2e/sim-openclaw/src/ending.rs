@@ -1,7 +1,7 @@
 //! How a turn ends: with a reply, in silence, or with an error.
 
 use serde_json::{Value, json};
-use sim_kit::moments::Note;
+use sim_kit::timeline::EntryKind;
 
 use super::{
     cron::JobRun,
@@ -50,7 +50,7 @@ pub(crate) fn end(turn: &Turn, scene: &mut Scene, reply: Option<&str>) {
     });
     leave(turn, scene, &outcome);
     let shown = whole.as_deref().filter(|_| !is_quiet);
-    turn.notes(Note::Answered);
+    turn.notes(EntryKind::AnswerEnded);
     scene.tell(&turn.name.last_word(seq, shown, now_ms));
     if turn.name.is_heartbeat {
         tell_heartbeat(turn, &scene.state.room, shown, started_at, now_ms);

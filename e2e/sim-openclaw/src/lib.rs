@@ -47,7 +47,7 @@ pub use view::{Ending, GatewayStats, Restart, TranscriptRow};
 use sandbox::Shared;
 use session::Session;
 
-/// Moments within one tick at which some of the gateways tick.
+/// Timeline within one tick at which some of the gateways tick.
 const TICK_PHASES: u32 = 50;
 
 /// The shortest time between two such moments.

@@ -1,21 +1,31 @@
-//! `OpenClaw` gateways, simulated: see [`sim_openclaw`].
+//! Simulates `OpenClaw` agents; `sim-openclaw --help` tells how to use it.
 
-use claw_runtime::{Env, lifecycle, telemetry};
+use claw_runtime::lifecycle;
+use sim_kit::program;
 use sim_openclaw::{SimOpenClaw, SimOpenClawConfig};
 use tracing::info;
 
+const HELP: &str = include_str!("help.txt");
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let telemetry = telemetry::start("sim-openclaw")?;
-    let result = run().await;
-    telemetry.flush();
-    result
+    program::run("sim-openclaw", HELP, async |env| {
+        let sim = SimOpenClaw::start(SimOpenClawConfig::read(env)?).await?;
+        info!("OpenClaw is simulated on {}", sim.addr());
+        lifecycle::stop_signal().await;
+        sim.stop().await;
+        Ok(())
+    })
+    .await
 }
 
-async fn run() -> anyhow::Result<()> {
-    let sim = SimOpenClaw::start(SimOpenClawConfig::read(&Env::of_process())?).await?;
-    info!("OpenClaw gateways are simulated on {}", sim.addr());
-    lifecycle::stop_signal().await;
-    sim.stop().await;
-    Ok(())
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn help_names_every_setting_and_every_path_of_the_control_api() {
+        let sources = [include_str!("config.rs"), include_str!("control.rs")];
+        program::assert_help_is_complete(HELP, &sources);
+    }
 }

@@ -4,7 +4,7 @@ use std::{
 };
 
 use serde_json::json;
-use sim_kit::{clock, moments::Note};
+use sim_kit::{clock, timeline::EntryKind};
 use tokio::{
     sync::{Notify, mpsc},
     time::Instant,
@@ -156,8 +156,8 @@ impl Sandbox {
     }
 
     /// Notes what happens, if that is wanted.
-    pub(crate) fn notes(&self, what: impl FnOnce() -> Note) {
-        self.shared.config.moments.note(&self.name, what);
+    pub(crate) fn notes(&self, what: impl FnOnce() -> EntryKind) {
+        self.shared.config.timeline.record(&self.name, what);
     }
 
     pub(crate) fn stats(&self) -> GatewayStats {

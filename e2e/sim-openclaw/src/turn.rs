@@ -1,7 +1,7 @@
 use std::{fmt::Write, sync::Arc, time::Duration};
 
 use serde_json::json;
-use sim_kit::{clock, moments::Note};
+use sim_kit::{clock, timeline::EntryKind};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -265,7 +265,7 @@ impl Turn {
             return;
         };
         if run.text_so_far.is_empty() {
-            self.notes(Note::Speaks);
+            self.notes(EntryKind::AnswerStarted);
         }
         run.text_so_far.push_str(piece);
         let text = run.text_so_far.clone();
@@ -276,7 +276,7 @@ impl Turn {
     }
 
     /// Notes what becomes of the message.
-    pub(crate) fn notes(&self, what: fn(String) -> Note) {
+    pub(crate) fn notes(&self, what: fn(String) -> EntryKind) {
         self.sandbox.notes(|| what(self.message.clone()));
     }
 

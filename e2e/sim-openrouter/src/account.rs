@@ -1,52 +1,51 @@
-use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
-    sync::{Mutex, MutexGuard},
-};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use chrono::{DateTime, Utc};
+use parking_lot::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sim_kit::clock;
 
 use super::{
     Rule, SimOpenRouterConfig,
+    action::Action,
     error::ApiError,
     key::Key,
+    prompt::Prompt,
     script::{self, Answer},
-    talk::Turn,
 };
 
-/// One account with its keys.
+/// The account at `OpenRouter` with its keys.
 pub(crate) struct Account {
     pub(crate) config: SimOpenRouterConfig,
     state: Mutex<State>,
 }
 
-/// What one lock protects; never held across an await.
+/// State behind one lock, which is never held across an await.
 #[derive(Default)]
 pub(crate) struct State {
     pub(crate) keys: HashMap<String, Key>,
     pub(crate) rules: Vec<Rule>,
     order: Vec<String>,
-    requests: VecDeque<Request>,
+    requests: VecDeque<CompletionRequest>,
     stats: ModelStats,
     spent_by_deleted: f64,
 }
 
-/// One completion that was asked for.
+/// A completion request and its answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Request {
-    /// Hash of the key it came with.
+pub struct CompletionRequest {
+    /// Hash of its key.
     pub key: String,
-    /// The model asked for.
+    /// The requested model.
     pub model: String,
-    /// What the person had said.
+    /// The last text of the user.
     pub said: String,
-    /// Results of tools called since.
+    /// Results of the tools called since then.
     pub results: Vec<String>,
-    /// What was answered.
-    pub answered: script::Act,
-    /// When, in milliseconds since 1970.
+    /// The answer.
+    pub answered: Action,
+    /// Time in milliseconds since 1970.
     pub at_ms: i64,
 }
 
@@ -63,7 +62,7 @@ pub struct ModelStats {
     pub keys_made: u64,
     /// Keys deleted.
     pub keys_deleted: u64,
-    /// Keys there are.
+    /// Keys that exist now.
     pub keys_alive: u64,
 }
 
@@ -76,7 +75,7 @@ impl Account {
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("nothing panics with the state")
+        self.state.lock()
     }
 }
 
@@ -104,7 +103,7 @@ impl State {
         Ok(())
     }
 
-    /// Newest first, as the real API lists them.
+    /// All keys, newest first, as the real API lists them.
     pub(crate) fn keys_in_order(&mut self) -> impl Iterator<Item = &mut Key> {
         let place: HashMap<&str, usize> = self
             .order
@@ -121,8 +120,8 @@ impl State {
         self.spent_by_deleted + self.keys.values().map(Key::total_spent).sum::<f64>()
     }
 
-    pub(crate) fn decide(&mut self, turn: &Turn, now: DateTime<Utc>) -> Answer {
-        script::answer(turn, &mut self.rules, now)
+    pub(crate) fn decide(&mut self, prompt: &Prompt, now: DateTime<Utc>) -> Answer {
+        script::answer(prompt, &mut self.rules, now)
     }
 
     pub(crate) fn book(&mut self, hash: &str, usd: f64, now: DateTime<Utc>) {
@@ -142,16 +141,16 @@ impl State {
         &mut self,
         key: &str,
         request: &Value,
-        turn: &Turn,
+        prompt: &Prompt,
         answer: &Answer,
         kept: usize,
     ) {
-        self.requests.push_back(Request {
+        self.requests.push_back(CompletionRequest {
             key: key.to_owned(),
             model: request["model"].as_str().unwrap_or_default().to_owned(),
-            said: turn.said.clone(),
-            results: turn.results.clone(),
-            answered: answer.act.clone(),
+            said: prompt.said.clone(),
+            results: prompt.results.clone(),
+            answered: answer.action.clone(),
             at_ms: clock::now_ms(),
         });
         if self.requests.len() > kept {
@@ -159,7 +158,7 @@ impl State {
         }
     }
 
-    pub(crate) fn requests(&self) -> Vec<Request> {
+    pub(crate) fn requests(&self) -> Vec<CompletionRequest> {
         self.requests.iter().cloned().collect()
     }
 

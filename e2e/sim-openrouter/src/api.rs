@@ -16,11 +16,12 @@ use uuid::Uuid;
 
 use super::{
     account::Account,
+    action::Action,
     error::ApiError,
     key::{Key, LimitReset, NewKey, hash_of},
-    script::Act,
+    prompt,
+    script::Answer,
     stream::Generation,
-    talk,
 };
 
 /// Keys on one page of `GET /keys`.
@@ -47,7 +48,7 @@ fn bearer(headers: &HeaderMap) -> Result<&str, ApiError> {
         .ok_or_else(|| ApiError::of_code(401))
 }
 
-/// Lets only the management key through.
+/// Refuses a request without the management key.
 fn check_manager(account: &Account, headers: &HeaderMap) -> Result<(), ApiError> {
     let token = bearer(headers)?;
     if token == account.config.management_key.expose_secret() {
@@ -112,7 +113,7 @@ async fn show(
     Ok(Json(json!({ "data": view })))
 }
 
-/// A field that is there, even as `null`.
+/// A field that distinguishes `null` from absence.
 type Given<T> = Option<Option<T>>;
 
 #[derive(Deserialize)]
@@ -232,7 +233,7 @@ async fn complete(
         account.state().note_refusal(refusal.code);
     }
     let (request, answer) = answered?;
-    if let Act::Error(code) = answer.act {
+    if let Action::Error(code) = answer.action {
         account.state().note_refusal(code);
     }
     let generation = Generation {
@@ -248,13 +249,13 @@ async fn complete(
 }
 
 impl Account {
-    /// Checks the key, books the cost, and decides on an answer.
-    fn answer(&self, hash: &str, body: &[u8]) -> Result<(Value, super::script::Answer), ApiError> {
+    /// Checks the key, charges the cost, and decides the answer.
+    fn answer(&self, hash: &str, body: &[u8]) -> Result<(Value, Answer), ApiError> {
         let request: Value = serde_json::from_slice(body).map_err(|_| ApiError::of_code(400))?;
         if !request["messages"].is_array() || !request["model"].is_string() {
             return Err(ApiError::of_code(400));
         }
-        let turn = talk::read(&request);
+        let prompt = prompt::read(&request);
         let now = clock::now();
         let mut state = self.state();
         let left_of_account = self.config.credits_usd - state.total_spent();
@@ -273,11 +274,11 @@ impl Account {
         if left_of_account <= 0.0 {
             return Err(ApiError::of_code(402));
         }
-        let answer = state.decide(&turn, now);
-        if !matches!(answer.act, Act::Error(_)) {
+        let answer = state.decide(&prompt, now);
+        if !matches!(answer.action, Action::Error(_)) {
             state.book(hash, self.config.cost_usd, now);
         }
-        state.note_request(hash, &request, &turn, &answer, self.config.requests_kept);
+        state.note_request(hash, &request, &prompt, &answer, self.config.requests_kept);
         Ok((request, answer))
     }
 }

@@ -1,17 +1,17 @@
-//! Phone calls: what the gateway adds to what is said in one, and what is written after one.
+//! Phone calls: what our gateway adds to a caller's words, and what the assistant writes after a call.
 
-use super::script::Act;
+use super::action::Action;
 
-/// How the notes begin that the model alone is given before words that came by phone.
+/// The start of the notes that only the model sees, before words that came by phone.
 const NOTES: [&str; 2] = [
     "This was said to you on the phone",
     "The caller has hung up",
 ];
 
-/// What the transcript says where a call ended.
+/// The text in the transcript at the end of a call.
 const IS_OVER: &str = "(The phone call is over.)";
 
-/// The words behind a note on how they came.
+/// The text without a leading note.
 pub(crate) fn without_note(text: &str) -> &str {
     if NOTES.iter().any(|note| text.starts_with(note)) {
         text.split_once("\n\n").map_or("", |(_, words)| words)
@@ -25,9 +25,9 @@ pub(crate) fn is_end(said: &str) -> bool {
     said == IS_OVER
 }
 
-/// Writes what was said last, if anything was.
-pub(crate) fn follow_up(said_last: &str) -> Act {
-    Act::Say(format!("After our call, in writing: \"{said_last}\""))
+/// Writes to the user what they said last.
+pub(crate) fn follow_up(said_last: &str) -> Action {
+    Action::Say(format!("After our call, in writing: \"{said_last}\""))
 }
 
 #[cfg(test)]
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_found_behind_a_note() {
+    fn words_are_found_after_a_note() {
         let spoken = "This was said to you on the phone, and your answer is read out.\n\nhello";
 
         assert_eq!(without_note(spoken), "hello");

@@ -3,21 +3,21 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use claw_runtime::{Env, EnvError};
 use secrecy::SecretString;
 
-/// The host as containers see it, and the only port of it they reach.
+/// The host's address on the sandbox bridge; containers reach only this port of it.
 const FOR_CONTAINERS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(172, 30, 0, 1)), 18080);
 
-/// What a simulated `OpenRouter` is told at its start. `Default` suits tests: one free port on
-/// loopback and a known management key.
+/// Settings of a simulated `OpenRouter`. The default suits tests: one free port on loopback and a known
+/// management key.
 #[derive(Debug, Clone)]
 pub struct SimOpenRouterConfig {
-    /// Where it listens; port 0 picks a free one. The first is its address for services of this
-    /// machine, the last its address for containers.
+    /// The addresses to listen on; port 0 picks a free port. The first is for services on this machine, the
+    /// last for containers.
     pub listen: Vec<SocketAddr>,
-    /// Makes and deletes keys; cannot call models.
+    /// The key that makes and deletes keys; it cannot call models.
     pub management_key: SecretString,
-    /// Money the account has, in USD.
+    /// The account's credit, in USD.
     pub credits_usd: f64,
-    /// What one completion costs, in USD.
+    /// The cost of one completion, in USD.
     pub cost_usd: f64,
     /// Requests kept for `GET /sim/requests`.
     pub requests_kept: usize,
@@ -36,8 +36,8 @@ impl Default for SimOpenRouterConfig {
 }
 
 impl SimOpenRouterConfig {
-    /// Listens on loopback for our services and on the sandbox bridge for containers. The bridge
-    /// must exist when it starts.
+    /// Listens on loopback for our services and on the sandbox bridge for containers. The bridge must exist
+    /// before the start.
     pub fn for_containers() -> anyhow::Result<Self> {
         let defaults = Self::default();
         Ok(Self {
@@ -46,7 +46,7 @@ impl SimOpenRouterConfig {
         })
     }
 
-    /// Reads `SIM_OPENROUTER_LISTEN` (comma-separated addresses) and `OPENROUTER_PROVISIONING_KEY`.
+    /// Reads the environment variables that `sim-openrouter --help` lists.
     pub fn read(env: &Env) -> Result<Self, EnvError> {
         let listen = env.or("SIM_OPENROUTER_LISTEN", "127.0.0.1:18080".to_owned());
         let management_key = env.secret("OPENROUTER_PROVISIONING_KEY");

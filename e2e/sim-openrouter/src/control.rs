@@ -1,4 +1,4 @@
-//! The operator's side of the simulator, under `/sim/` on the same ports.
+//! The control API of the simulator, under `/sim/` on the same ports.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use serde::Deserialize;
 use sim_kit::clock;
 
 use super::{
-    ModelStats, Request, Rule,
+    CompletionRequest, ModelStats, Rule,
     account::{self, Account},
 };
 
@@ -36,7 +36,7 @@ async fn stats(State(account): State<Arc<Account>>) -> Json<ModelStats> {
     Json(account.state().stats())
 }
 
-async fn requests(State(account): State<Arc<Account>>) -> Json<Vec<Request>> {
+async fn requests(State(account): State<Arc<Account>>) -> Json<Vec<CompletionRequest>> {
     Json(account.state().requests())
 }
 

@@ -5,7 +5,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-/// A refusal in `OpenRouter`'s words.
+/// An error of `OpenRouter`'s API.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ApiError {
     pub(crate) code: u16,
@@ -20,7 +20,7 @@ impl ApiError {
         }
     }
 
-    /// The refusal with this status, as documented.
+    /// The error with this HTTP status, in the documented words.
     pub(crate) fn of_code(code: u16) -> Self {
         let message = match code {
             400 => "Invalid request parameters",

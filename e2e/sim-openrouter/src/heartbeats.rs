@@ -1,13 +1,13 @@
-//! Heartbeats: what a person asked to be told at one (`[[HEARTBEAT words]]`) is said at the next, once.
+//! Heartbeats: a text that the user wants at a heartbeat (`[[HEARTBEAT words]]`) is said once, at the next.
 
 use std::collections::VecDeque;
 
-use super::script::{Act, NOTHING, directive};
+use super::action::{Action, NO_REPLY, directive};
 
-/// How the prompt begins that the sandbox image asks at a heartbeat.
+/// The start of the prompt that the sandbox image configures for heartbeats.
 const PROMPT: &str = "This is a heartbeat, not a message from the person.";
 
-/// What the transcript keeps of that prompt.
+/// The text that stands for that prompt in the transcript.
 const KEPT: &str = "[OpenClaw heartbeat poll]";
 
 /// Whether a text with the role `user` is a heartbeat.
@@ -15,38 +15,38 @@ pub(crate) fn is_prompt(text: &str) -> bool {
     text.starts_with(PROMPT) || text.starts_with(KEPT)
 }
 
-/// Answers a heartbeat.
-pub(crate) fn look_around(to_tell: Option<&str>) -> Act {
-    Act::Say(to_tell.unwrap_or(NOTHING).to_owned())
+/// Answers a heartbeat with the text that is due, if any.
+pub(crate) fn answer(due: Option<&str>) -> Action {
+    Action::Say(due.unwrap_or(NO_REPLY).to_owned())
 }
 
-/// Answers the message that asks for words at a heartbeat.
-pub(crate) fn promise(said: &str) -> Option<Act> {
+/// Answers the message that asks for a text at a heartbeat.
+pub(crate) fn acknowledge(said: &str) -> Option<Action> {
     directive(said, "HEARTBEAT")?;
-    Some(Act::Say(
+    Some(Action::Say(
         "I will tell you when I next look around.".to_owned(),
     ))
 }
 
-/// What was asked for and not said yet, as a conversation is read from its beginning.
+/// Texts the user asked for and has not been told, after a conversation is read from its beginning.
 #[derive(Default)]
-pub(crate) struct ToTell(VecDeque<String>);
+pub(crate) struct HeartbeatQueue(VecDeque<String>);
 
-impl ToTell {
-    /// The person said this.
+impl HeartbeatQueue {
+    /// Reads a text of the user.
     pub(crate) fn ask(&mut self, said: &str) {
         self.0
             .extend(directive(said, "HEARTBEAT").map(str::to_owned));
     }
 
-    /// The assistant said this.
+    /// Reads a text of the assistant.
     pub(crate) fn tell(&mut self, said: &str) {
         if self.0.front().is_some_and(|words| words == said) {
             self.0.pop_front();
         }
     }
 
-    /// The oldest of what is left.
+    /// The oldest text that the user has not been told.
     pub(crate) fn next(mut self) -> Option<String> {
         self.0.pop_front()
     }
@@ -57,9 +57,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_asked_for_is_told_in_order_and_once() {
+    fn texts_asked_for_are_told_once_each_in_order() {
         let left = |told: &[&str]| {
-            let mut to_tell = ToTell::default();
+            let mut to_tell = HeartbeatQueue::default();
             to_tell.ask("[[HEARTBEAT one]]");
             to_tell.ask("how are you?");
             to_tell.ask("[[HEARTBEAT two]]");
@@ -72,6 +72,6 @@ mod tests {
         assert_eq!(left(&[]).as_deref(), Some("one"));
         assert_eq!(left(&["Fine!", "one"]).as_deref(), Some("two"));
         assert_eq!(left(&["one", "two"]), None);
-        assert_eq!(look_around(None), Act::Say("NO_REPLY".to_owned()));
+        assert_eq!(answer(None), Action::Say("NO_REPLY".to_owned()));
     }
 }

@@ -4,10 +4,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-/// When a key's spending starts from zero again, at midnight UTC.
+/// When the spending of a key is reset, at midnight UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum LimitReset {
+pub(crate) enum LimitReset {
     /// Every day.
     Daily,
     /// On Mondays.
@@ -30,12 +30,12 @@ pub(crate) struct Key {
     pub(crate) updated_at: Option<DateTime<Utc>>,
     pub(crate) completions: u64,
     label: String,
-    spent: Spent,
+    spent: Spending,
 }
 
-/// What was spent, in USD, in all and in the periods running.
+/// What was spent, in USD, in total and in the current periods.
 #[derive(Debug, Clone, Default)]
-struct Spent {
+struct Spending {
     total: f64,
     day: f64,
     week: f64,
@@ -57,16 +57,16 @@ pub(crate) struct NewKey {
     pub(crate) expires_at: Option<String>,
 }
 
-/// The hash a key is known by.
+/// The hash that identifies the key with this secret.
 pub(crate) fn hash_of(secret: &str) -> String {
     hex::encode(Sha256::digest(secret))
 }
 
 impl Key {
-    /// Makes a key; the second value is its secret, told only once. `None` when a field is wrong.
+    /// Makes a key; the second value is its secret, which is not stored. `None` if a field is invalid.
     pub(crate) fn make(new: NewKey, now: DateTime<Utc>) -> Option<(Self, String)> {
         let expires_at = match &new.expires_at {
-            // Only UTC is taken.
+            // The real API accepts only UTC.
             Some(text) if text.ends_with('Z') => Some(text.parse().ok()?),
             Some(_) => return None,
             None => None,
@@ -88,19 +88,19 @@ impl Key {
             created_at: now,
             updated_at: None,
             completions: 0,
-            spent: Spent::default(),
+            spent: Spending::default(),
         };
         Some((key, secret))
     }
 
-    /// Whether it may still be used.
+    /// Whether the key is neither disabled nor expired.
     pub(crate) fn is_valid(&self, now: DateTime<Utc>) -> bool {
         !self.disabled && self.expires_at.is_none_or(|end| now < end)
     }
 
-    /// What is left of its limit.
+    /// The rest of the limit, in USD; `None` without a limit.
     pub(crate) fn remaining(&mut self, now: DateTime<Utc>) -> Option<f64> {
-        self.spent.turn_to(now.date_naive());
+        self.spent.roll_over(now.date_naive());
         let spent = match self.limit_reset {
             None => self.spent.total,
             Some(LimitReset::Daily) => self.spent.day,
@@ -110,9 +110,9 @@ impl Key {
         self.limit.map(|limit| limit - spent)
     }
 
-    /// Books `usd`.
+    /// Charges the key `usd`.
     pub(crate) fn spend(&mut self, usd: f64, now: DateTime<Utc>) {
-        self.spent.turn_to(now.date_naive());
+        self.spent.roll_over(now.date_naive());
         self.spent.total += usd;
         self.spent.day += usd;
         self.spent.week += usd;
@@ -123,7 +123,7 @@ impl Key {
         self.spent.total
     }
 
-    /// The key as the administration calls show it.
+    /// The key as `/keys` shows it to a manager.
     pub(crate) fn view(&mut self, now: DateTime<Utc>) -> Value {
         let mut view = self.money(now);
         let more = json!({
@@ -141,7 +141,7 @@ impl Key {
         view
     }
 
-    /// The key as it sees itself (`GET /key`).
+    /// The key as `GET /key` shows it to its holder.
     pub(crate) fn own_view(&mut self, now: DateTime<Utc>) -> Value {
         let mut view = self.money(now);
         let more = json!({
@@ -180,9 +180,9 @@ impl Key {
     }
 }
 
-impl Spent {
-    /// Starts the periods anew that ended between the last booking and `today`.
-    fn turn_to(&mut self, today: NaiveDate) {
+impl Spending {
+    /// Resets the periods that ended between the last call and `today`.
+    fn roll_over(&mut self, today: NaiveDate) {
         let Some(last) = self.last.replace(today) else {
             return;
         };
@@ -213,7 +213,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_daily_limit_is_whole_again_after_midnight_utc() {
+    fn a_daily_limit_is_reset_at_midnight_utc() {
         let evening: DateTime<Utc> = "2026-11-22T23:59:00Z".parse().unwrap();
         let (mut key, _) = Key::make(new_key(Some(LimitReset::Daily)), evening).unwrap();
 
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn weeks_begin_on_monday_and_without_reset_nothing_comes_back() {
+    fn a_weekly_limit_is_reset_on_monday_and_one_without_reset_never() {
         let sunday: DateTime<Utc> = "2026-11-22T12:00:00Z".parse().unwrap();
         let monday = sunday + chrono::TimeDelta::days(1);
         let (mut weekly, _) = Key::make(new_key(Some(LimitReset::Weekly)), sunday).unwrap();

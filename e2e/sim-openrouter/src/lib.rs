@@ -1,10 +1,9 @@
-//! `OpenRouter`, simulated: key administration with limits, and a model that answers by rules, well
-//! enough to show a real `OpenClaw` at work: it greets, keeps a diary of meals through the `exec` tool,
-//! reminds ("remind me in 20 seconds to call mum") through the `automations` tool, and obeys directives
-//! (`[[SAY x]]`, `[[SLOW seconds]]`, `[[EXEC command]]`, `[[ERROR status]]`, `[[BREAK words]]`,
-//! `[[SILENT]]`, and `[[HEARTBEAT words]]` for words to say at the next heartbeat).
+//! A simulator of `OpenRouter`: key administration with limits, and a model that answers by rules, well
+//! enough to show a real `OpenClaw` at work. The model greets, keeps a diary of meals with the tool `exec`,
+//! sets reminders with the tool `automations`, and obeys the directives that `sim-openrouter --help` lists.
 
 mod account;
+mod action;
 mod api;
 mod calls;
 mod config;
@@ -13,10 +12,10 @@ mod error;
 mod heartbeats;
 mod key;
 mod meals;
+mod prompt;
 mod reminders;
 mod script;
 mod stream;
-mod talk;
 #[cfg(test)]
 mod tests;
 
@@ -25,23 +24,23 @@ use std::{net::SocketAddr, sync::Arc};
 use anyhow::Context;
 use axum::{Router, extract::DefaultBodyLimit};
 use secrecy::ExposeSecret;
-use sim_kit::{clock, serve::Serving};
+use sim_kit::{clock, server::HttpServer};
 
-pub use account::{ModelStats, Request};
+pub use account::{CompletionRequest, ModelStats};
+pub use action::Action;
 pub use config::SimOpenRouterConfig;
-pub use key::LimitReset;
-pub use script::{Act, Rule};
+pub use script::Rule;
 
 use account::Account;
 
-/// Largest request taken; an agent's prompt with its history stays far below.
+/// Largest request body; an agent's prompt with its history stays far below it.
 const BODY_LIMIT_BYTES: usize = 32 << 20;
 
 /// A running simulated `OpenRouter`. Dropping it cuts every connection.
 #[derive(Debug)]
 pub struct SimOpenRouter {
     account: Arc<Account>,
-    serving: Vec<Serving>,
+    servers: Vec<HttpServer>,
 }
 
 impl SimOpenRouter {
@@ -50,33 +49,33 @@ impl SimOpenRouter {
         anyhow::ensure!(!config.listen.is_empty(), "no address to listen on");
         let listen = config.listen.clone();
         let account = Arc::new(Account::new(config));
-        let mut serving = Vec::with_capacity(listen.len());
+        let mut servers = Vec::with_capacity(listen.len());
         for addr in listen {
-            let one = Serving::start(addr, router(Arc::clone(&account)))
+            let one = HttpServer::start(addr, router(Arc::clone(&account)))
                 .await
                 .with_context(|| format!("listening on {addr}"))?;
-            serving.push(one);
+            servers.push(one);
         }
-        Ok(Self { account, serving })
+        Ok(Self { account, servers })
     }
 
-    /// Where it listens, in the order of its configuration.
+    /// The addresses it listens on, in the order of the configuration.
     pub fn addrs(&self) -> Vec<SocketAddr> {
-        self.serving.iter().map(Serving::addr).collect()
+        self.servers.iter().map(HttpServer::addr).collect()
     }
 
-    /// What to set `OPENROUTER_BASE_URL` to.
+    /// The value for `OPENROUTER_BASE_URL`.
     pub fn base_url(&self) -> String {
-        format!("http://{}/api/v1", self.serving[0].addr())
+        format!("http://{}/api/v1", self.servers[0].addr())
     }
 
-    /// What to set `SANDBOX_OPENROUTER_BASE_URL` to.
+    /// The value for `SANDBOX_OPENROUTER_BASE_URL`.
     pub fn base_url_in_containers(&self) -> String {
-        let last = self.serving.len() - 1;
-        format!("http://{}/api/v1", self.serving[last].addr())
+        let last = self.servers.len() - 1;
+        format!("http://{}/api/v1", self.servers[last].addr())
     }
 
-    /// What to set `OPENROUTER_PROVISIONING_KEY` to.
+    /// The value for `OPENROUTER_PROVISIONING_KEY`.
     pub fn management_key(&self) -> String {
         self.account
             .config
@@ -90,12 +89,12 @@ impl SimOpenRouter {
         self.account.state().stats()
     }
 
-    /// The last completions asked for, oldest first.
-    pub fn requests(&self) -> Vec<Request> {
+    /// The latest completion requests, oldest first.
+    pub fn requests(&self) -> Vec<CompletionRequest> {
         self.account.state().requests()
     }
 
-    /// Names of the keys there are, sorted.
+    /// Names of the existing keys, sorted.
     pub fn key_names(&self) -> Vec<String> {
         let mut state = self.account.state();
         let mut names: Vec<String> = state.keys_in_order().map(|key| key.name.clone()).collect();
@@ -103,14 +102,14 @@ impl SimOpenRouter {
         names
     }
 
-    /// Books `usd` on a key; false when there is no key of this hash.
+    /// Charges a key `usd`; false if no key has this hash.
     pub fn spend(&self, hash: &str, usd: f64) -> bool {
         let now = clock::now();
         let mut state = self.account.state();
         state.key(hash).map(|key| key.spend(usd, now)).is_ok()
     }
 
-    /// Answers to go before the built-in ones.
+    /// Replaces the rules, which take precedence over the built-in answers.
     pub fn set_rules(&self, rules: Vec<Rule>) {
         self.account.state().rules = rules;
     }
@@ -122,8 +121,8 @@ impl SimOpenRouter {
 
     /// Cuts every connection and frees the ports.
     pub async fn stop(self) {
-        for serving in self.serving {
-            serving.stop().await;
+        for server in self.servers {
+            server.stop().await;
         }
     }
 }

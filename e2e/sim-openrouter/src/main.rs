@@ -1,21 +1,31 @@
-//! `OpenRouter`, simulated: see [`sim_openrouter`].
+//! Simulates `OpenRouter`; `sim-openrouter --help` tells how to use it.
 
-use claw_runtime::{Env, lifecycle, telemetry};
+use claw_runtime::lifecycle;
+use sim_kit::program;
 use sim_openrouter::{SimOpenRouter, SimOpenRouterConfig};
 use tracing::info;
 
+const HELP: &str = include_str!("help.txt");
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let telemetry = telemetry::start("sim-openrouter")?;
-    let result = run().await;
-    telemetry.flush();
-    result
+    program::run("sim-openrouter", HELP, async |env| {
+        let sim = SimOpenRouter::start(SimOpenRouterConfig::read(env)?).await?;
+        info!("OpenRouter is simulated on {:?}", sim.addrs());
+        lifecycle::stop_signal().await;
+        sim.stop().await;
+        Ok(())
+    })
+    .await
 }
 
-async fn run() -> anyhow::Result<()> {
-    let sim = SimOpenRouter::start(SimOpenRouterConfig::read(&Env::of_process())?).await?;
-    info!("OpenRouter is simulated on {:?}", sim.addrs());
-    lifecycle::stop_signal().await;
-    sim.stop().await;
-    Ok(())
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn help_names_every_setting_and_every_path_of_the_control_api() {
+        let sources = [include_str!("config.rs"), include_str!("control.rs")];
+        program::assert_help_is_complete(HELP, &sources);
+    }
 }

@@ -1,8 +1,8 @@
-//! The diary of meals: enough of an assistant to show that a message ends up as a row.
+//! A diary of meals: enough of an assistant to show that a message becomes a row in a database.
 
-use super::{script::Act, talk::Turn};
+use super::{action::Action, prompt::Prompt};
 
-/// How a sentence about a meal begins.
+/// Starts of a sentence about a meal.
 const EATING: [&str; 8] = [
     "i had ",
     "i ate ",
@@ -14,7 +14,7 @@ const EATING: [&str; 8] = [
     "having ",
 ];
 
-/// How questions about meals are put.
+/// Parts of a question about meals.
 const ASKING: [&str; 4] = [
     "what did i eat",
     "what have i eaten",
@@ -22,7 +22,7 @@ const ASKING: [&str; 4] = [
     "my meals",
 ];
 
-/// Meals a sentence may name.
+/// Kinds of meal that a sentence can name.
 const KINDS: [&str; 5] = ["breakfast", "lunch", "dinner", "snack", "drink"];
 
 /// Rough calories of one piece or portion.
@@ -41,25 +41,25 @@ const CALORIES: [(&str, u32); 12] = [
     ("toast", 90),
 ];
 
-/// Calories of what we do not know.
+/// Calories of a food that is not in the table.
 const UNKNOWN_CALORIES: u32 = 250;
 
-/// Answers sentences and questions about meals; nothing for all else, or without the tool.
-pub(crate) fn assist(turn: &Turn) -> Option<Act> {
-    if !turn.has_exec {
+/// Answers sentences and questions about meals. `None` for any other text, or without the tool `exec`.
+pub(crate) fn assist(prompt: &Prompt) -> Option<Action> {
+    if !prompt.has_exec {
         return None;
     }
-    let said = turn.said.to_lowercase();
+    let said = prompt.said.to_lowercase();
     if ASKING.iter().any(|question| said.contains(question)) {
-        return Some(match turn.results.last() {
-            None => Act::Exec(sqlite(LIST)),
-            Some(rows) => Act::Say(listed(rows)),
+        return Some(match prompt.results.last() {
+            None => Action::Exec(sqlite(LIST)),
+            Some(rows) => Action::Say(listed(rows)),
         });
     }
-    let meal = Meal::read(&turn.said)?;
-    Some(match turn.results.last() {
-        None => Act::Exec(sqlite(&meal.insert())),
-        Some(result) => Act::Say(meal.confirm(result)),
+    let meal = Meal::read(&prompt.said)?;
+    Some(match prompt.results.last() {
+        None => Action::Exec(sqlite(&meal.insert())),
+        Some(result) => Action::Say(meal.confirm(result)),
     })
 }
 
@@ -156,13 +156,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_meal_is_written_down_and_then_confirmed_in_one_line() {
+    fn a_meal_is_inserted_and_then_confirmed_in_one_line() {
         let said = "Had 2 rotis and dal for lunch";
 
-        let Some(Act::Exec(command)) = assist(&Turn::of(said, &[])) else {
+        let Some(Action::Exec(command)) = assist(&Prompt::of(said, &[])) else {
             panic!()
         };
-        let confirmed = assist(&Turn::of(said, &["total 400"]));
+        let confirmed = assist(&Prompt::of(said, &["total 400"]));
 
         assert!(
             command.contains("'lunch', '2 rotis and dal', 400)"),
@@ -170,17 +170,17 @@ mod tests {
         );
         assert_eq!(
             confirmed,
-            Some(Act::Say(
+            Some(Action::Say(
                 "Logged: 2 rotis and dal (~400 kcal). 400 so far today.".to_owned()
             ))
         );
     }
 
     #[test]
-    fn a_database_that_refuses_is_not_passed_off_as_success() {
+    fn a_database_error_is_not_reported_as_success() {
         let said = "I ate an apple.";
 
-        let Some(Act::Say(words)) = assist(&Turn::of(said, &["Error: no such table"])) else {
+        let Some(Action::Say(words)) = assist(&Prompt::of(said, &["Error: no such table"])) else {
             panic!()
         };
 
@@ -191,18 +191,22 @@ mod tests {
     fn questions_are_answered_from_the_rows() {
         let said = "What did I eat today?";
 
-        assert!(matches!(assist(&Turn::of(said, &[])), Some(Act::Exec(_))));
+        assert!(matches!(
+            assist(&Prompt::of(said, &[])),
+            Some(Action::Exec(_))
+        ));
         assert_eq!(
-            assist(&Turn::of(said, &["lunch: dal (~180 kcal)\n"])),
-            Some(Act::Say(
+            assist(&Prompt::of(said, &["lunch: dal (~180 kcal)\n"])),
+            Some(Action::Say(
                 "Today you had:\n- lunch: dal (~180 kcal)".to_owned()
             ))
         );
     }
 
     #[test]
-    fn what_would_end_the_statement_is_left_out() {
-        let Some(Act::Exec(command)) = assist(&Turn::of("had soup'); DROP TABLE meals; --", &[]))
+    fn characters_that_would_end_the_sql_statement_are_left_out() {
+        let Some(Action::Exec(command)) =
+            assist(&Prompt::of("had soup'); DROP TABLE meals; --", &[]))
         else {
             panic!()
         };

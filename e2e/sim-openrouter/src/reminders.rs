@@ -1,73 +1,73 @@
-//! Reminders: "remind me in 20 seconds to call mum" becomes an automation, through the tools a real
-//! model would find it with, and is said when that fires.
+//! Reminders: "remind me in 20 seconds to call mum" becomes an automation, by the tools with which a real
+//! model finds and makes one, and is said when the automation fires.
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use super::{
-    script::{Act, NOTHING},
-    talk::Turn,
+    action::{Action, NO_REPLY},
+    prompt::Prompt,
 };
 
-/// How a wish to be reminded begins.
-const WISH: &str = "remind me in ";
+/// The start of a request for a reminder.
+const REQUEST: &str = "remind me in ";
 
-/// How the instruction begins that an automation of ours gives.
+/// The start of the instruction in our automations.
 const DUE: &str = "Reminder is due: tell them to ";
 
-/// What the tool for schedules is called in `OpenClaw`'s catalogue.
+/// The name of the scheduling tool in `OpenClaw`'s catalogue.
 const TOOL: &str = "automations";
 
-/// What the tool's result holds when it has scheduled something.
+/// Part of the tool's result when it has scheduled an automation.
 const SCHEDULED: &str = "nextRunAtMs";
 
-/// Answers a wish to be reminded: looks for the tool, calls it, and confirms. Nothing for all else,
-/// or without a catalogue of tools.
-pub(crate) fn assist(turn: &Turn, now: DateTime<Utc>) -> Option<Act> {
-    if !turn.has_catalogue {
+/// Answers a request for a reminder: searches for the tool, calls it, and confirms. `None` for any other
+/// text, or without a catalogue of tools.
+pub(crate) fn assist(prompt: &Prompt, now: DateTime<Utc>) -> Option<Action> {
+    if !prompt.has_catalogue {
         return None;
     }
-    let wish = Wish::read(&turn.said)?;
-    Some(match turn.results.as_slice() {
-        [] => Act::Call {
+    let request = ReminderRequest::read(&prompt.said)?;
+    Some(match prompt.results.as_slice() {
+        [] => Action::Call {
             tool: "tool_search".to_owned(),
             arguments: json!({ "query": "schedule reminder automation cron" }),
         },
         [found] => match id_of_tool(found) {
-            Some(id) => wish.schedule(&id, now),
-            None => wish.refuse(),
+            Some(id) => request.schedule(&id, now),
+            None => request.refuse(),
         },
-        [_, .., result] if result.contains(SCHEDULED) => wish.confirm(),
-        [_, ..] => wish.refuse(),
+        [_, .., result] if result.contains(SCHEDULED) => request.confirm(),
+        [_, ..] => request.refuse(),
     })
 }
 
-/// Answers the instruction of an automation that fires.
-pub(crate) fn fire(instruction: &str) -> Act {
+/// Answers the instruction of an automation that fired.
+pub(crate) fn fire(instruction: &str) -> Action {
     let due = instruction.split_once(DUE).map(|(_, what)| what);
-    Act::Say(match due {
+    Action::Say(match due {
         Some(what) => format!("Time to {what}"),
-        None => NOTHING.to_owned(),
+        None => NO_REPLY.to_owned(),
     })
 }
 
-/// The catalogue's id of the tool, out of what a search found.
+/// The tool's id in the catalogue, from the result of a search.
 fn id_of_tool(found: &str) -> Option<String> {
     let found: Vec<Value> = serde_json::from_str(found).ok()?;
     let tool = found.iter().find(|tool| tool["name"] == TOOL)?;
     tool["id"].as_str().map(str::to_owned)
 }
 
-struct Wish<'a> {
+struct ReminderRequest<'a> {
     delay: TimeDelta,
-    /// As the person put it: "20 seconds".
+    /// As the user wrote it: "20 seconds".
     when: &'a str,
     what: &'a str,
 }
 
-impl<'a> Wish<'a> {
+impl<'a> ReminderRequest<'a> {
     fn read(said: &'a str) -> Option<Self> {
-        let begin = said.to_ascii_lowercase().find(WISH)? + WISH.len();
+        let begin = said.to_ascii_lowercase().find(REQUEST)? + REQUEST.len();
         let (when, what) = said[begin..].split_once(" to ")?;
         let (count, unit) = when.split_once(' ')?;
         let count = count.parse::<u32>().ok()?;
@@ -85,27 +85,27 @@ impl<'a> Wish<'a> {
         })
     }
 
-    fn schedule(&self, id: &str, now: DateTime<Utc>) -> Act {
+    fn schedule(&self, id: &str, now: DateTime<Utc>) -> Action {
         let at = (now + self.delay).to_rfc3339_opts(SecondsFormat::Millis, true);
         let job = json!({
             "name": "reminder",
             "schedule": { "kind": "at", "at": at },
             "payload": { "kind": "agentTurn", "message": format!("{DUE}{}.", self.what) },
         });
-        Act::Call {
+        Action::Call {
             tool: "tool_call".to_owned(),
             arguments: json!({ "id": id, "args": { "action": "add", "job": job } }),
         }
     }
 
-    fn confirm(&self) -> Act {
+    fn confirm(&self) -> Action {
         let Self { when, what, .. } = self;
-        Act::Say(format!("I will remind you in {when} to {what}."))
+        Action::Say(format!("I will remind you in {when} to {what}."))
     }
 
-    fn refuse(&self) -> Act {
+    fn refuse(&self) -> Action {
         let what = self.what;
-        Act::Say(format!(
+        Action::Say(format!(
             "I could not set a reminder to {what}. Please tell me again later."
         ))
     }
@@ -119,12 +119,12 @@ mod tests {
     const FOUND: &str = r#"[{"id":"openclaw:core:pdf","name":"pdf"},{"id":"openclaw:core:automations","name":"automations"}]"#;
 
     #[test]
-    fn a_wish_is_scheduled_with_the_tool_that_was_found_and_confirmed() {
-        let Some(Act::Call { tool, .. }) = act(SAID, &[]) else {
+    fn a_reminder_is_scheduled_with_the_tool_found_and_then_confirmed() {
+        let Some(Action::Call { tool, .. }) = act(SAID, &[]) else {
             panic!()
         };
         assert_eq!(tool, "tool_search");
-        let Some(Act::Call { tool, arguments }) = act(SAID, &[FOUND]) else {
+        let Some(Action::Call { tool, arguments }) = act(SAID, &[FOUND]) else {
             panic!()
         };
         assert_eq!(
@@ -135,12 +135,15 @@ mod tests {
         assert_eq!(job["schedule"]["at"], "1970-01-01T00:00:20.000Z");
         assert_eq!(
             act(SAID, &[FOUND, r#"{"state":{"nextRunAtMs":20000}}"#]),
-            Some(Act::Say(
+            Some(Action::Say(
                 "I will remind you in 20 seconds to call Mum.".to_owned()
             ))
         );
         let instruction = job["payload"]["message"].as_str().unwrap();
-        assert_eq!(fire(instruction), Act::Say("Time to call Mum.".to_owned()));
+        assert_eq!(
+            fire(instruction),
+            Action::Say("Time to call Mum.".to_owned())
+        );
     }
 
     #[test]
@@ -150,7 +153,7 @@ mod tests {
             &["No such tool"],
             &[FOUND, "Error: bad job"],
         ] {
-            let Some(Act::Say(words)) = act(SAID, results) else {
+            let Some(Action::Say(words)) = act(SAID, results) else {
                 panic!("{results:?}")
             };
             assert!(words.starts_with("I could not"), "{words}");
@@ -158,13 +161,13 @@ mod tests {
     }
 
     #[test]
-    fn other_sentences_and_other_automations_are_left_alone() {
+    fn other_sentences_and_other_automations_are_ignored() {
         assert_eq!(act("remind me tomorrow to call mum", &[]), None);
         assert_eq!(act("remind me in 2 seconds", &[]), None);
-        assert_eq!(fire("Review the week."), Act::Say("NO_REPLY".to_owned()));
+        assert_eq!(fire("Review the week."), Action::Say("NO_REPLY".to_owned()));
     }
 
-    fn act(said: &str, results: &[&str]) -> Option<Act> {
-        assist(&Turn::of(said, results), DateTime::UNIX_EPOCH)
+    fn act(said: &str, results: &[&str]) -> Option<Action> {
+        assist(&Prompt::of(said, results), DateTime::UNIX_EPOCH)
     }
 }

@@ -12,18 +12,15 @@ use futures_util::stream;
 use serde_json::{Value, json};
 use sim_kit::clock;
 
-use super::{
-    error::ApiError,
-    script::{Act, Answer},
-};
+use super::{action::Action, error::ApiError, script::Answer};
 
-/// Longest time between two signs of life in a slow stream.
+/// Longest time between two lines of a slow stream.
 const KEEP_ALIVE: Duration = Duration::from_secs(1);
 
-/// Pieces a text is streamed in.
+/// Most pieces in which a text is streamed.
 const PIECES: usize = 8;
 
-/// A tool and what it is given.
+/// A call of a tool by the model.
 struct ToolCall {
     tool: String,
     arguments: Value,
@@ -38,7 +35,7 @@ impl ToolCall {
     }
 }
 
-/// What identifies a generation in all its chunks.
+/// What all chunks of one completion share.
 pub(crate) struct Generation {
     pub(crate) id: String,
     pub(crate) model: String,
@@ -46,15 +43,15 @@ pub(crate) struct Generation {
 }
 
 impl Generation {
-    /// Answers as one document.
+    /// The answer as one JSON document.
     pub(crate) async fn whole(&self, answer: Answer) -> Response {
         tokio::time::sleep(Duration::from_secs(answer.seconds)).await;
-        let (message, reason) = match answer.act {
-            Act::Say(text) => (json!({ "role": "assistant", "content": text }), "stop"),
-            Act::Exec(command) => self.tool_message(&ToolCall::exec(&command)),
-            Act::Call { tool, arguments } => self.tool_message(&ToolCall { tool, arguments }),
-            Act::Error(code) => return ApiError::of_code(code).into_response(),
-            Act::BreakOff(_) => return Json(ApiError::of_code(500).body()).into_response(),
+        let (message, reason) = match answer.action {
+            Action::Say(text) => (json!({ "role": "assistant", "content": text }), "stop"),
+            Action::Exec(command) => self.tool_message(&ToolCall::exec(&command)),
+            Action::Call { tool, arguments } => self.tool_message(&ToolCall { tool, arguments }),
+            Action::Error(code) => return ApiError::of_code(code).into_response(),
+            Action::BreakOff(_) => return Json(ApiError::of_code(500).body()).into_response(),
         };
         Json(json!({
             "id": self.id,
@@ -68,16 +65,16 @@ impl Generation {
         .into_response()
     }
 
-    /// Answers as server-sent events.
+    /// The answer as server-sent events.
     pub(crate) fn streamed(&self, answer: Answer) -> Response {
-        let (mut lines, is_broken) = match answer.act {
-            Act::Say(text) => (self.text_chunks(&text, "stop"), false),
-            Act::Exec(command) => (self.tool_chunks(&ToolCall::exec(&command)), false),
-            Act::Call { tool, arguments } => {
+        let (mut lines, is_broken) = match answer.action {
+            Action::Say(text) => (self.text_chunks(&text, "stop"), false),
+            Action::Exec(command) => (self.tool_chunks(&ToolCall::exec(&command)), false),
+            Action::Call { tool, arguments } => {
                 (self.tool_chunks(&ToolCall { tool, arguments }), false)
             }
-            Act::Error(code) => return ApiError::of_code(code).into_response(),
-            Act::BreakOff(text) => (self.broken_chunks(&text), true),
+            Action::Error(code) => return ApiError::of_code(code).into_response(),
+            Action::BreakOff(text) => (self.broken_chunks(&text), true),
         };
         if !is_broken {
             let mut usage = self.chunk(&json!([]));
@@ -107,7 +104,7 @@ impl Generation {
         chunks
     }
 
-    /// A tool call in pieces, as it comes in practice: id and name only in the first.
+    /// A tool call in pieces, as models stream it: only the first piece has the id and the name.
     fn tool_chunks(&self, call: &ToolCall) -> Vec<String> {
         let arguments = call.arguments.to_string();
         let mut first = self.tool_call(call);
@@ -135,7 +132,7 @@ impl Generation {
         chunks
     }
 
-    /// A tool call in one piece, and why the message ends.
+    /// A tool call in one piece, and the message's `finish_reason`.
     fn tool_message(&self, call: &ToolCall) -> (Value, &'static str) {
         let call = self.tool_call(call);
         let message = json!({ "role": "assistant", "content": null, "tool_calls": [call] });
@@ -179,7 +176,8 @@ fn event(chunk: &Value) -> String {
     format!("data: {chunk}\n\n")
 }
 
-/// Puts pauses between the lines that add up to `whole`, and comments into long ones.
+/// The lines, each with the pause before it. The pauses add up to `whole`; long ones are interrupted by
+/// comments.
 fn paced(lines: Vec<String>, whole: Duration) -> Vec<(Duration, String)> {
     let comment = || ": OPENROUTER PROCESSING\n\n".to_owned();
     let gaps = u32::try_from(lines.len()).unwrap_or(1).max(1);
@@ -196,7 +194,7 @@ fn paced(lines: Vec<String>, whole: Duration) -> Vec<(Duration, String)> {
     paced
 }
 
-/// Cuts at character borders.
+/// Splits `text` at character boundaries.
 fn pieces(text: &str) -> Vec<String> {
     let chars: Vec<char> = text.chars().collect();
     let size = chars.len().div_ceil(PIECES).max(1);

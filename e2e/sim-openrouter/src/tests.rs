@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 
 #[tokio::test]
-async fn keys_are_made_shown_once_changed_and_deleted_in_the_recorded_shapes() {
+async fn keys_are_created_shown_changed_and_deleted_with_the_recorded_shapes() {
     let api = Api::start().await;
 
     let (status, made) = api
@@ -44,7 +44,7 @@ async fn keys_are_made_shown_once_changed_and_deleted_in_the_recorded_shapes() {
 }
 
 #[tokio::test]
-async fn keys_come_in_pages_of_a_hundred() {
+async fn keys_are_listed_in_pages_of_a_hundred() {
     let api = Api::start().await;
     for n in 0..130 {
         api.make_key(json!({ "name": format!("k{n}") })).await;
@@ -64,7 +64,7 @@ async fn keys_come_in_pages_of_a_hundred() {
 }
 
 #[tokio::test]
-async fn only_the_management_key_makes_keys_and_only_others_call_models() {
+async fn only_the_management_key_makes_keys_and_only_other_keys_call_models() {
     let api = Api::start().await;
     let key = api.make_key(json!({ "name": "k" })).await;
     let new = json!({ "name": "x" });
@@ -104,7 +104,7 @@ async fn only_the_management_key_makes_keys_and_only_others_call_models() {
 }
 
 #[tokio::test]
-async fn a_key_whose_limit_is_used_up_gets_402_and_says_so_itself() {
+async fn a_key_whose_limit_is_used_up_gets_402_and_shows_it_in_its_own_view() {
     let api = Api::start().await;
     let key = api
         .make_key(json!({ "name": "k", "limit": 0.001, "limit_reset": "daily" }))
@@ -153,7 +153,7 @@ async fn a_stream_has_comments_deltas_usage_and_an_end() {
 }
 
 #[tokio::test]
-async fn a_tool_call_is_streamed_in_pieces_that_join() {
+async fn a_tool_call_is_streamed_in_pieces_that_add_up_to_its_arguments() {
     let api = Api::start().await;
     let key = api.make_key(json!({ "name": "k" })).await;
 
@@ -175,7 +175,7 @@ async fn a_tool_call_is_streamed_in_pieces_that_join() {
 }
 
 #[tokio::test]
-async fn a_reminder_begins_with_the_search_for_its_tool() {
+async fn a_reminder_begins_with_a_search_for_the_tool() {
     let api = Api::start().await;
     let key = api.make_key(json!({ "name": "k" })).await;
 
@@ -214,7 +214,7 @@ async fn errors_come_before_the_stream_or_inside_it() {
 }
 
 #[tokio::test]
-async fn a_whole_answer_has_the_recorded_shape_and_is_remembered() {
+async fn an_answer_in_one_document_has_the_recorded_shape_and_is_listed() {
     let api = Api::start().await;
     let key = api.make_key(json!({ "name": "k" })).await;
 
@@ -306,7 +306,7 @@ impl Api {
     }
 }
 
-/// Every key of the recorded reply is there, and no other. Where this machine has the recordings.
+/// Asserts that our reply has exactly the keys of the recorded one, if this machine has the recordings.
 fn assert_same_shape(ours: &Value, name: &str) {
     let Some(root) = option_env!("CLAWKAKA_FIXTURES") else {
         return;

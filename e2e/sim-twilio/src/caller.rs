@@ -7,73 +7,49 @@ use std::{
     time::Duration,
 };
 
-use serde::{Deserialize, Serialize};
 use tokio::{sync::oneshot, time::timeout};
 
 use super::{
-    line::{Act, Line, Record, What},
+    line::{CallerAction, Line, LineState, PendingAction},
     view::{CallView, Ended, Heard},
 };
 
-/// Someone who dials our number.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Caller {
-    /// Their number with `+`, or what Twilio says instead (`anonymous`, `+266696687`, `sip:…`).
-    pub from: String,
-    /// `StirVerstat`; absent when the network says nothing.
-    pub stir: Option<String>,
-    /// The name the network knows.
-    pub name: Option<String>,
-    /// The number they dialled first.
-    pub forwarded_from: Option<String>,
-}
-
-impl From<&str> for Caller {
-    fn from(number: &str) -> Self {
-        Self {
-            from: number.to_owned(),
-            ..Self::default()
-        }
-    }
-}
-
-/// A call in the hand of its caller.
+/// The caller's handle on a call.
 #[derive(Debug, Clone)]
 pub struct Call {
     line: Arc<Line>,
-    patience: Duration,
-    /// How many of the things heard `next_heard` has passed.
+    action_timeout: Duration,
+    /// How many entries of `heard` the method `next_heard` has passed.
     passed: Arc<AtomicUsize>,
 }
 
-/// Something did not come about in time, or cannot any more; with the call as it was then.
+/// An action of the caller, or a condition waited for, that did not succeed in time or no longer can.
 #[derive(Debug)]
-pub struct NotNow {
-    /// What did not, and why.
-    pub why: String,
-    /// The call.
+pub struct WaitError {
+    /// The action or condition, and why it failed.
+    pub reason: String,
+    /// The call at that time.
     pub call: Box<CallView>,
 }
 
-impl fmt::Display for NotNow {
+impl fmt::Display for WaitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let doing = &self.call.doing;
         write!(
             f,
             "{} (the call is {}, {doing})",
-            self.why, self.call.status
+            self.reason, self.call.status
         )
     }
 }
 
-impl std::error::Error for NotNow {}
+impl std::error::Error for WaitError {}
 
 impl Call {
-    pub(crate) fn new(line: Arc<Line>, patience: Duration) -> Self {
+    pub(crate) fn new(line: Arc<Line>, action_timeout: Duration) -> Self {
         Self {
             line,
-            patience,
+            action_timeout,
             passed: Arc::default(),
         }
     }
@@ -83,64 +59,64 @@ impl Call {
         &self.line.sid
     }
 
-    /// Says something as soon as the call listens, interrupting what may be interrupted; returns
-    /// when it was understood.
-    pub async fn say(&self, text: &str) -> Result<(), NotNow> {
-        self.act(What::Say(text.to_owned())).await
+    /// Says something as soon as the call listens, and interrupts speech that can be interrupted. Returns
+    /// when the words were recognised.
+    pub async fn say(&self, text: &str) -> Result<(), WaitError> {
+        self.perform(CallerAction::Say(text.to_owned())).await
     }
 
     /// Presses keys as soon as the call listens.
-    pub async fn key(&self, keys: &str) -> Result<(), NotNow> {
-        self.act(What::Key(keys.to_owned())).await
+    pub async fn key(&self, keys: &str) -> Result<(), WaitError> {
+        self.perform(CallerAction::Key(keys.to_owned())).await
     }
 
-    /// Says nothing until the Gather under way, or the next one, gives up.
-    pub async fn silent(&self) -> Result<(), NotNow> {
-        self.act(What::Silent).await
+    /// Says nothing until the current Gather, or the next one, times out.
+    pub async fn silent(&self) -> Result<(), WaitError> {
+        self.perform(CallerAction::Silent).await
     }
 
-    /// Cuts the socket of the relay session under way, as a network does.
-    pub async fn drop_socket(&self) -> Result<(), NotNow> {
-        self.act(What::DropSocket).await
+    /// Cuts the socket of the current relay session, as a network failure does.
+    pub async fn drop_socket(&self) -> Result<(), WaitError> {
+        self.perform(CallerAction::DropSocket).await
     }
 
-    /// Hangs up, whatever is under way.
+    /// Hangs up at once.
     pub fn hang_up(&self) {
         self.line.hung_up.cancel();
     }
 
-    /// Everything the caller heard so far.
+    /// What the caller has heard, oldest first.
     pub fn heard(&self) -> Vec<Heard> {
         self.line.view().heard
     }
 
-    /// The call as it is.
+    /// The current state of the call.
     pub fn view(&self) -> CallView {
         self.line.view()
     }
 
-    /// Waits for the next thing the caller has heard to its end (or its interruption) and whose
-    /// text contains `part`; what came before it is passed over.
-    pub async fn next_heard(&self, part: &str, limit: Duration) -> Result<Heard, NotNow> {
+    /// Waits until the caller has heard, to its end or its interruption, a text that contains `part`. Skips
+    /// everything heard before it.
+    pub async fn next_heard(&self, part: &str, limit: Duration) -> Result<Heard, WaitError> {
         let passed = self.passed.load(Ordering::SeqCst);
-        let found = |record: &Record| {
+        let found = |record: &LineState| {
             let mut heard = record.view.heard.iter().enumerate().skip(passed);
-            heard.find_map(|(place, heard)| {
+            heard.find_map(|(index, heard)| {
                 let is_it = heard.until_ms.is_some() && heard.text.contains(part);
-                is_it.then(|| (place, heard.clone()))
+                is_it.then(|| (index, heard.clone()))
             })
         };
-        let (place, heard) = self
+        let (index, heard) = self
             .until(&format!("hearing {part:?}"), limit, found)
             .await?;
-        self.passed.store(place + 1, Ordering::SeqCst);
+        self.passed.store(index + 1, Ordering::SeqCst);
         Ok(heard)
     }
 
-    /// Waits until something whose text contains `part` is being spoken, without passing it over.
-    pub async fn begins_to_hear(&self, part: &str, limit: Duration) -> Result<Heard, NotNow> {
+    /// Waits until a text that contains `part` is being spoken, and does not skip it.
+    pub async fn begins_to_hear(&self, part: &str, limit: Duration) -> Result<Heard, WaitError> {
         let passed = self.passed.load(Ordering::SeqCst);
-        let found = |record: &Record| {
+        let found = |record: &LineState| {
             let mut heard = record.view.heard.iter().skip(passed);
             heard.find(|heard| heard.text.contains(part)).cloned()
         };
@@ -148,56 +124,62 @@ impl Call {
             .await
     }
 
-    /// Waits until the view is as wanted, beyond the end of the call too.
+    /// Waits until the view satisfies `is_wanted`, even after the end of the call.
     pub async fn view_where(
         &self,
         is_wanted: impl Fn(&CallView) -> bool,
         limit: Duration,
-    ) -> Result<CallView, NotNow> {
-        let found = |record: &Record| is_wanted(&record.view).then(|| record.view.clone());
+    ) -> Result<CallView, WaitError> {
+        let found = |record: &LineState| is_wanted(&record.view).then(|| record.view.clone());
         self.wait("the view wanted", limit, found, |_| false).await
     }
 
     /// Waits for the end of the call.
-    pub async fn ended(&self, limit: Duration) -> Result<Ended, NotNow> {
+    pub async fn ended(&self, limit: Duration) -> Result<Ended, WaitError> {
         self.until("the end", limit, |record| record.view.ended.clone())
             .await
     }
 
-    async fn act(&self, what: What) -> Result<(), NotNow> {
-        let what_for_people = format!("{what:?}");
+    async fn perform(&self, action: CallerAction) -> Result<(), WaitError> {
+        let name = format!("{action:?}");
         let (done, outcome) = oneshot::channel();
         let mut record = self.line.watch();
         let acting = async {
-            if self.line.acts.send(Act { what, done }).await.is_err() {
+            if self
+                .line
+                .actions
+                .send(PendingAction { action, done })
+                .await
+                .is_err()
+            {
                 return Err("the call has ended");
             }
             outcome.await.unwrap_or(Err("the call has ended"))
         };
         let ended = record.wait_for(|record| record.view.ended.is_some());
-        let outcome = timeout(self.patience, async {
+        let outcome = timeout(self.action_timeout, async {
             tokio::select! {
                 biased;
                 outcome = acting => outcome,
                 _ = ended => Err("the call has ended"),
             }
         });
-        let why = match outcome.await {
+        let reason = match outcome.await {
             Ok(Ok(())) => return Ok(()),
-            Ok(Err(why)) => why,
+            Ok(Err(reason)) => reason,
             Err(_) => "the call did not listen in time",
         };
-        Err(self.not_now(&format!("{what_for_people}: {why}")))
+        Err(self.error(&format!("{name}: {reason}")))
     }
 
-    /// Waits for what only a living call can do.
+    /// Waits for something that can only happen before the call ends.
     async fn until<T>(
         &self,
         what: &str,
         limit: Duration,
-        found: impl FnMut(&Record) -> Option<T>,
-    ) -> Result<T, NotNow> {
-        let is_over = |record: &Record| record.view.ended.is_some();
+        found: impl FnMut(&LineState) -> Option<T>,
+    ) -> Result<T, WaitError> {
+        let is_over = |record: &LineState| record.view.ended.is_some();
         self.wait(what, limit, found, is_over).await
     }
 
@@ -205,9 +187,9 @@ impl Call {
         &self,
         what: &str,
         limit: Duration,
-        mut found: impl FnMut(&Record) -> Option<T>,
-        is_over: impl Fn(&Record) -> bool,
-    ) -> Result<T, NotNow> {
+        mut found: impl FnMut(&LineState) -> Option<T>,
+        is_over: impl Fn(&LineState) -> bool,
+    ) -> Result<T, WaitError> {
         let mut record = self.line.watch();
         let mut value = None;
         let waiting = record.wait_for(|record| {
@@ -215,17 +197,17 @@ impl Call {
             value.is_some() || is_over(record)
         });
         let in_time = timeout(limit, waiting).await.is_ok();
-        let why = if in_time {
+        let reason = if in_time {
             "the call has ended"
         } else {
             "too late"
         };
-        value.ok_or_else(|| self.not_now(&format!("{what}: {why}")))
+        value.ok_or_else(|| self.error(&format!("{what}: {reason}")))
     }
 
-    fn not_now(&self, why: &str) -> NotNow {
-        NotNow {
-            why: why.to_owned(),
+    fn error(&self, reason: &str) -> WaitError {
+        WaitError {
+            reason: reason.to_owned(),
             call: Box::new(self.line.view()),
         }
     }

@@ -3,54 +3,53 @@ use std::{net::SocketAddr, time::Duration};
 use claw_runtime::{Env, EnvError};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
-use sim_kit::moments::Moments;
+use sim_kit::timeline::Timeline;
 
-/// What a simulated Twilio is told at its start. `Default` suits tests: a free port, known secrets,
-/// speech a hundred times faster than people speak, callers who are silent only when told.
+/// Settings of a simulated Twilio. The default suits tests: a free port, known secrets, speech a hundred
+/// times faster than real speech, callers who are silent only when told.
 #[derive(Debug, Clone)]
 pub struct SimTwilioConfig {
-    /// Where operators reach it; port 0 picks a free one.
+    /// The address of the control API; port 0 picks a free port.
     pub listen: SocketAddr,
-    /// The account all calls belong to.
+    /// The account of all calls.
     pub account_sid: String,
     /// Signs webhooks and upgrades (`X-Twilio-Signature`).
     pub auth_token: SecretString,
     /// The number that is called.
     pub number: String,
-    /// *A call comes in*, as set at the number: the public URL, connection overrides in its
-    /// fragment.
+    /// The number's setting *A call comes in*: a public URL, with connection overrides in its fragment.
     pub voice_url: String,
-    /// *Primary handler fails*, if set.
+    /// The number's setting *Primary handler fails*.
     pub fallback_url: Option<String>,
-    /// *Call status changes*, if set.
+    /// The number's setting *Call status changes*.
     pub status_url: Option<String>,
-    /// Which changes are reported there besides the end: `initiated`, `ringing`, `answered`.
+    /// The changes reported there besides the end: `initiated`, `ringing`, `answered`.
     pub status_events: Vec<String>,
-    /// Where public URLs are really reached: the replicas behind the public name, tried in turn as
-    /// a load balancer would, one that refuses the connection being skipped. Empty: the URLs are
-    /// reached as they stand, sockets without TLS. Changed at run time by `set_connect_to`.
+    /// The replicas behind the public name. They are tried in order, as by a load balancer, and one that
+    /// refuses the connection is skipped. If empty, URLs are connected to as they are, sockets without TLS.
+    /// `set_connect_to` changes the list at run time.
     pub connect_to: Vec<SocketAddr>,
-    /// How long an answer to a webhook may take, in real time.
+    /// Longest time for the answer to a webhook, in real time.
     pub read_limit: Duration,
-    /// How time on the line passes.
+    /// How fast time passes on the line.
     pub pace: Pace,
-    /// When a Gather hears that nothing is said.
+    /// When a Gather detects silence.
     pub silence: Silence,
-    /// How long a caller who wants to speak waits for the call to listen.
-    pub patience: Duration,
-    /// Ended calls kept for the view.
+    /// Longest time an action of the caller waits for the call to listen.
+    pub action_timeout: Duration,
+    /// Calls kept; beyond this number the oldest ended calls are dropped.
     pub calls_kept: usize,
-    /// Where is noted when callers' words went out, and when words for them came.
-    pub moments: Moments,
+    /// Records when callers' words were sent, and when words for callers arrived.
+    pub timeline: Timeline,
 }
 
-/// How time on the line passes: speech, pauses and the limits of Gather. Webhooks take real time.
+/// How fast time passes on the line: for speech, pauses and the timeouts of Gather. Webhooks take real time.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Pace {
-    /// Characters spoken in a second on the line; people and machines speak about 15.
+    /// Characters spoken per second on the line; humans and machines speak about 15.
     pub characters_per_second: f64,
-    /// How many times faster than real time the line is.
+    /// How many times faster than real time it passes.
     pub time_factor: f64,
 }
 
@@ -64,25 +63,25 @@ impl Default for Pace {
 }
 
 impl Pace {
-    /// A line in real time.
+    /// Real time.
     pub const REAL: Self = Self {
         characters_per_second: 15.0,
         time_factor: 1.0,
     };
 
-    /// How long `characters` are spoken.
+    /// The real time it takes to speak so many characters.
     #[expect(clippy::cast_precision_loss, reason = "texts are short")]
     pub(crate) fn of_characters(&self, characters: usize) -> Duration {
         self.of_seconds(characters as f64 / self.characters_per_second.max(f64::MIN_POSITIVE))
     }
 
-    /// How long `seconds` on the line are.
+    /// The real time that `seconds` on the line take.
     pub(crate) fn of_seconds(&self, seconds: f64) -> Duration {
         let scaled = seconds / self.time_factor.max(f64::MIN_POSITIVE);
         Duration::try_from_secs_f64(scaled).unwrap_or(Duration::MAX)
     }
 
-    /// How many characters are spoken in `time`.
+    /// How many characters are spoken in the real time `time`.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -92,19 +91,19 @@ impl Pace {
         (time.as_secs_f64() * self.time_factor * self.characters_per_second).round() as usize
     }
 
-    /// How long `time` was on the line.
+    /// The time on the line that passes in the real time `time`.
     pub(crate) fn on_the_line(&self, time: Duration) -> Duration {
         time.mul_f64(self.time_factor.max(0.0))
     }
 }
 
-/// When a Gather hears that nothing is said.
+/// When a Gather detects that the caller says nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Silence {
-    /// Only when the caller is told to be silent: a test decides, however slow the machine is.
+    /// Only when the caller is told to be silent, so that a test does not depend on the machine's speed.
     #[default]
     WhenTold,
-    /// After its timeout, at the pace of the line, as with real callers.
+    /// After the Gather's timeout, at the pace of the line, as with real callers.
     AsTimed,
 }
 
@@ -123,19 +122,16 @@ impl Default for SimTwilioConfig {
             read_limit: Duration::from_secs(15),
             pace: Pace::default(),
             silence: Silence::default(),
-            patience: Duration::from_secs(20),
+            action_timeout: Duration::from_secs(20),
             calls_kept: 10_000,
-            moments: Moments::default(),
+            timeline: Timeline::default(),
         }
     }
 }
 
 impl SimTwilioConfig {
-    /// Reads `SIM_TWILIO_LISTEN`, `SIM_TWILIO_VOICE_URL`, `SIM_TWILIO_FALLBACK_URL`,
-    /// `SIM_TWILIO_STATUS_URL`, `SIM_TWILIO_CONNECT_TO` (comma-separated addresses),
-    /// `SIM_TWILIO_TIME_FACTOR`, `TWILIO_ACCOUNT_SID`, `TWILIO_AUTH_TOKEN` (the first of a
-    /// comma-separated list signs) and `TWILIO_PHONE_NUMBER`. Callers take real time and are silent
-    /// when they say nothing.
+    /// Reads the environment variables that `sim-twilio --help` lists. Calls run in real time, and a caller
+    /// who says nothing is silent.
     pub fn read(env: &Env) -> Result<Self, EnvError> {
         use secrecy::ExposeSecret;
 

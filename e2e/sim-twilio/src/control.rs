@@ -1,4 +1,4 @@
-//! The operator's side of the simulator, under `/sim/`.
+//! The control API of the simulator, under `/sim/`.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,9 +12,9 @@ use axum::{
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Call, CallView, Caller, Faults, NotNow, world::World};
+use super::{Call, CallView, CallerIdentity, TwilioFaults, WaitError, world::World};
 
-/// Longest a request is held open, in milliseconds.
+/// Longest that a request waits, in milliseconds.
 const LONGEST_WAIT_MS: u64 = 600_000;
 
 pub(crate) fn routes() -> Router<Arc<World>> {
@@ -37,7 +37,7 @@ async fn forget(State(world): State<Arc<World>>) -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-async fn dial(State(world): State<Arc<World>>, Json(caller): Json<Caller>) -> Response {
+async fn dial(State(world): State<Arc<World>>, Json(caller): Json<CallerIdentity>) -> Response {
     let line = world.dial(caller);
     Json(json!({ "sid": line.sid })).into_response()
 }
@@ -48,16 +48,16 @@ async fn calls(State(world): State<Arc<World>>) -> Json<Vec<CallView>> {
 
 #[derive(Deserialize)]
 struct WaitQuery {
-    /// Until so many things were heard to their end.
+    /// Waits until the caller has heard so many texts to their end.
     heard: Option<usize>,
-    /// Until the call has ended.
+    /// Waits until the call has ended.
     #[serde(default)]
     ended: bool,
     #[serde(default)]
     timeout_ms: u64,
 }
 
-/// 200 with the call as wanted, 504 with it as it is when that takes too long.
+/// 200 with the call once the condition holds, 504 with the call if that takes too long.
 async fn call(
     State(world): State<Arc<World>>,
     Path(sid): Path<String>,
@@ -73,7 +73,7 @@ async fn call(
     let limit = Duration::from_millis(query.timeout_ms.min(LONGEST_WAIT_MS));
     match call.view_where(is_wanted, limit).await {
         Ok(view) => Json(view).into_response(),
-        Err(not_now) => (StatusCode::GATEWAY_TIMEOUT, Json(not_now.call)).into_response(),
+        Err(error) => (StatusCode::GATEWAY_TIMEOUT, Json(error.call)).into_response(),
     }
 }
 
@@ -131,7 +131,10 @@ async fn hang_up(State(world): State<Arc<World>>, Path(sid): Path<String>) -> Re
     StatusCode::NO_CONTENT.into_response()
 }
 
-async fn set_faults(State(world): State<Arc<World>>, Json(faults): Json<Faults>) -> StatusCode {
+async fn set_faults(
+    State(world): State<Arc<World>>,
+    Json(faults): Json<TwilioFaults>,
+) -> StatusCode {
     world.faults.change(&faults);
     StatusCode::NO_CONTENT
 }
@@ -143,13 +146,13 @@ async fn clear_faults(State(world): State<Arc<World>>) -> StatusCode {
 
 fn find(world: &World, sid: &str) -> Option<Call> {
     let line = world.call(sid)?;
-    Some(Call::new(line, world.config.patience))
+    Some(Call::new(line, world.config.action_timeout))
 }
 
-/// 204 when it had its effect, 409 with the reason otherwise.
-fn answer(outcome: Result<(), NotNow>) -> Response {
+/// 204 if the action had its effect, 409 with the reason otherwise.
+fn answer(outcome: Result<(), WaitError>) -> Response {
     match outcome {
         Ok(()) => StatusCode::NO_CONTENT.into_response(),
-        Err(not_now) => (StatusCode::CONFLICT, format!("{not_now}\n")).into_response(),
+        Err(error) => (StatusCode::CONFLICT, format!("{error}\n")).into_response(),
     }
 }

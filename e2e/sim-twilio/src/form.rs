@@ -5,7 +5,7 @@ use super::{line::Line, world::World};
 /// The fields of a form, in order, names possibly repeated.
 pub(crate) type Fields = Vec<(String, String)>;
 
-/// The fields every request of a call has. (Twilio docs, *TwiML for Voice*, request parameters.)
+/// The fields of every request of a call. (Twilio docs, *TwiML for Voice*, request parameters.)
 pub(crate) fn of_call(world: &World, line: &Line, status: &str) -> Fields {
     let (config, caller) = (&world.config, &line.caller);
     let mut fields = pairs(&[
@@ -34,7 +34,7 @@ pub(crate) fn of_call(world: &World, line: &Line, status: &str) -> Fields {
     fields
 }
 
-/// What only the first request of a call has besides.
+/// The additional fields of a call's first request.
 pub(crate) fn of_ring(line: &Line) -> Fields {
     let token = "%7B%22parentCallInfoToken%22%3A%22simulated%22%7D";
     let mut fields = pairs(&[("CallToken", token)]);
@@ -44,7 +44,8 @@ pub(crate) fn of_ring(line: &Line) -> Fields {
     fields
 }
 
-/// Geography is guessed from the number; outside North America it is usually empty.
+/// The number of one side with its location, which Twilio guesses from the number and which is usually
+/// empty outside North America.
 fn place(side: &str, number: &str, american: [&str; 4]) -> Fields {
     let is_american = number.starts_with("+1");
     let parts = if is_american { american } else { [""; 4] };

@@ -2,93 +2,103 @@ use std::sync::Arc;
 
 use super::{
     Silence,
-    fetch::joined,
     form::{self, Fields, pairs},
-    line::{Act, What},
-    run::{Event, Phone, Step},
+    interpreter::{CallResult, Interpreter, WaitOutcome},
+    line::{CallerAction, PendingAction},
+    page::resolve_url,
     twiml::Gather,
-    view::{RequestKind, Why},
+    view::{EndReason, RequestKind},
     webhook::{self, Post},
 };
 
-/// Seconds of silence that end speech with `speechTimeout="auto"`.
+/// Seconds of silence that end the caller's speech with `speechTimeout="auto"`.
 const FIRST_PAUSE_SECONDS: f64 = 0.7;
 
-impl Phone {
-    /// Listens as a Gather says; the fields of its action, or nothing if the next verb is due.
-    pub(crate) async fn gather(&mut self, gather: &Gather, url: &str) -> Step<Option<Fields>> {
+impl Interpreter {
+    /// Executes a Gather. Returns the fields for its action, or `None` to continue with the next verb.
+    pub(crate) async fn gather(
+        &mut self,
+        gather: &Gather,
+        url: &str,
+    ) -> CallResult<Option<Fields>> {
         let mut next = self.prompt(gather).await?;
         loop {
-            let act = match next.take() {
-                Some(act) => act,
+            let pending = match next.take() {
+                Some(pending) => pending,
                 None => match self.listen(gather).await? {
-                    Some(act) => act,
+                    Some(pending) => pending,
                     None => return Ok(self.nothing(gather)),
                 },
             };
-            match act.what.clone() {
-                What::Say(text) if gather.speech => {
-                    return self.speech(gather, url, &text, act).await.map(Some);
+            match pending.action.clone() {
+                CallerAction::Say(text) if gather.speech => {
+                    return self.speech(gather, url, &text, pending).await.map(Some);
                 }
-                What::Key(keys) if gather.keys => {
-                    let fields = self.keys(gather, keys, act).await?;
+                CallerAction::Key(keys) if gather.keys => {
+                    let fields = self.keys(gather, keys, pending).await?;
                     return Ok(fields.or_else(|| self.nothing(gather)));
                 }
-                What::Silent => {
+                CallerAction::Silent => {
                     let pace = self.world.config.pace;
                     let timeout = pace.of_seconds(gather.timeout_seconds);
-                    self.line.caller_is_asked();
-                    if let Event::HungUp = self.wait(Some(timeout), false).await {
-                        return Err(Why::CallerHungUp);
+                    self.line.caller_is_prompted();
+                    if let WaitOutcome::HungUp = self.wait(Some(timeout), false).await {
+                        return Err(EndReason::CallerHungUp);
                     }
-                    act.succeeds();
+                    pending.succeeds();
                     return Ok(self.nothing(gather));
                 }
-                What::Say(_) => act.fails("the Gather takes no speech"),
-                What::Key(_) => act.fails("the Gather takes no keys"),
-                What::DropSocket => act.fails("there is no relay session"),
+                CallerAction::Say(_) => pending.fails("the Gather takes no speech"),
+                CallerAction::Key(_) => pending.fails("the Gather takes no keys"),
+                CallerAction::DropSocket => pending.fails("there is no relay session"),
             }
         }
     }
 
-    /// Speaks what is nested, until the caller speaks or keys (barge-in).
-    async fn prompt(&mut self, gather: &Gather) -> Step<Option<Act>> {
+    /// Speaks the nested verbs until the caller speaks or presses a key (barge-in).
+    async fn prompt(&mut self, gather: &Gather) -> CallResult<Option<PendingAction>> {
         for spoken in &gather.prompt {
-            match self.utter(spoken, true).await {
-                Event::Elapsed => {}
-                Event::HungUp => return Err(Why::CallerHungUp),
-                Event::Act(act) => return Ok(Some(act)),
+            match self.play(spoken, true).await {
+                WaitOutcome::Elapsed => {}
+                WaitOutcome::HungUp => return Err(EndReason::CallerHungUp),
+                WaitOutcome::Action(pending) => return Ok(Some(pending)),
             }
         }
-        Ok(self.told_silent.take())
+        Ok(self.pending_silence.take())
     }
 
-    async fn listen(&mut self, gather: &Gather) -> Step<Option<Act>> {
-        self.line.does("gathers");
-        self.line.caller_is_asked();
+    async fn listen(&mut self, gather: &Gather) -> CallResult<Option<PendingAction>> {
+        self.line.set_doing("gathering");
+        self.line.caller_is_prompted();
         let pace = self.world.config.pace;
         let timeout = match self.world.config.silence {
             Silence::AsTimed => Some(pace.of_seconds(gather.timeout_seconds)),
             Silence::WhenTold => None,
         };
         match self.wait(timeout, true).await {
-            Event::Elapsed => Ok(None),
-            Event::HungUp => Err(Why::CallerHungUp),
-            Event::Act(act) => Ok(Some(act)),
+            WaitOutcome::Elapsed => Ok(None),
+            WaitOutcome::HungUp => Err(EndReason::CallerHungUp),
+            WaitOutcome::Action(pending) => Ok(Some(pending)),
         }
     }
 
-    async fn speech(&mut self, gather: &Gather, url: &str, text: &str, act: Act) -> Step<Fields> {
-        self.line.does("hears the caller out");
+    async fn speech(
+        &mut self,
+        gather: &Gather,
+        url: &str,
+        text: &str,
+        pending: PendingAction,
+    ) -> CallResult<Fields> {
+        self.line.set_doing("listening to the caller");
         self.line.caller_waits();
         self.partial(gather, url, text);
         let pause = gather.speech_timeout_seconds;
         let pace = self.world.config.pace;
         let pause = pace.of_seconds(pause.unwrap_or(FIRST_PAUSE_SECONDS));
-        if let Event::HungUp = self.wait(Some(pause), false).await {
-            return Err(Why::CallerHungUp);
+        if let WaitOutcome::HungUp = self.wait(Some(pause), false).await {
+            return Err(EndReason::CallerHungUp);
         }
-        act.succeeds();
+        pending.succeeds();
         Ok(pairs(&[
             ("SpeechResult", text),
             ("Confidence", "0.9128386"),
@@ -96,7 +106,8 @@ impl Phone {
         ]))
     }
 
-    /// Reports the first half of what is said, to nobody's command: the answer is ignored.
+    /// Reports the first half of the caller's words, if the Gather wants partial results. The answer is
+    /// ignored.
     fn partial(&self, gather: &Gather, url: &str, text: &str) {
         let Some(partial_url) = &gather.partial_url else {
             return;
@@ -113,20 +124,25 @@ impl Phone {
         ]));
         let post = Post {
             kind: RequestKind::Partial,
-            url: joined(url, partial_url),
+            url: resolve_url(url, partial_url),
             fields,
         };
         let (world, line) = (Arc::clone(&self.world), Arc::clone(&self.line));
         self.world.tasks.spawn(webhook::deliver(world, line, post));
     }
 
-    /// Takes keys until one of them, their number or a pause ends them.
-    async fn keys(&mut self, gather: &Gather, keys: String, act: Act) -> Step<Option<Fields>> {
-        self.line.does("takes keys");
+    /// Collects keys until the finishing key, the number of keys or a pause ends them.
+    async fn keys(
+        &mut self,
+        gather: &Gather,
+        keys: String,
+        pending: PendingAction,
+    ) -> CallResult<Option<Fields>> {
+        self.line.set_doing("collecting keys");
         self.line.caller_waits();
         let mut digits = String::new();
         let mut finished_on = String::new();
-        let (mut keys, mut act) = (keys, act);
+        let (mut keys, mut pending) = (keys, pending);
         loop {
             let mut pressed = keys.chars();
             let mut is_done = false;
@@ -140,15 +156,15 @@ impl Phone {
                 }
             }
             if pressed.next().is_some() {
-                act.fails("the Gather was done before the last key");
+                pending.fails("the Gather was done before the last key");
             } else {
-                act.succeeds();
+                pending.succeeds();
             }
             if is_done {
                 break;
             }
             match self.more_keys(gather).await? {
-                Some((more, with)) => (keys, act) = (more, with),
+                Some((more, with)) => (keys, pending) = (more, with),
                 None => break,
             }
         }
@@ -156,24 +172,25 @@ impl Phone {
         Ok(Some(fields).filter(|_| !digits.is_empty()))
     }
 
-    async fn more_keys(&mut self, gather: &Gather) -> Step<Option<(String, Act)>> {
+    async fn more_keys(&mut self, gather: &Gather) -> CallResult<Option<(String, PendingAction)>> {
         let pause = self.world.config.pace.of_seconds(gather.timeout_seconds);
         loop {
             match self.wait(Some(pause), true).await {
-                Event::Elapsed => return Ok(None),
-                Event::HungUp => return Err(Why::CallerHungUp),
-                Event::Act(act) => match act.what.clone() {
-                    What::Key(keys) => return Ok(Some((keys, act))),
-                    What::Say(_) | What::Silent | What::DropSocket => {
-                        act.fails("the Gather takes keys at the moment");
+                WaitOutcome::Elapsed => return Ok(None),
+                WaitOutcome::HungUp => return Err(EndReason::CallerHungUp),
+                WaitOutcome::Action(pending) => match pending.action.clone() {
+                    CallerAction::Key(keys) => return Ok(Some((keys, pending))),
+                    CallerAction::Say(_) | CallerAction::Silent | CallerAction::DropSocket => {
+                        pending.fails("the Gather is collecting keys");
                     }
                 },
             }
         }
     }
 
+    /// The result of a Gather without input.
     fn nothing(&self, gather: &Gather) -> Option<Fields> {
-        self.line.change(|view| view.silences += 1);
+        self.line.update(|view| view.silences += 1);
         if !gather.action_on_empty_result {
             return None;
         }

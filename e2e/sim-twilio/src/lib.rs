@@ -1,31 +1,33 @@
-//! Twilio Voice, simulated: calls our number as people do, executes the documents our webhooks
-//! answer with as its documentation says (`TwiML`, Gather, `ConversationRelay`), signs what it
-//! sends, tries again and falls back as the settings of the number say, and reports how calls
-//! ended. A test or an operator is the caller: says, keys, keeps silent, hangs up.
+//! A simulator of Twilio Voice. It calls our number, executes the documents that our webhooks return
+//! (`TwiML`, Gather, `ConversationRelay`) according to Twilio's documentation, signs its requests, retries
+//! and falls back according to the number's settings, and reports how calls ended. A test or an operator
+//! acts as the caller: speaks, presses keys, keeps silent, hangs up.
 //!
 //! Not simulated: Record, Dial, Stream and Enqueue, the Calls API, redirects by HTTP status,
 //! `preemptible` speech.
 
 mod caller;
+mod caller_identity;
 mod config;
 mod control;
 mod faults;
 mod fetch;
 mod form;
 mod gather;
+mod interpreter;
 mod line;
 mod overrides;
+mod page;
 mod relay;
-mod relay_caller;
+mod relay_actions;
 mod relay_end;
 mod relay_frame;
 mod relay_settings;
 mod relay_socket;
-mod relay_voice;
-mod run;
+mod relay_speech;
 mod schema;
 mod signature;
-mod status;
+mod status_callbacks;
 #[cfg(test)]
 mod tests;
 mod twiml;
@@ -37,29 +39,30 @@ mod xml;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use sim_kit::serve::Serving;
+use sim_kit::server::HttpServer;
 use tokio_util::sync::DropGuard;
 
-pub use caller::{Call, Caller, NotNow};
+pub use caller::{Call, WaitError};
+pub use caller_identity::CallerIdentity;
 pub use config::{Pace, Silence, SimTwilioConfig};
-pub use faults::Faults;
-pub use view::{CallView, Ended, Heard, RelayView, Request, RequestKind, Token, Why};
+pub use faults::TwilioFaults;
+pub use view::{CallView, EndReason, Ended, Heard, RelayView, RequestKind, RequestView, TokenView};
 
 use world::World;
 
-/// Until a connection stands, as Twilio's default.
+/// Limit for establishing a connection: Twilio's default.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
 /// A running simulated Twilio. Dropping it ends all calls and cuts every connection.
 #[derive(Debug)]
 pub struct SimTwilio {
     world: Arc<World>,
-    serving: Serving,
+    server: HttpServer,
     stops_calls: DropGuard,
 }
 
 impl SimTwilio {
-    /// Starts listening to operators; calls can be made at once.
+    /// Starts the control API. Calls can be made at once.
     pub async fn start(config: SimTwilioConfig) -> anyhow::Result<Self> {
         claw_runtime::http::install_tls();
         let client = reqwest::Client::builder()
@@ -70,55 +73,55 @@ impl SimTwilio {
             .context("making the webhook client")?;
         let listen = config.listen;
         let world = Arc::new(World::new(config, client));
-        let serving = Serving::start(listen, control::routes().with_state(Arc::clone(&world)))
+        let server = HttpServer::start(listen, control::routes().with_state(Arc::clone(&world)))
             .await
             .with_context(|| format!("listening on {listen}"))?;
         let stops_calls = world.stop.clone().drop_guard();
         Ok(Self {
             world,
-            serving,
+            server,
             stops_calls,
         })
     }
 
-    /// Where operators reach it.
+    /// The address of the control API.
     pub fn addr(&self) -> SocketAddr {
-        self.serving.addr()
+        self.server.addr()
     }
 
-    /// Someone dials our number.
-    pub fn call(&self, caller: impl Into<Caller>) -> Call {
+    /// Calls our number.
+    pub fn call(&self, caller: impl Into<CallerIdentity>) -> Call {
         let line = self.world.dial(caller.into());
-        Call::new(line, self.world.config.patience)
+        Call::new(line, self.world.config.action_timeout)
     }
 
-    /// Where public URLs are really reached from now on: the replicas behind them, tried in turn.
+    /// Replaces the replicas behind the public name.
     pub fn set_connect_to(&self, replicas: Vec<SocketAddr>) {
         self.world.connect_to(replicas);
     }
 
-    /// All calls that are kept, oldest first.
+    /// The kept calls, oldest first.
     pub fn calls(&self) -> Vec<CallView> {
         self.world.views()
     }
 
-    /// Changes what goes wrong; fields that are `None` stay as they are.
+    /// Sets faults; a field that is `None` keeps its value.
     #[expect(
         clippy::needless_pass_by_value,
-        reason = "callers write the faults where they call"
+        reason = "callers build the faults in the call"
     )]
-    pub fn set_faults(&self, faults: Faults) {
+    pub fn set_faults(&self, faults: TwilioFaults) {
         self.world.faults.change(&faults);
     }
 
-    /// Nothing goes wrong any more.
+    /// Clears all faults.
     pub fn clear_faults(&self) {
         self.world.faults.clear();
     }
 
-    /// Ends all calls without a word and frees the port.
+    /// Ends all calls without reporting their end, and frees the port.
     pub async fn stop(self) {
         drop(self.stops_calls);
-        self.serving.stop().await;
+        self.server.stop().await;
     }
 }

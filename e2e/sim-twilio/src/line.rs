@@ -8,30 +8,31 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
-    Caller,
-    view::{CallView, Ended, Heard, Request, RequestKind, Why},
+    caller_identity::CallerIdentity,
+    view::{CallView, EndReason, Ended, Heard, RequestKind, RequestView},
 };
 
-/// What one call is to the caller and to the network at once: everybody's record of it.
+/// A phone line with one call on it: shared by the caller, who acts on it, and by the network, which records
+/// what happens.
 #[derive(Debug)]
 pub(crate) struct Line {
     pub(crate) sid: String,
-    pub(crate) caller: Caller,
+    pub(crate) caller: CallerIdentity,
     pub(crate) dialled: Instant,
-    pub(crate) acts: mpsc::Sender<Act>,
+    pub(crate) actions: mpsc::Sender<PendingAction>,
     pub(crate) hung_up: CancellationToken,
-    record: watch::Sender<Record>,
+    state: watch::Sender<LineState>,
 }
 
-/// Something the caller (or the network) does. Answered once it had its effect.
+/// An action of the caller (or a failure of the network); `done` is answered when it has had its effect.
 #[derive(Debug)]
-pub(crate) struct Act {
-    pub(crate) what: What,
+pub(crate) struct PendingAction {
+    pub(crate) action: CallerAction,
     pub(crate) done: oneshot::Sender<Result<(), &'static str>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum What {
+pub(crate) enum CallerAction {
     Say(String),
     Key(String),
     Silent,
@@ -39,16 +40,16 @@ pub(crate) enum What {
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Record {
+pub(crate) struct LineState {
     pub(crate) view: CallView,
     answered: Option<Instant>,
-    /// Since when the caller waits for us and hears nothing.
+    /// The time since which the caller waits for us and hears nothing.
     waits_since: Option<Instant>,
 }
 
 impl Line {
-    pub(crate) fn new(caller: Caller) -> (Self, mpsc::Receiver<Act>) {
-        let (acts, coming) = mpsc::channel(1);
+    pub(crate) fn new(caller: CallerIdentity) -> (Self, mpsc::Receiver<PendingAction>) {
+        let (actions, coming) = mpsc::channel(1);
         let sid = format!("CA{}", Uuid::new_v4().simple());
         let view = CallView {
             sid: sid.clone(),
@@ -56,88 +57,88 @@ impl Line {
             status: "ringing".to_owned(),
             ..CallView::default()
         };
-        let record = Record {
+        let state = LineState {
             view,
-            ..Record::default()
+            ..LineState::default()
         };
         let line = Self {
             sid,
             caller,
             dialled: Instant::now(),
-            acts,
+            actions,
             hung_up: CancellationToken::new(),
-            record: watch::Sender::new(record),
+            state: watch::Sender::new(state),
         };
         (line, coming)
     }
 
-    pub(crate) fn watch(&self) -> watch::Receiver<Record> {
-        self.record.subscribe()
+    pub(crate) fn watch(&self) -> watch::Receiver<LineState> {
+        self.state.subscribe()
     }
 
     pub(crate) fn view(&self) -> CallView {
-        self.record.borrow().view.clone()
+        self.state.borrow().view.clone()
     }
 
     pub(crate) fn status(&self) -> String {
-        self.record.borrow().view.status.clone()
+        self.state.borrow().view.status.clone()
     }
 
     pub(crate) fn is_over(&self) -> bool {
-        self.record.borrow().view.ended.is_some()
+        self.state.borrow().view.ended.is_some()
     }
 
     pub(crate) fn is_answered(&self) -> bool {
-        self.record.borrow().answered.is_some()
+        self.state.borrow().answered.is_some()
     }
 
-    pub(crate) fn change(&self, change: impl FnOnce(&mut CallView)) {
-        self.record.send_modify(|record| change(&mut record.view));
+    pub(crate) fn update(&self, change: impl FnOnce(&mut CallView)) {
+        self.state.send_modify(|state| change(&mut state.view));
     }
 
-    pub(crate) fn does(&self, what: &str) {
-        self.change(|view| what.clone_into(&mut view.doing));
+    pub(crate) fn set_doing(&self, what: &str) {
+        self.update(|view| what.clone_into(&mut view.doing));
     }
 
     pub(crate) fn warn(&self, warning: String) {
-        self.change(|view| view.warnings.push(warning));
+        self.update(|view| view.warnings.push(warning));
     }
 
-    /// The caller is put through; returns whether that is new.
+    /// Answers the call; false if it was answered before.
     pub(crate) fn answer(&self) -> bool {
         let is_new = !self.is_answered();
         if is_new {
-            self.record.send_modify(|record| {
-                record.answered = Some(Instant::now());
-                record.waits_since = record.answered;
-                "in-progress".clone_into(&mut record.view.status);
+            self.state.send_modify(|state| {
+                state.answered = Some(Instant::now());
+                state.waits_since = state.answered;
+                "in-progress".clone_into(&mut state.view.status);
             });
         }
         is_new
     }
 
-    /// The caller waits for us from now on, unless they do already.
+    /// Starts measuring how long the caller waits for us, unless they wait already.
     pub(crate) fn caller_waits(&self) {
-        self.record.send_modify(|record| {
-            if record.answered.is_some() {
-                record.waits_since.get_or_insert_with(Instant::now);
+        self.state.send_modify(|state| {
+            if state.answered.is_some() {
+                state.waits_since.get_or_insert_with(Instant::now);
             }
         });
     }
 
-    /// It is the caller's turn.
-    pub(crate) fn caller_is_asked(&self) {
-        self.record.send_modify(Record::end_of_silence);
+    /// Ends the caller's wait, because the call waits for the caller.
+    pub(crate) fn caller_is_prompted(&self) {
+        self.state.send_modify(LineState::end_of_silence);
     }
 
-    /// The caller starts to hear `text`; returns its place among what was heard.
-    pub(crate) fn begins(&self, text: &str) -> usize {
+    /// Records that the caller starts to hear `text`; returns its index in `heard`.
+    pub(crate) fn start_speech(&self, text: &str) -> usize {
         let from_ms = self.now_ms();
-        let mut place = 0;
-        self.record.send_modify(|record| {
-            record.end_of_silence();
-            place = record.view.heard.len();
-            record.view.heard.push(Heard {
+        let mut index = 0;
+        self.state.send_modify(|state| {
+            state.end_of_silence();
+            index = state.view.heard.len();
+            state.view.heard.push(Heard {
                 text: text.to_owned(),
                 spoken: String::new(),
                 from_ms,
@@ -145,19 +146,19 @@ impl Line {
                 interrupted: false,
             });
         });
-        place
+        index
     }
 
-    /// More of what is being spoken is known.
-    pub(crate) fn goes_on(&self, place: usize, more: &str) {
-        self.change(|view| view.heard[place].text.push_str(more));
+    /// Appends to the text at `index`, which is being spoken.
+    pub(crate) fn extend_speech(&self, index: usize, more: &str) {
+        self.update(|view| view.heard[index].text.push_str(more));
     }
 
-    /// What was begun at `place` is over after so many characters; the caller waits again.
-    pub(crate) fn stops(&self, place: usize, characters: usize, interrupted: bool) {
+    /// Ends the text at `index` after so many characters; the caller waits again.
+    pub(crate) fn end_speech(&self, index: usize, characters: usize, interrupted: bool) {
         let until_ms = self.now_ms();
-        self.change(|view| {
-            let heard = &mut view.heard[place];
+        self.update(|view| {
+            let heard = &mut view.heard[index];
             heard.spoken = heard.text.chars().take(characters).collect();
             heard.until_ms = Some(until_ms);
             heard.interrupted = interrupted;
@@ -165,15 +166,15 @@ impl Line {
         self.caller_waits();
     }
 
-    /// Notes a request that sets off; returns its place.
-    pub(crate) fn requests(
+    /// Records a request that is being sent; returns its index in `requests`.
+    pub(crate) fn add_request(
         &self,
         kind: RequestKind,
         url: &str,
         fields: &[(String, String)],
         token: &str,
     ) -> usize {
-        let request = Request {
+        let request = RequestView {
             kind,
             url: url.to_owned(),
             fields: fields.iter().cloned().collect::<BTreeMap<_, _>>(),
@@ -185,21 +186,21 @@ impl Line {
             body: String::new(),
             error: None,
         };
-        let mut place = 0;
-        self.change(|view| {
-            place = view.requests.len();
+        let mut index = 0;
+        self.update(|view| {
+            index = view.requests.len();
             view.requests.push(request);
         });
-        place
+        index
     }
 
-    pub(crate) fn ends(&self, why: Why, duration_seconds: u64) {
+    pub(crate) fn end(&self, why: EndReason, duration_seconds: u64) {
         let at_ms = self.now_ms();
-        self.record.send_modify(|record| {
-            record.end_of_silence();
-            let view = &mut record.view;
+        self.state.send_modify(|state| {
+            state.end_of_silence();
+            let view = &mut state.view;
             view.doing.clear();
-            status_of(why, record.answered.is_some()).clone_into(&mut view.status);
+            status_of(why, state.answered.is_some()).clone_into(&mut view.status);
             view.ended = Some(Ended {
                 why,
                 at_ms,
@@ -208,8 +209,8 @@ impl Line {
         });
     }
 
-    pub(crate) fn talked_for(&self) -> std::time::Duration {
-        let answered = self.record.borrow().answered;
+    pub(crate) fn talk_time(&self) -> std::time::Duration {
+        let answered = self.state.borrow().answered;
         answered.map(|since| since.elapsed()).unwrap_or_default()
     }
 
@@ -218,7 +219,7 @@ impl Line {
     }
 }
 
-impl Record {
+impl LineState {
     fn end_of_silence(&mut self) {
         if let Some(since) = self.waits_since.take() {
             let silence = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -228,15 +229,15 @@ impl Record {
     }
 }
 
-/// Twilio's word for an ended call.
-fn status_of(why: Why, answered: bool) -> &'static str {
+/// Twilio's `CallStatus` of an ended call.
+fn status_of(why: EndReason, answered: bool) -> &'static str {
     match why {
-        Why::Rejected => "busy",
-        Why::CallerHungUp | Why::Stopped if !answered => "canceled",
-        Why::CallerHungUp
-        | Why::Hangup
-        | Why::DocumentEnded
-        | Why::ApplicationError(_)
-        | Why::Stopped => "completed",
+        EndReason::Rejected => "busy",
+        EndReason::CallerHungUp | EndReason::Stopped if !answered => "canceled",
+        EndReason::CallerHungUp
+        | EndReason::Hangup
+        | EndReason::DocumentEnded
+        | EndReason::ApplicationError(_)
+        | EndReason::Stopped => "completed",
     }
 }

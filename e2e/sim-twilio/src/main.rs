@@ -1,21 +1,31 @@
-//! Twilio Voice, simulated: see [`sim_twilio`].
+//! Simulates Twilio Voice; `sim-twilio --help` tells how to use it.
 
-use claw_runtime::{Env, lifecycle, telemetry};
+use claw_runtime::lifecycle;
+use sim_kit::program;
 use sim_twilio::{SimTwilio, SimTwilioConfig};
 use tracing::info;
 
+const HELP: &str = include_str!("help.txt");
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let telemetry = telemetry::start("sim-twilio")?;
-    let result = run().await;
-    telemetry.flush();
-    result
+    program::run("sim-twilio", HELP, async |env| {
+        let sim = SimTwilio::start(SimTwilioConfig::read(env)?).await?;
+        info!("Twilio is simulated on {}", sim.addr());
+        lifecycle::stop_signal().await;
+        sim.stop().await;
+        Ok(())
+    })
+    .await
 }
 
-async fn run() -> anyhow::Result<()> {
-    let sim = SimTwilio::start(SimTwilioConfig::read(&Env::of_process())?).await?;
-    info!("Twilio is simulated on {}", sim.addr());
-    lifecycle::stop_signal().await;
-    sim.stop().await;
-    Ok(())
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn help_names_every_setting_and_every_path_of_the_control_api() {
+        let sources = [include_str!("config.rs"), include_str!("control.rs")];
+        program::assert_help_is_complete(HELP, &sources);
+    }
 }

@@ -1,38 +1,38 @@
 use std::time::Duration;
 
-/// How Twilio connects to one URL: what its fragment says (`#rc=2&rp=ct,5xx&rt=10000`), else the
+/// How Twilio connects to a URL: as its fragment says (`#rc=2&rp=ct,5xx&rt=10000`), otherwise with the
 /// defaults. The fragment is neither sent nor signed. (Twilio docs, *Connection overrides*.)
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Overrides {
+pub(crate) struct ConnectionOverrides {
     /// The URL without its fragment.
     pub(crate) url: String,
-    /// `ct`: until the connection stands.
+    /// `ct`: limit of the connection's establishment.
     pub(crate) connect: Duration,
-    /// `rt`: until the answer is there.
+    /// `rt`: limit of one attempt.
     pub(crate) read: Duration,
-    /// `tt`: all tries together.
+    /// `tt`: limit of all attempts together.
     pub(crate) total: Duration,
-    /// `rc`: tries after the first.
+    /// `rc`: attempts after the first.
     pub(crate) retries: u32,
-    /// `rp`: the failures that are tried again.
+    /// `rp`: the failures that are retried.
     policy: Vec<String>,
 }
 
-/// Why a webhook got no document, as far as retries tell the kinds apart.
+/// Why an attempt failed, as far as the retry policy distinguishes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Failure {
-    /// No connection.
+    /// The connection was not established.
     Connect,
-    /// No answer in time.
+    /// The answer did not arrive in time.
     Read,
-    /// An answer with this status.
+    /// The answer has this HTTP status.
     Status(u16),
 }
 
-/// Most retries a URL can ask for.
+/// Most retries that a URL can set.
 const MOST_RETRIES: u32 = 5;
 
-impl Overrides {
+impl ConnectionOverrides {
     pub(crate) fn of(url: &str, read_limit: Duration) -> Self {
         let (url, fragment) = url.split_once('#').unwrap_or((url, ""));
         let mut overrides = Self {
@@ -66,8 +66,8 @@ impl Overrides {
         overrides
     }
 
-    /// Whether `failure` is one of those tried again.
-    pub(crate) fn tries_again_after(&self, failure: Failure) -> bool {
+    /// Whether `failure` is retried.
+    pub(crate) fn retries_after(&self, failure: Failure) -> bool {
         let name = match failure {
             Failure::Connect => "ct",
             Failure::Read => "rt",
@@ -86,25 +86,26 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(15);
 
     #[test]
-    fn without_a_fragment_only_a_failed_connection_is_tried_again_and_once() {
-        let overrides = Overrides::of("https://voice.example.com/a?b=c", LIMIT);
+    fn without_a_fragment_only_a_failed_connection_is_retried_and_only_once() {
+        let overrides = ConnectionOverrides::of("https://voice.example.com/a?b=c", LIMIT);
 
         assert_eq!(overrides.url, "https://voice.example.com/a?b=c");
         assert_eq!(overrides.retries, 1);
-        assert!(overrides.tries_again_after(Failure::Connect));
-        assert!(!overrides.tries_again_after(Failure::Status(503)));
-        assert!(!overrides.tries_again_after(Failure::Read));
+        assert!(overrides.retries_after(Failure::Connect));
+        assert!(!overrides.retries_after(Failure::Status(503)));
+        assert!(!overrides.retries_after(Failure::Read));
     }
 
     #[test]
-    fn a_fragment_sets_limits_and_retries_and_is_not_part_of_the_url() {
-        let overrides = Overrides::of("https://v.example/a#rc=9&rp=ct,5xx&rt=4000&tt=99999", LIMIT);
+    fn a_fragment_sets_limits_and_retries_and_is_removed_from_the_url() {
+        let overrides =
+            ConnectionOverrides::of("https://v.example/a#rc=9&rp=ct,5xx&rt=4000&tt=99999", LIMIT);
 
         assert_eq!(overrides.url, "https://v.example/a");
         assert_eq!(overrides.retries, 5);
         assert_eq!(overrides.read, Duration::from_secs(4));
         assert_eq!(overrides.total, LIMIT);
-        assert!(overrides.tries_again_after(Failure::Status(503)));
-        assert!(!overrides.tries_again_after(Failure::Status(404)));
+        assert!(overrides.retries_after(Failure::Status(503)));
+        assert!(!overrides.retries_after(Failure::Status(404)));
     }
 }

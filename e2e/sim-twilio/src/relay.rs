@@ -1,70 +1,86 @@
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use sim_kit::moments::Note;
+use sim_kit::timeline::EntryKind;
 use tokio::time::{Instant, sleep_until};
 use tokio_tungstenite::tungstenite::Message;
 use uuid::Uuid;
 
 use super::{
     form::Fields,
-    line::Act,
-    relay_end::{Ending, Outcome},
-    relay_frame::{self, Said},
-    relay_settings::Settings,
+    interpreter::{CallResult, Interpreter},
+    line::PendingAction,
+    relay_frame::{self, AppMessage},
+    relay_settings::RelaySettings,
     relay_socket::{self, Socket},
-    relay_voice::Voice,
-    run::{Phone, Step},
-    view::{RelayView, Why},
+    relay_speech::SpeechPlayer,
+    view::{EndReason, RelayView, TokenView},
     xml::Element,
 };
 
-/// Events kept for an application that is away, as documented.
+/// Events kept while an application is disconnected, as documented.
 const EVENTS_KEPT: usize = 500;
 
-/// Tries to reach an application again that asked for it, and the seconds between them.
+/// Attempts to reconnect to an application with `applicationReconnect`, and the seconds between them.
 const RECONNECTS: u32 = 5;
 const RECONNECT_SECONDS: f64 = 1.0;
 
+/// `handoffData` of an application's `end`.
+pub(crate) struct EndRequest(Option<String>);
+
+/// How a session ended.
+pub(crate) enum SessionEnd {
+    /// The caller hung up.
+    Completed,
+    /// The application ended it, with this `handoffData`.
+    Ended(Option<String>),
+    /// With Twilio's error code.
+    Failed(u32),
+}
+
 /// A `ConversationRelay` session. (Twilio docs, *ConversationRelay* and its WebSocket messages.)
-pub(crate) struct Session<'a> {
-    pub(crate) phone: &'a mut Phone,
-    pub(crate) settings: Settings,
+pub(crate) struct RelaySession<'a> {
+    pub(crate) interpreter: &'a mut Interpreter,
+    pub(crate) settings: RelaySettings,
     pub(crate) id: String,
     pub(crate) since: Instant,
-    /// Its place in the view.
-    pub(crate) place: usize,
-    pub(crate) voice: Voice,
+    /// Index of the session in the view.
+    pub(crate) index: usize,
+    pub(crate) speech: SpeechPlayer,
     pub(crate) socket: Option<Socket>,
     kept: Vec<Value>,
     reconnect_at: Instant,
     reconnects_left: u32,
-    /// The caller wants something that has to wait until the agent has spoken.
-    pub(crate) held: Option<Act>,
-    /// The application said `end`; what was said before is spoken first.
-    ending: Option<Ending>,
+    /// An action of the caller that waits until the agent has finished speaking.
+    pub(crate) held: Option<PendingAction>,
+    /// The application's `end`, which takes effect after the speech before it.
+    ending: Option<EndRequest>,
 }
 
-impl Phone {
-    /// Connects the caller to the application at the relay's URL; the fields of Connect's action.
-    pub(crate) async fn relay(&mut self, relay: &Element, action: Option<&str>) -> Step<Fields> {
-        let settings = Settings::of(relay);
-        let place = self.line.view().relays.len();
+impl Interpreter {
+    /// Runs a session with the application at the relay's URL; returns the fields for Connect's action.
+    pub(crate) async fn relay(
+        &mut self,
+        relay: &Element,
+        action: Option<&str>,
+    ) -> CallResult<Fields> {
+        let settings = RelaySettings::of(relay);
+        let index = self.line.view().relays.len();
         let id = format!("VX{}", Uuid::new_v4().simple());
         let view = RelayView {
             session: id.clone(),
             url: settings.url.clone(),
             ..RelayView::default()
         };
-        self.line.change(|call| call.relays.push(view));
-        self.line.does("is on a relay");
-        let voice = Voice::new(std::sync::Arc::clone(&self.line), self.world.config.pace);
-        let mut session = Session {
-            phone: self,
+        self.line.update(|call| call.relays.push(view));
+        self.line.set_doing("in a relay session");
+        let speech = SpeechPlayer::new(std::sync::Arc::clone(&self.line), self.world.config.pace);
+        let mut session = RelaySession {
+            interpreter: self,
             settings,
             id,
             since: Instant::now(),
-            place,
-            voice,
+            index,
+            speech,
             socket: None,
             kept: Vec::new(),
             reconnect_at: Instant::now(),
@@ -74,29 +90,29 @@ impl Phone {
         };
         let outcome = session.run().await;
         let fields = session.close(&outcome).await;
-        if matches!(outcome, Outcome::Completed) {
+        if matches!(outcome, SessionEnd::Completed) {
             self.report_completed(action, fields);
-            return Err(Why::CallerHungUp);
+            return Err(EndReason::CallerHungUp);
         }
         self.line.caller_waits();
         Ok(fields)
     }
 }
 
-impl Session<'_> {
-    async fn run(&mut self) -> Outcome {
-        let hung_up = self.phone.line.hung_up.clone();
+impl RelaySession<'_> {
+    async fn run(&mut self) -> SessionEnd {
+        let hung_up = self.interpreter.line.hung_up.clone();
         let connected = tokio::select! {
             biased;
-            () = hung_up.cancelled() => return Outcome::Completed,
+            () = hung_up.cancelled() => return SessionEnd::Completed,
             connected = self.connect() => connected,
         };
         if connected.is_err() {
-            return Outcome::Failed(64_102);
+            return SessionEnd::Failed(64_102);
         }
         if let Some(greeting) = self.settings.greeting.clone() {
             let interruptible = self.settings.greeting_interruptible;
-            self.voice.takes(&greeting, true, interruptible);
+            self.speech.add_token(&greeting, true, interruptible);
         }
         self.reconnects_left = if self.settings.reconnects {
             RECONNECTS
@@ -104,35 +120,35 @@ impl Session<'_> {
             0
         };
         loop {
-            if self.voice.is_quiet() {
-                if let Some(Ending(handoff)) = self.ending.take() {
-                    return Outcome::Ended(handoff);
+            if self.speech.is_idle() {
+                if let Some(EndRequest(handoff)) = self.ending.take() {
+                    return SessionEnd::Ended(handoff);
                 }
-                if let Some(act) = self.held.take() {
-                    self.take(act).await;
+                if let Some(pending) = self.held.take() {
+                    self.perform(pending).await;
                     continue;
                 }
             }
             let listens = self.held.is_none() && self.ending.is_none();
-            let spoken_at = self.voice.due();
+            let spoken_at = self.speech.due();
             tokio::select! {
                 biased;
-                () = hung_up.cancelled() => return Outcome::Completed,
+                () = hung_up.cancelled() => return SessionEnd::Completed,
                 frame = next_frame(&mut self.socket) => match frame {
-                    Some(frame) => self.hear(&frame).await,
+                    Some(frame) => self.handle(&frame).await,
                     None => self.socket = None,
                 },
                 () = sleep_until(spoken_at.unwrap_or(self.since)), if spoken_at.is_some() => {
-                    self.voice.advance();
+                    self.speech.advance();
                 }
                 () = sleep_until(self.reconnect_at), if self.socket.is_none() => {
                     if !self.reconnect().await {
-                        return Outcome::Failed(64_105);
+                        return SessionEnd::Failed(64_105);
                     }
                 }
-                Some(act) = self.phone.acts.recv(), if listens => {
-                    if !act.done.is_closed() {
-                        self.take(act).await;
+                Some(pending) = self.interpreter.actions.recv(), if listens => {
+                    if !pending.done.is_closed() {
+                        self.perform(pending).await;
                     }
                 }
             }
@@ -140,19 +156,19 @@ impl Session<'_> {
     }
 
     async fn connect(&mut self) -> Result<(), ()> {
-        let socket = relay_socket::open(&self.phone.world, &self.settings.url).await;
+        let socket = relay_socket::open(&self.interpreter.world, &self.settings.url).await;
         let socket = socket.map_err(|error| {
             let warning = format!("64102: {error}");
-            self.phone.line.warn(warning);
+            self.interpreter.line.warn(warning);
         })?;
         self.socket = Some(socket);
-        let place = self.place;
-        self.phone
+        let index = self.index;
+        self.interpreter
             .line
-            .change(|view| view.relays[place].connections += 1);
+            .update(|view| view.relays[index].connections += 1);
         let setup = relay_frame::setup(
-            &self.phone.world,
-            &self.phone.line,
+            &self.interpreter.world,
+            &self.interpreter.line,
             &self.id,
             &self.settings.parameters,
         );
@@ -160,7 +176,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Whether the session may go on without its socket: connected again, or to be tried later.
+    /// Tries to reconnect; false when the session has failed because no attempt is left.
     async fn reconnect(&mut self) -> bool {
         if self.reconnects_left == 0 || self.ending.is_some() {
             return false;
@@ -171,7 +187,12 @@ impl Session<'_> {
                 self.send(event).await;
             }
         } else {
-            let pause = self.phone.world.config.pace.of_seconds(RECONNECT_SECONDS);
+            let pause = self
+                .interpreter
+                .world
+                .config
+                .pace
+                .of_seconds(RECONNECT_SECONDS);
             self.reconnect_at = Instant::now() + pause;
         }
         true
@@ -186,49 +207,50 @@ impl Session<'_> {
             return;
         };
         if socket.send(Message::text(event.to_string())).await.is_ok() {
-            let place = self.place;
-            self.phone
+            let index = self.index;
+            self.interpreter
                 .line
-                .change(|view| view.relays[place].sent.push(event));
+                .update(|view| view.relays[index].sent.push(event));
         } else {
-            // The next read finds the socket closed.
+            // The next read will find the socket closed.
             self.kept.push(event);
         }
     }
 
-    pub(crate) fn notes(&self, what: impl FnOnce() -> Note) {
-        self.phone.world.notes(&self.phone.line, what);
+    pub(crate) fn record(&self, kind: impl FnOnce() -> EntryKind) {
+        self.interpreter.world.record(&self.interpreter.line, kind);
     }
 
-    async fn hear(&mut self, frame: &str) {
+    async fn handle(&mut self, frame: &str) {
         match relay_frame::read(frame) {
-            Ok(Said::Text(token)) => {
-                self.notes(|| Note::Token(token.text.clone()));
-                let at_ms = self.phone.line.now_ms();
-                let place = self.place;
-                self.phone.line.change(|view| {
-                    view.relays[place].tokens.push(super::Token {
+            Ok(AppMessage::Text(token)) => {
+                self.record(|| EntryKind::TokenReceived(token.text.clone()));
+                let at_ms = self.interpreter.line.now_ms();
+                let index = self.index;
+                self.interpreter.line.update(|view| {
+                    view.relays[index].tokens.push(TokenView {
                         text: token.text.clone(),
                         last: token.last,
                         at_ms,
                     });
                 });
                 let interruptible = token.interruptible.unwrap_or(self.settings.interruptible);
-                self.voice.takes(&token.text, token.last, interruptible);
+                self.speech
+                    .add_token(&token.text, token.last, interruptible);
             }
-            Ok(Said::Play(source)) => {
+            Ok(AppMessage::Play(source)) => {
                 let interruptible = self.settings.interruptible;
-                self.voice
-                    .takes(&format!("<play {source}>"), true, interruptible);
+                self.speech
+                    .add_token(&format!("<play {source}>"), true, interruptible);
             }
-            Ok(Said::End(handoff)) => {
-                self.voice.is_complete();
-                self.ending = Some(Ending(handoff));
+            Ok(AppMessage::End(handoff)) => {
+                self.speech.close();
+                self.ending = Some(EndRequest(handoff));
             }
-            Ok(Said::Setting) => {}
+            Ok(AppMessage::Setting) => {}
             Err(()) => {
                 let description = format!("Invalid message received: {frame}");
-                self.phone.line.warn(format!("64107: {description}"));
+                self.interpreter.line.warn(format!("64107: {description}"));
                 self.send(json!({ "type": "error", "description": description }))
                     .await;
             }
@@ -236,7 +258,7 @@ impl Session<'_> {
     }
 }
 
-/// The next text of the application; `None` when the socket is gone.
+/// The next frame of the application; `None` when the socket is closed.
 async fn next_frame(socket: &mut Option<Socket>) -> Option<String> {
     let Some(socket) = socket else {
         return std::future::pending().await;

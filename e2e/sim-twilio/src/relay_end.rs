@@ -2,26 +2,16 @@ use std::time::Duration;
 
 use super::{
     form::{self, Fields, pairs},
-    relay::Session,
-    run::Phone,
+    interpreter::Interpreter,
+    relay::{RelaySession, SessionEnd},
     view::RequestKind,
     webhook::{self, Post},
 };
 
-/// `handoffData` of an `end`.
-pub(crate) struct Ending(pub(crate) Option<String>);
-
-/// How a session ended.
-pub(crate) enum Outcome {
-    Completed,
-    Ended(Option<String>),
-    Failed(u32),
-}
-
-impl Session<'_> {
-    /// Closes what is open; the fields that tell how it went.
-    pub(crate) async fn close(&mut self, outcome: &Outcome) -> Fields {
-        self.voice.interrupt();
+impl RelaySession<'_> {
+    /// Closes the socket; returns the fields for Connect's action.
+    pub(crate) async fn close(&mut self, outcome: &SessionEnd) -> Fields {
+        self.speech.interrupt();
         if let Some(mut socket) = self.socket.take() {
             let closing = socket.close(None);
             tokio::time::timeout(Duration::from_secs(1), closing)
@@ -29,23 +19,23 @@ impl Session<'_> {
                 .ok();
         }
         let (status, error) = match outcome {
-            Outcome::Completed => ("completed", None),
-            Outcome::Ended(_) => ("ended", None),
-            Outcome::Failed(code) => ("failed", Some(*code)),
+            SessionEnd::Completed => ("completed", None),
+            SessionEnd::Ended(_) => ("ended", None),
+            SessionEnd::Failed(code) => ("failed", Some(*code)),
         };
-        let place = self.place;
-        self.phone.line.change(|view| {
-            view.relays[place].status = Some(status.to_owned());
-            view.relays[place].error = error;
+        let index = self.index;
+        self.interpreter.line.update(|view| {
+            view.relays[index].status = Some(status.to_owned());
+            view.relays[index].error = error;
         });
-        let config = &self.phone.world.config;
+        let config = &self.interpreter.world.config;
         let seconds = config.pace.on_the_line(self.since.elapsed()).as_secs();
         let mut fields = pairs(&[
             ("SessionId", &self.id),
             ("SessionStatus", status),
             ("SessionDuration", &seconds.to_string()),
         ]);
-        if let Outcome::Ended(Some(handoff)) = outcome {
+        if let SessionEnd::Ended(Some(handoff)) = outcome {
             fields.extend(pairs(&[("HandoffData", handoff)]));
         }
         if let Some(code) = error {
@@ -58,8 +48,8 @@ impl Session<'_> {
     }
 }
 
-impl Phone {
-    /// Calls the action of a session whose caller is gone; nobody hears the answer.
+impl Interpreter {
+    /// Posts to the action of a session whose caller has hung up. The answer is ignored.
     pub(crate) fn report_completed(&self, action: Option<&str>, more: Fields) {
         let Some(url) = action else { return };
         let mut fields = form::of_call(&self.world, &self.line, "completed");

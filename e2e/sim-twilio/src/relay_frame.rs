@@ -2,14 +2,14 @@ use serde_json::{Value, json};
 
 use super::{line::Line, relay_settings::Interruptible, world::World};
 
-/// What an application tells the relay.
+/// A message of the application to the relay.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Said {
+pub(crate) enum AppMessage {
     Text(TextToken),
     Play(String),
     /// With `handoffData`.
     End(Option<String>),
-    /// Something that changes nothing a caller of ours would notice.
+    /// A message without an effect that a simulated caller notices.
     Setting,
 }
 
@@ -20,28 +20,28 @@ pub(crate) struct TextToken {
     pub(crate) interruptible: Option<Interruptible>,
 }
 
-/// Reads a frame of the application; `Err` is what Twilio reports as 64107.
-pub(crate) fn read(frame: &str) -> Result<Said, ()> {
+/// Parses a frame of the application; `Err` is Twilio's error 64107.
+pub(crate) fn read(frame: &str) -> Result<AppMessage, ()> {
     let frame: Value = serde_json::from_str(frame).map_err(drop)?;
     let text_of = |field: &str| frame[field].as_str().map(str::to_owned);
     match frame["type"].as_str() {
-        Some("text") => Ok(Said::Text(TextToken {
+        Some("text") => Ok(AppMessage::Text(TextToken {
             text: text_of("token").ok_or(())?,
             last: optional(&frame["last"], Value::as_bool)?.unwrap_or(false),
             interruptible: optional(&frame["interruptible"], interruptible)?,
         })),
-        Some("play") => Ok(Said::Play(text_of("source").ok_or(())?)),
+        Some("play") => Ok(AppMessage::Play(text_of("source").ok_or(())?)),
         Some("end") => {
             let handoff = optional(&frame["handoffData"], Value::as_str)?;
-            Ok(Said::End(handoff.map(str::to_owned)))
+            Ok(AppMessage::End(handoff.map(str::to_owned)))
         }
-        Some("sendDigits") => text_of("digits").map(|_| Said::Setting).ok_or(()),
-        Some("language" | "config") => Ok(Said::Setting),
+        Some("sendDigits") => text_of("digits").map(|_| AppMessage::Setting).ok_or(()),
+        Some("language" | "config") => Ok(AppMessage::Setting),
         _ => Err(()),
     }
 }
 
-/// A field that may be absent, but not be anything.
+/// A field that can be absent but must be valid if present.
 fn optional<'a, T>(
     field: &'a Value,
     read: impl Fn(&'a Value) -> Option<T>,
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_frame_of_the_protocol_is_refused() {
+    fn frames_outside_the_protocol_are_refused() {
         for wrong in [
             "Bad Gateway",
             "{}",
@@ -96,8 +96,8 @@ mod tests {
     }
 
     #[test]
-    fn a_token_without_last_leaves_the_utterance_open() {
-        let Ok(Said::Text(token)) = read(r#"{"type":"text","token":"Hi"}"#) else {
+    fn a_token_without_last_leaves_the_speech_open() {
+        let Ok(AppMessage::Text(token)) = read(r#"{"type":"text","token":"Hi"}"#) else {
             panic!("a token");
         };
 

@@ -2,18 +2,18 @@ use serde_json::{Map, Value};
 
 use super::xml::Element;
 
-/// What a `ConversationRelay` was told in its document.
+/// The attributes of a `ConversationRelay` element.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "they are attributes of a document"
+    reason = "the attributes of an element are bools"
 )]
-pub(crate) struct Settings {
+pub(crate) struct RelaySettings {
     pub(crate) url: String,
     pub(crate) greeting: Option<String>,
     pub(crate) greeting_interruptible: Interruptible,
     pub(crate) interruptible: Interruptible,
-    /// Whether what is said while the agent speaks uninterruptibly is reported all the same.
+    /// Whether the caller's words are reported while the agent speaks and cannot be interrupted.
     pub(crate) reports_input: bool,
     pub(crate) partial_prompts: bool,
     pub(crate) keys: bool,
@@ -22,7 +22,7 @@ pub(crate) struct Settings {
     pub(crate) parameters: Value,
 }
 
-/// What of the caller stops the agent's speech.
+/// Which actions of the caller interrupt the agent's speech.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Interruptible {
     pub(crate) speech: bool,
@@ -39,7 +39,7 @@ impl Interruptible {
     }
 }
 
-impl Settings {
+impl RelaySettings {
     pub(crate) fn of(relay: &Element) -> Self {
         let attribute = |name| relay.attribute(name);
         let is_true = |name| attribute(name) == Some("true");

@@ -14,10 +14,10 @@ use tokio_tungstenite::{
 
 use super::{signature, world::World};
 
-/// A connection to an application.
+/// A WebSocket connection to an application.
 pub(crate) type Socket = WebSocketStream<TcpStream>;
 
-/// How long a connection and its upgrade may take.
+/// Longest time for a connection and its upgrade.
 const OPEN_LIMIT: Duration = Duration::from_secs(5);
 
 /// Opens the application's socket. The upgrade is signed over the `wss://` URL of the document,
@@ -44,7 +44,7 @@ pub(crate) async fn open(world: &World, url: &str) -> anyhow::Result<Socket> {
         .context("no connection in time")?
 }
 
-/// The first replica that takes the connection.
+/// Connects to the first replica that accepts the connection.
 async fn reach(world: &World, url: &Url) -> anyhow::Result<TcpStream> {
     let replicas = match world.replicas().as_slice() {
         [] => {

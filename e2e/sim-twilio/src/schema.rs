@@ -1,6 +1,6 @@
 use super::xml::Element;
 
-/// The attributes Twilio documents, verb by verb.
+/// The documented attributes of each verb.
 const ATTRIBUTES: &[(&str, &[&str])] = &[
     ("Say", &["voice", "language", "loop"]),
     ("Play", &["loop", "digits"]),
@@ -66,7 +66,7 @@ const ATTRIBUTES: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Warns of attributes Twilio does not know, which it passes over.
+/// Warns of undocumented attributes, which Twilio ignores.
 pub(crate) fn warn_of_attributes(element: &Element, warnings: &mut Vec<String>) {
     let Some((_, known)) = ATTRIBUTES.iter().find(|(name, _)| *name == element.name) else {
         return;

@@ -4,9 +4,9 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 
-/// `X-Twilio-Signature`: the URL as configured, then every field sorted by name (byte order), a
-/// name's values made unique and sorted, all without separators. (Twilio docs, *Webhooks security*,
-/// and the validators of its helper libraries.)
+/// `X-Twilio-Signature`: signs the URL as configured, then every field sorted by name (byte order), the
+/// values of a name deduplicated and sorted, all without separators. (Twilio docs, *Webhooks security*, and
+/// the validators of its helper libraries.)
 pub(crate) fn of(auth_token: &str, url: &str, fields: &[(String, String)]) -> String {
     let mut by_name: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for (name, value) in fields {
@@ -35,9 +35,9 @@ mod tests {
             .collect()
     }
 
-    /// The vector every helper library is tested with.
+    /// The test vector of every helper library.
     #[test]
-    fn it_signs_as_the_official_libraries_do() {
+    fn the_signature_equals_that_of_the_official_libraries() {
         let call = fields(&[
             ("To", "+18005551212"),
             ("CallSid", "CA1234567890ABCDE"),
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_sorted_by_bytes_and_alone() {
+    fn names_are_sorted_by_bytes_without_their_values() {
         let cases = fields(&[
             ("callSid", "lowercase"),
             ("CallSid", "uppercase"),
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn an_upgrade_is_signed_by_its_url_alone() {
+    fn an_upgrade_is_signed_over_its_url_only() {
         assert_eq!(
             of("12345", "https://mycompany.com/myapp.php?foo=1&bar=2", &[]),
             "zYQTYrRWXE7LtzbG4PfP7/bkkGo="

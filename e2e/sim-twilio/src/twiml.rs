@@ -5,10 +5,10 @@ use super::{
     xml::{self, Element},
 };
 
-/// Largest document Twilio takes.
+/// Largest document that Twilio accepts.
 const DOCUMENT_LIMIT_BYTES: usize = 64 * 1024;
 
-/// A document as it is executed, and what its author should know.
+/// The verbs of a document, and warnings for its author.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Document {
     pub(crate) verbs: Vec<Verb>,
@@ -30,7 +30,7 @@ pub(crate) enum Verb {
     },
 }
 
-/// What the caller hears, alone or inside a Gather.
+/// A verb that the caller hears, on its own or inside a Gather.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Spoken {
     Say { text: String, times: u32 },
@@ -44,7 +44,7 @@ pub(crate) struct Gather {
     pub(crate) keys: bool,
     pub(crate) action: String,
     pub(crate) timeout_seconds: f64,
-    /// `None` is `auto`: the first pause ends it.
+    /// `None` is `auto`: the first pause ends the caller's speech.
     pub(crate) speech_timeout_seconds: Option<f64>,
     pub(crate) finish_on_key: Option<char>,
     pub(crate) digits: Option<usize>,
@@ -54,35 +54,35 @@ pub(crate) struct Gather {
     pub(crate) prompt: Vec<Spoken>,
 }
 
-/// Why an answer is no document, with Twilio's code.
+/// Why an answer is not a valid document, with Twilio's error code.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Unreadable {
+pub(crate) struct DocumentError {
     pub(crate) code: u32,
     pub(crate) reason: String,
 }
 
-fn unreadable(code: u32, reason: impl Into<String>) -> Unreadable {
-    Unreadable {
+fn document_error(code: u32, reason: impl Into<String>) -> DocumentError {
+    DocumentError {
         code,
         reason: reason.into(),
     }
 }
 
-/// Reads an answer as Twilio does. (Twilio docs, *TwiML for Voice* and errors 11750, 12100, 12300.)
-pub(crate) fn parse(content_type: &str, body: &[u8]) -> Result<Document, Unreadable> {
+/// Parses an answer as Twilio does. (Twilio docs, *TwiML for Voice* and errors 11750, 12100, 12300.)
+pub(crate) fn parse(content_type: &str, body: &[u8]) -> Result<Document, DocumentError> {
     let mut parts = content_type.split(';').map(str::trim);
     let kind = parts.next().unwrap_or_default().to_ascii_lowercase();
     if kind != "text/xml" && kind != "application/xml" {
         let reason = format!("content type {content_type:?} is not XML");
-        return Err(unreadable(12_300, reason));
+        return Err(document_error(12_300, reason));
     }
     if body.len() > DOCUMENT_LIMIT_BYTES {
-        return Err(unreadable(11_750, "the document is longer than 64 kB"));
+        return Err(document_error(11_750, "the document is longer than 64 kB"));
     }
-    let text = std::str::from_utf8(body).map_err(|_| unreadable(12_100, "not UTF-8"))?;
-    let root = xml::parse(text).map_err(|reason| unreadable(12_100, reason))?;
+    let text = std::str::from_utf8(body).map_err(|_| document_error(12_100, "not UTF-8"))?;
+    let root = xml::parse(text).map_err(|reason| document_error(12_100, reason))?;
     if root.name != "Response" {
-        return Err(unreadable(12_100, "the root is not Response"));
+        return Err(document_error(12_100, "the root is not Response"));
     }
     let mut warnings = Vec::new();
     let mut verbs = Vec::new();
@@ -139,7 +139,7 @@ fn spoken(element: &Element, warnings: &mut Vec<String>) -> Option<Spoken> {
     })
 }
 
-/// The text of a Say; nothing of one that is longer than its voice takes. (Error 13521.)
+/// The text of a Say; empty if it is longer than its voice allows. (Error 13521.)
 fn speakable(element: &Element, warnings: &mut Vec<String>) -> String {
     let text = element.text.trim();
     let limit = match element.attribute("voice") {
@@ -154,7 +154,7 @@ fn speakable(element: &Element, warnings: &mut Vec<String>) -> String {
     text.to_owned()
 }
 
-/// How often `loop` says it again; 0 is for ever, which is as long as anyone listens.
+/// How many times `loop` repeats the verb; 0 repeats until the caller hangs up.
 fn times(element: &Element) -> u32 {
     match element.attribute("loop").map(str::parse) {
         Some(Ok(0)) => u32::MAX,
@@ -172,7 +172,7 @@ fn gather(element: &Element, warnings: &mut Vec<String>) -> Gather {
         warn_of_attributes(child, warnings);
         match spoken(child, warnings) {
             Some(spoken) => prompt.push(spoken),
-            None => warnings.push(format!("12200: {} is not taken inside Gather", child.name)),
+            None => warnings.push(format!("12200: {} is not allowed in Gather", child.name)),
         }
     }
     Gather {
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_verbs_and_attributes_are_warned_of_and_passed_over() {
+    fn unknown_verbs_and_attributes_are_ignored_with_a_warning() {
         let body = b"<Response><Sing>la</Sing><Say tone='x'>hi</Say></Response>";
         let document = parse("application/xml; charset=utf-8", body).unwrap();
 
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn each_way_to_answer_wrongly_has_its_code() {
+    fn every_kind_of_invalid_answer_has_its_error_code() {
         let code = |kind, body: &[u8]| parse(kind, body).unwrap_err().code;
         let long = format!("<Response><Say>{}</Say></Response>", "a".repeat(65_536));
 

@@ -2,59 +2,59 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// What became of one call so far. Times are real milliseconds since the caller dialled.
+/// The state of one call. Times are real milliseconds since the caller dialled.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct CallView {
     /// Twilio's id of the call.
     pub sid: String,
     /// The caller's number as Twilio reports it.
     pub from: String,
-    /// `ringing`, `in-progress`, or how it ended in Twilio's words.
+    /// Twilio's `CallStatus`.
     pub status: String,
-    /// What the line is doing, for people.
+    /// What the call is doing, for humans to read.
     pub doing: String,
     /// What the caller heard, oldest first.
     pub heard: Vec<Heard>,
     /// Every request made for the call, oldest first.
-    pub requests: Vec<Request>,
-    /// What Twilio's debugger would show, with its codes.
+    pub requests: Vec<RequestView>,
+    /// What Twilio's debugger would show, with its error codes.
     pub warnings: Vec<String>,
     /// `ConversationRelay` sessions, oldest first.
     pub relays: Vec<RelayView>,
-    /// Gathers that heard nothing.
+    /// Gathers without input.
     pub silences: u64,
-    /// Longest the caller waited for us and heard nothing. Time in which a Gather or a relay waits
-    /// for the caller does not count.
+    /// Longest time the caller waited for us and heard nothing, without the time in which a Gather or a
+    /// relay waited for the caller.
     pub longest_silence_ms: u64,
-    /// How it ended, once it has.
+    /// How the call ended, once it has.
     pub ended: Option<Ended>,
 }
 
 impl CallView {
-    /// The texts the caller heard, in order, each as far as it was spoken.
+    /// The texts the caller heard, in order, each up to where it was cut off.
     pub fn heard_texts(&self) -> Vec<&str> {
         self.heard.iter().map(|one| one.spoken.as_str()).collect()
     }
 
     /// The requests of one kind.
-    pub fn requests_of(&self, kind: RequestKind) -> Vec<&Request> {
-        let is_of_kind = |request: &&Request| request.kind == kind;
+    pub fn requests_of(&self, kind: RequestKind) -> Vec<&RequestView> {
+        let is_of_kind = |request: &&RequestView| request.kind == kind;
         self.requests.iter().filter(is_of_kind).collect()
     }
 }
 
-/// One thing the caller heard.
+/// A text or a sound that the caller heard.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Heard {
     /// The whole text; `<play URL>` for a sound.
     pub text: String,
-    /// What of it was spoken so far.
+    /// The part that was spoken.
     pub spoken: String,
-    /// When it began.
+    /// The time it began.
     pub from_ms: u64,
-    /// When it ended, once it has.
+    /// The time it ended, once it has.
     pub until_ms: Option<u64>,
-    /// Whether the caller (or the end of the call) cut it off.
+    /// Whether the caller or the end of the call cut it off.
     pub interrupted: bool,
 }
 
@@ -66,40 +66,40 @@ pub enum RequestKind {
     Voice,
     /// The action of a Gather.
     Gather,
-    /// What a Gather understood so far.
+    /// A partial result of a Gather.
     Partial,
     /// A Redirect.
     Redirect,
     /// The action of a Connect.
     Connect,
-    /// The document before could not be had.
+    /// The fallback, because a document could not be fetched.
     Fallback,
-    /// The call changed its state.
+    /// A status callback.
     Status,
 }
 
-/// One request, with all tries of it.
+/// One request, with all its attempts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Request {
+pub struct RequestView {
     /// Why it was made.
     pub kind: RequestKind,
     /// The URL that was signed.
     pub url: String,
     /// The fields sent.
     pub fields: BTreeMap<String, String>,
-    /// `I-Twilio-Idempotency-Token`, the same in all tries.
+    /// `I-Twilio-Idempotency-Token`, the same in all attempts.
     pub token: String,
-    /// When it set off.
+    /// The time of the first attempt.
     pub at_ms: u64,
-    /// How long it took in all, once it is over.
+    /// The duration of all attempts, once they are over.
     pub took_ms: Option<u64>,
-    /// How often it was sent, copies included.
+    /// How many times it was sent, copies included.
     pub tries: u32,
-    /// The status of the answer, if there was one.
+    /// The HTTP status of the answer, if there was one.
     pub status: Option<u16>,
     /// The body of the answer.
     pub body: String,
-    /// Twilio's code of what is wrong with the answer.
+    /// Twilio's error code, if the request failed or the answer is invalid.
     pub error: Option<u32>,
 }
 
@@ -110,35 +110,35 @@ pub struct RelayView {
     pub session: String,
     /// The `wss://` URL, as signed.
     pub url: String,
-    /// Frames Twilio sent, in order, all connections together.
+    /// Frames Twilio sent, in order, over all connections.
     pub sent: Vec<serde_json::Value>,
-    /// Text tokens that came, in order.
-    pub tokens: Vec<Token>,
+    /// Text tokens Twilio received, in order.
+    pub tokens: Vec<TokenView>,
     /// Connections that were opened.
     pub connections: u64,
-    /// `completed`, `ended` or `failed`, once it is over.
+    /// `completed`, `ended` or `failed`, once the session is over.
     pub status: Option<String>,
-    /// Twilio's code, if it failed.
+    /// Twilio's error code, if the session failed.
     pub error: Option<u32>,
 }
 
 /// One text token of a relay.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Token {
+pub struct TokenView {
     /// The text.
     pub text: String,
-    /// Whether it ended the utterance.
+    /// Whether it was the last one of a text.
     pub last: bool,
-    /// When it came.
+    /// The time it arrived.
     pub at_ms: u64,
 }
 
 /// How a call ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ended {
-    /// Why.
-    pub why: Why,
-    /// When.
+    /// The reason.
+    pub why: EndReason,
+    /// The time.
     pub at_ms: u64,
     /// Whole seconds on the line, as in `CallDuration`.
     pub duration_seconds: u64,
@@ -147,16 +147,17 @@ pub struct Ended {
 /// Why a call ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Why {
+pub enum EndReason {
     /// The caller hung up.
     CallerHungUp,
-    /// A Hangup.
+    /// The verb Hangup.
     Hangup,
     /// The document had no verb left, or a Connect had no action.
     DocumentEnded,
-    /// A Reject, before the call was answered.
+    /// The verb Reject, before the call was answered.
     Rejected,
-    /// No document could be had: the caller heard *an application error has occurred*.
+    /// No document could be fetched (with Twilio's error code): the caller heard *an application error has
+    /// occurred*.
     ApplicationError(u32),
     /// The simulator was stopped.
     Stopped,

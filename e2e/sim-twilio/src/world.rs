@@ -1,19 +1,17 @@
-use std::{
-    net::SocketAddr,
-    sync::{Arc, Mutex},
-};
+use std::{net::SocketAddr, sync::Arc};
 
-use sim_kit::moments::Note;
+use parking_lot::Mutex;
+use sim_kit::timeline::EntryKind;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Caller, SimTwilioConfig, faults::FaultBox, line::Line, run, view::CallView};
+use super::{SimTwilioConfig, faults::FaultInjector, line::Line, view::CallView};
 
-/// Everything the simulator knows, shared by its port and its calls.
+/// The whole state of the simulator, shared by the control API and the calls.
 pub(crate) struct World {
     pub(crate) config: SimTwilioConfig,
     pub(crate) client: reqwest::Client,
-    pub(crate) faults: FaultBox,
-    /// Requests and calls under way.
+    pub(crate) faults: FaultInjector,
+    /// Requests and calls in progress.
     pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,
     calls: Mutex<Vec<Arc<Line>>>,
@@ -26,40 +24,25 @@ impl World {
             replicas: Mutex::new(config.connect_to.clone()),
             config,
             client,
-            faults: FaultBox::default(),
+            faults: FaultInjector::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             calls: Mutex::default(),
         }
     }
 
-    /// Where public URLs are reached, in the order they are tried; empty: as they stand.
+    /// The replicas behind the public name, in the order in which they are tried.
     pub(crate) fn replicas(&self) -> Vec<SocketAddr> {
-        self.replicas.lock().expect("no list panics").clone()
+        self.replicas.lock().clone()
     }
 
     pub(crate) fn connect_to(&self, replicas: Vec<SocketAddr>) {
-        *self.replicas.lock().expect("no list panics") = replicas;
+        *self.replicas.lock() = replicas;
     }
 
-    /// Someone dials our number.
-    pub(crate) fn dial(self: &Arc<Self>, caller: Caller) -> Arc<Line> {
-        let (line, acts) = Line::new(caller);
-        let line = Arc::new(line);
-        self.keep(Arc::clone(&line));
-        let call = run::run(Arc::clone(self), Arc::clone(&line), acts);
-        let stop = self.stop.clone();
-        self.tasks.spawn(async move {
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = call => {}
-            }
-        });
-        line
-    }
-
-    fn keep(&self, line: Arc<Line>) {
-        let mut calls = self.calls.lock().expect("no call panics");
+    /// Adds a call, and drops the oldest ended ones beyond the limit.
+    pub(crate) fn keep(&self, line: Arc<Line>) {
+        let mut calls = self.calls.lock();
         calls.push(line);
         let mut too_many = calls.len().saturating_sub(self.config.calls_kept);
         if too_many == 0 {
@@ -72,25 +55,24 @@ impl World {
         });
     }
 
-    /// Notes what happens in a call, if that is wanted.
-    pub(crate) fn notes(&self, line: &Line, what: impl FnOnce() -> Note) {
-        self.config.moments.note(&line.caller.from, what);
+    /// Records in the timeline what happens in a call.
+    pub(crate) fn record(&self, line: &Line, kind: impl FnOnce() -> EntryKind) {
+        self.config.timeline.record(&line.caller.from, kind);
     }
 
     pub(crate) fn call(&self, sid: &str) -> Option<Arc<Line>> {
-        let calls = self.calls.lock().expect("no call panics");
+        let calls = self.calls.lock();
         calls.iter().find(|call| call.sid == sid).cloned()
     }
 
     pub(crate) fn views(&self) -> Vec<CallView> {
-        let calls = self.calls.lock().expect("no call panics").clone();
+        let calls = self.calls.lock().clone();
         calls.iter().map(|call| call.view()).collect()
     }
 
     /// Forgets the calls that have ended.
     pub(crate) fn forget_ended(&self) {
-        let mut calls = self.calls.lock().expect("no call panics");
-        calls.retain(|call| !call.is_over());
+        self.calls.lock().retain(|call| !call.is_over());
     }
 }
 

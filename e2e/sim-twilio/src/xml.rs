@@ -1,12 +1,12 @@
 use quick_xml::{Reader, escape::resolve_predefined_entity, events::BytesStart, events::Event};
 
-/// One element of a document, its text with that of its children.
+/// An XML element.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Element {
     pub(crate) name: String,
     attributes: Vec<(String, String)>,
     pub(crate) children: Vec<Element>,
-    /// All text inside, children (SSML) included.
+    /// All text inside, including that of children (SSML).
     pub(crate) text: String,
 }
 
@@ -18,7 +18,7 @@ impl Element {
             .map(|(_, value)| value.as_str())
     }
 
-    /// An attribute that counts something; what cannot be read is as if it were not there.
+    /// The value of a numeric attribute; `None` if it is absent or not a number.
     pub(crate) fn number(&self, name: &str) -> Option<f64> {
         self.attribute(name)?.parse().ok()
     }
@@ -28,10 +28,10 @@ impl Element {
     }
 }
 
-/// Reads a document strictly: nothing before its first byte, one root, all tags closed.
+/// Parses a document strictly: nothing before the first tag, one root, all tags closed.
 pub(crate) fn parse(document: &str) -> Result<Element, String> {
     if !document.starts_with('<') {
-        return Err("the document does not start with its first byte".to_owned());
+        return Err("the document does not start with a tag".to_owned());
     }
     let mut reader = Reader::from_str(document);
     let mut open: Vec<Element> = vec![Element::default()];
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_well_formed_is_refused() {
+    fn malformed_documents_are_refused() {
         for broken in [
             "",
             " <Response/>",

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use e2e::harness::{Service, World};
-use sim_openrouter::{Act, Request};
+use sim_openrouter::{Action, CompletionRequest};
 use tokio::time::{sleep, timeout};
 
 use crate::containers::hears;
@@ -80,7 +80,10 @@ fn texts(world: &World, number: &str) -> Vec<String> {
 }
 
 /// Waits until the model was asked something like this.
-pub(crate) async fn asked(world: &World, is_meant: impl Fn(&Request) -> bool) -> Request {
+pub(crate) async fn asked(
+    world: &World,
+    is_meant: impl Fn(&CompletionRequest) -> bool,
+) -> CompletionRequest {
     let found = async {
         loop {
             if let Some(request) = requests(world).into_iter().find(&is_meant) {
@@ -95,10 +98,10 @@ pub(crate) async fn asked(world: &World, is_meant: impl Fn(&Request) -> bool) ->
 }
 
 /// What the model was asked so far.
-fn requests(world: &World) -> Vec<Request> {
+fn requests(world: &World) -> Vec<CompletionRequest> {
     world.openrouter.as_ref().unwrap().requests()
 }
 
-fn says(request: &Request, words: &str) -> bool {
-    request.answered == Act::Say(words.to_owned())
+fn says(request: &CompletionRequest, words: &str) -> bool {
+    request.answered == Action::Say(words.to_owned())
 }

@@ -1,72 +1,72 @@
 use super::*;
 
 #[tokio::test]
-async fn faults_befall_as_many_sends_as_told_and_what_hung_still_reached_the_person() {
-    let phone = Phone::with(SimMetaConfig::default()).await;
-    phone.sim.write(ALICE, "hi").unwrap();
-    phone.sim.set_faults(Faults {
-        answers: Some(vec![Answer {
+async fn faults_apply_to_as_many_sends_as_set_and_a_hung_send_still_reaches_the_user() {
+    let setup = Setup::with(SimMetaConfig::default()).await;
+    setup.sim.write(ALICE, "hi").unwrap();
+    setup.sim.set_faults(MetaFaults {
+        answers: Some(vec![Refusal {
             code: 131_016,
             times: Some(1),
             number: None,
         }]),
         cut: Some(1),
         cut_before: Some(1),
-        ..Faults::default()
+        ..MetaFaults::default()
     });
 
-    assert_eq!(phone.send(ALICE, "refused", None).await.0, 500);
+    assert_eq!(setup.send(ALICE, "refused", None).await.0, 500);
     assert!(
-        phone
-            .try_post(&Phone::text(ALICE, "never taken"))
+        setup
+            .try_post(&Setup::text(ALICE, "not accepted"))
             .await
             .is_err()
     );
     assert!(
-        phone
-            .try_post(&Phone::text(ALICE, "taken, unanswered"))
+        setup
+            .try_post(&Setup::text(ALICE, "accepted, unanswered"))
             .await
             .is_err()
     );
-    phone.sim.set_faults(Faults {
+    setup.sim.set_faults(MetaFaults {
         hang: Some(1),
-        ..Faults::default()
+        ..MetaFaults::default()
     });
-    let hung = Phone::text(ALICE, "hung");
-    let hung = tokio::spawn(phone.request(&hung).send());
-    let chat = phone.sim.wait_received(ALICE, 2, LIMIT).await.unwrap();
+    let hung = Setup::text(ALICE, "hung");
+    let hung = tokio::spawn(setup.request(&hung).send());
+    let chat = setup.sim.wait_received(ALICE, 2, LIMIT).await.unwrap();
 
     assert!(!hung.is_finished());
-    assert_eq!(chat.received_texts(), ["taken, unanswered", "hung"]);
-    assert_eq!(phone.send(ALICE, "fine", None).await.0, 200);
-    assert_eq!(phone.sim.stats().unanswered, 2);
+    assert_eq!(chat.received_texts(), ["accepted, unanswered", "hung"]);
+    assert_eq!(setup.send(ALICE, "fine", None).await.0, 200);
+    assert_eq!(setup.sim.stats().unanswered, 2);
 }
 
 #[tokio::test]
-async fn the_same_tracker_twice_is_counted_as_a_duplicate() {
-    let phone = Phone::with(SimMetaConfig::default()).await;
-    phone.sim.write(ALICE, "hi").unwrap();
+async fn a_repeated_tracker_is_counted_as_a_duplicate() {
+    let setup = Setup::with(SimMetaConfig::default()).await;
+    setup.sim.write(ALICE, "hi").unwrap();
 
     for tracker in ["a", "b", "a"] {
-        phone.send(ALICE, "hello", Some(tracker)).await;
+        setup.send(ALICE, "hello", Some(tracker)).await;
     }
 
-    let stats = phone.sim.stats();
+    let stats = setup.sim.stats();
     assert_eq!(
         (stats.accepted, stats.duplicate_trackers, stats.recipients),
         (3, 1, 1)
     );
-    phone.sim.reset();
-    assert_eq!(phone.sim.stats(), MetaStats::default());
+    setup.sim.reset();
+    assert_eq!(setup.sim.stats(), MetaStats::default());
 }
 
 #[tokio::test]
-async fn the_control_api_tells_what_the_handle_tells() {
-    let phone = Phone::with(SimMetaConfig::default()).await;
-    let base = format!("http://{}/sim", phone.sim.addr());
+async fn the_control_api_returns_what_the_handle_returns() {
+    let setup = Setup::with(SimMetaConfig::default()).await;
+    let base = format!("http://{}/sim", setup.sim.addr());
     let say =
         json!({"from": ALICE, "message": {"type": "image", "image": {"id": "1"}}, "id": "wamid.x"});
-    let said = phone
+    let said = setup
         .client
         .post(format!("{base}/messages"))
         .json(&say)
@@ -77,10 +77,10 @@ async fn the_control_api_tells_what_the_handle_tells() {
         said.json::<Value>().await.unwrap(),
         json!({"wamid": "wamid.x"})
     );
-    phone.send(ALICE, "hello", None).await;
+    setup.send(ALICE, "hello", None).await;
 
     let get = async |path: &str| -> Value {
-        let answer = phone
+        let answer = setup
             .client
             .get(format!("{base}{path}"))
             .send()

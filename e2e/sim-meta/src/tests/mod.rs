@@ -1,6 +1,6 @@
 mod control;
-mod phone;
 mod sends;
+mod setup;
 mod webhooks;
 
 use std::{path::Path, time::Duration};
@@ -8,14 +8,14 @@ use std::{path::Path, time::Duration};
 use serde_json::{Value, json};
 
 use super::*;
-use phone::Phone;
+use setup::Setup;
 
 const ALICE: &str = "4915112345678";
 
 /// Longest a test waits for anything.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// Where recorded payloads are, when this machine has them.
+/// A recorded payload, if this machine has them.
 fn fixture_bytes(name: &str) -> Option<Vec<u8>> {
     let root = option_env!("CLAWKAKA_FIXTURES")?;
     std::fs::read(Path::new(root).join(name)).ok()
@@ -25,7 +25,7 @@ fn fixture(name: &str) -> Option<Value> {
     serde_json::from_slice(&fixture_bytes(name)?).ok()
 }
 
-/// Every key of the recorded payload is there, and no other.
+/// Asserts that our payload has exactly the keys of the recorded one.
 fn assert_same_shape(ours: &Value, name: &str) {
     let Some(theirs) = fixture(name) else { return };
     assert_eq!(shape(ours), shape(&theirs), "{name}");

@@ -1,16 +1,16 @@
 use super::*;
 
 #[tokio::test]
-async fn a_send_is_answered_like_metas_and_reported_three_times_with_its_tracker() {
-    let phone = Phone::with(SimMetaConfig::default()).await;
-    phone.sim.write(ALICE, "hi").unwrap();
+async fn a_send_is_answered_as_by_meta_and_gets_three_statuses_with_its_tracker() {
+    let setup = Setup::with(SimMetaConfig::default()).await;
+    setup.sim.write(ALICE, "hi").unwrap();
 
-    let (status, answer) = phone.send(ALICE, "hello", Some("dlv_1")).await;
+    let (status, answer) = setup.send(ALICE, "hello", Some("dlv_1")).await;
 
     assert_eq!(status, 200);
     assert_same_shape(&answer, "whatsapp/api_send_text_200.json");
     assert_eq!(answer["contacts"][0]["wa_id"], ALICE);
-    let statuses = phone.us.statuses(3).await;
+    let statuses = setup.receiver.statuses(3).await;
     let told: Vec<_> = statuses.iter().map(|s| s["status"].clone()).collect();
     assert_eq!(told, ["sent", "delivered", "read"]);
     assert!(
@@ -23,14 +23,14 @@ async fn a_send_is_answered_like_metas_and_reported_three_times_with_its_tracker
             .iter()
             .all(|s| s["id"] == answer["messages"][0]["id"])
     );
-    let chat = phone.sim.chat(ALICE);
+    let chat = setup.sim.chat(ALICE);
     assert_eq!(chat.lines[1].state, "read");
     assert_eq!(chat.received_texts(), ["hello"]);
 }
 
 #[tokio::test]
-async fn refusals_carry_metas_codes_and_status() {
-    let phone = Phone::with(SimMetaConfig {
+async fn refusals_have_metas_error_code_and_http_status() {
+    let setup = Setup::with(SimMetaConfig {
         throughput: 0,
         ..SimMetaConfig::default()
     })
@@ -54,7 +54,7 @@ async fn refusals_carry_metas_codes_and_status() {
     ];
 
     for (body, status, code) in cases {
-        let answer = phone.post(&body).await;
+        let answer = setup.post(&body).await;
         assert_eq!(
             (answer.0, &answer.1["error"]["code"]),
             (status, &json!(code)),
@@ -62,35 +62,35 @@ async fn refusals_carry_metas_codes_and_status() {
         );
         assert_same_shape(&answer.1, "whatsapp/api_error_100.json");
     }
-    let stranger = phone
-        .post_as("wrong token", &phone.path(), &text("x"))
+    let stranger = setup
+        .post_as("wrong token", &setup.path(), &text("x"))
         .await;
     assert_eq!(
         (stranger.0, &stranger.1["error"]["code"]),
         (401, &json!(190))
     );
-    let elsewhere = phone
-        .post_as(&phone.token(), "/v24.0/1/messages", &text("x"))
+    let elsewhere = setup
+        .post_as(&setup.token(), "/v24.0/1/messages", &text("x"))
         .await;
     assert_eq!(elsewhere.1["error"]["code"], 100);
-    assert_eq!(phone.sim.stats().accepted, 0);
-    assert_eq!(phone.sim.stats().refused[&131_047], 1);
+    assert_eq!(setup.sim.stats().accepted, 0);
+    assert_eq!(setup.sim.stats().refused[&131_047], 1);
 }
 
 #[tokio::test]
-async fn outside_the_window_an_approved_template_passes_and_reads_as_rendered() {
-    let phone = Phone::with(SimMetaConfig::default()).await;
+async fn an_approved_template_is_accepted_outside_the_window_and_shown_rendered() {
+    let setup = Setup::with(SimMetaConfig::default()).await;
 
-    let (status, _) = phone.post(&template("en", &json!(["it rains"]))).await;
+    let (status, _) = setup.post(&template("en", &json!(["it rains"]))).await;
 
     assert_eq!(status, 200);
-    let chat = phone.sim.chat(ALICE);
+    let chat = setup.sim.chat(ALICE);
     assert_eq!(chat.received_texts(), ["Your assistant writes: it rains"]);
 }
 
 #[tokio::test]
-async fn mistakes_with_templates_get_metas_codes() {
-    let phone = Phone::with(SimMetaConfig::default()).await;
+async fn invalid_templates_are_refused_with_metas_codes() {
+    let setup = Setup::with(SimMetaConfig::default()).await;
     let cases = [
         (template("de", &json!(["x"])), 404, 132_001),
         (template("en", &json!([])), 400, 132_000),
@@ -102,14 +102,14 @@ async fn mistakes_with_templates_get_metas_codes() {
     ];
 
     for (body, status, code) in cases {
-        let answer = phone.post(&body).await;
+        let answer = setup.post(&body).await;
         assert_eq!(
             (answer.0, &answer.1["error"]["code"]),
             (status, &json!(code)),
             "{body}"
         );
     }
-    assert_eq!(phone.sim.stats().accepted, 0);
+    assert_eq!(setup.sim.stats().accepted, 0);
 }
 
 fn template(language: &str, texts: &Value) -> Value {
@@ -127,16 +127,16 @@ fn template(language: &str, texts: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn typing_marks_as_read_and_is_counted_for_the_person() {
-    let phone = Phone::with(SimMetaConfig::default()).await;
-    let wamid = phone.sim.write(ALICE, "hi").unwrap();
+async fn a_typing_indicator_marks_the_message_read_and_is_counted_in_the_chat() {
+    let setup = Setup::with(SimMetaConfig::default()).await;
+    let wamid = setup.sim.write(ALICE, "hi").unwrap();
 
     let call = json!({"messaging_product": "whatsapp", "status": "read", "message_id": wamid,
         "typing_indicator": {"type": "text"}});
-    let (status, answer) = phone.post(&call).await;
+    let (status, answer) = setup.post(&call).await;
 
     assert_eq!((status, answer), (200, json!({"success": true})));
-    let chat = phone.sim.chat(ALICE);
+    let chat = setup.sim.chat(ALICE);
     assert_eq!((chat.typing, chat.lines[0].state.as_str()), (1, "read"));
-    assert_eq!(phone.sim.stats().read_marks, 1);
+    assert_eq!(setup.sim.stats().read_marks, 1);
 }

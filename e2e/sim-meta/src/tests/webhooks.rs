@@ -3,8 +3,8 @@ use std::collections::BTreeSet;
 use super::*;
 
 #[tokio::test]
-async fn what_a_person_writes_is_posted_again_until_it_is_accepted_and_in_order() {
-    let phone = Phone::with(SimMetaConfig {
+async fn messages_of_a_user_are_posted_in_order_and_retried_until_accepted() {
+    let setup = Setup::with(SimMetaConfig {
         webhooks: WebhookPlan {
             time_factor: 100_000.0,
             ..WebhookPlan::default()
@@ -12,18 +12,18 @@ async fn what_a_person_writes_is_posted_again_until_it_is_accepted_and_in_order(
         ..SimMetaConfig::default()
     })
     .await;
-    phone.us.refuse_next(4);
+    setup.receiver.refuse_next(4);
 
     for n in 0..20 {
-        phone.sim.write(ALICE, &format!("message {n}")).unwrap();
+        setup.sim.write(ALICE, &format!("message {n}")).unwrap();
     }
 
-    let messages = phone.us.messages(20).await;
+    let messages = setup.receiver.messages(20).await;
     let texts: Vec<_> = messages.iter().map(|m| m["text"]["body"].clone()).collect();
     let expected: Vec<_> = (0..20).map(|n| json!(format!("message {n}"))).collect();
     assert_eq!(texts, expected);
-    phone.until_idle().await;
-    let webhooks = phone.sim.stats().webhooks;
+    setup.until_idle().await;
+    let webhooks = setup.sim.stats().webhooks;
     assert_eq!(
         (webhooks.accepted, webhooks.refused, webhooks.retried),
         (20, 4, 4)
@@ -31,10 +31,10 @@ async fn what_a_person_writes_is_posted_again_until_it_is_accepted_and_in_order(
 }
 
 #[tokio::test]
-async fn a_message_is_shaped_signed_and_escaped_as_metas() {
-    let phone = Phone::with(SimMetaConfig::default()).await;
+async fn a_message_has_the_shape_and_escaping_of_metas() {
+    let setup = Setup::with(SimMetaConfig::default()).await;
 
-    phone
+    setup
         .sim
         .write_anything(Inbound {
             from: format!("+{ALICE}"),
@@ -44,8 +44,8 @@ async fn a_message_is_shaped_signed_and_escaped_as_metas() {
         })
         .unwrap();
 
-    phone.us.messages(1).await;
-    let body = phone.us.bodies().remove(0);
+    setup.receiver.messages(1).await;
+    let body = setup.receiver.bodies().remove(0);
     let body = std::str::from_utf8(&body).unwrap();
     assert!(
         body.contains(r"Gr\u00fc\u00dfe\/aus K\u00f6ln \ud83d\ude00"),
@@ -56,7 +56,7 @@ async fn a_message_is_shaped_signed_and_escaped_as_metas() {
 }
 
 #[tokio::test]
-async fn signatures_are_those_of_metas_examples() {
+async fn signatures_equal_those_of_metas_examples() {
     let Some(cases) = fixture("whatsapp/signature_cases.json") else {
         return;
     };
@@ -72,8 +72,8 @@ async fn signatures_are_those_of_metas_examples() {
 }
 
 #[tokio::test]
-async fn copies_duplicates_and_batches_say_the_same_things_again() {
-    let phone = Phone::with(SimMetaConfig {
+async fn copies_duplicates_and_batches_repeat_the_same_messages_and_statuses() {
+    let setup = Setup::with(SimMetaConfig {
         pair_rate: false,
         webhooks: WebhookPlan {
             duplicate_percent: 100,
@@ -86,7 +86,7 @@ async fn copies_duplicates_and_batches_say_the_same_things_again() {
         ..SimMetaConfig::default()
     })
     .await;
-    phone
+    setup
         .sim
         .write_anything(Inbound {
             from: ALICE.to_owned(),
@@ -96,16 +96,16 @@ async fn copies_duplicates_and_batches_say_the_same_things_again() {
         })
         .unwrap();
     for n in 0..10 {
-        phone.send(ALICE, "hello", Some(&format!("dlv_{n}"))).await;
+        setup.send(ALICE, "hello", Some(&format!("dlv_{n}"))).await;
     }
 
-    let statuses = phone.us.statuses(60).await;
-    let messages = phone.us.messages(6).await;
+    let statuses = setup.receiver.statuses(60).await;
+    let messages = setup.receiver.messages(6).await;
     let distinct: BTreeSet<String> = statuses
         .iter()
         .map(|s| format!("{}{}", s["id"], s["status"]))
         .collect();
     assert_eq!(distinct.len(), 30);
     assert!(messages.windows(2).all(|pair| pair[0] == pair[1]));
-    assert_eq!(phone.sim.stats().written, 1);
+    assert_eq!(setup.sim.stats().written, 1);
 }

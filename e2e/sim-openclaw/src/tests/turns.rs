@@ -1,5 +1,5 @@
 use super::*;
-use sim_kit::moments::{Moments, Note};
+use sim_kit::timeline::{EntryKind, Timeline};
 
 #[tokio::test]
 async fn a_turn_is_answered_at_once_streamed_and_ended_under_the_key_of_the_message() {
@@ -286,10 +286,10 @@ async fn wrong_requests_are_refused_in_the_gateways_words() {
 }
 
 #[tokio::test]
-async fn whoever_asks_for_it_knows_when_a_message_came_and_what_became_of_it() {
-    let moments = Moments::keeping(100);
+async fn the_timeline_records_when_messages_arrive_and_when_answers_start_end_or_are_aborted() {
+    let timeline = Timeline::with_limit(100);
     let sim = sim(SimOpenClawConfig {
-        moments: moments.clone(),
+        timeline: timeline.clone(),
         ..SimOpenClawConfig::default()
     });
     let sim = sim.await;
@@ -302,18 +302,18 @@ async fn whoever_asks_for_it_knows_when_a_message_came_and_what_became_of_it() {
     let stop = json!({ "sessionKey": "main", "runId": "k2" });
     client.call("chat.abort", stop).await;
 
-    let noted = moments.all();
-    assert!(noted.iter().all(|moment| moment.whose == "alice"));
-    let noted: Vec<Note> = noted.into_iter().map(|moment| moment.what).collect();
+    let entries = timeline.entries();
+    assert!(entries.iter().all(|entry| entry.subject == "alice"));
+    let entries: Vec<EntryKind> = entries.into_iter().map(|entry| entry.kind).collect();
     let [hi, slow] = ["hi", slow].map(str::to_owned);
     assert_eq!(
-        noted,
+        entries,
         [
-            Note::Asked(hi.clone()),
-            Note::Speaks(hi.clone()),
-            Note::Answered(hi),
-            Note::Asked(slow.clone()),
-            Note::Stopped(slow),
+            EntryKind::PromptReceived(hi.clone()),
+            EntryKind::AnswerStarted(hi.clone()),
+            EntryKind::AnswerEnded(hi),
+            EntryKind::PromptReceived(slow.clone()),
+            EntryKind::AnswerAborted(slow),
         ]
     );
 }

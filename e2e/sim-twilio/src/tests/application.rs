@@ -16,7 +16,7 @@ use tokio_tungstenite::{
 
 use super::LIMIT;
 
-/// An application a relay can connect to; the test is its mind.
+/// An application that a relay can connect to, driven by the test.
 pub(super) struct Application(TcpListener);
 
 impl Application {
@@ -24,7 +24,7 @@ impl Application {
         Self(TcpListener::bind("127.0.0.1:0").await.unwrap())
     }
 
-    /// Listens where another one did.
+    /// Listens on the address of an earlier application.
     pub(super) async fn listen_again(at: SocketAddr) -> Self {
         Self(TcpListener::bind(at).await.unwrap())
     }
@@ -37,7 +37,7 @@ impl Application {
         format!("ws://{}/relay/7?a=b", self.addr())
     }
 
-    /// The next connection, with its setup read.
+    /// Accepts the next connection and reads its setup frame.
     pub(super) async fn accept(&self) -> Session {
         let (tcp, _) = timeout(LIMIT, self.0.accept()).await.unwrap().unwrap();
         let mut signature = String::new();

@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use super::*;
 
 #[tokio::test]
-async fn an_operator_calls_speaks_looks_and_hangs_up() {
+async fn the_control_api_calls_speaks_shows_the_call_and_hangs_up() {
     let server = Server::of_pages(&[
         (
             "/voice",

@@ -2,7 +2,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
 
-/// A page that fails so many times before it answers.
+/// A server that answers with 503 so many times before it returns a document.
 async fn failing(times: usize) -> Server {
     let seen = AtomicUsize::new(0);
     Server::start(move |_| {
@@ -25,7 +25,7 @@ fn tokens(server: &Server) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_failed_webhook_is_tried_again_as_its_url_says_under_the_same_token() {
+async fn a_failed_webhook_is_retried_as_its_url_says_with_the_same_token() {
     let server = failing(2).await;
     let sim = SimTwilio::start(SimTwilioConfig {
         voice_url: server.url("/voice#rc=2&rp=ct,5xx"),
@@ -35,7 +35,10 @@ async fn a_failed_webhook_is_tried_again_as_its_url_says_under_the_same_token() 
 
     let call = sim.call(ALICE);
 
-    assert_eq!(call.ended(LIMIT).await.unwrap().why, Why::DocumentEnded);
+    assert_eq!(
+        call.ended(LIMIT).await.unwrap().why,
+        EndReason::DocumentEnded
+    );
     let tokens = tokens(&server);
     assert_eq!(tokens.len(), 3);
     assert!(tokens.iter().all(|token| *token == tokens[0]));
@@ -43,19 +46,19 @@ async fn a_failed_webhook_is_tried_again_as_its_url_says_under_the_same_token() 
 }
 
 #[tokio::test]
-async fn by_default_a_failure_of_ours_is_not_tried_again() {
+async fn by_default_an_answer_with_5xx_is_not_retried() {
     let server = failing(1).await;
     let sim = sim_at(&server).await;
 
     let call = sim.call(ALICE);
 
     let ended = call.ended(LIMIT).await.unwrap();
-    assert_eq!(ended.why, Why::ApplicationError(11_200));
+    assert_eq!(ended.why, EndReason::ApplicationError(11_200));
     assert_eq!(tokens(&server).len(), 1);
 }
 
 #[tokio::test]
-async fn an_answer_that_is_too_late_is_none() {
+async fn an_answer_after_the_read_limit_fails_the_call() {
     let server = Server::start(|_| Reply::never()).await;
     let sim = SimTwilio::start(SimTwilioConfig {
         read_limit: Duration::from_millis(50),
@@ -66,11 +69,11 @@ async fn an_answer_that_is_too_late_is_none() {
     let call = sim.call(ALICE);
 
     let ended = call.ended(LIMIT).await.unwrap();
-    assert_eq!(ended.why, Why::ApplicationError(11_205));
+    assert_eq!(ended.why, EndReason::ApplicationError(11_205));
 }
 
 #[tokio::test]
-async fn where_nobody_listens_the_call_fails() {
+async fn an_address_that_refuses_connections_fails_the_call() {
     let sim = SimTwilio::start(SimTwilioConfig {
         connect_to: vec![server::refusing_addr().await],
         ..SimTwilioConfig::default()
@@ -80,19 +83,19 @@ async fn where_nobody_listens_the_call_fails() {
     let call = sim.call(ALICE);
 
     let ended = call.ended(LIMIT).await.unwrap();
-    assert_eq!(ended.why, Why::ApplicationError(11_205));
+    assert_eq!(ended.why, EndReason::ApplicationError(11_205));
     assert_eq!(call.view().requests[0].tries, 2);
 }
 
 #[tokio::test]
-async fn a_webhook_can_come_twice_and_its_answer_be_lost() {
-    let twice = Faults {
+async fn a_webhook_can_be_delivered_twice_and_its_answer_can_be_lost() {
+    let twice = TwilioFaults {
         twice: Some(1),
-        ..Faults::default()
+        ..TwilioFaults::default()
     };
-    let lost = Faults {
+    let lost = TwilioFaults {
         lose_answers: Some(1),
-        ..Faults::default()
+        ..TwilioFaults::default()
     };
     for fault in [twice, lost] {
         let server = failing(0).await;
@@ -101,7 +104,10 @@ async fn a_webhook_can_come_twice_and_its_answer_be_lost() {
 
         let call = sim.call(ALICE);
 
-        assert_eq!(call.ended(LIMIT).await.unwrap().why, Why::DocumentEnded);
+        assert_eq!(
+            call.ended(LIMIT).await.unwrap().why,
+            EndReason::DocumentEnded
+        );
         let tokens = tokens(&server);
         assert_eq!(tokens.len(), 2);
         assert_eq!(tokens[0], tokens[1]);
@@ -110,7 +116,7 @@ async fn a_webhook_can_come_twice_and_its_answer_be_lost() {
 }
 
 #[tokio::test]
-async fn a_caller_can_hang_up_while_a_webhook_is_under_way() {
+async fn a_caller_can_hang_up_while_a_webhook_is_in_flight() {
     let server = Server::start(|received| match received.path.as_str() {
         "/slow" => Reply::never(),
         _ => Reply::twiml("<Say>Hi</Say><Redirect>/slow</Redirect>"),
@@ -119,20 +125,23 @@ async fn a_caller_can_hang_up_while_a_webhook_is_under_way() {
     let sim = sim_at(&server).await;
 
     let call = sim.call(ALICE);
-    let is_under_way = |view: &CallView| {
+    let is_in_flight = |view: &CallView| {
         view.requests
             .iter()
             .any(|r| r.tries == 1 && r.url.ends_with("/slow"))
     };
-    call.view_where(is_under_way, LIMIT).await.unwrap();
+    call.view_where(is_in_flight, LIMIT).await.unwrap();
     call.hang_up();
 
-    assert_eq!(call.ended(LIMIT).await.unwrap().why, Why::CallerHungUp);
+    assert_eq!(
+        call.ended(LIMIT).await.unwrap().why,
+        EndReason::CallerHungUp
+    );
     assert_eq!(call.view().status, "completed");
 }
 
 #[tokio::test]
-async fn who_hangs_up_before_we_answer_has_cancelled() {
+async fn a_caller_who_hangs_up_before_the_call_is_answered_cancels_it() {
     let server = Server::start(|_| Reply::never()).await;
     let sim = sim_at(&server).await;
 

@@ -1,7 +1,7 @@
 use super::*;
 
 #[tokio::test]
-async fn a_ring_is_posted_to_the_public_url_through_the_first_replica_that_answers() {
+async fn a_ring_is_posted_to_the_public_url_at_the_first_replica_that_accepts() {
     let server = Server::of_pages(&[("/voice", "<Hangup/>")]).await;
     let refusing = server::refusing_addr().await;
     let sim = SimTwilio::start(SimTwilioConfig {
@@ -12,12 +12,12 @@ async fn a_ring_is_posted_to_the_public_url_through_the_first_replica_that_answe
     });
     let sim = sim.await.unwrap();
 
-    let call = sim.call(Caller {
+    let call = sim.call(CallerIdentity {
         stir: Some("TN-Validation-Passed-A".to_owned()),
-        ..Caller::from(ALICE)
+        ..CallerIdentity::from(ALICE)
     });
 
-    assert_eq!(call.ended(LIMIT).await.unwrap().why, Why::Hangup);
+    assert_eq!(call.ended(LIMIT).await.unwrap().why, EndReason::Hangup);
     let ring = &server.got("/voice")[0];
     assert!(ring.is_signed_for("https://voice.example.com", "12345"));
     assert_eq!(ring.header("host"), "voice.example.com");
@@ -33,7 +33,7 @@ async fn a_ring_is_posted_to_the_public_url_through_the_first_replica_that_answe
 }
 
 #[tokio::test]
-async fn verbs_are_executed_in_order_and_urls_may_be_relative() {
+async fn verbs_are_executed_in_order_and_urls_can_be_relative() {
     let server = Server::of_pages(&[
         (
             "/voice",
@@ -50,7 +50,10 @@ async fn verbs_are_executed_in_order_and_urls_may_be_relative() {
 
     let call = sim.call(ALICE);
 
-    assert_eq!(call.ended(LIMIT).await.unwrap().why, Why::DocumentEnded);
+    assert_eq!(
+        call.ended(LIMIT).await.unwrap().why,
+        EndReason::DocumentEnded
+    );
     let sound = "<play https://sounds.example/a.mp3>";
     let view = call.view();
     assert_eq!(view.heard_texts(), ["Hello & welcome", sound, sound]);
@@ -68,12 +71,12 @@ async fn a_rejected_call_is_never_answered() {
 
     let call = sim.call(ALICE);
 
-    assert_eq!(call.ended(LIMIT).await.unwrap().why, Why::Rejected);
+    assert_eq!(call.ended(LIMIT).await.unwrap().why, EndReason::Rejected);
     assert_eq!(call.view().status, "busy");
 }
 
 #[tokio::test]
-async fn every_wrong_answer_leads_to_the_fallback_with_its_code() {
+async fn every_invalid_answer_leads_to_the_fallback_with_its_error_code() {
     let cases = [
         (11_200, Reply::raw(500, "text/xml", "<Response/>")),
         (12_300, Reply::raw(200, "application/json", "{}")),
@@ -98,7 +101,10 @@ async fn every_wrong_answer_leads_to_the_fallback_with_its_code() {
 
         let call = sim.call(ALICE);
 
-        assert_eq!(call.ended(LIMIT).await.unwrap().why, Why::DocumentEnded);
+        assert_eq!(
+            call.ended(LIMIT).await.unwrap().why,
+            EndReason::DocumentEnded
+        );
         assert_eq!(call.view().heard_texts(), ["One moment, please."]);
         let fallback = &server.got("/fallback")[0];
         assert_eq!(fallback.field("ErrorCode"), code.to_string());
@@ -108,7 +114,7 @@ async fn every_wrong_answer_leads_to_the_fallback_with_its_code() {
 }
 
 #[tokio::test]
-async fn without_a_fallback_that_works_the_caller_hears_an_application_error() {
+async fn without_a_working_fallback_the_caller_hears_an_application_error() {
     let server = Server::of_pages(&[("/voice", "<Redirect>/gone</Redirect>")]).await;
     for fallback in [None, Some(server.url("/gone-too"))] {
         let sim = SimTwilio::start(SimTwilioConfig {
@@ -120,14 +126,14 @@ async fn without_a_fallback_that_works_the_caller_hears_an_application_error() {
         let call = sim.call(ALICE);
 
         let ended = call.ended(LIMIT).await.unwrap();
-        assert_eq!(ended.why, Why::ApplicationError(11_200));
+        assert_eq!(ended.why, EndReason::ApplicationError(11_200));
         assert!(call.view().heard[0].text.contains("application error"));
         assert_eq!(call.view().status, "completed");
     }
 }
 
 #[tokio::test]
-async fn what_twilio_does_not_know_is_warned_of_and_passed_over() {
+async fn unknown_verbs_and_attributes_are_ignored_with_a_warning() {
     let server = Server::of_pages(&[("/voice", "<Sing/><Say tone='x'>Hi</Say>")]).await;
     let sim = sim_at(&server).await;
 
@@ -139,16 +145,16 @@ async fn what_twilio_does_not_know_is_warned_of_and_passed_over() {
 }
 
 #[tokio::test]
-async fn the_time_a_caller_waits_for_us_is_silence_and_time_to_answer_is_not() {
+async fn silence_is_measured_while_the_caller_waits_for_us() {
     let server = Server::of_pages(&[
         ("/voice", "<Say>Hi</Say><Redirect>/more</Redirect>"),
         ("/more", "<Gather input='speech'/>"),
     ])
     .await;
     let sim = sim_at(&server).await;
-    sim.set_faults(Faults {
+    sim.set_faults(TwilioFaults {
         delay_ms: Some(80),
-        ..Faults::default()
+        ..TwilioFaults::default()
     });
 
     let call = sim.call(ALICE);

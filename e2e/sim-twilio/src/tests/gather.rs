@@ -4,7 +4,7 @@ const ASK: &str = "<Gather input='dtmf speech' action='/heard?turn=1' speechTime
                    language='de-DE'><Say>What can I do for you?</Say></Gather><Say>Goodbye.</Say>";
 
 #[tokio::test]
-async fn what_is_said_goes_to_the_action_and_stops_nested_speech() {
+async fn the_callers_words_are_posted_to_the_action_and_interrupt_nested_speech() {
     let server = Server::of_pages(&[("/voice", ASK), ("/heard", "<Hangup/>")]).await;
     let sim = SimTwilio::start(SimTwilioConfig {
         pace: Pace {
@@ -51,7 +51,7 @@ async fn speech_outside_a_gather_is_not_interrupted() {
 }
 
 #[tokio::test]
-async fn silence_falls_through_to_the_next_verb() {
+async fn silence_continues_with_the_next_verb() {
     let server = Server::of_pages(&[("/voice", ASK)]).await;
     let sim = sim_at(&server).await;
 
@@ -59,14 +59,17 @@ async fn silence_falls_through_to_the_next_verb() {
     call.silent().await.unwrap();
     call.next_heard("Goodbye", LIMIT).await.unwrap();
 
-    assert_eq!(call.ended(LIMIT).await.unwrap().why, Why::DocumentEnded);
+    assert_eq!(
+        call.ended(LIMIT).await.unwrap().why,
+        EndReason::DocumentEnded
+    );
     assert!(!call.heard()[0].interrupted);
     assert!(server.got("/heard").is_empty());
     assert_eq!(call.view().silences, 1);
 }
 
 #[tokio::test]
-async fn silence_reaches_the_action_where_asked_for() {
+async fn silence_is_posted_to_the_action_with_action_on_empty_result() {
     let server = Server::of_pages(&[
         (
             "/voice",
@@ -83,7 +86,7 @@ async fn silence_reaches_the_action_where_asked_for() {
 
     let call = sim.call(ALICE);
 
-    assert_eq!(call.ended(LIMIT).await.unwrap().why, Why::Hangup);
+    assert_eq!(call.ended(LIMIT).await.unwrap().why, EndReason::Hangup);
     assert_eq!(server.got("/heard")[0].field("SpeechResult"), "");
     assert_same_names(
         &call.view().requests[1],
@@ -92,7 +95,7 @@ async fn silence_reaches_the_action_where_asked_for() {
 }
 
 #[tokio::test]
-async fn without_an_action_the_page_itself_hears() {
+async fn without_an_action_the_input_is_posted_to_the_documents_own_url() {
     let server = Server::start(|received| {
         if received.fields.contains_key("Digits") {
             Reply::twiml("<Hangup/>")
@@ -106,7 +109,7 @@ async fn without_an_action_the_page_itself_hears() {
     let call = sim.call(ALICE);
     call.key("1").await.unwrap();
 
-    assert_eq!(call.ended(LIMIT).await.unwrap().why, Why::Hangup);
+    assert_eq!(call.ended(LIMIT).await.unwrap().why, EndReason::Hangup);
     assert_eq!(server.got("/voice")[1].field("Digits"), "1");
     assert_same_names(&call.view().requests[1], "gather_digits.form");
 }
@@ -138,33 +141,39 @@ async fn keys_end_with_the_finishing_key_their_number_or_a_pause() {
 }
 
 #[tokio::test]
-async fn a_caller_learns_why_they_are_not_understood() {
+async fn an_action_without_effect_reports_the_reason() {
     let server = Server::of_pages(&[
         ("/voice", "<Gather action='/heard' numDigits='1'/>"),
         ("/heard", "<Pause length='1000'/>"),
     ])
     .await;
     let sim = SimTwilio::start(SimTwilioConfig {
-        patience: Duration::from_millis(200),
+        action_timeout: Duration::from_millis(200),
         ..number_at(&server)
     });
     let sim = sim.await.unwrap();
 
     let call = sim.call(ALICE);
     let unheard = call.say("Hello").await.unwrap_err();
-    assert!(unheard.why.contains("takes no speech"), "{unheard}");
+    assert!(unheard.reason.contains("takes no speech"), "{unheard}");
     let too_many = call.key("12").await.unwrap_err();
-    assert!(too_many.why.contains("before the last key"), "{too_many}");
+    assert!(
+        too_many.reason.contains("before the last key"),
+        "{too_many}"
+    );
     let late = call.key("1").await.unwrap_err();
-    assert!(late.why.contains("did not listen in time"), "{late}");
+    assert!(late.reason.contains("did not listen in time"), "{late}");
     call.hang_up();
-    assert_eq!(call.ended(LIMIT).await.unwrap().why, Why::CallerHungUp);
+    assert_eq!(
+        call.ended(LIMIT).await.unwrap().why,
+        EndReason::CallerHungUp
+    );
     let over = call.say("Hello").await.unwrap_err();
-    assert!(over.why.contains("has ended"), "{over}");
+    assert!(over.reason.contains("has ended"), "{over}");
 }
 
 #[tokio::test]
-async fn what_is_understood_so_far_is_reported_where_asked_for() {
+async fn partial_results_are_posted_to_their_callback() {
     let server = Server::of_pages(&[
         (
             "/voice",

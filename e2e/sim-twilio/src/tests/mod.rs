@@ -6,7 +6,7 @@ mod gather;
 mod relay;
 mod relay_faults;
 mod server;
-mod status;
+mod status_callbacks;
 
 use std::{path::Path, time::Duration};
 
@@ -18,7 +18,7 @@ const ALICE: &str = "+14155550101";
 /// Longest a test waits for anything.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// Speech so slow that whatever cuts it off cuts it off.
+/// Speech so slow that a caller who interrupts always cuts it off.
 const SLOW: Pace = Pace {
     characters_per_second: 1.0,
     time_factor: 1.0,
@@ -37,7 +37,7 @@ async fn sim_at(server: &Server) -> SimTwilio {
     SimTwilio::start(number_at(server)).await.unwrap()
 }
 
-/// The names of a recorded form, when this machine has it.
+/// The names of a recorded form, if this machine has it.
 fn names_of_fixture(name: &str) -> Option<Vec<String>> {
     let root = option_env!("CLAWKAKA_FIXTURES")?;
     let form = std::fs::read(Path::new(root).join("twilio").join(name)).unwrap();
@@ -48,8 +48,8 @@ fn names_of_fixture(name: &str) -> Option<Vec<String>> {
     Some(names)
 }
 
-/// Every field of the recorded form is there, and no other.
-fn assert_same_names(request: &Request, fixture: &str) {
+/// Asserts that the request has exactly the fields of the recorded form.
+fn assert_same_names(request: &RequestView, fixture: &str) {
     let Some(theirs) = names_of_fixture(fixture) else {
         return;
     };

@@ -1,9 +1,9 @@
 use serde_json::json;
-use sim_kit::moments::{Moments, Note};
+use sim_kit::timeline::{EntryKind, Timeline};
 
 use super::{super::signature, application::Application, *};
 
-/// A page that connects to `application`, and one for the time after.
+/// A server whose document connects to `application`, and has an action for the time after the session.
 pub(super) async fn connecting(application: &Application, attributes: &str) -> Server {
     let (url, attributes) = (application.url(), attributes.to_owned());
     Server::start(move |received| match received.path.as_str() {
@@ -17,7 +17,7 @@ pub(super) async fn connecting(application: &Application, attributes: &str) -> S
 }
 
 #[tokio::test]
-async fn a_session_is_set_up_spoken_in_and_ended_after_the_last_word() {
+async fn a_session_exchanges_speech_and_ends_after_the_last_word() {
     let application = Application::listen().await;
     let server = connecting(&application, "welcomeGreeting='Hello!'").await;
     let sim = sim_at(&server).await;
@@ -48,7 +48,10 @@ async fn a_session_is_set_up_spoken_in_and_ended_after_the_last_word() {
         .await;
     session.closed().await;
 
-    assert_eq!(call.ended(LIMIT).await.unwrap().why, Why::DocumentEnded);
+    assert_eq!(
+        call.ended(LIMIT).await.unwrap().why,
+        EndReason::DocumentEnded
+    );
     let view = call.view();
     assert_eq!(
         view.heard_texts(),
@@ -62,13 +65,13 @@ async fn a_session_is_set_up_spoken_in_and_ended_after_the_last_word() {
 }
 
 #[tokio::test]
-async fn a_caller_who_speaks_up_interrupts_and_the_application_learns_what_was_heard() {
-    let moments = Moments::keeping(4);
+async fn a_caller_who_speaks_interrupts_and_the_application_learns_what_was_heard() {
+    let timeline = Timeline::with_limit(4);
     let application = Application::listen().await;
     let server = connecting(&application, "").await;
     let sim = SimTwilio::start(SimTwilioConfig {
         pace: SLOW,
-        moments: moments.clone(),
+        timeline: timeline.clone(),
         ..number_at(&server)
     });
     let sim = sim.await.unwrap();
@@ -90,17 +93,19 @@ async fn a_caller_who_speaks_up_interrupts_and_the_application_learns_what_was_h
     assert_eq!(interrupt["utteranceUntilInterrupt"], heard.spoken);
     assert!(interrupt["durationUntilInterruptMs"].is_u64());
     assert_eq!(prompt["voicePrompt"], "Stop");
-    let [document, token, spoken_over, said] = &moments.all()[..] else {
-        panic!("{moments:?}");
+    let [document, token, spoken_over, said] = &timeline.entries()[..] else {
+        panic!("{timeline:?}");
     };
-    assert!(matches!(&document.what, Note::Document(document) if document.contains("Relay")));
-    assert!(matches!(&token.what, Note::Token(token) if token.starts_with("Life")));
-    assert_eq!(spoken_over.what, Note::SpokenOver);
-    assert_eq!(said.what, Note::Said("Stop".to_owned()));
+    assert!(
+        matches!(&document.kind, EntryKind::DocumentReceived(document) if document.contains("Relay"))
+    );
+    assert!(matches!(&token.kind, EntryKind::TokenReceived(token) if token.starts_with("Life")));
+    assert_eq!(spoken_over.kind, EntryKind::InterruptSent);
+    assert_eq!(said.kind, EntryKind::UtteranceSent("Stop".to_owned()));
 }
 
 #[tokio::test]
-async fn what_may_not_be_interrupted_is_heard_out() {
+async fn uninterruptible_speech_is_heard_to_its_end() {
     let application = Application::listen().await;
     let server = connecting(&application, "interruptible='none'").await;
     let sim = sim_at(&server).await;
@@ -116,7 +121,7 @@ async fn what_may_not_be_interrupted_is_heard_out() {
 }
 
 #[tokio::test]
-async fn keys_and_half_sentences_come_only_where_asked_for() {
+async fn keys_and_partial_prompts_are_sent_when_the_document_enables_them() {
     let application = Application::listen().await;
     let server = connecting(&application, "dtmfDetection='true' partialPrompts='true'").await;
     let sim = sim_at(&server).await;
@@ -155,7 +160,10 @@ async fn a_caller_who_hangs_up_completes_the_session() {
     let session = application.accept().await;
     call.hang_up();
     session.closed().await;
-    assert_eq!(call.ended(LIMIT).await.unwrap().why, Why::CallerHungUp);
+    assert_eq!(
+        call.ended(LIMIT).await.unwrap().why,
+        EndReason::CallerHungUp
+    );
     let is_reported = |view: &CallView| {
         let reports = view.requests_of(RequestKind::Connect);
         reports.iter().any(|request| request.status.is_some())

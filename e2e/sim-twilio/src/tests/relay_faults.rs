@@ -3,7 +3,7 @@ use serde_json::json;
 use super::{application::Application, relay::connecting, *};
 
 #[tokio::test]
-async fn a_lost_socket_fails_the_session_and_the_call_goes_on() {
+async fn a_lost_socket_fails_the_session_and_the_call_continues() {
     for is_our_fault in [true, false] {
         let application = Application::listen().await;
         let server = connecting(&application, "").await;
@@ -17,7 +17,10 @@ async fn a_lost_socket_fails_the_session_and_the_call_goes_on() {
             call.drop_socket().await.unwrap();
         }
 
-        assert_eq!(call.ended(LIMIT).await.unwrap().why, Why::DocumentEnded);
+        assert_eq!(
+            call.ended(LIMIT).await.unwrap().why,
+            EndReason::DocumentEnded
+        );
         assert_eq!(call.view().heard_texts(), ["Back again."]);
         let done = &server.got("/done")[0];
         assert_eq!(done.field("SessionStatus"), "failed");
@@ -35,7 +38,10 @@ async fn an_application_that_cannot_be_reached_fails_the_session() {
 
     let call = sim.call(ALICE);
 
-    assert_eq!(call.ended(LIMIT).await.unwrap().why, Why::DocumentEnded);
+    assert_eq!(
+        call.ended(LIMIT).await.unwrap().why,
+        EndReason::DocumentEnded
+    );
     assert_eq!(server.got("/done")[0].field("ErrorCode"), "64102");
     assert_eq!(call.view().relays[0].error, Some(64_102));
 }
@@ -55,12 +61,12 @@ async fn an_upgrade_that_is_refused_fails_the_session() {
 
     let call = sim.call(ALICE);
 
-    assert_eq!(call.ended(LIMIT).await.unwrap().why, Why::Hangup);
+    assert_eq!(call.ended(LIMIT).await.unwrap().why, EndReason::Hangup);
     assert_eq!(server.got("/done")[0].field("ErrorCode"), "64102");
 }
 
 #[tokio::test]
-async fn who_asked_for_it_is_reached_again_and_hears_what_was_missed() {
+async fn an_application_with_reconnect_is_connected_again_and_gets_missed_events() {
     let application = Application::listen().await;
     let server = connecting(&application, "applicationReconnect='true'").await;
     let sim = sim_at(&server).await;
@@ -77,7 +83,7 @@ async fn who_asked_for_it_is_reached_again_and_hears_what_was_missed() {
 }
 
 #[tokio::test]
-async fn events_are_kept_for_an_application_that_is_away() {
+async fn events_are_kept_while_the_application_is_disconnected() {
     let application = Application::listen().await;
     let server = connecting(&application, "applicationReconnect='true'").await;
     let sim = SimTwilio::start(SimTwilioConfig {
@@ -103,7 +109,7 @@ async fn events_are_kept_for_an_application_that_is_away() {
 }
 
 #[tokio::test]
-async fn a_message_twilio_does_not_understand_is_answered_and_the_session_goes_on() {
+async fn an_invalid_message_is_answered_with_an_error_and_the_session_continues() {
     let application = Application::listen().await;
     let server = connecting(&application, "").await;
     let sim = sim_at(&server).await;
@@ -138,5 +144,8 @@ async fn without_an_action_the_end_of_a_session_ends_the_call() {
     let mut session = application.accept().await;
     session.send(json!({ "type": "end" })).await;
 
-    assert_eq!(call.ended(LIMIT).await.unwrap().why, Why::DocumentEnded);
+    assert_eq!(
+        call.ended(LIMIT).await.unwrap().why,
+        EndReason::DocumentEnded
+    );
 }

@@ -1,8 +1,4 @@
-use std::{
-    collections::BTreeMap,
-    net::SocketAddr,
-    sync::{Arc, Mutex},
-};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use axum::{
     Router,
@@ -10,17 +6,18 @@ use axum::{
     extract::Request,
     http::{HeaderMap, Response, header::CONTENT_TYPE},
 };
-use sim_kit::serve::Serving;
+use parking_lot::Mutex;
+use sim_kit::server::HttpServer;
 
 use crate::signature;
 
-/// An application that answers webhooks from a script.
+/// A server that answers webhooks by a script.
 pub(super) struct Server {
-    serving: Serving,
+    http: HttpServer,
     got: Arc<Mutex<Vec<Received>>>,
 }
 
-/// A webhook as it came.
+/// A received webhook.
 #[derive(Debug, Clone)]
 pub(super) struct Received {
     pub(super) path: String,
@@ -30,7 +27,7 @@ pub(super) struct Received {
     path_and_query: String,
 }
 
-/// What it answers.
+/// An answer to a webhook.
 #[derive(Debug, Clone)]
 pub(super) struct Reply {
     status: u16,
@@ -40,7 +37,7 @@ pub(super) struct Reply {
 }
 
 impl Reply {
-    /// The verbs of a document.
+    /// A document with these verbs.
     pub(super) fn twiml(verbs: &str) -> Self {
         Self::raw(200, "text/xml", format!("<Response>{verbs}</Response>"))
     }
@@ -72,7 +69,7 @@ impl Received {
         value.map_or("(absent)", |value| value.to_str().unwrap())
     }
 
-    /// Whether the signature is right for the public address `origin`.
+    /// Whether the signature is valid for the public address `origin`.
     pub(super) fn is_signed_for(&self, origin: &str, auth_token: &str) -> bool {
         let url = format!("{origin}{}", self.path_and_query);
         self.header("x-twilio-signature") == signature::of(auth_token, &url, &self.pairs)
@@ -87,7 +84,7 @@ impl Server {
             let (keep, script) = (Arc::clone(&keep), Arc::clone(&script));
             async move {
                 let received = receive(request).await;
-                keep.lock().unwrap().push(received.clone());
+                keep.lock().push(received.clone());
                 let reply = script(&received);
                 if reply.never {
                     std::future::pending::<()>().await;
@@ -101,12 +98,12 @@ impl Server {
         });
         let addr = SocketAddr::from(([127, 0, 0, 1], 0));
         Self {
-            serving: Serving::start(addr, router).await.unwrap(),
+            http: HttpServer::start(addr, router).await.unwrap(),
             got,
         }
     }
 
-    /// Answers every path with its document, unknown ones with 404.
+    /// Answers each path with its document, and unknown paths with 404.
     pub(super) async fn of_pages(pages: &'static [(&'static str, &'static str)]) -> Self {
         Self::start(|received| {
             let mut pages = pages.iter();
@@ -120,22 +117,22 @@ impl Server {
     }
 
     pub(super) fn addr(&self) -> SocketAddr {
-        self.serving.addr()
+        self.http.addr()
     }
 
     pub(super) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.addr())
     }
 
-    /// What came to `path` so far.
+    /// The webhooks received at `path` so far.
     pub(super) fn got(&self, path: &str) -> Vec<Received> {
-        let got = self.got.lock().unwrap();
+        let got = self.got.lock();
         let of_path = got.iter().filter(|received| received.path == path);
         of_path.cloned().collect()
     }
 }
 
-/// An address where nobody listens.
+/// An address that refuses connections.
 pub(super) async fn refusing_addr() -> SocketAddr {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     listener.local_addr().unwrap()

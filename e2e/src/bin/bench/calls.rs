@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::Result;
 use e2e::harness::{Options, Sandboxes, VoiceMode, World};
 use futures_util::future::join_all;
-use sim_kit::moments::Moments;
+use sim_kit::timeline::Timeline;
 use sim_meta::SimMetaConfig;
 use sim_openclaw::{Behaviour, SimOpenClawConfig};
 use sim_twilio::SimTwilioConfig;
@@ -40,8 +40,8 @@ const THINKS_LONGER_MS: u64 = 500;
 const PIECES: u32 = 10;
 const PIECE_EVERY_MS: u64 = 60;
 
-/// Notes to one turn: of the person, of the assistant, and of each piece that arrives.
-const NOTES_PER_TURN: usize = 32;
+/// Timeline entries of one turn: of the caller, of the assistant, and of each piece that arrives.
+const ENTRIES_PER_TURN: usize = 32;
 
 /// What is stored beside the calls: as much as what somebody says.
 const BARE_EVENT_BYTES: usize = 400;
@@ -55,9 +55,9 @@ pub(crate) async fn run(people: u32) -> Result<()> {
 }
 
 async fn measure(voice: VoiceMode, people: u32) -> Result<Report> {
-    let notes = usize::try_from(people * TURNS)? * NOTES_PER_TURN;
-    let moments = Moments::keeping(notes);
-    let world = world(voice, people, &moments).await?;
+    let limit = usize::try_from(people * TURNS)? * ENTRIES_PER_TURN;
+    let timeline = Timeline::with_limit(limit);
+    let world = world(voice, people, &timeline).await?;
     introduce_everyone(&world, people).await?;
     let bare = Bare::connect(&world).await?;
     let mut beats = Beats::none()?;
@@ -71,7 +71,7 @@ async fn measure(voice: VoiceMode, people: u32) -> Result<Report> {
         }
     };
     let spent = Spent::until_now(&world)? - before;
-    Report::of(&world, voice, &talks, &moments.all(), beats, spent).await
+    Report::of(&world, voice, &talks, &timeline.entries(), beats, spent).await
 }
 
 /// Dials when it is this person's time.
@@ -80,7 +80,7 @@ async fn talk(world: &World, voice: VoiceMode, person: u32, people: u32) -> Talk
     hold(world, voice, person).await
 }
 
-async fn world(voice: VoiceMode, people: u32, moments: &Moments) -> Result<World> {
+async fn world(voice: VoiceMode, people: u32, timeline: &Timeline) -> Result<World> {
     let meta = SimMetaConfig {
         throughput: 0,
         pair_rate: false,
@@ -96,11 +96,11 @@ async fn world(voice: VoiceMode, people: u32, moments: &Moments) -> Result<World
     };
     let openclaw = SimOpenClawConfig {
         behaviour,
-        moments: moments.clone(),
+        timeline: timeline.clone(),
         ..SimOpenClawConfig::default()
     };
     let twilio = SimTwilioConfig {
-        moments: moments.clone(),
+        timeline: timeline.clone(),
         ..SimTwilioConfig::default()
     };
     World::start(Options {

@@ -242,7 +242,7 @@ fn answers(world: &World, rate: u32) -> Result<Times> {
         let mut asked = HashMap::new();
         for line in &chat.lines {
             match line.from {
-                Speaker::Person if line.text.starts_with(&prefix) => {
+                Speaker::User if line.text.starts_with(&prefix) => {
                     asked.insert(line.text.clone(), line.at_ms);
                 }
                 Speaker::Business => {
@@ -253,7 +253,7 @@ fn answers(world: &World, rate: u32) -> Result<Times> {
                         }
                     }
                 }
-                Speaker::Person => {}
+                Speaker::User => {}
             }
         }
     }

@@ -86,7 +86,7 @@ impl Phone {
         let mut is_answered = false;
         for line in &chat.lines[self.shown..] {
             let (who, is_ours) = match line.from {
-                Speaker::Person => ("Ada", false),
+                Speaker::User => ("Ada", false),
                 Speaker::Business => ("Assistant", true),
             };
             let seconds = self.began.elapsed().as_secs_f32();

@@ -1,7 +1,7 @@
 //! What is said, and what is answered to it.
 
 use claw_twilio::{phrases::Phrases, voices::Language};
-use sim_twilio::{Call, RequestKind, Why};
+use sim_twilio::{Call, EndReason, RequestKind};
 use tokio::join;
 
 use super::{
@@ -106,7 +106,7 @@ async fn a_silent_caller_is_asked_again_and_then_let_go_and_a_silent_assistant_i
     call.silent().await.unwrap();
     hears(&call, LINES.goodbye).await;
 
-    assert_eq!(ended(&call).await.why, Why::Hangup);
+    assert_eq!(ended(&call).await.why, EndReason::Hangup);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use claw_twilio::signature;
 use e2e::harness::{Options, Service, World};
-use sim_twilio::{CallView, Faults, RequestKind, SimTwilioConfig, Why};
+use sim_twilio::{CallView, EndReason, RequestKind, SimTwilioConfig, TwilioFaults};
 
 use super::{
     ADA, LINES, PATIENCE, converse, dial, ended, hang_up, hears, say, webhooks::Webhooks, world,
@@ -19,7 +19,7 @@ async fn with_nothing_behind_the_door_a_caller_hears_so() {
 
     let call = dial(&world, ADA);
 
-    assert_eq!(ended(&call).await.why, Why::Hangup);
+    assert_eq!(ended(&call).await.why, EndReason::Hangup);
     assert_eq!(call.view().heard_texts(), [LINES.apology]);
     assert_eq!(call.view().requests_of(RequestKind::Fallback).len(), 0);
 }
@@ -81,15 +81,15 @@ async fn webhooks_that_come_twice_and_answers_that_get_lost_make_no_second_turn(
     write(&world, ADA, "hi", "echo: hi").await;
     let call = converse(&world, ADA).await;
 
-    world.twilio.set_faults(Faults {
+    world.twilio.set_faults(TwilioFaults {
         twice: Some(1),
-        ..Faults::default()
+        ..TwilioFaults::default()
     });
     say(&call, "one", "echo: one").await;
-    world.twilio.set_faults(Faults {
+    world.twilio.set_faults(TwilioFaults {
         twice: Some(0),
         lose_answers: Some(2),
-        ..Faults::default()
+        ..TwilioFaults::default()
     });
     say(&call, "two", "echo: two").await;
 

@@ -2,7 +2,7 @@
 
 use claw_domain::CallOutcome;
 use e2e::harness::{Options, Service, World};
-use sim_twilio::{Call, Faults, RequestKind, SimTwilioConfig, Why};
+use sim_twilio::{Call, EndReason, RequestKind, SimTwilioConfig, TwilioFaults};
 
 use super::{
     ADA, LINES, PATIENCE, chat_has, chat_has_any, converse, dial, ended, hang_up, nothing_waits,
@@ -20,7 +20,7 @@ async fn who_hangs_up_before_they_are_put_through_or_say_anything_is_left_in_pea
 
     let ringing = dial(&world, ADA);
     ringing.hang_up();
-    assert_eq!(ended(&ringing).await.why, Why::CallerHungUp);
+    assert_eq!(ended(&ringing).await.why, EndReason::CallerHungUp);
     assert_eq!(over(&world, &ringing).await.turns, 0);
     let greeted = dial(&world, ADA);
     greeted
@@ -111,19 +111,19 @@ async fn one_follow_up_comes_though_statuses_come_twice_and_last_first() {
     let world = talkative_world().await;
     write(&world, ADA, "hi", "echo: hi").await;
     let faults = [
-        Faults::default(),
-        Faults {
+        TwilioFaults::default(),
+        TwilioFaults {
             repeat_statuses: Some(9),
-            ..Faults::default()
+            ..TwilioFaults::default()
         },
-        Faults {
+        TwilioFaults {
             reverse_statuses: Some(true),
-            ..Faults::default()
+            ..TwilioFaults::default()
         },
         // Of the four only the last arrives.
-        Faults {
+        TwilioFaults {
             lose_statuses: Some(3),
-            ..Faults::default()
+            ..TwilioFaults::default()
         },
     ];
 

@@ -19,7 +19,7 @@ use claw_store::{Call as CallRow, Store};
 use claw_testkit::eventually;
 use claw_twilio::{form::CallSid, phrases::Phrases, voices::Language};
 use e2e::harness::World;
-use sim_twilio::{Call, CallView, Ended, Heard, Why};
+use sim_twilio::{Call, CallView, EndReason, Ended, Heard};
 use tokio::time::Instant;
 
 use crate::crowd::Crowd;
@@ -106,7 +106,7 @@ async fn ended(call: &Call) -> Ended {
 /// The caller hangs up; the call had nothing in it that Twilio would complain of.
 async fn hang_up(call: &Call) -> CallView {
     call.hang_up();
-    assert_eq!(ended(call).await.why, Why::CallerHungUp);
+    assert_eq!(ended(call).await.why, EndReason::CallerHungUp);
     let view = call.view();
     assert_eq!(view.warnings, [""; 0], "{view:#?}");
     view

@@ -5,20 +5,20 @@ use super::{
 };
 
 use claw_twilio::{phrases::Phrases, voices::Language};
-use sim_twilio::{Caller, Why};
+use sim_twilio::{CallerIdentity, EndReason};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_forged_number_gets_nobodys_memory_and_the_pin_set_in_the_chat_unlocks_it() {
     let world = world().await;
-    let forged = || Caller {
+    let forged = || CallerIdentity {
         stir: Some("TN-Validation-Failed-C".to_owned()),
-        ..Caller::from(format!("+{ADA}").as_str())
+        ..CallerIdentity::from(format!("+{ADA}").as_str())
     };
     write(&world, ADA, "the code is blue", "echo: the code").await;
 
     let refused = world.twilio.call(forged());
     hears(&refused, LINES.set_pin_in_chat).await;
-    assert_eq!(ended(&refused).await.why, Why::Hangup);
+    assert_eq!(ended(&refused).await.why, EndReason::Hangup);
 
     write(&world, ADA, "pin 4711", "know you by this PIN").await;
     let call = world.twilio.call(forged());
@@ -72,7 +72,7 @@ async fn who_guesses_pins_is_let_go_and_gets_no_word_of_the_assistant() {
         assert!(guesses < 20, "{:#?}", call.view());
     }
 
-    assert_eq!(ended(&call).await.why, Why::Hangup);
+    assert_eq!(ended(&call).await.why, EndReason::Hangup);
     let texts = call.view().heard_texts().join(" ");
     assert!(texts.contains(LINES.set_pin_in_chat), "{texts}");
     assert!(!texts.contains("echo"), "{texts}");

@@ -187,7 +187,7 @@ fn read_phone(world: &World, person: u32, fates: &mut HashMap<u32, Fate>) {
                 continue;
             };
             match line.from {
-                Speaker::Person => fate.written_ms = line.at_ms,
+                Speaker::User => fate.written_ms = line.at_ms,
                 Speaker::Business => fate.answered_ms.push(line.at_ms),
             }
         }

@@ -3,7 +3,7 @@ use std::time::Duration;
 use claw_twilio::{phrases::Phrases, voices::Language};
 use e2e::harness::{VoiceMode, World};
 use rand::RngExt;
-use sim_twilio::{Call, NotNow};
+use sim_twilio::{Call, WaitError};
 use tokio::time::sleep;
 
 use crate::people::number;
@@ -58,7 +58,12 @@ pub(super) async fn hold(world: &World, voice: VoiceMode, person: u32) -> Talk {
 }
 
 impl Talk {
-    async fn through(&mut self, call: &Call, voice: VoiceMode, person: u32) -> Result<(), NotNow> {
+    async fn through(
+        &mut self,
+        call: &Call,
+        voice: VoiceMode,
+        person: u32,
+    ) -> Result<(), WaitError> {
         let greeting = Phrases::of(Language::German).greeting;
         call.next_heard(greeting, PATIENCE).await?;
         pause(PAUSE_MS).await;

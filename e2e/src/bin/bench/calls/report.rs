@@ -2,7 +2,7 @@ use std::{collections::HashMap, time::Duration};
 
 use anyhow::{Context, Result};
 use e2e::harness::{Service, VoiceMode, World};
-use sim_kit::moments::Moment;
+use sim_kit::timeline::Entry;
 use sim_openclaw::GatewayStats;
 use tokio::time::{sleep, timeout};
 
@@ -67,7 +67,7 @@ impl Report {
         world: &World,
         voice: VoiceMode,
         talks: &[Talk],
-        moments: &[Moment],
+        timeline: &[Entry],
         beats: Beats,
         spent: Spent,
     ) -> Result<Self> {
@@ -79,7 +79,7 @@ impl Report {
             }
         };
         timeout(STRAGGLERS, settled).await.ok();
-        let turns = turns(world, talks.len(), moments)?;
+        let turns = turns(world, talks.len(), timeline)?;
         let mut rows = rows_of(voice, &turns)?;
         rows.extend([
             Row::beside("beside it: an event stored by bare JetStream", beats.stored),
@@ -228,7 +228,7 @@ fn rows_of(voice: VoiceMode, turns: &[Turn]) -> Result<Vec<Row>> {
 }
 
 /// The turns of everybody, from the notes of their phones and of their assistants.
-fn turns(world: &World, people: usize, moments: &[Moment]) -> Result<Vec<Turn>> {
+fn turns(world: &World, people: usize, timeline: &[Entry]) -> Result<Vec<Turn>> {
     let mut by_whom: HashMap<&str, usize> = HashMap::new();
     let mut names = Vec::new();
     for person in 0..people {
@@ -240,15 +240,15 @@ fn turns(world: &World, people: usize, moments: &[Moment]) -> Result<Vec<Turn>> 
         by_whom.insert(phone, person);
         by_whom.insert(assistant, person);
     }
-    let mut sorted: Vec<Vec<&Moment>> = vec![Vec::new(); people];
-    for moment in moments {
-        if let Some(&person) = by_whom.get(moment.whose.as_str()) {
-            sorted[person].push(moment);
+    let mut sorted: Vec<Vec<&Entry>> = vec![Vec::new(); people];
+    for entry in timeline {
+        if let Some(&person) = by_whom.get(entry.subject.as_str()) {
+            sorted[person].push(entry);
         }
     }
     let turns = sorted
         .into_iter()
-        .flat_map(|moments| turns_of(moments, REPLY_PREFIX));
+        .flat_map(|entries| turns_of(entries, REPLY_PREFIX));
     Ok(turns.collect())
 }
 

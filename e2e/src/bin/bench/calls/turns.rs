@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use sim_kit::moments::{Moment, Note};
+use sim_kit::timeline::{Entry, EntryKind};
 
 /// One turn of a call, as far as it came.
 #[derive(Debug, Clone)]
@@ -23,34 +23,36 @@ pub(super) struct Turn {
 /// The turns of one person, from the notes of their phone and of their assistant together, in the order of
 /// time. Every answer begins with `prefix`, and goes on with what was asked.
 pub(super) fn turns_of<'a>(
-    moments: impl IntoIterator<Item = &'a Moment>,
+    entries: impl IntoIterator<Item = &'a Entry>,
     prefix: &str,
 ) -> Vec<Turn> {
     let mut turns: Vec<Turn> = Vec::new();
-    for moment in moments {
-        let at = moment.at;
-        match &moment.what {
-            Note::Said(words) => {
+    for entry in entries {
+        let at = entry.at;
+        match &entry.kind {
+            EntryKind::UtteranceSent(words) => {
                 let before = turns.last();
                 let is_over_another = before.is_some_and(|turn| turn.spoken_over.is_some());
                 turns.push(Turn::new(words, at, is_over_another));
             }
-            Note::SpokenOver => {
+            EntryKind::InterruptSent => {
                 if let Some(turn) = turns.last_mut() {
                     turn.spoken_over = Some(at);
                 }
             }
-            Note::Token(text) => token(&mut turns, text.trim(), prefix, at),
-            Note::Document(document) => {
+            EntryKind::TokenReceived(text) => token(&mut turns, text.trim(), prefix, at),
+            EntryKind::DocumentReceived(document) => {
                 let is_in_it = |turn: &&mut Turn| document.contains(&turn.words);
                 if let Some(turn) = turns.iter_mut().rev().find(is_in_it) {
                     turn.document.get_or_insert(at);
                 }
             }
-            Note::Asked(words) => note(&mut turns, words, at, |turn| &mut turn.asked),
-            Note::Speaks(words) => note(&mut turns, words, at, |turn| &mut turn.speaks),
-            Note::Answered(words) => note(&mut turns, words, at, |turn| &mut turn.answered),
-            Note::Stopped(words) => note(&mut turns, words, at, |turn| &mut turn.stopped),
+            EntryKind::PromptReceived(words) => note(&mut turns, words, at, |turn| &mut turn.asked),
+            EntryKind::AnswerStarted(words) => note(&mut turns, words, at, |turn| &mut turn.speaks),
+            EntryKind::AnswerEnded(words) => note(&mut turns, words, at, |turn| &mut turn.answered),
+            EntryKind::AnswerAborted(words) => {
+                note(&mut turns, words, at, |turn| &mut turn.stopped);
+            }
         }
     }
     turns
@@ -141,12 +143,12 @@ mod tests {
     #[test]
     fn a_streamed_turn_is_measured_to_the_assistant_and_from_its_first_words() {
         let [turn] = &turns([
-            (0, Note::Said("one".into())),
-            (11, Note::Asked("one".into())),
-            (400, Note::Token("Einen Moment bitte.".into())),
-            (500, Note::Speaks("one".into())),
-            (507, Note::Token("Well, ".into())),
-            (560, Note::Token("it is so.".into())),
+            (0, EntryKind::UtteranceSent("one".into())),
+            (11, EntryKind::PromptReceived("one".into())),
+            (400, EntryKind::TokenReceived("Einen Moment bitte.".into())),
+            (500, EntryKind::AnswerStarted("one".into())),
+            (507, EntryKind::TokenReceived("Well, ".into())),
+            (560, EntryKind::TokenReceived("it is so.".into())),
         ])[..] else {
             panic!("one turn");
         };
@@ -159,17 +161,17 @@ mod tests {
     #[test]
     fn what_comes_after_an_interruption_is_late_until_the_next_answer_begins() {
         let turns = turns([
-            (0, Note::Said("one".into())),
-            (10, Note::Asked("one".into())),
-            (500, Note::Speaks("one".into())),
-            (505, Note::Token("Well, ".into())),
-            (600, Note::SpokenOver),
-            (600, Note::Said("two".into())),
-            (608, Note::Token("it is ".into())),
-            (630, Note::Stopped("one".into())),
-            (660, Note::Asked("two".into())),
-            (900, Note::Speaks("two".into())),
-            (903, Note::Token("Well, ".into())),
+            (0, EntryKind::UtteranceSent("one".into())),
+            (10, EntryKind::PromptReceived("one".into())),
+            (500, EntryKind::AnswerStarted("one".into())),
+            (505, EntryKind::TokenReceived("Well, ".into())),
+            (600, EntryKind::InterruptSent),
+            (600, EntryKind::UtteranceSent("two".into())),
+            (608, EntryKind::TokenReceived("it is ".into())),
+            (630, EntryKind::AnswerAborted("one".into())),
+            (660, EntryKind::PromptReceived("two".into())),
+            (900, EntryKind::AnswerStarted("two".into())),
+            (903, EntryKind::TokenReceived("Well, ".into())),
         ]);
 
         assert_eq!(turns[0].to_last_token(), Some(ms(8)));
@@ -182,24 +184,30 @@ mod tests {
     #[test]
     fn the_document_that_has_the_answer_counts() {
         let turns = turns([
-            (0, Note::Said("one".into())),
-            (9, Note::Asked("one".into())),
-            (900, Note::Document("<Say>Einen Moment</Say>".into())),
-            (950, Note::Answered("one".into())),
-            (970, Note::Document("<Say>You asked: one</Say>".into())),
+            (0, EntryKind::UtteranceSent("one".into())),
+            (9, EntryKind::PromptReceived("one".into())),
+            (
+                900,
+                EntryKind::DocumentReceived("<Say>Einen Moment</Say>".into()),
+            ),
+            (950, EntryKind::AnswerEnded("one".into())),
+            (
+                970,
+                EntryKind::DocumentReceived("<Say>You asked: one</Say>".into()),
+            ),
         ]);
 
         assert_eq!(turns[0].to_document(), Some(ms(20)));
     }
 
-    fn turns<const N: usize>(notes: [(u64, Note); N]) -> Vec<Turn> {
+    fn turns<const N: usize>(notes: [(u64, EntryKind); N]) -> Vec<Turn> {
         let began = Instant::now();
-        let moments = notes.map(|(at, what)| Moment {
+        let entries = notes.map(|(at, kind)| Entry {
             at: began + ms(at),
-            whose: "+491".to_owned(),
-            what,
+            subject: "+491".to_owned(),
+            kind,
         });
-        turns_of(&moments, PREFIX)
+        turns_of(&entries, PREFIX)
     }
 
     fn ms(ms: u64) -> Duration {

@@ -1,5 +1,4 @@
-//! A TCP port with a router behind it whose connections can be cut without an answer, as real
-//! networks do.
+//! An HTTP server whose connections can be cut without an answer, as real networks do.
 
 use std::{
     io,
@@ -20,22 +19,22 @@ use tokio::{
 };
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-/// A router being served. Dropping it cuts every connection, like the death of the process.
+/// A running HTTP server. Dropping it cuts every connection, like the death of the process.
 #[derive(Debug)]
-pub struct Serving {
+pub struct HttpServer {
     addr: SocketAddr,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
-impl Serving {
-    /// Serves `router` on `addr` (port 0 picks a free one).
+impl HttpServer {
+    /// Serves `router` on `addr`; port 0 picks a free port.
     pub async fn start(addr: SocketAddr, router: Router) -> io::Result<Self> {
         let tcp = TcpListener::bind(addr).await?;
         let addr = tcp.local_addr()?;
         let stop = CancellationToken::new();
         let listener = CuttableListener {
-            accept: Accept::Port(tcp),
+            accept: Accept::Listener(tcp),
             stop: stop.clone(),
         };
         Ok(Self {
@@ -45,7 +44,7 @@ impl Serving {
         })
     }
 
-    /// Where it listens.
+    /// The address it listens on.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
@@ -57,13 +56,13 @@ impl Serving {
     }
 }
 
-impl Drop for Serving {
+impl Drop for HttpServer {
     fn drop(&mut self) {
         self.stop.cancel();
     }
 }
 
-/// Serves the connections someone else accepted, until `stop`.
+/// Serves connections that the caller has accepted on `addr`, until `stop`.
 pub async fn serve_connections(
     connections: tokio::sync::mpsc::Receiver<(TcpStream, SocketAddr)>,
     addr: SocketAddr,
@@ -71,7 +70,7 @@ pub async fn serve_connections(
     stop: CancellationToken,
 ) {
     let listener = CuttableListener {
-        accept: Accept::Handed(connections, addr),
+        accept: Accept::Channel(connections, addr),
         stop: stop.clone(),
     };
     serve(listener, router, stop).await;
@@ -85,12 +84,12 @@ async fn serve(listener: CuttableListener, router: Router, stop: CancellationTok
     }
 }
 
-/// The connection a request came in on; take it with `ConnectInfo`.
+/// The connection of a request; an axum handler gets it with `ConnectInfo`.
 #[derive(Debug, Clone)]
 pub struct Connection(CancellationToken);
 
 impl Connection {
-    /// Cuts the connection. Whoever is at the other end gets no answer to what is in flight.
+    /// Cuts the connection; requests in flight get no answer.
     pub fn cut(&self) {
         self.0.cancel();
     }
@@ -102,15 +101,15 @@ impl Connected<IncomingStream<'_, CuttableListener>> for Connection {
     }
 }
 
-/// Hands out connections that can be cut.
+/// Yields connections that can be cut.
 struct CuttableListener {
     accept: Accept,
     stop: CancellationToken,
 }
 
 enum Accept {
-    Port(TcpListener),
-    Handed(
+    Listener(TcpListener),
+    Channel(
         tokio::sync::mpsc::Receiver<(TcpStream, SocketAddr)>,
         SocketAddr,
     ),
@@ -122,8 +121,8 @@ impl Listener for CuttableListener {
 
     async fn accept(&mut self) -> (Cuttable, SocketAddr) {
         let (tcp, from) = match &mut self.accept {
-            Accept::Port(port) => Listener::accept(port).await,
-            Accept::Handed(connections, _) => match connections.recv().await {
+            Accept::Listener(tcp) => Listener::accept(tcp).await,
+            Accept::Channel(connections, _) => match connections.recv().await {
                 Some(connection) => connection,
                 None => std::future::pending().await,
             },
@@ -134,13 +133,13 @@ impl Listener for CuttableListener {
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
         match &self.accept {
-            Accept::Port(port) => port.local_addr(),
-            Accept::Handed(_, addr) => Ok(*addr),
+            Accept::Listener(tcp) => tcp.local_addr(),
+            Accept::Channel(_, addr) => Ok(*addr),
         }
     }
 }
 
-/// A TCP stream that fails both ways once it is cut.
+/// A TCP stream on which reads and writes fail once it is cut.
 struct Cuttable {
     tcp: TcpStream,
     cut: CancellationToken,

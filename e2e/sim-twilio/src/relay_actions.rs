@@ -1,51 +1,53 @@
 use serde_json::json;
-use sim_kit::moments::Note;
+use sim_kit::timeline::EntryKind;
 
 use super::{
-    line::{Act, What},
-    relay::Session,
+    line::{CallerAction, PendingAction},
+    relay::RelaySession,
 };
 
-impl Session<'_> {
-    /// The caller acts.
-    pub(crate) async fn take(&mut self, act: Act) {
-        let interruptible = self.voice.interruptible();
-        match act.what.clone() {
-            What::Say(text) => match interruptible {
-                Some(by) if !by.speech && !self.settings.reports_input => self.held = Some(act),
+impl RelaySession<'_> {
+    /// Performs an action of the caller, or holds it until the agent has finished speaking.
+    pub(crate) async fn perform(&mut self, pending: PendingAction) {
+        let interruptible = self.speech.interruptible();
+        match pending.action.clone() {
+            CallerAction::Say(text) => match interruptible {
+                Some(by) if !by.speech && !self.settings.reports_input => self.held = Some(pending),
                 _ => {
                     if interruptible.is_some_and(|by| by.speech) {
                         self.interrupt().await;
                     }
                     self.prompt(&text).await;
-                    act.succeeds();
+                    pending.succeeds();
                 }
             },
-            What::Key(_) if !self.settings.keys => act.fails("the relay does not detect keys"),
-            What::Key(keys) => {
+            CallerAction::Key(_) if !self.settings.keys => {
+                pending.fails("the relay does not detect keys");
+            }
+            CallerAction::Key(keys) => {
                 if interruptible.is_some_and(|by| by.keys) {
                     self.interrupt().await;
                 }
-                self.phone.line.caller_waits();
+                self.interpreter.line.caller_waits();
                 for key in keys.chars() {
                     self.send(json!({ "type": "dtmf", "digit": key.to_string() }))
                         .await;
                 }
-                act.succeeds();
+                pending.succeeds();
             }
-            What::Silent => act.fails("a relay does not wait for the caller's silence"),
-            What::DropSocket => {
+            CallerAction::Silent => pending.fails("a relay does not detect silence"),
+            CallerAction::DropSocket => {
                 self.socket = None;
-                act.succeeds();
+                pending.succeeds();
             }
         }
     }
 
     async fn interrupt(&mut self) {
-        let Some((utterance, duration)) = self.voice.interrupt() else {
+        let Some((utterance, duration)) = self.speech.interrupt() else {
             return;
         };
-        self.notes(|| Note::SpokenOver);
+        self.record(|| EntryKind::InterruptSent);
         let ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         self.send(json!({
             "type": "interrupt",
@@ -56,7 +58,7 @@ impl Session<'_> {
     }
 
     async fn prompt(&mut self, text: &str) {
-        self.phone.line.caller_waits();
+        self.interpreter.line.caller_waits();
         let language = self.settings.language.clone();
         let prompt = |text: &str, last: bool| {
             let lang = &language;
@@ -67,7 +69,7 @@ impl Session<'_> {
             let begun: String = text.chars().take(half).collect();
             self.send(prompt(&begun, false)).await;
         }
-        self.notes(|| Note::Said(text.to_owned()));
+        self.record(|| EntryKind::UtteranceSent(text.to_owned()));
         self.send(prompt(text, true)).await;
     }
 }

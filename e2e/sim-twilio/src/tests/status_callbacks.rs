@@ -1,6 +1,6 @@
 use super::*;
 
-/// What came to the status callback, once `count` of them have.
+/// Status and sequence number of each status callback of a call, once `count` have been posted.
 async fn statuses(sim: &SimTwilio, server: &Server, count: usize) -> Vec<(String, String)> {
     let call = sim.call(ALICE);
     let are_there = |view: &CallView| {
@@ -50,7 +50,7 @@ async fn the_end_is_reported_with_its_duration() {
 }
 
 #[tokio::test]
-async fn states_on_the_way_are_reported_in_order_where_asked_for() {
+async fn configured_events_are_reported_in_order() {
     let (server, sim) = reporting(&["initiated", "ringing", "answered"]).await;
 
     assert_eq!(
@@ -65,13 +65,13 @@ async fn states_on_the_way_are_reported_in_order_where_asked_for() {
 }
 
 #[tokio::test]
-async fn reports_can_be_lost_repeated_and_out_of_order() {
+async fn status_callbacks_can_be_lost_repeated_and_out_of_order() {
     let (server, sim) = reporting(&["ringing", "answered"]).await;
-    sim.set_faults(Faults {
+    sim.set_faults(TwilioFaults {
         reverse_statuses: Some(true),
         lose_statuses: Some(1),
         repeat_statuses: Some(1),
-        ..Faults::default()
+        ..TwilioFaults::default()
     });
     let call = sim.call(ALICE);
     let are_there = |view: &CallView| view.requests_of(RequestKind::Status).len() == 3;

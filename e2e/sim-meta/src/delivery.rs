@@ -13,11 +13,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     WebhookPlan,
-    queue::{Content, Post, Signed},
+    queue::{Content, Post, SignedBody},
     world::World,
 };
 
-/// Idle connections are kept shorter than servers usually keep theirs.
+/// How long idle connections are kept: shorter than servers usually keep theirs.
 const IDLE_FOR: Duration = Duration::from_secs(20);
 
 /// The client that posts webhooks.
@@ -31,10 +31,10 @@ pub(crate) fn client(plan: &WebhookPlan) -> reqwest::Result<reqwest::Client> {
         .build()
 }
 
-/// Posts webhooks, at most `concurrency` at once, until told to stop.
+/// Posts webhooks, at most `concurrency` at once, until `stop`.
 pub(crate) async fn run(world: Arc<World>, client: reqwest::Client, stop: CancellationToken) {
     let permits = Arc::new(Semaphore::new(world.config.webhooks.concurrency.max(1)));
-    let mut under_way = JoinSet::new();
+    let mut in_flight = JoinSet::new();
     loop {
         let next = async {
             let permit = Arc::clone(&permits).acquire_owned().await;
@@ -44,10 +44,10 @@ pub(crate) async fn run(world: Arc<World>, client: reqwest::Client, stop: Cancel
             () = stop.cancelled() => return,
             (permit, post) = next => {
                 let Ok(permit) = permit else { return };
-                under_way.spawn(deliver(Arc::clone(&world), client.clone(), post, permit));
+                in_flight.spawn(deliver(Arc::clone(&world), client.clone(), post, permit));
             }
         }
-        while under_way.try_join_next().is_some() {}
+        while in_flight.try_join_next().is_some() {}
     }
 }
 
@@ -84,12 +84,12 @@ async fn deliver(
         world.webhooks.accepted(&post);
     } else {
         counts.refused.fetch_add(1, Ordering::Relaxed);
-        world.webhooks.try_again(post, Instant::now());
+        world.webhooks.retry(post, Instant::now());
     }
 }
 
-/// Only 200 counts; anything else, or silence, is a failure.
-async fn is_accepted(client: &reqwest::Client, url: &str, signed: Signed) -> bool {
+/// Posts the body; only status 200 counts as accepted.
+async fn is_accepted(client: &reqwest::Client, url: &str, signed: SignedBody) -> bool {
     let answer = client
         .post(url)
         .header(CONTENT_TYPE, "application/json")

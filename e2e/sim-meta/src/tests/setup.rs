@@ -1,32 +1,34 @@
-use std::sync::{
-    Mutex,
-    atomic::{AtomicU64, Ordering::SeqCst},
-};
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 use axum::{Router, body::Bytes, extract::State, http::HeaderMap, routing::post};
+use parking_lot::Mutex;
 use secrecy::ExposeSecret;
 use tokio::sync::watch;
 
 use super::*;
 
 /// The simulator, a client of its Graph API, and a receiver of its webhooks.
-pub(super) struct Phone {
+pub(super) struct Setup {
     pub(super) sim: SimMeta,
-    pub(super) us: Us,
+    pub(super) receiver: WebhookReceiver,
     pub(super) client: reqwest::Client,
 }
 
-impl Phone {
+impl Setup {
     pub(super) async fn with(config: SimMetaConfig) -> Self {
-        let us = Us::start(config.app_secret.expose_secret().to_owned()).await;
-        let client = postman::client(&config.webhooks).unwrap();
+        let receiver = WebhookReceiver::start(config.app_secret.expose_secret().to_owned()).await;
+        let client = delivery::client(&config.webhooks).unwrap();
         let sim = SimMeta::start(SimMetaConfig {
-            webhook_url: Some(us.url()),
+            webhook_url: Some(receiver.url()),
             ..config
         })
         .await
         .unwrap();
-        Self { sim, us, client }
+        Self {
+            sim,
+            receiver,
+            client,
+        }
     }
 
     pub(super) fn token(&self) -> String {
@@ -81,9 +83,9 @@ impl Phone {
     }
 }
 
-/// The receiving end of webhooks; checks every signature.
-pub(super) struct Us {
-    serving: Serving,
+/// Receives webhooks and checks every signature.
+pub(super) struct WebhookReceiver {
+    server: HttpServer,
     inbox: Arc<Inbox>,
 }
 
@@ -94,7 +96,7 @@ struct Inbox {
     arrived: watch::Sender<u64>,
 }
 
-impl Us {
+impl WebhookReceiver {
     async fn start(app_secret: String) -> Self {
         let inbox = Arc::new(Inbox {
             app_secret,
@@ -106,12 +108,12 @@ impl Us {
             .route("/webhook", post(take))
             .with_state(Arc::clone(&inbox));
         let free = SocketAddr::from(([127, 0, 0, 1], 0));
-        let serving = Serving::start(free, router).await.unwrap();
-        Self { serving, inbox }
+        let server = HttpServer::start(free, router).await.unwrap();
+        Self { server, inbox }
     }
 
     fn url(&self) -> String {
-        format!("http://{}/webhook", self.serving.addr())
+        format!("http://{}/webhook", self.server.addr())
     }
 
     pub(super) fn refuse_next(&self, times: u64) {
@@ -120,7 +122,7 @@ impl Us {
     }
 
     pub(super) fn bodies(&self) -> Vec<Bytes> {
-        self.inbox.bodies.lock().unwrap().clone()
+        self.inbox.bodies.lock().clone()
     }
 
     pub(super) async fn statuses(&self, count: usize) -> Vec<Value> {
@@ -173,7 +175,7 @@ async fn take(
     if is_refused {
         return axum::http::StatusCode::SERVICE_UNAVAILABLE;
     }
-    inbox.bodies.lock().unwrap().push(body);
+    inbox.bodies.lock().push(body);
     inbox.arrived.send_modify(|count| *count += 1);
     axum::http::StatusCode::OK
 }

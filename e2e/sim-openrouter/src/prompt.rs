@@ -1,64 +1,63 @@
-//! Finds out of a completion request what the person said and what became of it.
+//! Extracts from a completion request what the user said and which tool results followed.
 
 use serde_json::Value;
 
 use super::{
     calls,
-    heartbeats::{self, ToTell},
+    heartbeats::{self, HeartbeatQueue},
 };
 
-/// How the extra message begins that `OpenClaw` puts behind the person's.
+/// The start of the extra message that `OpenClaw` puts after the user's.
 const INTERNAL_CONTEXT: &str = "<<<BEGIN_OPENCLAW_INTERNAL_CONTEXT>>>";
 
-/// How the facts about itself begin that `OpenClaw` puts behind the first text of a session.
+/// The start of the facts about itself that `OpenClaw` appends to the first text of a session.
 const RUNTIME: &str = "\n\nRuntime: agent=";
 
-/// How the message begins with which a restarted gateway continues an interrupted turn.
+/// The start of the message with which a restarted `OpenClaw` continues an interrupted turn.
 const INTERRUPTED: &str = "[System] Your previous turn was interrupted";
 
-/// How the instruction of an automation is introduced; its id, its name and a bracket follow.
+/// The start of an automation's instruction; the automation's id, its name and a bracket follow.
 const AUTOMATION: &str = "[cron:";
 
-/// How the line begins that `OpenClaw` puts behind an automation's instruction.
+/// The start of the line that `OpenClaw` puts after an automation's instruction.
 const NOW: &str = "\nCurrent time: ";
 
-/// Weekdays as they begin the time stamp `OpenClaw` puts before the person's text.
+/// Weekdays, with which the time stamp begins that `OpenClaw` puts before the user's text.
 const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 
-/// Why a turn began.
+/// What started the agent's turn.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Occasion {
-    /// The person said something.
+pub(crate) enum Trigger {
+    /// A message of the user.
     Message,
-    /// Nobody did: the assistant looks around. What there is to tell, if anything.
+    /// A heartbeat, with the text that is due, if any.
     Heartbeat(Option<String>),
-    /// An automation fires.
+    /// An automation that fired.
     Automation,
-    /// A phone call is over. What the person had said last, in it or before.
+    /// The end of a phone call, with the last text of the user, in the call or before it.
     CallEnd(String),
 }
 
-/// The turn a completion is asked for.
+/// What a completion is requested for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Turn {
-    /// Why it began.
-    pub(crate) occasion: Occasion,
-    /// What the person said last, or the instruction in place of it.
+pub(crate) struct Prompt {
+    pub(crate) trigger: Trigger,
+    /// The last text of the user, or an automation's instruction.
     pub(crate) said: String,
     /// Results of the tools called since then, in order.
     pub(crate) results: Vec<String>,
     /// Whether a tool named `exec` is offered.
     pub(crate) has_exec: bool,
-    /// Whether tools are offered that find and call those of a catalogue.
+    /// Whether `tool_search` and `tool_call` are offered, which find and call the tools of a catalogue.
     pub(crate) has_catalogue: bool,
 }
 
 #[cfg(test)]
-impl Turn {
-    /// The person said this, and tools have answered; every tool is offered.
+impl Prompt {
+    /// A message of the user with these tool results; every tool is offered.
     pub(crate) fn of(said: &str, results: &[&str]) -> Self {
         Self {
-            occasion: Occasion::Message,
+            trigger: Trigger::Message,
             said: said.to_owned(),
             results: results.iter().map(|&result| result.to_owned()).collect(),
             has_exec: true,
@@ -67,8 +66,8 @@ impl Turn {
     }
 }
 
-/// Reads a request.
-pub(crate) fn read(request: &Value) -> Turn {
+/// Reads the body of a completion request.
+pub(crate) fn read(request: &Value) -> Prompt {
     let none = Vec::new();
     let messages = request["messages"].as_array().unwrap_or(&none);
     let said_at = messages
@@ -83,14 +82,14 @@ pub(crate) fn read(request: &Value) -> Turn {
     let said = said_at.map(|at| words_of(&text_of(&messages[at])).to_owned());
     let said = said.unwrap_or_default();
     let instruction = instruction_of(&said).map(str::to_owned);
-    let occasion = match &instruction {
-        Some(_) => Occasion::Automation,
-        None if heartbeats::is_prompt(&said) => Occasion::Heartbeat(to_tell(messages)),
-        None if calls::is_end(&said) => Occasion::CallEnd(said_before(messages, said_at)),
-        None => Occasion::Message,
+    let trigger = match &instruction {
+        Some(_) => Trigger::Automation,
+        None if heartbeats::is_prompt(&said) => Trigger::Heartbeat(to_tell(messages)),
+        None if calls::is_end(&said) => Trigger::CallEnd(said_before(messages, said_at)),
+        None => Trigger::Message,
     };
-    Turn {
-        occasion,
+    Prompt {
+        trigger,
         said: instruction.unwrap_or(said),
         results,
         has_exec: offers(request, "exec"),
@@ -104,7 +103,7 @@ fn offers(request: &Value, name: &str) -> bool {
         .is_some_and(|tools| tools.iter().any(|tool| tool["function"]["name"] == name))
 }
 
-/// What the person had said last before this place.
+/// The last text of the user before the message at index `at`.
 fn said_before(messages: &[Value], at: Option<usize>) -> String {
     let before = messages[..at.unwrap_or(0)].iter().rev();
     let mut said = before
@@ -115,9 +114,9 @@ fn said_before(messages: &[Value], at: Option<usize>) -> String {
         .map_or_else(String::new, |text| words_of(&text).to_owned())
 }
 
-/// What the person asked to be told at a heartbeat, and was not told yet.
+/// The text that the user wants at a heartbeat and has not been told yet.
 fn to_tell(messages: &[Value]) -> Option<String> {
-    let mut to_tell = ToTell::default();
+    let mut to_tell = HeartbeatQueue::default();
     for message in messages {
         let text = text_of(message);
         if message["role"] == "user" {
@@ -129,7 +128,7 @@ fn to_tell(messages: &[Value]) -> Option<String> {
     to_tell.next()
 }
 
-/// The instruction of an automation: the last paragraph behind the conversation it is shown.
+/// The instruction of an automation: the last paragraph, after the conversation that it is shown.
 fn instruction_of(said: &str) -> Option<&str> {
     let (_, shown) = said.strip_prefix(AUTOMATION)?.split_once("] ")?;
     let shown = shown.split_once(NOW).map_or(shown, |(shown, _)| shown);
@@ -141,7 +140,7 @@ fn opens_turn(text: &str) -> bool {
     !text.starts_with(INTERNAL_CONTEXT) && !text.starts_with(INTERRUPTED)
 }
 
-/// The content of a message: a string, or the texts of its parts.
+/// The content of a message, which is a string or a list of parts with texts.
 fn text_of(message: &Value) -> String {
     let content = &message["content"];
     if let Some(parts) = content.as_array() {
@@ -151,7 +150,7 @@ fn text_of(message: &Value) -> String {
     content.as_str().unwrap_or_default().trim().to_owned()
 }
 
-/// What the person wrote, without what `OpenClaw` puts before and behind it.
+/// What the user wrote, without what `OpenClaw` adds before and after it.
 fn words_of(text: &str) -> &str {
     let text = without_stamp(calls::without_note(without_stamp(text)));
     text.split_once(RUNTIME).map_or(text, |(words, _)| words)
@@ -173,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_person_is_heard_behind_the_stamp_and_before_the_internal_context() {
+    fn the_users_text_is_found_after_the_stamp_and_before_the_internal_context() {
         let request = json!({
             "messages": [
                 { "role": "system", "content": "You are…" },
@@ -189,15 +188,15 @@ mod tests {
 
         assert_eq!(
             read(&request),
-            Turn {
+            Prompt {
                 has_catalogue: false,
-                ..Turn::of("I had rice", &["380"])
+                ..Prompt::of("I had rice", &["380"])
             }
         );
     }
 
     #[test]
-    fn at_the_end_of_a_call_what_was_said_last_is_known() {
+    fn the_end_of_a_call_comes_with_the_last_text_of_the_user() {
         let request = json!({ "messages": [
             { "role": "user", "content": "[Sun 2026-11-22 06:16 UTC] what did I eat" },
             { "role": "assistant", "content": "Rice." },
@@ -205,12 +204,12 @@ mod tests {
                 "[Sun 2026-11-22 06:17 UTC] The caller has hung up.\n\n(The phone call is over.)" },
         ]});
 
-        let occasion = Occasion::CallEnd("what did I eat".to_owned());
-        assert_eq!(read(&request).occasion, occasion);
+        let trigger = Trigger::CallEnd("what did I eat".to_owned());
+        assert_eq!(read(&request).trigger, trigger);
     }
 
     #[test]
-    fn a_continued_turn_is_about_what_the_person_had_said() {
+    fn a_continued_turn_answers_the_users_text() {
         let request = json!({ "messages": [
             { "role": "user", "content": "tell me a story" },
             { "role": "user", "content": "[Sun 2026-11-22 06:17 UTC] [System] Your previous turn was interrupted by a gateway restart" },
@@ -220,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn facts_about_the_gateway_are_not_the_persons_words() {
+    fn openclaws_facts_about_itself_are_not_part_of_the_users_text() {
         let request = json!({ "messages": [
             { "role": "user", "content": "[Sun 2026-11-22 06:17 UTC] hi\n\nRuntime: agent=main | os=Linux" },
         ]});
@@ -229,40 +228,40 @@ mod tests {
     }
 
     #[test]
-    fn a_heartbeat_knows_what_the_person_asked_for_and_was_told() {
+    fn a_heartbeat_comes_with_the_text_that_the_user_has_not_been_told_yet() {
         let asked = json!({ "role": "user", "content": "[Sun 2026-11-22 06:17 UTC] [[HEARTBEAT a parcel]]" });
         let told = json!({ "role": "assistant", "content": "a parcel" });
         let polled = json!({ "role": "user", "content": "[Sun 2026-11-22 06:18 UTC] [OpenClaw heartbeat poll]" });
         let polls = json!({ "role": "user", "content": "This is a heartbeat, not a message from the person. Read" });
-        let occasion = |messages: &[&Value]| read(&json!({ "messages": messages })).occasion;
+        let trigger = |messages: &[&Value]| read(&json!({ "messages": messages })).trigger;
 
         assert_eq!(
-            occasion(&[&asked, &polls]),
-            Occasion::Heartbeat(Some("a parcel".to_owned()))
+            trigger(&[&asked, &polls]),
+            Trigger::Heartbeat(Some("a parcel".to_owned()))
         );
         assert_eq!(
-            occasion(&[&asked, &polled, &told, &polls]),
-            Occasion::Heartbeat(None)
+            trigger(&[&asked, &polled, &told, &polls]),
+            Trigger::Heartbeat(None)
         );
     }
 
     #[test]
-    fn an_automation_is_about_its_instruction_not_the_conversation_before_it() {
+    fn an_automations_instruction_is_found_after_the_conversation() {
         let request = json!({ "messages": [
             { "role": "user", "content": "[cron:1e80 reminder] Recent conversation:\n- User: hi\n\n\
                 Reminder is due.\nCurrent time: Sunday\n\nThis is an unattended scheduled run." },
         ]});
 
-        let turn = read(&request);
+        let prompt = read(&request);
 
         assert_eq!(
-            (turn.occasion, turn.said.as_str()),
-            (Occasion::Automation, "Reminder is due.")
+            (prompt.trigger, prompt.said.as_str()),
+            (Trigger::Automation, "Reminder is due.")
         );
     }
 
     #[test]
-    fn brackets_that_are_no_stamp_stay() {
+    fn brackets_other_than_a_stamp_are_kept() {
         let request = json!({ "messages": [{ "role": "user", "content": "[[SAY x]]" }] });
 
         assert_eq!(read(&request).said, "[[SAY x]]");

@@ -12,22 +12,22 @@ use super::{
     world::World,
 };
 
-/// States a call can go through, with room to spare.
+/// Capacity of the queue: more than the states of one call.
 const STATES_WAITING: usize = 8;
 
-/// Reports the states of one call, in order unless a fault says otherwise.
-pub(crate) struct Statuses {
+/// Posts the status callbacks of one call, in order unless a fault is set.
+pub(crate) struct StatusCallbacks {
     world: Arc<World>,
     line: Arc<Line>,
     sequence: u32,
     posts: Option<mpsc::Sender<Post>>,
 }
 
-impl Statuses {
+impl StatusCallbacks {
     pub(crate) fn of(world: &Arc<World>, line: &Arc<Line>) -> Self {
         let posts = world.config.status_url.is_some().then(|| {
             let (posts, coming) = mpsc::channel(STATES_WAITING);
-            let reporting = report(Arc::clone(world), Arc::clone(line), coming);
+            let reporting = post_all(Arc::clone(world), Arc::clone(line), coming);
             world.tasks.spawn(reporting);
             posts
         });
@@ -39,8 +39,8 @@ impl Statuses {
         }
     }
 
-    /// Reports a state on the way, if that event was asked for.
-    pub(crate) async fn passes(&mut self, event: &str, status: &str) {
+    /// Reports a change before the end, if the event is in `status_events`.
+    pub(crate) async fn report(&mut self, event: &str, status: &str) {
         let asked_for = &self.world.config.status_events;
         if asked_for.iter().any(|one| one == event) {
             self.post(status, &[]).await;
@@ -48,7 +48,7 @@ impl Statuses {
     }
 
     /// Reports the end.
-    pub(crate) async fn ends(&mut self, status: &str, duration_seconds: u64) {
+    pub(crate) async fn report_end(&mut self, status: &str, duration_seconds: u64) {
         let seconds = duration_seconds.to_string();
         let minutes = duration_seconds.div_ceil(60).to_string();
         let duration = [("CallDuration", &*seconds), ("Duration", &*minutes)];
@@ -82,7 +82,7 @@ impl Statuses {
     }
 }
 
-async fn report(world: Arc<World>, line: Arc<Line>, mut coming: mpsc::Receiver<Post>) {
+async fn post_all(world: Arc<World>, line: Arc<Line>, mut coming: mpsc::Receiver<Post>) {
     let mut kept = Vec::new();
     while let Some(post) = coming.recv().await {
         if world.faults.now().reverse_statuses == Some(true) {
@@ -108,11 +108,11 @@ async fn send(world: &Arc<World>, line: &Arc<Line>, post: Post) {
 
 async fn send_once(world: &Arc<World>, line: &Arc<Line>, post: Post) {
     match webhook::deliver(Arc::clone(world), Arc::clone(line), post).await {
-        Err(code) => line.warn(format!("{code}: the status callback was not taken")),
+        Err(code) => line.warn(format!("{code}: the status callback was not accepted")),
         Ok(answer) if answer.body.is_empty() => {}
         Ok(answer) => match twiml::parse(&answer.content_type, &answer.body) {
             Ok(document) if document.verbs.is_empty() => {}
-            _ => line.warn("15003: the answer to a status callback means nothing".to_owned()),
+            _ => line.warn("15003: the answer to a status callback is ignored".to_owned()),
         },
     }
 }

@@ -1,0 +1,24 @@
+use serde::{Deserialize, Serialize};
+
+/// What the network knows about a caller.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CallerIdentity {
+    /// The caller's number with `+`, or what Twilio reports instead (`anonymous`, `+266696687`, `sip:…`).
+    pub from: String,
+    /// `StirVerstat`; absent if the network does not verify the number.
+    pub stir: Option<String>,
+    /// The caller's name.
+    pub name: Option<String>,
+    /// The number that forwarded the call to ours.
+    pub forwarded_from: Option<String>,
+}
+
+impl From<&str> for CallerIdentity {
+    fn from(number: &str) -> Self {
+        Self {
+            from: number.to_owned(),
+            ..Self::default()
+        }
+    }
+}
