@@ -92,8 +92,8 @@ impl JsonBucket {
         }
     }
 
-    /// Every value written from now on, whoever writes it. The stream ends when the server forgets the
-    /// watch; then watch again, and read what may have been missed.
+    /// Every value written from now on by any client. The stream ends when the server forgets the watch;
+    /// then watch again, and read what may have been missed.
     pub async fn watch(&self) -> Result<impl Stream<Item = Written> + use<>, BusError> {
         let watch = self.in_time("watching", self.store.watch(">")).await?;
         let watch = watch.map_err(|error| self.failed("watching", error))?;

@@ -40,7 +40,7 @@ pub struct RedeemedTicket {
     pub previous_uses: u32,
 }
 
-/// Why a ticket lets nobody in.
+/// Why a ticket is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum TicketError {
     /// No such ticket was issued, it is for another call, it has expired, or another session has redeemed it.

@@ -1,8 +1,8 @@
 use axum::http::{HeaderMap, header::CONTENT_LENGTH};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// Memory for request bodies, in KiB: 21 of the largest or 16,384 ordinary ones. A flood of requests costs no
-/// more than this, whoever sends them, since the memory is reserved before the signature is checked.
+/// Memory for request bodies, in KiB: 21 of the largest or 16,384 ordinary ones. It is reserved before the
+/// signature is checked, so that a flood of requests from anyone costs no more than this.
 const BUDGET_KIB: usize = 64 * 1024;
 
 /// The least that a request reserves, in KiB.

@@ -140,7 +140,7 @@ fn unknown_user() -> UserId {
 }
 
 /// Letters for `DEAD`, each with a part of `whole` that the bus takes. A letter's sequence is a fingerprint of its
-/// part, by which repetitions are recognised; its error says how to join the parts.
+/// part, by which repetitions are recognized; its error says how to join the parts.
 fn dead_letters<'a>(
     whole: &'a [u8],
     user: UserId,

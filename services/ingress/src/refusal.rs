@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use claw_bus::PublishError;
 use tracing::warn;
 
-/// The `Retry-After` of a 503. Meta has its own schedule; other senders may honour it.
+/// The `Retry-After` of a 503. Meta has its own schedule; other senders may honor it.
 const RETRY_AFTER_SECONDS: &str = "5";
 
 /// Every refusal is counted, but at most one is logged in this many seconds: anyone can cause them.
