@@ -22,8 +22,9 @@ use super::{
     call_state::CallState,
     call_watcher::CallWatcher,
     dialogue::{
-        CallResponse, FIRST_WAIT, Progress, TurnOutcome, WAIT, after_call_wait, after_silence,
-        after_turn_wait, ask_number, ask_number_again, for_status, on_ring,
+        CallResponse, FIRST_FILLER_AFTER, NEXT_FILLER_AFTER, Progress, TurnOutcome,
+        after_call_wait, after_silence, after_turn_wait, ask_number, ask_number_again, for_status,
+        on_ring,
     },
     paths,
 };
@@ -81,7 +82,7 @@ impl CallControl {
             turn,
             ..Progress::default()
         };
-        let until = started + FIRST_WAIT;
+        let until = started + FIRST_FILLER_AFTER;
         let status = self.watcher.turn_status(call, turn, until).await?;
         let state = CallState { progress, ..state };
         self.after_turn_wait(call, status, state).await
@@ -94,7 +95,7 @@ impl CallControl {
         state: CallState,
     ) -> anyhow::Result<(CallState, CallResponse)> {
         let call = request.sid.call();
-        let until = Instant::now() + WAIT;
+        let until = Instant::now() + NEXT_FILLER_AFTER;
         if state.awaits_call {
             let is_set_up = |status: &CallStatus| *status != CallStatus::SettingUp;
             let status = self.watcher.call_status(call, until, is_set_up).await?;
@@ -193,7 +194,7 @@ impl CallControl {
         started: Instant,
     ) -> anyhow::Result<(CallState, CallResponse)> {
         self.publish(call, caller, CallStep::Started).await?;
-        let until = started + FIRST_WAIT;
+        let until = started + FIRST_FILLER_AFTER;
         let status = self.watcher.call_status(call, until, |_| true).await?;
         let response = on_ring(status, caller.trust == Trust::Trusted);
         Ok((state.in_language_of(status), response))

@@ -7,20 +7,20 @@ use claw_events::{CallStatus, Speech, TurnStatus};
 
 use super::phrase::Phrase;
 
-/// How long a webhook waits for an answer before the caller hears a filler.
-pub(crate) const FIRST_WAIT: Duration = Duration::from_millis(1_500);
+/// How long a caller waits for an answer before they hear a filler.
+pub(crate) const FIRST_FILLER_AFTER: Duration = Duration::from_millis(1_500);
 
-/// How long it waits between two fillers: the longest silence of ours. Twilio gives up after 15 s.
-pub(crate) const WAIT: Duration = Duration::from_secs(8);
+/// Time between two fillers: our longest silence. Twilio gives up on a webhook after 15 s.
+pub(crate) const NEXT_FILLER_AFTER: Duration = Duration::from_secs(8);
 
 /// Fillers for one answer; after them the answer goes to the caller's chat.
-const MAX_FILLERS: u32 = 8;
+pub(crate) const MAX_FILLERS: u32 = 8;
 
 /// Fillers while the assistant is set up; after them we write to the caller's chat when it is ready.
 const MAX_SETUP_FILLERS: u32 = 10;
 
 /// How often a silent caller is asked again.
-const MAX_REPEATS: u32 = 2;
+pub(crate) const MAX_REPEATS: u32 = 2;
 
 /// How far a call has come. It travels in the URLs that we give to Twilio.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -1,4 +1,4 @@
-//! Decides what is said and asked in a streamed conversation. Pure: events go into methods, and actions come out.
+//! Decides what is said and asked in a streamed conversation. Pure: methods take events and return actions.
 
 use std::time::Duration;
 
@@ -7,22 +7,13 @@ use claw_events::{CallerInput, SpeechStreamed, TurnStatus};
 use tokio::time::Instant;
 
 use super::streamed_answer::StreamedAnswer;
-use crate::voice::phrase::Phrase;
-
-/// How long a caller waits for an answer before they hear a filler.
-const FIRST_FILLER_AFTER: Duration = Duration::from_millis(1_500);
-
-/// Time between two fillers.
-const NEXT_FILLER_AFTER: Duration = Duration::from_secs(8);
-
-/// Fillers for one answer; after them the answer goes to the caller's chat.
-const MAX_FILLERS: u32 = 8;
+use crate::voice::{
+    dialogue::{FIRST_FILLER_AFTER, MAX_FILLERS, MAX_REPEATS, NEXT_FILLER_AFTER},
+    phrase::Phrase,
+};
 
 /// How long a caller may stay silent after we have spoken.
 const LISTEN_FOR: Duration = Duration::from_secs(12);
-
-/// How often a silent caller is asked again.
-const MAX_REPEATS: u32 = 2;
 
 /// Pause after which the keys pressed so far are taken together.
 const KEYS_PAUSE: Duration = Duration::from_secs(2);
