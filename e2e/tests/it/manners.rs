@@ -7,7 +7,7 @@ use sim_meta::SimMeta;
 use sim_openclaw::{Beat, Heartbeat, SimOpenClaw};
 use tokio::time::{Instant, sleep};
 
-use crate::crowd::Crowd;
+use crate::crowd::{Crowd, is_notice_of_waiting};
 
 const ADA: &str = "491515550001";
 
@@ -130,11 +130,13 @@ impl Conversation {
         self.meta.write(ADA, text).unwrap();
     }
 
-    /// What she heard with these words in it, but for the newcomer's line and the first answer.
+    /// What she heard with these words in it, without the first answer and, unless they are asked for, notices
+    /// of waiting: a busy machine makes them true.
     fn heard_with(&self, words: &str) -> Vec<String> {
         let chat = self.meta.chat(ADA);
         let heard = chat.received_texts().into_iter().filter(|text| {
-            text.contains(words) && !text.contains("setting up") && *text != "echo: hi"
+            let is_asked_for = !words.is_empty() || !is_notice_of_waiting(text);
+            text.contains(words) && is_asked_for && *text != "echo: hi"
         });
         heard.map(str::to_owned).collect()
     }
