@@ -122,6 +122,7 @@ catalogue! {
     Gauge PARTITIONS_OWNED = "clawkaka_partitions_owned" ["group"];
     /// Leases of partitions that this process has taken, by cause: `free`, `lapsed` or `regained`.
     Counter TAKEOVERS = "clawkaka_takeovers_total" ["group", "cause"];
-    /// Waits that ended because a fallback timer fired, and not because the awaited event arrived.
+    /// Waits that a fallback timer ended because the awaited event had not arrived: for a `sandbox`, the end of a
+    /// `turn`, or a `delivery` of the bus.
     Counter WAITS_ENDED_BY_CLOCK = "clawkaka_waits_ended_by_clock_total" ["wait"];
 }

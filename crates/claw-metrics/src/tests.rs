@@ -74,7 +74,7 @@ fn every_metric_is_used_and_no_source_spells_a_name() {
     }
     let is_used = |constant: &str| sources.iter().any(|(_, text)| text.contains(constant));
     let unused: Vec<_> = CONSTANTS.iter().filter(|name| !is_used(name)).collect();
-    assert_eq!(unused, [&"WAITS_ENDED_BY_CLOCK"]);
+    assert!(unused.is_empty(), "nothing counts with {unused:?}");
 }
 
 /// Every Rust source of the workspace outside this crate.

@@ -3,6 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result, bail};
+use claw_metrics::WAITS_ENDED_BY_CLOCK;
 use claw_runtime::{HttpTimeouts, http};
 use tokio::{
     task::JoinHandle,
@@ -128,6 +129,21 @@ impl World {
         let url = format!("{}/metrics", self.settings.url_of(replica.into()));
         let answer = http::client(HttpTimeouts::default()).get(url).send().await;
         metric(&answer.ok()?.text().await.ok()?, name)
+    }
+
+    /// Panics if a service waited for an event that got lost, until a fallback timer ended the wait.
+    pub async fn assert_no_wait_ended_by_clock(&self) {
+        let name = WAITS_ENDED_BY_CLOCK.name();
+        for replica in Service::ALL
+            .map(|service| self.replicas_of(service))
+            .concat()
+        {
+            let waits = self.metric_of(replica, name).await.unwrap_or_default();
+            assert!(
+                waits == 0.0,
+                "{waits} waits of {replica} were ended by a timer"
+            );
+        }
     }
 
     pub(super) fn begin(&mut self, replica: Replica) -> Result<()> {

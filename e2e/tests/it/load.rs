@@ -15,6 +15,7 @@ async fn everyone_in_a_crowd_gets_each_answer_once_and_in_order() {
     Crowd::USUAL.write(&world.meta).await;
 
     Crowd::USUAL.verify(&world).await;
+    world.assert_no_wait_ended_by_clock().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

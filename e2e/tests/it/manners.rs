@@ -123,6 +123,7 @@ impl Conversation {
         };
         ada.write("hi");
         ada.hears("echo: hi").await;
+        ada.world.assert_no_wait_ended_by_clock().await;
         ada
     }
 

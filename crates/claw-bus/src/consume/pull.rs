@@ -2,6 +2,7 @@ use std::{future::pending, marker::PhantomData, sync::Arc, time::Duration};
 
 use async_nats::jetstream::consumer::{PullConsumer, pull::MessagesErrorKind};
 use claw_events::{Event, stored_filter, stored_filter_in};
+use claw_metrics::WAITS_ENDED_BY_CLOCK;
 use futures_util::StreamExt;
 use tokio::{
     sync::{OnceCell, mpsc, watch},
@@ -129,7 +130,12 @@ impl<E: Event> Puller<E> {
                     Some(Err(error)) if error.kind() == MessagesErrorKind::ConsumerDeleted => {
                         return;
                     }
-                    Some(Err(error)) => return self.tell_of_interruption(&error),
+                    Some(Err(error)) => {
+                        if error.kind() == MessagesErrorKind::MissingHeartbeat {
+                            WAITS_ENDED_BY_CLOCK.increment(["delivery"]);
+                        }
+                        return self.tell_of_interruption(&error);
+                    }
                     None => return,
                 };
                 let sequence = message.info().map(|info| info.stream_sequence);

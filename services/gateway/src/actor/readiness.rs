@@ -2,7 +2,7 @@ use claw_bus::HandlerError;
 use claw_chat::Notice;
 use claw_domain::{Channel, MessageId, SandboxStatus};
 use claw_events::SandboxRequested;
-use claw_metrics::NOTICES;
+use claw_metrics::{NOTICES, WAITS_ENDED_BY_CLOCK};
 use claw_store::NewReply;
 use tokio::time::Instant;
 
@@ -23,10 +23,18 @@ impl UserActor {
             .sandbox
             .as_ref()
             .is_none_or(|sandbox| sandbox.transcript.is_none());
+        let now = Instant::now();
         let Some(step) = setup_step(self.sandbox.as_ref(), is_new_here) else {
+            // Each earlier look moved this moment: when it has come, no event ended the wait.
+            if self
+                .setup_notice
+                .take()
+                .is_some_and(|told| told.look_at <= now)
+            {
+                WAITS_ENDED_BY_CLOCK.increment(["sandbox"]);
+            }
             return Ok(true);
         };
-        let now = Instant::now();
         let told = self.setup_notice.filter(|told| told.notice == step.notice);
         // A caller is told in the call.
         let is_cause = |item: &&Item| item.id == cause;

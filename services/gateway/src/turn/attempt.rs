@@ -3,6 +3,7 @@ use std::time::Duration;
 use anyhow::anyhow;
 use claw_agent::{CallError, ChatSend, MAIN_SESSION, RunFailure, SendStatus};
 use claw_bus::HandlerError;
+use claw_metrics::WAITS_ENDED_BY_CLOCK;
 use tokio::time::{Instant, timeout_at};
 use tracing::error;
 
@@ -175,8 +176,14 @@ impl Run<'_> {
                 // A final without a text, another run's end, or none: the transcript is authoritative.
                 Some(_) | None => {}
             }
+            let is_polling = look_every == LOOK_EVERY;
             match self.look().await? {
-                RunState::Ended(ended) => return Ok(WaitOutcome::Ended(ended)),
+                RunState::Ended(ended) => {
+                    if !is_polling {
+                        WAITS_ENDED_BY_CLOCK.increment(["turn"]);
+                    }
+                    return Ok(WaitOutcome::Ended(ended));
+                }
                 RunState::NeverSent => {
                     return Err(HandlerError::retry(anyhow!(
                         "the message is no longer in the transcript"
