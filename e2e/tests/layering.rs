@@ -33,6 +33,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &[
             "claw-bus",
             "claw-calls",
+            // Only for the language of a caller's country.
+            "claw-chat",
             "claw-domain",
             "claw-events",
             "claw-metrics",

@@ -1,19 +1,25 @@
-//! The rules of the chat between a user and the host, as opposed to the user's assistant: the commands
-//! the host obeys, the notices it sends, the user's preferences, and when the assistant may write
-//! unprompted. Pure: knows no I/O, no clock, no database and no channel.
+//! The rules of the conversation with a user: what a message asks for, which messages are answered
+//! together and in which order, the commands the host obeys itself, the notices it sends, the user's
+//! preferences, and when the assistant may write unprompted. Pure: knows no I/O, no clock and no database.
 
 mod command;
+mod item;
 mod notice;
 mod numbering;
+mod plan;
 mod preferences;
 mod proactive;
+mod queue;
 mod quiet_hours;
 mod wall_clock;
 
 pub use command::{Command, PIN_PLACEHOLDER, command_of, pin_of};
+pub use item::Item;
 pub use notice::Notice;
-pub use numbering::zone_of;
+pub use numbering::{language_of, zone_of};
+pub use plan::Plan;
 pub use preferences::{Defaults, Preferences, Stored, Updates};
 pub use proactive::{Decision, decide};
+pub use queue::{Batch, Next, confirm_stop, next};
 pub use quiet_hours::{NO_QUIET_HOURS, QuietHours};
 pub use wall_clock::local_midnight;

@@ -1,8 +1,6 @@
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantArray};
 
-use crate::PhoneNumber;
-
 /// A language a call can be held in. It travels as its tag.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, IntoStaticStr, VariantArray,
@@ -79,19 +77,6 @@ impl Language {
         }
     }
 
-    /// The language most likely spoken by someone with this number: that of its country.
-    pub fn of_phone(phone: &PhoneNumber) -> Self {
-        let digits = phone.expose_digits();
-        let found = (1..=MAX_PREFIX_DIGITS).rev().find_map(|length| {
-            let prefix = digits.get(..length)?;
-            BY_PREFIX
-                .iter()
-                .find(|(_, prefixes)| prefixes.contains(&prefix))
-                .map(|(language, _)| *language)
-        });
-        found.unwrap_or(EnglishUs)
-    }
-
     /// The language of a tag (`de`, `de-AT`, `pt_BR`) or of a name in English or in the language itself.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim().to_lowercase().replace('_', "-");
@@ -152,74 +137,9 @@ impl From<Language> for String {
     }
 }
 
-/// The longest prefix in [`BY_PREFIX`].
-const MAX_PREFIX_DIGITS: usize = 4;
-
-/// Country codes (and area codes where a code has several countries), from the ITU's list E.164, by the
-/// language most people speak there. What is not listed gets English.
-const BY_PREFIX: [(Language, &[&str]); 8] = [
-    (
-        EnglishGb,
-        &[
-            "44", "353", "356", "61", "64", "27", "65", "234", "254", "233", "350",
-        ],
-    ),
-    (German, &["49", "43", "41", "423"]),
-    (
-        Spanish,
-        &[
-            "34", "51", "52", "53", "54", "56", "57", "58", "502", "503", "504", "505", "506",
-            "507", "591", "593", "595", "598", "240", "1787", "1939", "1809", "1829", "1849",
-        ],
-    ),
-    (
-        French,
-        &[
-            "33", "352", "377", "221", "223", "225", "226", "228", "229", "237", "241", "242",
-            "243", "262", "509", "590", "594", "596", "687", "689",
-        ],
-    ),
-    (Italian, &["39", "378"]),
-    (PortugueseBr, &["55", "351", "244", "258", "238"]),
-    (Dutch, &["31", "32", "297", "597", "599"]),
-    (Hindi, &["91"]),
-];
-
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
-
     use super::*;
-
-    #[test]
-    fn a_number_speaks_the_language_of_its_country() {
-        for (number, language) in [
-            ("+14155550101", EnglishUs),
-            ("+18095550101", Spanish),
-            ("+442079460000", EnglishGb),
-            ("+4915112345678", German),
-            ("+41791234567", German),
-            ("+5215512345678", Spanish),
-            ("+33612345678", French),
-            ("+390612345678", Italian),
-            ("+5511912345678", PortugueseBr),
-            ("+31612345678", Dutch),
-            ("+919812345678", Hindi),
-            ("+81312345678", EnglishUs),
-        ] {
-            let phone = PhoneNumber::try_from(number).unwrap();
-            assert_eq!(Language::of_phone(&phone), language, "{number}");
-        }
-    }
-
-    #[test]
-    fn no_prefix_is_claimed_by_two_languages() {
-        let mut seen = HashSet::new();
-        for prefix in BY_PREFIX.iter().flat_map(|(_, prefixes)| *prefixes) {
-            assert!(seen.insert(prefix), "{prefix}");
-            assert!(prefix.len() <= MAX_PREFIX_DIGITS);
-        }
-    }
 
     #[test]
     fn a_language_is_found_by_tag_and_by_name() {

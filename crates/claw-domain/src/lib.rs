@@ -8,6 +8,7 @@ mod delivery;
 mod id;
 mod language;
 mod message;
+mod origin;
 mod pin;
 mod reply;
 mod sandbox;
@@ -24,6 +25,7 @@ pub use message::{
     ContactCard, Flow, Interactive, Location, Media, MediaKind, MessageContent, MessageContext,
     Reaction, Referral, SystemNotice, Unsupported,
 };
+pub use origin::{Origin, VoiceKind};
 pub use pin::{Pin, PinError};
 pub use reply::{Channel, ReplySource};
 pub use sandbox::{Endpoint, FailureReason, SandboxStatus};

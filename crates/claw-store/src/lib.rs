@@ -23,8 +23,8 @@ pub use deliveries::{Deliveries, Delivery, OutgoingReply, Reported};
 pub use error::StoreError;
 pub use keyring::{Keyring, KeyringError};
 pub use messages::{
-    Caller, Disposition, HeldReply, InboundMessage, Messages, NewReply, Origin, Received, Settled,
-    Settlement, TranscriptMove, VoiceKind, VoiceMessage, WaitingMessage,
+    Caller, Disposition, HeldReply, InboundMessage, Messages, NewReply, Received, Settled,
+    Settlement, TranscriptMove, VoiceMessage, WaitingMessage,
 };
 pub use migration::migrate;
 pub use sandboxes::{

@@ -12,8 +12,8 @@ use uuid::Uuid;
 
 pub use held::HeldReply;
 pub use settle::{Disposition, NewReply, Settled, Settlement, TranscriptMove};
-pub use voice::{Caller, VoiceKind, VoiceMessage};
-pub use waiting::{Origin, WaitingMessage};
+pub use voice::{Caller, VoiceMessage};
+pub use waiting::WaitingMessage;
 
 use waiting::these;
 

@@ -1,6 +1,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use claw_bus::{Ownership, Tenure};
+use claw_chat::Item;
 use claw_domain::UserId;
 use claw_events::{CallInterrupted, partition_of};
 use claw_metrics::USERS_ACTIVE;
@@ -10,7 +11,7 @@ use tokio::time::sleep;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::warn;
 
-use crate::{actor::UserActor, context::Context, item::Item, mailbox::Mailbox};
+use crate::{actor::UserActor, context::Context, mailbox::Mailbox};
 
 /// Pause before the database is asked again which users of a partition need an actor.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);

@@ -2,19 +2,17 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use claw_bus::{Attempt, Handler, HandlerError};
-use claw_domain::{Address, Pin, SandboxStatus, Trust};
+use claw_chat::Plan;
+use claw_domain::{Address, Pin, SandboxStatus, Trust, VoiceKind};
 use claw_events::{CallProgressed, CallStatus, CallStep, CallerInput, Utterance};
 use claw_metrics::{CALL_STEPS, PIN_ATTEMPTS};
-use claw_store::{
-    CallBegin, CallEnd, Caller, Origin, PinOutcome, Received, VoiceKind, VoiceMessage,
-};
+use claw_store::{CallBegin, CallEnd, Caller, PinOutcome, Received, VoiceMessage};
 
 use crate::{
     actors::UserActors,
     context::Context,
     intake::deliver,
-    item::Item,
-    plan::{Plan, plan_call_end, plan_spoken},
+    item::{item_of_call, plan_call_end, plan_spoken},
 };
 
 /// Handles the steps of calls. The words of a verified caller join the user's queue behind their written
@@ -79,7 +77,7 @@ impl CallIntake {
             let ready = self.context.ready_for(call.user).await?;
             return self.set_status(call, ready).await;
         }
-        let item = item_of(&message, Plan::PutThrough(call.call));
+        let item = item_of_call(&message, Plan::PutThrough(call.call), None);
         deliver(&self.actors, call.user, item, received, attempt)
     }
 
@@ -107,10 +105,7 @@ impl CallIntake {
         let Some(received) = self.receive(&message).await? else {
             return Ok(());
         };
-        let item = Item {
-            heard: utterance.heard.clone(),
-            ..item_of(&message, plan_spoken(utterance))
-        };
+        let item = item_of_call(&message, plan_spoken(utterance), utterance.heard.clone());
         deliver(&self.actors, call.user, item, received, attempt)
     }
 
@@ -180,7 +175,7 @@ impl CallIntake {
         let Some(received) = self.receive(&message).await? else {
             return Ok(());
         };
-        let item = item_of(&message, plan);
+        let item = item_of_call(&message, plan, None);
         deliver(&self.actors, call.user, item, received, attempt)
     }
 
@@ -239,22 +234,5 @@ impl CallIntake {
             needs_answer: true,
             is_replay: attempt.is_replay,
         }
-    }
-}
-
-fn item_of(message: &VoiceMessage, plan: Plan) -> Item {
-    Item {
-        id: message.id,
-        origin: Origin::Voice {
-            call: message.call,
-            turn: message.turn,
-            kind: message.kind,
-        },
-        heard: None,
-        sequence: message.sequence,
-        taken_at: message.now,
-        plan,
-        batch: None,
-        may_have_been_sent: false,
     }
 }

@@ -4,17 +4,12 @@ use anyhow::anyhow;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use claw_bus::{Attempt, Handler, HandlerError};
-use claw_chat::{Command, PIN_PLACEHOLDER, pin_of};
-use claw_domain::{MessageContent, UserId};
+use claw_chat::{Command, Item, PIN_PLACEHOLDER, Plan, pin_of};
+use claw_domain::{MessageContent, Origin, UserId};
 use claw_events::MessageReceived;
-use claw_store::{InboundMessage, Origin, Received};
+use claw_store::{InboundMessage, Received};
 
-use crate::{
-    actors::UserActors,
-    context::Context,
-    item::Item,
-    plan::{Plan, plan},
-};
+use crate::{actors::UserActors, context::Context};
 
 /// Stores every message and wakes its user's actor. From then on the database is the queue: a message that
 /// waits for its answer occupies nothing on the bus.
@@ -85,7 +80,7 @@ fn plan_of(message: &MessageReceived) -> Plan {
     if message.group.is_some() {
         return Plan::NoAnswer;
     }
-    plan(&message.content)
+    Plan::of_content(&message.content)
 }
 
 /// The row of a message: text is stored as it is, other content as JSON.

@@ -1,9 +1,8 @@
+use claw_chat::Item;
 use claw_domain::{CallId, SandboxStatus};
 use claw_store::Sandbox;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
-
-use crate::item::Item;
 
 /// Most messages carried in memory from intake to an actor; further ones are read from the database.
 const CARRIED_MESSAGES: usize = 32;

@@ -2,7 +2,7 @@ mod area_codes;
 mod calling_codes;
 
 use chrono_tz::Tz;
-use claw_domain::PhoneNumber;
+use claw_domain::{Language, PhoneNumber};
 
 use area_codes::AREA_CODES;
 use calling_codes::CALLING_CODES;
@@ -16,8 +16,15 @@ const LONGEST_CODE_DIGITS: usize = 6;
 pub fn zone_of(phone: &PhoneNumber) -> Tz {
     let digits = phone.expose_digits();
     zone_of_area(digits)
-        .or_else(|| zone_of_country(digits))
+        .or_else(|| country_of(digits).map(|(zone, _)| zone))
         .unwrap_or(Tz::UTC)
+}
+
+/// The language in which most people with such a number can be spoken to on the phone; American English if
+/// none of ours is spoken there.
+pub fn language_of(phone: &PhoneNumber) -> Language {
+    let country = country_of(phone.expose_digits());
+    country.map_or(Language::EnglishUs, |(_, language)| language)
 }
 
 /// The zone of a North American area code; `None` also for codes without a place, whose zone is that of
@@ -30,14 +37,15 @@ fn zone_of_area(digits: &str) -> Option<Tz> {
         .map(|(zone, _)| *zone)
 }
 
-/// The zone of the longest calling code that these digits begin with.
-fn zone_of_country(digits: &str) -> Option<Tz> {
+/// The zone and the language of the longest calling code that these digits begin with.
+fn country_of(digits: &str) -> Option<(Tz, Language)> {
     (1..=LONGEST_CODE_DIGITS).rev().find_map(|length| {
         let code = digits.get(..length)?;
         let row = CALLING_CODES
-            .binary_search_by_key(&code, |(code, _)| code)
+            .binary_search_by_key(&code, |(code, ..)| code)
             .ok()?;
-        Some(CALLING_CODES.get(row)?.1)
+        let (_, zone, language) = *CALLING_CODES.get(row)?;
+        Some((zone, language))
     })
 }
 
@@ -105,13 +113,35 @@ mod tests {
     }
 
     #[test]
+    fn a_number_tells_the_language_of_its_country() {
+        use Language::{Dutch, EnglishGb, EnglishUs, French, German, Hindi, Italian};
+        use Language::{PortugueseBr, Spanish};
+        for (number, language) in [
+            ("+14155550101", EnglishUs),
+            ("+18095550101", Spanish),
+            ("+442079460000", EnglishGb),
+            ("+4915112345678", German),
+            ("+41791234567", German),
+            ("+5215512345678", Spanish),
+            ("+33612345678", French),
+            ("+390612345678", Italian),
+            ("+5511912345678", PortugueseBr),
+            ("+31612345678", Dutch),
+            ("+919812345678", Hindi),
+            ("+81312345678", EnglishUs),
+        ] {
+            assert_eq!(language_of(&phone(number)), language, "{number}");
+        }
+    }
+
+    #[test]
     fn calling_codes_are_sorted_and_unique() {
-        assert!(CALLING_CODES.is_sorted_by(|(one, _), (next, _)| one < next));
+        assert!(CALLING_CODES.is_sorted_by(|(one, ..), (next, ..)| one < next));
     }
 
     #[test]
     fn the_longest_calling_code_has_the_declared_length() {
-        let longest = CALLING_CODES.iter().map(|(code, _)| code.len()).max();
+        let longest = CALLING_CODES.iter().map(|(code, ..)| code.len()).max();
 
         assert_eq!(longest, Some(LONGEST_CODE_DIGITS));
     }

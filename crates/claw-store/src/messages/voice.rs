@@ -1,8 +1,7 @@
 use std::sync::LazyLock;
 
 use chrono::{DateTime, Utc};
-use claw_domain::{CallId, MessageId, PhoneNumber, Sensitive, UserId};
-use strum::{EnumString, IntoStaticStr};
+use claw_domain::{CallId, MessageId, PhoneNumber, Sensitive, UserId, VoiceKind};
 
 use super::{Messages, RECEIVING, Received, receiving};
 use crate::{StoreError, calls::stored, database::read, text::storable};
@@ -46,25 +45,6 @@ pub enum Caller {
     Trusted(PhoneNumber),
     /// A number that may be forged: no user is stored for it.
     Unverified,
-}
-
-/// The kind of a phone call's event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
-#[strum(serialize_all = "snake_case")]
-pub enum VoiceKind {
-    /// The phone rings.
-    CallStarted,
-    /// The caller said something.
-    Speech,
-    /// The call ended.
-    CallEnded,
-}
-
-impl VoiceKind {
-    /// The name in storage, in the column that holds `MessageContent::kind` for a written message.
-    pub fn as_str(self) -> &'static str {
-        self.into()
-    }
 }
 
 impl Messages {

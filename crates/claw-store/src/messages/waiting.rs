@@ -1,11 +1,11 @@
 use chrono::{DateTime, Utc};
-use claw_domain::{CallId, MessageId, Sensitive, UserId, Wamid};
+use claw_domain::{CallId, MessageId, Origin, Sensitive, UserId, Wamid};
 use sea_orm::{
     ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, UpdateMany, sea_query::Expr,
 };
 use uuid::Uuid;
 
-use super::{Messages, VoiceKind};
+use super::Messages;
 use crate::{
     StoreError,
     entity::message::{Column, Entity, Model},
@@ -21,7 +21,7 @@ pub struct WaitingMessage {
     pub id: MessageId,
     /// The channel it arrived on.
     pub origin: Origin,
-    /// The result of `MessageContent::kind`, or the name of the [`VoiceKind`].
+    /// The result of `MessageContent::kind`, or the name of the [`VoiceKind`](claw_domain::VoiceKind).
     pub content_kind: String,
     /// The text, or JSON for any other kind of content.
     pub content: Sensitive<String>,
@@ -31,25 +31,6 @@ pub struct WaitingMessage {
     pub sequence: u64,
     /// The first message of its batch; `None` if it was not put to the assistant yet.
     pub batch: Option<MessageId>,
-}
-
-/// The channel a message arrived on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
-    /// A WhatsApp chat.
-    WhatsApp {
-        /// WhatsApp's id of the message.
-        wamid: Wamid,
-    },
-    /// A phone call.
-    Voice {
-        /// The call.
-        call: CallId,
-        /// The turn of the call; 0 for the ringing.
-        turn: u32,
-        /// The kind of event.
-        kind: VoiceKind,
-    },
 }
 
 impl Messages {

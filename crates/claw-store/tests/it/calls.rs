@@ -1,5 +1,5 @@
-use claw_domain::{CallOutcome, Trust};
-use claw_store::{Call, CallBegin, CallEnd, StoreError, VoiceKind, VoiceMessage};
+use claw_domain::{CallOutcome, Trust, VoiceKind};
+use claw_store::{Call, CallBegin, CallEnd, StoreError, VoiceMessage};
 use tokio::task::JoinSet;
 
 use crate::world::{World, address, at, call, speech};

@@ -1,7 +1,7 @@
-use claw_domain::{MessageId, UserId};
+use claw_domain::{MessageId, Origin, UserId};
 use claw_store::{
-    Disposition, InboundMessage, NewReply, Origin, Sandbox, Settlement, StoreError,
-    TranscriptCursor, TranscriptMove, WaitingMessage,
+    Disposition, InboundMessage, NewReply, Sandbox, Settlement, StoreError, TranscriptCursor,
+    TranscriptMove, WaitingMessage,
 };
 use tokio::task::JoinSet;
 

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
-use claw_domain::{Trust, Wamid};
-use claw_store::{Origin, Store, migrate};
+use claw_domain::{Origin, Trust, Wamid};
+use claw_store::{Store, migrate};
 use claw_testkit::TestPostgres;
 use sea_orm::ConnectionTrait;
 use tokio::task::JoinSet;

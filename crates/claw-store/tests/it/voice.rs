@@ -1,6 +1,6 @@
 use chrono::{DateTime, Utc};
-use claw_domain::MessageId;
-use claw_store::{Caller, Origin, StoreError, VoiceKind, VoiceMessage};
+use claw_domain::{MessageId, Origin, VoiceKind};
+use claw_store::{Caller, StoreError, VoiceMessage};
 use tokio::task::JoinSet;
 
 use crate::world::{World, address, at, call, message, phone, reply, settlement, speech};

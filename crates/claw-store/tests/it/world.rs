@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use claw_domain::{
-    Address, CallId, MessageId, PhoneNumber, ReplyId, ReplySource, SandboxId, UserId, Wamid,
+    Address, CallId, MessageId, PhoneNumber, ReplyId, ReplySource, SandboxId, UserId, VoiceKind,
+    Wamid,
 };
 use claw_store::{
     Caller, Disposition, InboundMessage, Keyring, NewReply, NewSandbox, Sandbox, SandboxRequest,
-    Settled, Settlement, Store, VoiceKind, VoiceMessage,
+    Settled, Settlement, Store, VoiceMessage,
 };
 use claw_testkit::TestPostgres;
 use sea_orm::{ConnectionTrait, DatabaseConnection, QueryResult};

@@ -1,9 +1,9 @@
 //! Callers who are gone before they have heard everything.
 
 use chrono::TimeDelta;
-use claw_domain::{Address, CallId, MessageId, PhoneNumber, Trust};
+use claw_domain::{Address, CallId, MessageId, PhoneNumber, Trust, VoiceKind};
 use claw_runtime::{Clock, SystemClock};
-use claw_store::{CallBegin, Caller, VoiceKind, VoiceMessage};
+use claw_store::{CallBegin, Caller, VoiceMessage};
 use claw_testkit::eventually;
 use e2e::harness::{Service, World};
 

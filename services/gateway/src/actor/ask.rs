@@ -2,11 +2,11 @@ use std::{collections::HashSet, time::Duration};
 
 use claw_agent::History;
 use claw_bus::HandlerError;
-use claw_chat::Notice;
-use claw_domain::{ReplyId, SandboxId};
+use claw_chat::{Batch, Notice, confirm_stop};
+use claw_domain::{Origin, ReplyId, SandboxId, VoiceKind};
 use claw_events::TurnFailed;
 use claw_metrics::{MESSAGES_DONE, TURNS};
-use claw_store::{NewReply, Origin, VoiceKind};
+use claw_store::NewReply;
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
 use super::{
@@ -14,9 +14,7 @@ use super::{
     call::{as_follow_up, note_of},
 };
 use crate::{
-    item::{call_turn, is_written},
     proactive::{around, proactive_texts},
-    queue::{Batch, confirm_stop},
     reply::{notice_of_failure, notice_reply},
     session::Session,
     turn::{Answer, Ended, Turn, answer_id},
@@ -86,7 +84,7 @@ impl UserActor {
             Err(error) => {
                 let is_unreachable =
                     failing_since.is_some_and(|since| since.elapsed() > UNREACHABLE_NOTICE_AFTER);
-                if is_unreachable && is_written(&batch.origin) {
+                if is_unreachable && batch.origin.is_written() {
                     self.publish_notice(Notice::WakingUp, batch.first).await?;
                 }
                 return Err(error);
@@ -101,7 +99,7 @@ impl UserActor {
             sandbox,
             message: batch.first,
             text: &batch.text,
-            call: call_turn(&batch.origin),
+            call: batch.origin.call_turn(),
             note: note_of(&batch.origin, batch.heard.as_ref()),
             before: before.as_ref(),
             limits: self.context.policy.limits,

@@ -1,11 +1,12 @@
 use claw_bus::HandlerError;
-use claw_domain::{CallId, Channel, MessageId, ReplyId, ReplySource, Sensitive};
+use claw_chat::Plan;
+use claw_domain::{CallId, Channel, MessageId, Origin, ReplyId, ReplySource, Sensitive, VoiceKind};
 use claw_events::TurnStatus;
 use claw_metrics::SPOKEN_ANSWERS;
-use claw_store::{Disposition, NewReply, Origin, VoiceKind};
+use claw_store::{Disposition, NewReply};
 
 use super::{Flow, UserActor};
-use crate::{item::call_turn, plan::Plan, turn::answer_id};
+use crate::turn::answer_id;
 
 /// The message to the assistant at the end of a call.
 const CALL_IS_OVER: &str = "(The phone call is over.)";
@@ -90,7 +91,7 @@ impl UserActor {
 
     /// The channel for the answer to a message of this origin: the call, as long as it is live.
     pub(super) async fn channel_of(&self, origin: &Origin) -> Result<Channel, HandlerError> {
-        match call_turn(origin) {
+        match origin.call_turn() {
             Some((call, turn)) if self.is_live(call).await? => Ok(Channel::Voice { call, turn }),
             Some(_) | None => Ok(Channel::WhatsApp),
         }

@@ -1,10 +1,8 @@
 use claw_bus::HandlerError;
-use claw_chat::{Command, NO_QUIET_HOURS, Notice, Updates};
+use claw_chat::{Command, NO_QUIET_HOURS, Notice, Plan, Updates};
 use claw_domain::{MessageId, Wamid};
 
 use super::{Flow, UserActor};
-use crate::plan::Plan;
-
 impl UserActor {
     /// Does what a command asks for, and confirms it.
     pub(super) async fn obey(

@@ -16,6 +16,7 @@ use std::{collections::VecDeque, panic::AssertUnwindSafe, sync::Arc, time::Durat
 
 use chrono::{DateTime, Utc};
 use claw_bus::{HandlerError, Tenure};
+use claw_chat::{Item, Next, next};
 use claw_domain::{Backoff, MessageId, SandboxId, SandboxStatus, UserId};
 use claw_store::{NewReply, Sandbox};
 use futures_util::FutureExt;
@@ -29,10 +30,9 @@ use tracing::{Instrument, info_span, warn};
 use crate::{
     agents::SessionError,
     context::Context,
-    item::Item,
+    item::item_of_stored,
     mailbox::{Inbox, Mailbox},
     provisioning::SetupNotice,
-    queue::{Next, next},
     session::Session,
 };
 use connection::Connection;
@@ -228,7 +228,7 @@ impl UserActor {
             self.has_more = waiting.len() >= WAITING_READ as usize;
             let items = waiting.iter().map(|message| {
                 let known = self.queue.iter().find(|item| item.id == message.id);
-                known.cloned().unwrap_or_else(|| Item::stored(message))
+                known.cloned().unwrap_or_else(|| item_of_stored(message))
             });
             self.queue = items.collect();
         }

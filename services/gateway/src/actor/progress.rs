@@ -1,17 +1,15 @@
 use std::{pin::pin, time::Duration};
 
 use claw_bus::HandlerError;
-use claw_chat::Notice;
-use claw_domain::Channel;
+use claw_chat::{Batch, Item, Notice};
+use claw_domain::{Channel, Origin};
 use claw_events::TypingStarted;
 use claw_metrics::NOTICES;
-use claw_store::{NewReply, Origin};
+use claw_store::NewReply;
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 
 use super::UserActor;
 use crate::{
-    item::{Item, call_turn, is_written},
-    queue::Batch,
     reply::{notice_reply, publish_reply},
     turn::{Ended, Turn},
 };
@@ -66,7 +64,7 @@ impl UserActor {
         let policy = &self.context.policy;
         let mut slow = pin!(sleep(policy.still_working_after));
         let (mut is_late, mut is_full, mut is_stopped) = (false, false, false);
-        let is_written = is_written(&batch.origin);
+        let is_written = batch.origin.is_written();
         let mut stops = relaxed_interval(STOP_EVERY);
         loop {
             if !is_stopped && (self.is_stop_requested() || self.is_spoken_over(&batch.origin)) {
@@ -105,7 +103,9 @@ impl UserActor {
 
     /// Whether the caller has spoken over the answer to an utterance.
     pub(super) fn is_spoken_over(&self, origin: &Origin) -> bool {
-        call_turn(origin).is_some_and(|(call, turn)| self.mailbox.is_interrupted(call, turn))
+        origin
+            .call_turn()
+            .is_some_and(|(call, turn)| self.mailbox.is_interrupted(call, turn))
     }
 }
 

@@ -8,7 +8,6 @@ use tokio::time::Instant;
 
 use super::{Flow, UserActor};
 use crate::{
-    item::Item,
     provisioning::{Request, SetupNotice, setup_step},
     reply::{notice_reply, publish_reply},
 };
@@ -37,12 +36,8 @@ impl UserActor {
         };
         let told = self.setup_notice.filter(|told| told.notice == step.notice);
         // A caller is told in the call.
-        let is_cause = |item: &&Item| item.id == cause;
-        let is_written = self
-            .queue
-            .iter()
-            .find(is_cause)
-            .is_some_and(Item::is_written);
+        let item = self.queue.iter().find(|item| item.id == cause);
+        let is_written = item.is_some_and(|item| item.origin.is_written());
         if told.is_none() && is_written {
             self.publish_notice(step.notice, cause).await?;
         }

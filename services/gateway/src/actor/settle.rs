@@ -1,5 +1,5 @@
 use claw_bus::HandlerError;
-use claw_chat::Notice;
+use claw_chat::{Item, Notice};
 use claw_domain::{Channel, MessageId};
 use claw_events::DeadReason;
 use claw_metrics::MESSAGES_DONE;
@@ -7,7 +7,7 @@ use claw_store::{NewReply, Settlement, TranscriptMove};
 use tracing::{error, info, warn};
 
 use super::{Flow, UserActor, settling::Settling};
-use crate::{item::Item, reply::notice_reply};
+use crate::reply::notice_reply;
 
 /// The consumer's name on messages in `DEAD`.
 const PURPOSE: &str = "gateway-turns";

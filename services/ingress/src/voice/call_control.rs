@@ -5,13 +5,11 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
 use claw_bus::{Outgoing, PublishError, Publisher};
+use claw_chat::language_of;
 use claw_domain::{Address, CallId, CallOutcome, PhoneNumber, Sensitive, Trust};
 use claw_events::{CallProgressed, CallStatus, CallStep, CallerInput, TurnStatus, Utterance};
 use claw_runtime::Clock;
-use claw_twilio::{
-    form::{TwilioCallStatus, VoiceRequest},
-    voices::Language,
-};
+use claw_twilio::form::{TwilioCallStatus, VoiceRequest};
 use tokio::time::Instant;
 use tracing::info;
 
@@ -215,7 +213,7 @@ impl CallControl {
         };
         let state = CallState {
             progress: Progress::default(),
-            language: Language::of_phone(&phone),
+            language: language_of(&phone),
             awaits_call: false,
             has_keyed: true,
             has_broken: state.has_broken,

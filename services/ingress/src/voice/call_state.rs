@@ -1,3 +1,4 @@
+use claw_chat::language_of;
 use claw_events::CallStatus;
 use claw_twilio::{form::Caller, voices::Language};
 
@@ -50,7 +51,7 @@ impl CallState {
     pub(crate) fn begin(caller: &Caller) -> Self {
         let mut state = Self::read("");
         if let Caller::Known { phone, .. } = caller {
-            state.language = Language::of_phone(phone);
+            state.language = language_of(phone);
         }
         state
     }

@@ -1,9 +1,11 @@
 //! Replies to users who have not written for a day.
 
-use claw_domain::{Address, CallId, DeliveryState, MessageId, PhoneNumber, ReplyId, Sensitive};
+use claw_domain::{
+    Address, CallId, DeliveryState, MessageId, PhoneNumber, ReplyId, Sensitive, VoiceKind,
+};
 use claw_events::{ReplyDelivered, ReplyFailed, ReplyProduced};
 use claw_runtime::{Clock, SystemClock};
-use claw_store::{Caller, VoiceKind, VoiceMessage};
+use claw_store::{Caller, VoiceMessage};
 use claw_whatsapp::fake::Plan;
 
 use crate::world::{LONG_TIMEOUTS, World, next};

@@ -1,11 +1,10 @@
-use claw_chat::{Command, Notice, command_of};
 use claw_domain::{CallId, Interactive, Location, MediaKind, MessageContent, Sensitive};
-use claw_events::{CallerInput, Utterance};
-use claw_store::Call;
+
+use crate::{Command, Notice, command_of};
 
 /// What to do with a message.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Plan {
+pub enum Plan {
     /// Send this text to the assistant.
     Ask(Sensitive<String>),
     /// Obey a command. The text is sent to the assistant if it turns out to be meant for it.
@@ -22,70 +21,51 @@ pub(crate) enum Plan {
     Placeholder,
 }
 
-/// Decides by the content alone. Only content to which a user expects no answer gets none: reactions,
-/// deleted messages and system notices.
-pub(crate) fn plan(content: &MessageContent) -> Plan {
-    match content {
-        MessageContent::Text(text) => match command_of(text.expose()) {
-            Some(command) => Plan::Obey(command, text.clone()),
-            None => ask(text.expose()),
-        },
-        MessageContent::Button { text, .. } => ask(text.expose()),
-        MessageContent::Interactive(reply) => plan_interactive(reply),
-        MessageContent::Location(location) => ask(&describe(location)),
-        MessageContent::Media(media) => Plan::Say(cannot_read(media.kind)),
-        MessageContent::Contacts(_) => Plan::Say(Notice::CannotRead("contact cards")),
-        MessageContent::Order(_) => Plan::Say(Notice::CannotRead("orders")),
-        MessageContent::Edit { .. } => Plan::Say(Notice::CannotSeeEdits),
-        MessageContent::RequestWelcome => Plan::Say(Notice::Welcome),
-        MessageContent::Unsupported(_) if content.is_placeholder() => Plan::Placeholder,
-        MessageContent::Unsupported(_) | MessageContent::Unknown { .. } => {
-            Plan::Say(Notice::CannotRead("this kind of message"))
+impl Plan {
+    /// Decides by the content alone. Only content to which a user expects no answer gets none: reactions,
+    /// deleted messages and system notices.
+    pub fn of_content(content: &MessageContent) -> Self {
+        match content {
+            MessageContent::Text(text) => match command_of(text.expose()) {
+                Some(command) => Self::Obey(command, text.clone()),
+                None => Self::asking(text.expose()),
+            },
+            MessageContent::Button { text, .. } => Self::asking(text.expose()),
+            MessageContent::Interactive(reply) => of_interactive(reply),
+            MessageContent::Location(location) => Self::asking(&describe(location)),
+            MessageContent::Media(media) => Self::Say(cannot_read(media.kind)),
+            MessageContent::Contacts(_) => Self::Say(Notice::CannotRead("contact cards")),
+            MessageContent::Order(_) => Self::Say(Notice::CannotRead("orders")),
+            MessageContent::Edit { .. } => Self::Say(Notice::CannotSeeEdits),
+            MessageContent::RequestWelcome => Self::Say(Notice::Welcome),
+            MessageContent::Unsupported(_) if content.is_placeholder() => Self::Placeholder,
+            MessageContent::Unsupported(_) | MessageContent::Unknown { .. } => {
+                Self::Say(Notice::CannotRead("this kind of message"))
+            }
+            MessageContent::Reaction(_)
+            | MessageContent::System(_)
+            | MessageContent::Revoke { .. } => Self::NoAnswer,
         }
-        MessageContent::Reaction(_) | MessageContent::System(_) | MessageContent::Revoke { .. } => {
-            Plan::NoAnswer
+    }
+
+    /// Sends a text to the assistant, unless it is empty.
+    pub fn asking(text: &str) -> Self {
+        let text = text.trim();
+        if text.is_empty() {
+            Self::Say(Notice::CannotRead("empty messages"))
+        } else {
+            Self::Ask(text.into())
         }
     }
 }
 
-/// A caller's input goes to their assistant.
-pub(crate) fn plan_spoken(utterance: &Utterance) -> Plan {
-    match &utterance.words {
-        CallerInput::Words(text) => ask(text.expose()),
-        CallerInput::Keys(keys) => {
-            Plan::Ask(format!("(I pressed {} on the phone.)", keys.expose()).into())
-        }
-    }
-}
-
-/// The plan for the end of a call. A caller we could not connect is told that they can call again: this
-/// queues behind their [`Plan::PutThrough`], so their assistant is ready then.
-pub(crate) fn plan_call_end(call: &Call) -> Plan {
-    if call.is_open_to_its_user() && call.turns > 0 {
-        Plan::WrapUp(call.id)
-    } else if call.setup_awaited {
-        Plan::Say(Notice::AssistantReady)
-    } else {
-        Plan::NoAnswer
-    }
-}
-
-fn plan_interactive(reply: &Interactive) -> Plan {
+fn of_interactive(reply: &Interactive) -> Plan {
     match reply {
         Interactive::ButtonReply { title, .. } | Interactive::ListReply { title, .. } => {
-            ask(title.expose())
+            Plan::asking(title.expose())
         }
         Interactive::CallPermission { .. } => Plan::NoAnswer,
         Interactive::Flow(_) | Interactive::Unknown(_) => Plan::Say(Notice::CannotRead("forms")),
-    }
-}
-
-fn ask(text: &str) -> Plan {
-    let text = text.trim();
-    if text.is_empty() {
-        Plan::Say(Notice::CannotRead("empty messages"))
-    } else {
-        Plan::Ask(text.into())
     }
 }
 
@@ -130,11 +110,11 @@ mod tests {
         };
 
         assert_eq!(
-            plan(&MessageContent::Text(" hi \n".into())),
+            Plan::of_content(&MessageContent::Text(" hi \n".into())),
             Plan::Ask("hi".into())
         );
         assert_eq!(
-            plan(&MessageContent::Interactive(reply)),
+            Plan::of_content(&MessageContent::Interactive(reply)),
             Plan::Ask("Yes, please".into())
         );
     }
@@ -149,7 +129,7 @@ mod tests {
         };
 
         assert_eq!(
-            plan(&MessageContent::Location(location)),
+            Plan::of_content(&MessageContent::Location(location)),
             Plan::Ask("Location: Café Kotti (52.5, 13.4)".into())
         );
     }
@@ -171,7 +151,10 @@ mod tests {
         };
 
         for content in [MessageContent::Media(voice), unknown_kind] {
-            assert!(matches!(plan(&content), Plan::Say(Notice::CannotRead(_))));
+            assert!(matches!(
+                Plan::of_content(&content),
+                Plan::Say(Notice::CannotRead(_))
+            ));
         }
     }
 
@@ -181,7 +164,7 @@ mod tests {
             message: Wamid::new("wamid.B"),
             emoji: Some("👍".into()),
         });
-        assert_eq!(plan(&reaction), Plan::NoAnswer);
+        assert_eq!(Plan::of_content(&reaction), Plan::NoAnswer);
     }
 
     #[test]
@@ -192,7 +175,7 @@ mod tests {
         };
 
         assert_eq!(
-            plan(&MessageContent::Unsupported(placeholder)),
+            Plan::of_content(&MessageContent::Unsupported(placeholder)),
             Plan::Placeholder
         );
     }

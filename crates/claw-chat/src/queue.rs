@@ -1,11 +1,9 @@
 use std::{collections::VecDeque, time::Duration};
 
 use chrono::{DateTime, Utc};
-use claw_chat::{Command, Notice};
-use claw_domain::{CallId, MessageId, Sensitive, Wamid};
-use claw_store::Origin;
+use claw_domain::{CallId, MessageId, Origin, Sensitive, Wamid};
 
-use crate::{item::Item, plan::Plan};
+use crate::{Command, Item, Notice, Plan};
 
 /// How long the real message behind a placeholder is waited for. It arrives within some 200 ms, or never
 /// (seen by integrators; Meta does not document it).
@@ -19,7 +17,7 @@ const BATCH_CHARACTERS: usize = 32_000;
 
 /// What to do next with the queue.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Next {
+pub enum Next {
     /// Send this batch to the assistant.
     Turn(Batch),
     /// Answer this message with a notice.
@@ -42,25 +40,25 @@ pub(crate) enum Next {
 
 /// Messages that are sent to the assistant as one turn.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Batch {
+pub struct Batch {
     /// The first message; its id is the run key.
-    pub(crate) first: MessageId,
+    pub first: MessageId,
     /// All messages, in order.
-    pub(crate) members: Vec<MessageId>,
+    pub members: Vec<MessageId>,
     /// The origin of the newest message.
-    pub(crate) origin: Origin,
+    pub origin: Origin,
     /// The part of the previous answer that the caller had heard when they spoke over it.
-    pub(crate) heard: Option<Sensitive<String>>,
+    pub heard: Option<Sensitive<String>>,
     /// The text for the assistant.
-    pub(crate) text: Sensitive<String>,
+    pub text: Sensitive<String>,
     /// The batch may have been sent already.
-    pub(crate) may_have_been_sent: bool,
+    pub may_have_been_sent: bool,
     /// The database knows the members of the batch.
-    pub(crate) is_recorded: bool,
+    pub is_recorded: bool,
 }
 
 /// Decides what to do next. A placeholder that waits for the real message lets later messages pass.
-pub(crate) fn next(queue: &VecDeque<Item>, now: DateTime<Utc>) -> Next {
+pub fn next(queue: &VecDeque<Item>, now: DateTime<Utc>) -> Next {
     let mut wait: Option<DateTime<Utc>> = None;
     for (index, item) in queue.iter().enumerate() {
         return match &item.plan {
@@ -89,12 +87,12 @@ pub(crate) fn next(queue: &VecDeque<Item>, now: DateTime<Utc>) -> Next {
 /// Applies the command "stop" to a turn that was stopped, or has not begun: messages written before it need
 /// no answer any more, and the command itself is confirmed. Spoken messages keep their place, because the
 /// caller waits for the answer. Returns `false` if the command is not in the queue.
-pub(crate) fn confirm_stop(queue: &mut VecDeque<Item>) -> bool {
+pub fn confirm_stop(queue: &mut VecDeque<Item>) -> bool {
     let Some(index) = queue.iter().position(Item::is_stop) else {
         return false;
     };
     let before = queue.iter_mut().take(index);
-    for item in before.filter(|item| item.is_written()) {
+    for item in before.filter(|item| item.origin.is_written()) {
         item.plan = Plan::NoAnswer;
     }
     if let Some(stop) = queue.get_mut(index) {
@@ -139,7 +137,7 @@ fn batch<'a>(
             None => fits && !first.may_have_been_sent && item.is_unsent(),
         };
         // Utterances are answered in the call, one by one.
-        if !belongs || !first.is_written() || !item.is_written() {
+        if !belongs || !first.origin.is_written() || !item.origin.is_written() {
             break;
         }
         batch.members.push(item.id);
@@ -152,7 +150,7 @@ fn batch<'a>(
 
 #[cfg(test)]
 mod tests {
-    use claw_store::VoiceKind;
+    use claw_domain::VoiceKind;
 
     use super::*;
 

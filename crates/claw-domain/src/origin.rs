@@ -1,0 +1,61 @@
+use strum::{EnumString, IntoStaticStr};
+
+use crate::{CallId, Wamid};
+
+/// The channel a message arrived on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// A WhatsApp chat.
+    WhatsApp {
+        /// WhatsApp's id of the message.
+        wamid: Wamid,
+    },
+    /// A phone call.
+    Voice {
+        /// The call.
+        call: CallId,
+        /// The turn of the call; 0 for the ringing.
+        turn: u32,
+        /// The kind of event.
+        kind: VoiceKind,
+    },
+}
+
+impl Origin {
+    /// Whether the message was written in the chat.
+    pub const fn is_written(&self) -> bool {
+        matches!(self, Self::WhatsApp { .. })
+    }
+
+    /// The call and the turn in which an utterance is answered; `None` for all other messages, whose answers
+    /// go to the chat.
+    pub const fn call_turn(&self) -> Option<(CallId, u32)> {
+        match *self {
+            Self::Voice {
+                call,
+                turn,
+                kind: VoiceKind::Speech,
+            } => Some((call, turn)),
+            Self::WhatsApp { .. } | Self::Voice { .. } => None,
+        }
+    }
+}
+
+/// The kind of a phone call's event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum VoiceKind {
+    /// The phone rings.
+    CallStarted,
+    /// The caller said something.
+    Speech,
+    /// The call ended.
+    CallEnded,
+}
+
+impl VoiceKind {
+    /// The name in storage, in the column that holds `MessageContent::kind` for a written message.
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+}
