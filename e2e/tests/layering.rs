@@ -94,6 +94,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "claw-bus",
             "claw-domain",
             "claw-events",
+            "claw-metrics",
             "claw-runtime",
             "claw-store",
         ],

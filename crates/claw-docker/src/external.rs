@@ -9,7 +9,9 @@ pub enum ExternalAddressError {
     #[error("expected an address that begins with ws:// or wss://")]
     Scheme,
     /// The template gives all users the same address.
-    #[error("expected {{sandbox}} or {{user}} in the address: users must not share an assistant")]
+    #[error(
+        "expected `{{sandbox}}` or `{{user}}` in the address: users must not share an assistant"
+    )]
     Shared,
 }
 

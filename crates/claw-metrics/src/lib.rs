@@ -2,7 +2,7 @@
 //! code counts with. Knows no service and no exporter.
 //!
 //! A new metric is one entry in `catalogue.rs` and its place of use. The help text of the entry is its
-//! documentation: Prometheus shows it, and [`markdown`] prints the whole table.
+//! documentation: `/metrics` shows it, and `clawkaka metrics` prints the whole catalogue.
 
 mod catalogue;
 mod metric;
@@ -10,4 +10,4 @@ mod metric;
 mod tests;
 
 pub use catalogue::*;
-pub use metric::{Counter, Description, Gauge, Histogram, Type, describe_all, markdown};
+pub use metric::{Counter, Description, Gauge, Histogram, MARKDOWN_HEAD, Type, describe_all};

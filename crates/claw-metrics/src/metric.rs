@@ -4,7 +4,7 @@
     reason = "the catalogue's types are what the rest of the workspace calls"
 )]
 
-use std::{array, fmt::Write, time::Duration};
+use std::{array, fmt, time::Duration};
 
 use serde::Serialize;
 use strum::IntoStaticStr;
@@ -114,6 +114,17 @@ pub struct Description {
     pub labels: &'static [&'static str],
 }
 
+/// The head of a table in Markdown whose rows are the printed descriptions.
+pub const MARKDOWN_HEAD: &str = "| Metric | Type | Labels | Meaning |\n|---|---|---|---|";
+
+impl fmt::Display for Description {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, help, .. } = self;
+        let (r#type, labels): (&str, _) = (self.r#type.into(), self.labels.join(", "));
+        write!(f, "| `{name}` | {type} | {labels} | {help} |")
+    }
+}
+
 /// The type of a metric, in Prometheus' terms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
@@ -136,19 +147,4 @@ pub fn describe_all() {
             Type::Histogram => metrics::describe_histogram!(metric.name, metric.help),
         }
     }
-}
-
-/// The catalogue as a table in Markdown.
-pub fn markdown() -> String {
-    let mut table = String::from("| Metric | Type | Labels | Meaning |\n|---|---|---|---|\n");
-    for metric in &ALL {
-        let labels = metric.labels.join(", ");
-        let r#type: &str = metric.r#type.into();
-        let _ = writeln!(
-            table,
-            "| `{}` | {type} | {labels} | {} |",
-            metric.name, metric.help
-        );
-    }
-    table
 }

@@ -4,7 +4,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{ALL, Type, catalogue::CONSTANTS, markdown};
+use crate::{ALL, MARKDOWN_HEAD, PIN_ATTEMPTS, Type, catalogue::CONSTANTS};
 
 /// Labels whose values are a closed set. An id, an address or a text is none.
 const LABELS: [&str; 15] = [
@@ -53,13 +53,17 @@ fn every_label_has_a_closed_set_of_values_and_every_such_label_is_used() {
 }
 
 #[test]
-fn the_table_has_a_line_for_each_metric() {
-    let table = markdown();
+fn a_description_is_a_row_of_the_table() {
+    let metric = ALL.iter().find(|metric| metric.name == PIN_ATTEMPTS.name());
 
-    assert_eq!(table.lines().count(), ALL.len() + 2);
-    assert!(table.contains(
-        "\n| `clawkaka_pin_attempts_total` | counter | outcome | PINs that callers have given"
-    ));
+    assert_eq!(
+        metric.unwrap().to_string(),
+        "| `clawkaka_pin_attempts_total` | counter | outcome | PINs that callers have given, by outcome: \
+         `right`, `wrong` or `refused`. |"
+    );
+    let columns = |row: &str| row.matches('|').count();
+    assert!(MARKDOWN_HEAD.lines().all(|row| columns(row) == 5));
+    assert!(ALL.iter().all(|metric| columns(&metric.to_string()) == 5));
 }
 
 #[test]

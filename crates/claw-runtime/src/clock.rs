@@ -1,15 +1,13 @@
-//! The time, handed in so that tests can set it.
+//! The time, passed in as a value so that tests can set it.
 
-use std::{
-    fmt,
-    sync::{Mutex, PoisonError},
-};
+use std::fmt;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use parking_lot::Mutex;
 
-/// Tells the time.
+/// A source of the current time.
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
-    /// The time at this moment.
+    /// The current time.
     fn now(&self) -> DateTime<Utc>;
 }
 
@@ -20,37 +18,37 @@ pub struct SystemClock;
 impl Clock for SystemClock {
     #[expect(
         clippy::disallowed_methods,
-        reason = "this is the clock that is handed out"
+        reason = "this is the clock that the lint asks for"
     )]
     fn now(&self) -> DateTime<Utc> {
         Utc::now()
     }
 }
 
-/// A clock that stands still until it is moved. For tests.
+/// A clock for tests: its time changes only when it is set.
 #[derive(Debug)]
 pub struct FixedClock(Mutex<DateTime<Utc>>);
 
 impl FixedClock {
-    /// A clock that shows `now`.
+    /// Creates a clock whose time is `now`.
     pub const fn at(now: DateTime<Utc>) -> Self {
         Self(Mutex::new(now))
     }
 
-    /// Shows `now` from here on.
+    /// Sets the time to `now`.
     pub fn set(&self, now: DateTime<Utc>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = now;
+        *self.0.lock() = now;
     }
 
-    /// Moves on by `step`.
+    /// Adds `step` to the time.
     pub fn advance(&self, step: TimeDelta) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) += step;
+        *self.0.lock() += step;
     }
 }
 
 impl Clock for FixedClock {
     fn now(&self) -> DateTime<Utc> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.0.lock()
     }
 }
 
@@ -59,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fixed_clock_moves_only_when_it_is_moved() {
+    fn the_time_of_a_fixed_clock_changes_only_when_it_is_set() {
         let clock = FixedClock::at(DateTime::UNIX_EPOCH);
 
         clock.advance(TimeDelta::seconds(90));

@@ -1,17 +1,12 @@
-use std::{
-    any::type_name,
-    collections::HashMap,
-    fmt, fs,
-    str::FromStr,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{any::type_name, collections::HashMap, fmt, fs, str::FromStr, sync::Arc};
 
+use parking_lot::Mutex;
 use secrecy::SecretString;
 
-/// The settings a process was started with, read once.
+/// The settings of a process: its environment variables, read once.
 ///
-/// Each getter writes down what it misses; the error of any of them, once shown, lists the misses of
-/// all. So ask for everything first and use `?` afterwards:
+/// Each getter records the problem it finds, and each error lists the problems of all getters so far. So call
+/// every getter first, and use `?` afterwards:
 ///
 /// ```
 /// # use claw_runtime::Env;
@@ -25,22 +20,22 @@ use secrecy::SecretString;
 /// # assert_eq!(config(url, grace).unwrap(), ("nats://bus".to_owned(), 20));
 /// ```
 ///
-/// An empty value counts as absent: that is what a compose file makes of an unset variable.
+/// An empty value counts as absent, because a compose file passes an unset variable as an empty one.
 #[derive(Clone)]
 pub struct Env {
     values: Arc<HashMap<String, String>>,
     problems: Arc<Mutex<Vec<String>>>,
 }
 
-/// The settings are missing or wrong. Shows every problem found up to the moment it is shown, by name,
-/// and never a secret's value.
+/// Settings are missing or wrong. Prints every problem recorded so far, each as `NAME: problem` on a line of
+/// its own, and no secret.
 #[derive(Clone)]
 pub struct EnvError {
     problems: Arc<Mutex<Vec<String>>>,
 }
 
 impl Env {
-    /// The environment of this process. Values that are not Unicode count as absent.
+    /// Reads the environment of this process. Values that are not Unicode count as absent.
     pub fn of_process() -> Self {
         let values = std::env::vars_os();
         Self::from_pairs(values.filter_map(|(name, value)| {
@@ -48,7 +43,7 @@ impl Env {
         }))
     }
 
-    /// An environment of these values, for tests.
+    /// Creates an environment of these values, for tests.
     pub fn from_pairs<N: Into<String>, V: Into<String>>(
         pairs: impl IntoIterator<Item = (N, V)>,
     ) -> Self {
@@ -65,25 +60,25 @@ impl Env {
         }
     }
 
-    /// The text of `name`, which must be there.
+    /// The value of `name`, which must be set.
     pub fn required(&self, name: &str) -> Result<String, EnvError> {
         self.values
             .get(name)
             .cloned()
-            .ok_or_else(|| self.invalid(name, "is not set"))
+            .ok_or_else(|| self.invalid(name, "required, but not set"))
     }
 
-    /// The value of `name`, which must be there and read as a `T`.
+    /// The value of `name` as a `T`, which must be set.
     pub fn required_as<T: FromStr<Err: fmt::Display>>(&self, name: &str) -> Result<T, EnvError> {
         self.parse(name, &self.required(name)?)
     }
 
-    /// The text of `name`, if it is there.
+    /// The value of `name`, if it is set.
     pub fn optional(&self, name: &str) -> Option<String> {
         self.values.get(name).cloned()
     }
 
-    /// The value of `name` as a `T`, or `default` when it is absent.
+    /// The value of `name` as a `T`, or `default` if it is not set.
     pub fn or<T: FromStr<Err: fmt::Display>>(&self, name: &str, default: T) -> Result<T, EnvError> {
         match self.values.get(name) {
             Some(text) => self.parse(name, text),
@@ -91,44 +86,41 @@ impl Env {
         }
     }
 
-    /// The secret `name`, or what the file at `<name>_FILE` holds; one of the two must be there.
+    /// The secret in `name`, or in the file that `<name>_FILE` names. One of the two must be set.
     pub fn secret(&self, name: &str) -> Result<SecretString, EnvError> {
-        self.optional_secret(name)?
-            .ok_or_else(|| self.invalid(name, format_args!("is not set, nor is {name}_FILE")))
+        self.optional_secret(name)?.ok_or_else(|| {
+            self.invalid(
+                name,
+                format_args!("required, but neither {name} nor {name}_FILE is set"),
+            )
+        })
     }
 
-    /// The secret `name`, or what the file at `<name>_FILE` holds, if either is there. Line ends after
-    /// the secret are no part of it: editors and `echo` add them.
+    /// The secret in `name`, or in the file that `<name>_FILE` names, if one of the two is set. Line breaks at
+    /// the end of the file are not part of the secret, because editors and `echo` add them.
     pub fn optional_secret(&self, name: &str) -> Result<Option<SecretString>, EnvError> {
         let file = format!("{name}_FILE");
         match (self.values.get(name), self.values.get(&file)) {
             (None, None) => Ok(None),
             (Some(value), None) => Ok(Some(value.as_str().into())),
             (None, Some(path)) => self.read_secret(&file, path).map(Some),
-            (Some(_), Some(_)) => Err(self.invalid(name, format_args!("and {file} are both set"))),
+            (Some(_), Some(_)) => {
+                Err(self.invalid(name, format_args!("set either {name} or {file}, not both")))
+            }
         }
     }
 
-    /// Writes down that `name` will not do: reads on after the name, as in `PORT` "is not set".
-    /// `problem` must not quote a secret.
+    /// Records a problem of `name`, for example "expected docker or external". It must not quote a secret.
     pub fn invalid(&self, name: &str, problem: impl fmt::Display) -> EnvError {
-        self.problems
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(format!("{name} {problem}"));
+        self.problems.lock().push(format!("{name}: {problem}"));
         EnvError {
             problems: Arc::clone(&self.problems),
         }
     }
 
-    /// Fails if anything asked for so far was missing or wrong.
+    /// Fails if a problem has been recorded.
     pub fn finish(&self) -> Result<(), EnvError> {
-        if self
-            .problems
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .is_empty()
-        {
+        if self.problems.lock().is_empty() {
             Ok(())
         } else {
             Err(EnvError {
@@ -138,29 +130,36 @@ impl Env {
     }
 
     fn parse<T: FromStr<Err: fmt::Display>>(&self, name: &str, text: &str) -> Result<T, EnvError> {
-        text.trim().parse().map_err(|error| {
-            self.invalid(
-                name,
-                format_args!("is not a {}: {error}", short_name::<T>()),
-            )
-        })
+        text.trim()
+            .parse()
+            .map_err(|error| match expectation(type_name::<T>()) {
+                Some(expectation) => self.invalid(name, expectation),
+                None => self.invalid(name, error),
+            })
     }
 
     fn read_secret(&self, file: &str, path: &str) -> Result<SecretString, EnvError> {
         let text = fs::read_to_string(path)
-            .map_err(|error| self.invalid(file, format_args!("cannot be read: {error}")))?;
+            .map_err(|error| self.invalid(file, format_args!("cannot read this file: {error}")))?;
         let secret = text.trim_end_matches(['\r', '\n']);
         if secret.is_empty() {
-            return Err(self.invalid(file, "names an empty file"));
+            return Err(self.invalid(file, "the file is empty"));
         }
         Ok(secret.into())
     }
 }
 
-/// `u16` for `u16`, `IpAddr` for `core::net::ip_addr::IpAddr`.
-fn short_name<T>() -> &'static str {
-    let name = type_name::<T>();
-    name.rsplit("::").next().unwrap_or(name)
+/// The expected value of a type of the standard library, whose own errors do not name it. Our types do.
+fn expectation(type_name: &str) -> Option<&'static str> {
+    match type_name.rsplit("::").next()? {
+        "u16" => Some("expected a whole number from 0 to 65535"),
+        "u32" | "u64" | "usize" => Some("expected a whole number"),
+        "NonZero<u32>" => Some("expected a whole number above 0"),
+        "f64" => Some("expected a number"),
+        "IpAddr" => Some("expected an IP address"),
+        "SocketAddr" => Some("expected an IP address and a port, such as 127.0.0.1:8080"),
+        _ => None,
+    }
 }
 
 impl fmt::Debug for Env {
@@ -171,13 +170,8 @@ impl fmt::Debug for Env {
 
 impl fmt::Display for EnvError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the settings will not do")?;
-        for problem in self
-            .problems
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .iter()
-        {
+        f.write_str("these settings are missing or wrong:")?;
+        for problem in self.problems.lock().iter() {
             write!(f, "\n  {problem}")?;
         }
         Ok(())
@@ -204,7 +198,7 @@ mod tests {
     const NOTHING: [(&str, &str); 0] = [];
 
     #[test]
-    fn every_missing_name_stands_in_one_error() {
+    fn one_error_lists_every_problem() {
         let env = Env::from_pairs([("PORT", "threethousand"), ("HOST", "")]);
 
         let first = env.required("HOST");
@@ -213,14 +207,15 @@ mod tests {
 
         assert_eq!(
             first.unwrap_err().to_string(),
-            "the settings will not do\n  HOST is not set\n  TOKEN is not set, nor is TOKEN_FILE\n  \
-             PORT is not a u16: invalid digit found in string"
+            "these settings are missing or wrong:\n  HOST: required, but not set\n  \
+             TOKEN: required, but neither TOKEN nor TOKEN_FILE is set\n  \
+             PORT: expected a whole number from 0 to 65535"
         );
         assert!(env.finish().is_err());
     }
 
     #[test]
-    fn what_is_there_is_read_and_what_is_not_has_its_default() {
+    fn a_setting_has_its_value_or_else_its_default() {
         let env = Env::from_pairs([("PORT", "3001"), ("HOST", "::1")]);
 
         assert_eq!(env.required_as::<u16>("PORT").unwrap(), 3001);
@@ -232,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_in_a_file_ends_before_its_line_end() {
+    fn a_secret_in_a_file_ends_before_the_line_break() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("token");
         fs::write(&path, "s3cret \r\n").unwrap();
@@ -242,25 +237,25 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_given_twice_or_by_an_unreadable_file_is_refused_by_name() {
+    fn the_name_of_a_secret_that_is_given_twice_or_cannot_be_read_is_in_the_error() {
         let twice = Env::from_pairs([("TOKEN", "hidden"), ("TOKEN_FILE", "/dev/null")]);
         let gone = Env::from_pairs([("TOKEN_FILE", "/nowhere/token")]);
         let empty = Env::from_pairs([("TOKEN_FILE", "/dev/null")]);
 
         let twice = twice.secret("TOKEN").unwrap_err().to_string();
         assert!(
-            twice.contains("TOKEN and TOKEN_FILE are both set"),
+            twice.contains("TOKEN: set either TOKEN or TOKEN_FILE, not both"),
             "{twice}"
         );
         assert!(!twice.contains("hidden"), "{twice}");
         let gone = gone.secret("TOKEN").unwrap_err().to_string();
-        assert!(gone.contains("TOKEN_FILE cannot be read"), "{gone}");
+        assert!(gone.contains("TOKEN_FILE: cannot read"), "{gone}");
         let empty = empty.optional_secret("TOKEN").unwrap_err().to_string();
-        assert!(empty.contains("TOKEN_FILE names an empty file"), "{empty}");
+        assert!(empty.contains("TOKEN_FILE: the file is empty"), "{empty}");
     }
 
     #[test]
-    fn an_optional_secret_may_be_absent() {
+    fn an_optional_secret_need_not_be_set() {
         assert!(
             Env::from_pairs(NOTHING)
                 .optional_secret("TOKEN")
@@ -270,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn an_environment_does_not_print_its_values() {
+    fn the_debug_format_of_an_environment_contains_no_value() {
         let env = Env::from_pairs([("TOKEN", "hidden")]);
 
         assert_eq!(format!("{env:?}"), "Env(…)");

@@ -1,8 +1,7 @@
-//! Whether a process is alive, whether it is ready, and what it counted: `/healthz`, `/readyz`,
-//! `/metrics`. For the inside only: a front proxy does not pass these on.
+//! `/healthz` (liveness), `/readyz` (readiness) and `/metrics`, for the internal network only: the front proxy
+//! does not pass them on.
 
 use std::{
-    fmt::Write,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     pin::Pin,
     sync::Arc,
@@ -11,38 +10,38 @@ use std::{
 
 use anyhow::Context;
 use axum::{
-    Router,
+    Json, Router,
     extract::State,
     http::{StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
     routing::get,
 };
 use futures_util::future::join_all;
+use serde::Serialize;
 use tokio::{net::TcpListener, time::timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::{Env, EnvError, metrics};
 
-/// Longest one check may take: whoever asks gives up soon after.
+/// Longest a check may take. The callers of `/readyz` time out soon after.
 const CHECK_LIMIT: Duration = Duration::from_secs(2);
 
 type Check = Box<dyn Fn() -> Pin<Box<dyn Future<Output = bool> + Send>> + Send + Sync>;
 
-/// What must be so for a process to be of use: named checks, asked on every `/readyz`.
+/// The readiness of a process: named checks, which run on every request of `/readyz`.
 #[derive(Default)]
 pub struct Health {
     checks: Vec<(&'static str, Check)>,
 }
 
 impl Health {
-    /// A process that is ready as long as it is not stopping.
+    /// Creates a readiness without checks: the process is ready until it stops.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds a condition; `name` appears in the answer while it does not hold. No answer within 2 s
-    /// counts as no.
+    /// Adds a check. `name` is in the answer while `check` returns `false` or takes longer than 2 s.
     #[must_use]
     pub fn check<C, Fut>(mut self, name: &'static str, check: C) -> Self
     where
@@ -54,13 +53,13 @@ impl Health {
         self
     }
 
-    /// The three routes. Not ready once `stop` is cancelled, so that a balancer looks elsewhere while
-    /// the last requests are answered.
+    /// The three routes. The process is not ready once `stop` is cancelled, so that a load balancer sends new
+    /// requests elsewhere.
     pub fn routes(self, stop: CancellationToken) -> Router {
         Router::new()
             .route("/healthz", get(|| async { "alive\n" }))
-            .route("/readyz", get(readiness))
-            .route("/metrics", get(counted))
+            .route("/readyz", get(readyz))
+            .route("/metrics", get(prometheus_text))
             .with_state(Arc::new(Readiness {
                 checks: self.checks,
                 limit: CHECK_LIMIT,
@@ -68,21 +67,22 @@ impl Health {
             }))
     }
 
-    /// Serves the three routes, and nothing else, until `stop` is cancelled.
+    /// Serves only the three routes until `stop` is cancelled.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
         let routes = self.routes(stop.clone());
         serve(listener, routes, stop).await
     }
 }
 
-/// The address from `LISTEN_HOST` (an IP address, 127.0.0.1 by default) and the port named `port`.
+/// Reads the address to listen on from `LISTEN_HOST` (an IP address, 127.0.0.1 by default) and from the variable
+/// named by `port`.
 pub fn address(env: &Env, port: &str, default_port: u16) -> Result<SocketAddr, EnvError> {
     let host = env.or("LISTEN_HOST", IpAddr::V4(Ipv4Addr::LOCALHOST));
     let port = env.or(port, default_port);
     Ok(SocketAddr::new(host?, port?))
 }
 
-/// Takes the address; says which one when it cannot.
+/// Listens on the address, and logs it. The error names the address.
 pub async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     let listener = TcpListener::bind(address)
         .await
@@ -91,8 +91,8 @@ pub async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     Ok(listener)
 }
 
-/// Serves `routes` until `stop` is cancelled: then no new connections, and the requests under way are
-/// answered.
+/// Serves `routes` until `stop` is cancelled. Then it accepts no new connections, and returns once the requests
+/// in progress are answered.
 pub async fn serve(
     listener: TcpListener,
     routes: Router,
@@ -106,53 +106,44 @@ pub async fn serve(
 
 struct Readiness {
     checks: Vec<(&'static str, Check)>,
-    /// Longest one check may take.
+    /// Longest a check may take.
     limit: Duration,
     stop: CancellationToken,
 }
 
 impl Readiness {
-    /// Why the process is of no use now; empty when it is.
+    /// The names of the failing checks; empty if the process is ready.
     async fn failing(&self) -> Vec<&'static str> {
-        let asked = self.checks.iter().map(async |(name, check)| {
+        let checks = self.checks.iter().map(async |(name, check)| {
             let holds = timeout(self.limit, check()).await.unwrap_or(false);
             (!holds).then_some(*name)
         });
         let stopping = self.stop.is_cancelled().then_some("stopping");
         stopping
             .into_iter()
-            .chain(join_all(asked).await.into_iter().flatten())
+            .chain(join_all(checks).await.into_iter().flatten())
             .collect()
     }
 }
 
-async fn readiness(State(readiness): State<Arc<Readiness>>) -> Response {
+#[derive(Serialize)]
+struct ReadinessReport {
+    ready: bool,
+    failing: Vec<&'static str>,
+}
+
+async fn readyz(State(readiness): State<Arc<Readiness>>) -> Response {
     let failing = readiness.failing().await;
-    let status = if failing.is_empty() {
+    let ready = failing.is_empty();
+    let status = if ready {
         StatusCode::OK
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    (
-        status,
-        [(CONTENT_TYPE, "application/json")],
-        readiness_json(&failing),
-    )
-        .into_response()
+    (status, Json(ReadinessReport { ready, failing })).into_response()
 }
 
-/// Names are ours and plain, so they need no escaping.
-fn readiness_json(failing: &[&str]) -> String {
-    let mut json = format!("{{\"ready\":{},\"failing\":[", failing.is_empty());
-    for (index, name) in failing.iter().enumerate() {
-        let comma = if index == 0 { "" } else { "," };
-        let _ = write!(json, "{comma}\"{name}\"");
-    }
-    json.push_str("]}\n");
-    json
-}
-
-async fn counted() -> Response {
+async fn prometheus_text() -> Response {
     (
         [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
         metrics::render(),
@@ -166,28 +157,19 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn the_answer_is_json_that_names_what_fails() {
-        assert_eq!(readiness_json(&[]), "{\"ready\":true,\"failing\":[]}\n");
-        assert_eq!(
-            readiness_json(&["bus", "database"]),
-            "{\"ready\":false,\"failing\":[\"bus\",\"database\"]}\n"
-        );
-    }
-
     #[tokio::test]
-    async fn only_failing_checks_are_named_and_silence_is_failure() {
+    async fn failing_checks_are_named_and_a_check_without_an_answer_fails() {
         let health = Health::new()
-            .check("bus", || ready(true))
-            .check("database", || ready(false))
-            .check("disk", pending);
+            .check("nats", || ready(true))
+            .check("postgres", || ready(false))
+            .check("engine", pending);
 
-        assert_eq!(readiness_of(health).failing().await, ["database", "disk"]);
+        assert_eq!(readiness_of(health).failing().await, ["postgres", "engine"]);
     }
 
     #[tokio::test]
-    async fn a_stopping_process_is_alive_but_not_ready() {
-        let readiness = readiness_of(Health::new().check("bus", || ready(true)));
+    async fn a_stopping_process_is_not_ready() {
+        let readiness = readiness_of(Health::new().check("nats", || ready(true)));
         assert!(readiness.failing().await.is_empty());
 
         readiness.stop.cancel();
@@ -196,33 +178,29 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_routes_answer_until_the_process_stops() {
+    async fn the_routes_are_served_until_the_process_stops() {
         let stop = CancellationToken::new();
         let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
-        let health = Health::new().check("bus", || ready(false));
+        let health = Health::new().check("nats", || ready(false));
         let server = tokio::spawn(health.serve(listener, stop.clone()));
         let client = crate::http::client(crate::HttpTimeouts::default());
-        let status = async |path: &str| {
-            client
-                .get(format!("{base}{path}"))
-                .send()
-                .await
-                .unwrap()
-                .status()
-                .as_u16()
+        let get = async |path: &str| {
+            let response = client.get(format!("{base}{path}")).send().await.unwrap();
+            (response.status().as_u16(), response.text().await.unwrap())
         };
 
-        assert_eq!(status("/healthz").await, 200);
-        assert_eq!(status("/readyz").await, 503);
-        assert_eq!(status("/metrics").await, 200);
+        assert_eq!(get("/healthz").await, (200, "alive\n".to_owned()));
+        let report = r#"{"ready":false,"failing":["nats"]}"#;
+        assert_eq!(get("/readyz").await, (503, report.to_owned()));
+        assert_eq!(get("/metrics").await.0, 200);
 
         stop.cancel();
         server.await.unwrap().unwrap();
     }
 
     #[test]
-    fn an_address_is_host_and_port_and_local_by_default() {
+    fn the_address_is_local_unless_a_host_is_set() {
         let open = Env::from_pairs([("LISTEN_HOST", "0.0.0.0"), ("PORT", "80")]);
 
         assert_eq!(

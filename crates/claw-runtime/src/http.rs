@@ -1,27 +1,27 @@
-//! The client every call to someone else's HTTP API goes through.
+//! The HTTP client for every call to an outside API.
 
 use std::{sync::Once, time::Duration};
 
 use reqwest::{Client, redirect::Policy};
 
-/// Idle connections kept per host: enough for a burst, small enough to cost nothing.
+/// Idle connections kept per host: enough for a burst of calls, and few enough to cost nothing.
 const IDLE_CONNECTIONS_PER_HOST: usize = 8;
 
-/// How long an idle connection is kept. Shorter than the servers we know keep theirs, so that a
-/// request seldom meets a connection that is just being closed.
+/// How long an idle connection is kept. The servers we call keep theirs for longer, so that a request is
+/// seldom sent on a connection that is being closed.
 const IDLE_FOR: Duration = Duration::from_secs(50);
 
-/// How long a call may take; a call without a limit is a leak.
+/// How long a call may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HttpTimeouts {
-    /// Until the connection stands, TLS included.
+    /// The limit for establishing a connection, TLS included.
     pub connect: Duration,
-    /// From the first byte sent to the last byte read.
+    /// The limit from the first byte sent to the last byte read.
     pub total: Duration,
 }
 
 impl Default for HttpTimeouts {
-    /// 5 s to connect, 30 s in all.
+    /// 5 s to connect, 30 s in total.
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(5),
@@ -30,13 +30,13 @@ impl Default for HttpTimeouts {
     }
 }
 
-/// A client with these limits. It follows no redirects: an API that answers with one is an API we
-/// were not told about, and a token must not follow it there. Certificates are checked against the
+/// Creates a client with these limits. The client follows no redirects: none of the APIs we call documents
+/// one, and a redirect must not carry a token to another host. Certificates are checked against the
 /// system's roots.
 ///
 /// # Panics
-/// When the system has no root certificates: without them no outside API can be reached, and a
-/// process that finds out at its start is the better one.
+/// If the system has no root certificates. No outside API can be reached without them, and a process should
+/// notice that when it starts.
 pub fn client(timeouts: HttpTimeouts) -> Client {
     install_tls();
     Client::builder()
@@ -49,11 +49,11 @@ pub fn client(timeouts: HttpTimeouts) -> Client {
         .expect("the system's root certificates can be read (is ca-certificates installed?)")
 }
 
-/// Makes ring the process's TLS implementation, once.
+/// Makes ring the process's TLS implementation. Further calls do nothing.
 pub fn install_tls() {
     static INSTALL: Once = Once::new();
     INSTALL.call_once(|| {
-        // Fails only where something else chose an implementation first, which then serves as well.
+        // Fails only if another implementation was installed first, which serves as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
     });
 }
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_redirect_is_handed_back_and_not_followed() {
+    async fn a_redirect_is_returned_and_not_followed() {
         let router = Router::new().route("/", get(|| async { Redirect::to("/elsewhere") }));
         let (url, _server) = serve(router).await;
 
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_that_never_comes_is_given_up() {
+    async fn a_call_without_an_answer_fails_after_its_timeout() {
         let router = Router::new().route("/", get(std::future::pending::<()>));
         let (url, _server) = serve(router).await;
         let short = HttpTimeouts {

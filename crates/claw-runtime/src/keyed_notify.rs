@@ -3,20 +3,20 @@ use std::{collections::HashMap, fmt, hash::Hash, sync::Arc};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-/// Wakes the tasks that wait for news about a key. A notification carries no value, and is not kept for tasks
-/// that begin to listen later: a task listens first and then reads the state it waits for.
+/// Wakes the tasks that wait for a change of a key's state. A notification carries no value and is not kept
+/// for later listeners: a task first listens, and then reads the state it waits for.
 pub struct KeyedNotify<K: Eq + Hash>(Channels<K>);
 
 type Channels<K> = Arc<Mutex<HashMap<K, watch::Sender<()>>>>;
 
 impl<K: Eq + Hash + Clone> KeyedNotify<K> {
-    /// Listens for notifications about `key` from this call on.
+    /// Listens for notifications about `key`, from this call on.
     pub fn listen(&self, key: K) -> Listener<K> {
-        let news = self.0.lock().entry(key.clone()).or_default().subscribe();
+        let receiver = self.0.lock().entry(key.clone()).or_default().subscribe();
         Listener {
             channels: Arc::clone(&self.0),
             key,
-            news: Some(news),
+            receiver: Some(receiver),
         }
     }
 
@@ -58,15 +58,15 @@ pub struct Listener<K: Eq + Hash> {
     channels: Channels<K>,
     key: K,
     /// Always set, except while the listener is being dropped.
-    news: Option<watch::Receiver<()>>,
+    receiver: Option<watch::Receiver<()>>,
 }
 
 impl<K: Eq + Hash> Listener<K> {
     /// Resolves once there has been a notification since the last call, or since the listener was created.
     pub async fn notified(&mut self) {
-        if let Some(news) = &mut self.news {
+        if let Some(receiver) = &mut self.receiver {
             // The channel lives in the map for as long as this listener does.
-            let _ = news.changed().await;
+            let _ = receiver.changed().await;
         }
     }
 }
@@ -74,7 +74,7 @@ impl<K: Eq + Hash> Listener<K> {
 impl<K: Eq + Hash> Drop for Listener<K> {
     fn drop(&mut self) {
         let mut channels = self.channels.lock();
-        drop(self.news.take());
+        drop(self.receiver.take());
         if channels
             .get(&self.key)
             .is_some_and(|channel| channel.receiver_count() == 0)
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_forgotten_with_its_last_listener() {
+    fn a_key_is_removed_with_its_last_listener() {
         let notify = KeyedNotify::default();
         let (first, second) = (notify.listen("a"), notify.listen("a"));
 

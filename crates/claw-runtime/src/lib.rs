@@ -1,6 +1,5 @@
-//! What every process needs and nothing a process is for: settings from the environment, logs, traces
-//! and metrics, tasks that end together, health endpoints, an HTTP client, a clock. Knows none of the
-//! product's words.
+//! The plumbing that every process needs: settings from the environment, logs, traces and metrics, tasks that
+//! end together, health endpoints, an HTTP client and a clock. Knows none of the product's words.
 
 pub mod clock;
 mod env;
@@ -10,7 +9,8 @@ mod keyed_notify;
 pub mod lifecycle;
 mod metrics;
 mod otlp;
-pub mod telemetry;
+pub mod process;
+mod telemetry;
 
 pub use clock::{Clock, FixedClock, SystemClock};
 pub use env::{Env, EnvError};

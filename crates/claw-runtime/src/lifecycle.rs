@@ -1,4 +1,4 @@
-//! Tasks that live and end together.
+//! The long-lived tasks of a process, which end together.
 
 use std::{collections::HashMap, future::pending, time::Duration};
 
@@ -13,16 +13,16 @@ use tracing::{info, warn};
 
 use crate::{Env, EnvError};
 
-/// How long tasks may take to end unless `SHUTDOWN_GRACE_SECONDS` says otherwise.
+/// The grace period if `SHUTDOWN_GRACE_SECONDS` is not set.
 const DEFAULT_GRACE_SECONDS: u64 = 20;
 
-/// The grace period an operator asked for in `SHUTDOWN_GRACE_SECONDS`.
+/// Reads the grace period from `SHUTDOWN_GRACE_SECONDS`; 20 s if it is not set.
 pub fn grace(env: &Env) -> Result<Duration, EnvError> {
     env.or("SHUTDOWN_GRACE_SECONDS", DEFAULT_GRACE_SECONDS)
         .map(Duration::from_secs)
 }
 
-/// Resolves when the process is told to stop: SIGTERM (a supervisor) or SIGINT (Ctrl-C).
+/// Resolves when the process receives SIGTERM (from a supervisor) or SIGINT (from Ctrl-C).
 pub async fn stop_signal() {
     let both = signal(SignalKind::terminate())
         .and_then(|term| signal(SignalKind::interrupt()).map(|int| (term, int)));
@@ -32,19 +32,20 @@ pub async fn stop_signal() {
                 _ = term.recv() => "SIGTERM",
                 _ = int.recv() => "SIGINT",
             };
-            info!("{name} received: stopping");
+            info!("received {name}: stopping");
         }
         Err(error) => {
-            warn!(%error, "signals cannot be heard: only a kill will end this process");
+            warn!(%error, "cannot listen for signals: only SIGKILL will end this process");
             pending::<()>().await;
         }
     }
 }
 
-/// Owns the long-lived tasks of a process. When one ends unasked, by error, by panic or by simply
-/// returning, all are stopped: a service that does half its work looks well and is not.
+/// Owns the long-lived tasks of a process. If one of them ends before the process is told to stop, by an
+/// error, a panic or a plain return, all of them are stopped: a service that does half of its work would
+/// still look healthy.
 ///
-/// Dropping it aborts them.
+/// Dropping the lifecycle aborts its tasks.
 #[derive(Debug)]
 pub struct Lifecycle {
     tasks: JoinSet<anyhow::Result<()>>,
@@ -54,7 +55,7 @@ pub struct Lifecycle {
 }
 
 impl Lifecycle {
-    /// No tasks yet; once told to stop they have `grace` to end by themselves.
+    /// Creates a lifecycle without tasks. After the stop, its tasks have `grace` to end.
     pub fn new(grace: Duration) -> Self {
         Self {
             tasks: JoinSet::new(),
@@ -64,12 +65,12 @@ impl Lifecycle {
         }
     }
 
-    /// Cancelled when the tasks are to end.
+    /// The token that is cancelled when the tasks must end.
     pub fn stop_token(&self) -> CancellationToken {
         self.stop.clone()
     }
 
-    /// Starts a task that runs until the token it is given is cancelled.
+    /// Starts a task, which must run until the token passed to it is cancelled. Errors name the task.
     pub fn spawn<Task, Running>(&mut self, name: &'static str, task: Task)
     where
         Task: FnOnce(CancellationToken) -> Running,
@@ -80,31 +81,31 @@ impl Lifecycle {
         self.names.insert(handle.id(), name);
     }
 
-    /// Runs until `stop` resolves or a task ends unasked, then lets every task end.
+    /// Runs until `stop` resolves or a task ends, then waits for all tasks.
     ///
-    /// Fails with the first of: a task that ended unasked, a task that failed, a task that did not end
-    /// within the grace period (and was aborted).
+    /// Fails with the first of these errors: a task ended before the stop, a task failed, a task did not end
+    /// within the grace period and was aborted.
     pub async fn run_until(mut self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
-        let unasked = tokio::select! {
+        let before_stop = tokio::select! {
             () = stop => Ok(()),
-            ended = self.next_unasked_end() => Err(ended),
+            error = self.next_early_end() => Err(error),
         };
         self.stop.cancel();
-        let rest = self.let_tasks_end().await;
-        unasked.and(rest)
+        let after_stop = self.wait_for_tasks().await;
+        before_stop.and(after_stop)
     }
 
-    async fn next_unasked_end(&mut self) -> anyhow::Error {
+    async fn next_early_end(&mut self) -> anyhow::Error {
         match self.tasks.join_next_with_id().await {
             Some(joined) => match self.name_and_result(joined) {
-                (name, Ok(())) => anyhow!("task {name} ended by itself"),
+                (name, Ok(())) => anyhow!("task {name} ended before the process was told to stop"),
                 (_, Err(error)) => error,
             },
             None => pending().await,
         }
     }
 
-    async fn let_tasks_end(&mut self) -> anyhow::Result<()> {
+    async fn wait_for_tasks(&mut self) -> anyhow::Result<()> {
         let mut outcome = Ok(());
         let grace = self.grace;
         let all_ended = timeout(grace, async {
@@ -117,14 +118,14 @@ impl Lifecycle {
         });
         if all_ended.await.is_err() {
             let late = self.names.values().copied().collect::<Vec<_>>().join(", ");
-            warn!("aborting what did not end within {grace:?}: {late}");
+            warn!("aborting the tasks that did not end within {grace:?}: {late}");
             self.tasks.shutdown().await;
-            return outcome.and(Err(anyhow!("did not end within {grace:?}: {late}")));
+            return outcome.and(Err(anyhow!("tasks did not end within {grace:?}: {late}")));
         }
         outcome
     }
 
-    /// Takes the task off the list; its error tells which task it was.
+    /// Removes the task's name, and names the task in its error.
     fn name_and_result(
         &mut self,
         joined: Result<(Id, anyhow::Result<()>), JoinError>,
@@ -138,9 +139,9 @@ impl Lifecycle {
     }
 }
 
-/// What a task may end with: nothing, or a result.
+/// The output of a task: nothing, or a result.
 pub trait TaskOutcome {
-    /// The same as a result.
+    /// Converts the output into a result.
     fn into_result(self) -> anyhow::Result<()>;
 }
 
@@ -165,7 +166,7 @@ mod tests {
     const GRACE: Duration = Duration::from_secs(20);
 
     #[tokio::test]
-    async fn told_to_stop_every_task_ends_and_all_is_well() {
+    async fn every_task_ends_after_the_stop() {
         let mut lifecycle = Lifecycle::new(GRACE);
         lifecycle.spawn("one", |stop| async move { stop.cancelled().await });
         lifecycle.spawn("two", |stop| async move {
@@ -177,7 +178,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_task_that_ends_by_itself_stops_the_others_and_is_named() {
+    async fn a_task_that_ends_early_stops_the_others_and_is_named() {
         let mut lifecycle = Lifecycle::new(GRACE);
         let stop = lifecycle.stop_token();
         lifecycle.spawn("steady", |stop| async move { stop.cancelled().await });
@@ -185,12 +186,15 @@ mod tests {
 
         let error = lifecycle.run_until(pending()).await.unwrap_err();
 
-        assert_eq!(error.to_string(), "task fickle ended by itself");
+        assert_eq!(
+            error.to_string(),
+            "task fickle ended before the process was told to stop"
+        );
         assert!(stop.is_cancelled());
     }
 
     #[tokio::test]
-    async fn a_failing_task_stops_the_process_with_its_error() {
+    async fn the_error_of_a_failed_task_is_returned() {
         let mut lifecycle = Lifecycle::new(GRACE);
         lifecycle.spawn("failing", |_| ready(Err::<(), _>(anyhow!("disk full"))));
 
@@ -200,7 +204,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_is_an_error_like_any_other() {
+    async fn a_panic_of_a_task_is_returned_as_an_error() {
         let mut lifecycle = Lifecycle::new(GRACE);
         lifecycle.spawn("panicking", |stop| async move {
             assert!(stop.is_cancelled(), "boom");
@@ -215,12 +219,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_task_that_will_not_end_is_aborted_after_the_grace_period() {
+    async fn a_task_that_does_not_end_is_aborted_after_the_grace_period() {
         let mut lifecycle = Lifecycle::new(Duration::from_millis(20));
         lifecycle.spawn("stubborn", |_| pending::<()>());
 
         let error = lifecycle.run_until(ready(())).await.unwrap_err();
 
-        assert_eq!(error.to_string(), "did not end within 20ms: stubborn");
+        assert_eq!(error.to_string(), "tasks did not end within 20ms: stubborn");
     }
 }

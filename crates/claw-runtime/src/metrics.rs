@@ -4,13 +4,13 @@ use anyhow::Context;
 use claw_metrics::BUCKETS_SECONDS;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
-/// How often recorded samples are folded into the histograms. Until then each costs its bytes.
+/// How often recorded samples are aggregated into the histograms. Until then, each sample takes memory.
 pub(crate) const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
-/// `None` when something else had made the process count before we came.
+/// `None` if another recorder had been installed before ours.
 static RECORDER: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
 
-/// Makes the process count, once; further calls give the same handle.
+/// Installs the recorder; further calls return the same one.
 pub(crate) fn install() -> anyhow::Result<&'static PrometheusHandle> {
     let recorder = RECORDER.get_or_init(|| {
         let builder = PrometheusBuilder::new().set_buckets(&BUCKETS_SECONDS);
@@ -23,7 +23,7 @@ pub(crate) fn install() -> anyhow::Result<&'static PrometheusHandle> {
         .context("another recorder of metrics is installed")
 }
 
-/// What was counted, in Prometheus' text format; empty where nothing counts.
+/// All metrics in Prometheus' text format; empty if no recorder is installed.
 pub(crate) fn render() -> String {
     RECORDER
         .get()
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts_are_rendered_with_their_help_and_durations_in_buckets_of_seconds() {
+    fn metrics_are_rendered_with_help_texts_and_buckets_in_seconds() {
         install().unwrap();
         install().unwrap();
 
@@ -47,16 +47,13 @@ mod tests {
         SEND_DURATION.observe(Duration::from_millis(300), []);
 
         let text = render();
-        for line in [
-            "# HELP clawkaka_notices_total Notices that we, and not the assistant, have sent to users.",
-            "# TYPE clawkaka_notices_total counter",
-            "clawkaka_notices_total{notice=\"welcome\"} 2",
-            "clawkaka_send_duration_seconds_bucket{le=\"0.5\"} 1",
+        for part in [
+            "# HELP clawkaka_notices_total Notices that we, and not the assistant, have sent to users.\n",
+            "# TYPE clawkaka_notices_total counter\n",
+            "_notices_total{notice=\"welcome\"} 2\n",
+            "_send_duration_seconds_bucket{le=\"0.5\"} 1\n",
         ] {
-            assert!(
-                text.lines().any(|it| it == line),
-                "{line} is not in\n{text}"
-            );
+            assert!(text.contains(part), "{part} is not in\n{text}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Spans, sent to a collector over OTLP/HTTP.
+//! The export of spans to a collector over OTLP/HTTP.
 
 use std::{
     sync::{
@@ -20,20 +20,20 @@ use tracing::{info, warn};
 
 use crate::http::{self, HttpTimeouts};
 
-/// A collector stands nearby or it is not there.
+/// The collector is expected on the same machine or network.
 const COLLECTOR_TIMEOUTS: HttpTimeouts = HttpTimeouts {
     connect: Duration::from_secs(2),
     total: Duration::from_secs(5),
 };
 
-/// Spans held while the collector is slow; more are dropped. About 1 MB.
+/// Spans held while the collector is slow, about 1 MB. Further spans are dropped.
 const SPANS_HELD: usize = 2048;
 
-/// Where the collector takes traces, relative to the base address OpenTelemetry's variable holds.
+/// The path of the collector for traces, relative to the base address in OpenTelemetry's variable.
 const TRACES_PATH: &str = "/v1/traces";
 
-/// Makes spans under the name `service` and sends them to the collector at `base` in batches.
-/// A trace begun elsewhere is followed as its beginner decided; ours are all kept, unless
+/// Creates a provider that exports spans under the name `service` to the collector at `base`, in batches.
+/// A trace that began elsewhere keeps its sampling decision. All traces that begin here are sampled, unless
 /// `OTEL_TRACES_SAMPLER` says otherwise.
 pub(crate) fn tracer_provider(
     service: &'static str,
@@ -44,7 +44,7 @@ pub(crate) fn tracer_provider(
         .with_http_client(http::client(COLLECTOR_TIMEOUTS))
         .with_endpoint(traces_url(base))
         .build()
-        .context("OTEL_EXPORTER_OTLP_ENDPOINT will not do")?;
+        .context("OTEL_EXPORTER_OTLP_ENDPOINT: expected the address of a collector")?;
     let spans = BatchSpanProcessor::builder(OnRuntime::new(exporter))
         .with_batch_config(
             BatchConfigBuilder::default()
@@ -58,7 +58,7 @@ pub(crate) fn tracer_provider(
         .build())
 }
 
-/// The variable holds a base address by its specification; some put the whole address there.
+/// By specification the variable holds a base address, but the whole address is accepted, too.
 fn traces_url(base: &str) -> String {
     let base = base.trim_end_matches('/');
     if base.ends_with(TRACES_PATH) {
@@ -68,8 +68,7 @@ fn traces_url(base: &str) -> String {
     }
 }
 
-/// Exports on the tokio runtime. The SDK's batching thread has none of its own, and the HTTP client
-/// cannot work without.
+/// Exports on the tokio runtime, which the HTTP client needs and the SDK's batching thread lacks.
 #[derive(Debug)]
 struct OnRuntime {
     exporter: Arc<OtlpExporter>,
@@ -86,12 +85,12 @@ impl OnRuntime {
         }
     }
 
-    /// Says when exports begin to fail and when they work again, not for every batch.
+    /// Logs when exports begin to fail and when they work again, but not every failed batch.
     fn report(&self, result: &OTelSdkResult) {
         let was_failing = self.is_failing.swap(result.is_err(), Ordering::Relaxed);
         match result {
-            Err(error) if !was_failing => warn!(%error, "the collector does not take our spans"),
-            Ok(()) if was_failing => info!("the collector takes our spans again"),
+            Err(error) if !was_failing => warn!(%error, "the collector does not accept spans"),
+            Ok(()) if was_failing => info!("the collector accepts spans again"),
             Ok(()) | Err(_) => {}
         }
     }
@@ -129,14 +128,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_endpoint_is_a_base_address_unless_it_is_whole() {
+    fn the_path_is_appended_to_a_base_address_only() {
         for base in ["http://c:4318", "http://c:4318/", "http://c:4318/v1/traces"] {
             assert_eq!(traces_url(base), "http://c:4318/v1/traces", "{base}");
         }
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn a_span_reaches_the_collector_at_the_latest_when_the_process_ends() {
+    async fn the_shutdown_exports_the_last_spans() {
         let (taken, mut bodies) = mpsc::channel(4);
         let take = async move |body: Bytes| taken.send(body).await.unwrap();
         let router = Router::new().route("/v1/traces", post(take));
@@ -157,7 +156,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn a_collector_that_is_not_there_holds_nobody_up() {
+    async fn an_absent_collector_does_not_delay_the_shutdown() {
         let provider = tracer_provider("lamp-post", "http://127.0.0.1:1").unwrap();
 
         provider.tracer("tests").start("into the dark").end();

@@ -4,8 +4,10 @@
 mod eventually;
 mod nats;
 mod postgres;
+mod settings;
 mod tools;
 
 pub use eventually::eventually;
 pub use nats::TestNats;
 pub use postgres::TestPostgres;
+pub use settings::lines_of_refusal;

@@ -3,25 +3,31 @@
 use std::{
     ffi::OsString,
     io::{self, Write},
+    process::ExitCode,
 };
 
 use anyhow::bail;
-use claw_runtime::{Env, telemetry};
+use claw_runtime::{Env, process};
 
 /// Prints `help` if `--help` was given, otherwise runs `simulate` with the settings of this process. Any
 /// other argument is an error: settings are environment variables.
-pub async fn run(
+pub async fn run<Config, Error: Into<anyhow::Error>>(
     name: &'static str,
     help: &str,
-    simulate: impl AsyncFnOnce(&Env) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
-    if asks_for_help(name, std::env::args_os().skip(1))? {
-        return Ok(io::stdout().write_all(help.as_bytes())?);
+    read: impl FnOnce(&Env) -> Result<Config, Error>,
+    simulate: impl AsyncFnOnce(Config) -> anyhow::Result<()>,
+) -> ExitCode {
+    match asks_for_help(name, std::env::args_os().skip(1)) {
+        Ok(false) => process::run(name, read, simulate).await,
+        Ok(true) => {
+            let printed = io::stdout().write_all(help.as_bytes());
+            ExitCode::from(u8::from(printed.is_err()))
+        }
+        Err(refusal) => {
+            eprintln!("{refusal}");
+            ExitCode::from(2)
+        }
     }
-    let telemetry = telemetry::start(name)?;
-    let result = simulate(&Env::of_process()).await;
-    telemetry.flush();
-    result
 }
 
 fn asks_for_help(

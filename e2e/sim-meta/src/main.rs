@@ -1,5 +1,7 @@
 //! Simulates Meta's `WhatsApp` Cloud API; `sim-meta --help` tells how to use it.
 
+use std::process::ExitCode;
+
 use claw_runtime::lifecycle;
 use sim_kit::program;
 use sim_meta::{SimMeta, SimMetaConfig};
@@ -8,9 +10,9 @@ use tracing::info;
 const HELP: &str = include_str!("help.txt");
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    program::run("sim-meta", HELP, async |env| {
-        let sim = SimMeta::start(SimMetaConfig::read(env)?).await?;
+async fn main() -> ExitCode {
+    program::run("sim-meta", HELP, SimMetaConfig::read, async |config| {
+        let sim = SimMeta::start(config).await?;
         info!("Meta is simulated on {}", sim.addr());
         lifecycle::stop_signal().await;
         sim.stop().await;

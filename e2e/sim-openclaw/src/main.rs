@@ -1,5 +1,7 @@
 //! Simulates `OpenClaw` agents; `sim-openclaw --help` tells how to use it.
 
+use std::process::ExitCode;
+
 use claw_runtime::lifecycle;
 use sim_kit::program;
 use sim_openclaw::{SimOpenClaw, SimOpenClawConfig};
@@ -8,14 +10,19 @@ use tracing::info;
 const HELP: &str = include_str!("help.txt");
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    program::run("sim-openclaw", HELP, async |env| {
-        let sim = SimOpenClaw::start(SimOpenClawConfig::read(env)?).await?;
-        info!("OpenClaw is simulated on {}", sim.addr());
-        lifecycle::stop_signal().await;
-        sim.stop().await;
-        Ok(())
-    })
+async fn main() -> ExitCode {
+    program::run(
+        "sim-openclaw",
+        HELP,
+        SimOpenClawConfig::read,
+        async |config| {
+            let sim = SimOpenClaw::start(config).await?;
+            info!("OpenClaw is simulated on {}", sim.addr());
+            lifecycle::stop_signal().await;
+            sim.stop().await;
+            Ok(())
+        },
+    )
     .await
 }
 

@@ -1,5 +1,7 @@
 //! Simulates `OpenRouter`; `sim-openrouter --help` tells how to use it.
 
+use std::process::ExitCode;
+
 use claw_runtime::lifecycle;
 use sim_kit::program;
 use sim_openrouter::{SimOpenRouter, SimOpenRouterConfig};
@@ -8,14 +10,19 @@ use tracing::info;
 const HELP: &str = include_str!("help.txt");
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    program::run("sim-openrouter", HELP, async |env| {
-        let sim = SimOpenRouter::start(SimOpenRouterConfig::read(env)?).await?;
-        info!("OpenRouter is simulated on {:?}", sim.addrs());
-        lifecycle::stop_signal().await;
-        sim.stop().await;
-        Ok(())
-    })
+async fn main() -> ExitCode {
+    program::run(
+        "sim-openrouter",
+        HELP,
+        SimOpenRouterConfig::read,
+        async |config| {
+            let sim = SimOpenRouter::start(config).await?;
+            info!("OpenRouter is simulated on {:?}", sim.addrs());
+            lifecycle::stop_signal().await;
+            sim.stop().await;
+            Ok(())
+        },
+    )
     .await
 }
 

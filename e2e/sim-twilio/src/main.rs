@@ -1,5 +1,7 @@
 //! Simulates Twilio Voice; `sim-twilio --help` tells how to use it.
 
+use std::process::ExitCode;
+
 use claw_runtime::lifecycle;
 use sim_kit::program;
 use sim_twilio::{SimTwilio, SimTwilioConfig};
@@ -8,9 +10,9 @@ use tracing::info;
 const HELP: &str = include_str!("help.txt");
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    program::run("sim-twilio", HELP, async |env| {
-        let sim = SimTwilio::start(SimTwilioConfig::read(env)?).await?;
+async fn main() -> ExitCode {
+    program::run("sim-twilio", HELP, SimTwilioConfig::read, async |config| {
+        let sim = SimTwilio::start(config).await?;
         info!("Twilio is simulated on {}", sim.addr());
         lifecycle::stop_signal().await;
         sim.stop().await;

@@ -39,6 +39,12 @@ pub(crate) enum Command {
     /// Replay past events of a stream
     #[command(after_long_help = help::with_replay(help::REPLAY_EVENTS))]
     Replay(ReplayEvents),
+    /// List the metrics that the services export at /metrics
+    #[command(after_long_help = help::METRICS)]
+    Metrics {
+        #[command(flatten)]
+        output: OutputOptions,
+    },
     /// Print a completion script for a shell
     #[command(after_long_help = help::COMPLETIONS)]
     Completions {
@@ -257,6 +263,7 @@ mod tests {
             help::SHOW,
             help::REPLAY_LETTERS,
             help::REPLAY_EVENTS,
+            help::METRICS,
             help::COMPLETIONS,
         ] {
             for line in help.lines().filter_map(|line| line.strip_prefix("  ")) {

@@ -92,6 +92,17 @@ outcome is replayed, already_replayed, not_stored or not_an_event; replayed_as i
 
 Exit status: 0 all are replayed, now or earlier, 1 some are not, 2 the command line is wrong.";
 
+pub(crate) const METRICS: &str = "\
+Prints the name, type, labels and meaning of each metric as a table in Markdown. Needs no settings.
+
+Examples:
+  clawkaka metrics
+  clawkaka metrics --json | jq -r .name
+
+With --json, one line per metric, with the fields name, type, help and labels.
+
+Exit status: 0 printed, 1 failed, 2 the command line is wrong.";
+
 pub(crate) const COMPLETIONS: &str = "\
 Examples:
   clawkaka completions bash > /etc/bash_completion.d/clawkaka

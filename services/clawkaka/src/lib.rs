@@ -9,6 +9,7 @@ mod bus;
 mod database;
 mod dead;
 mod help;
+mod metrics;
 mod output;
 mod replay;
 
@@ -27,6 +28,7 @@ pub async fn run(arguments: Arguments, env: &Env) -> Result<()> {
         Command::Dead(DeadCommand::Show(show)) => dead::show(env, show).await,
         Command::Dead(DeadCommand::Replay(letters)) => replay::letters(env, letters).await,
         Command::Replay(events) => replay::events(env, events).await,
+        Command::Metrics { output } => metrics::list(output.format()),
         Command::Completions { shell } => arguments::print_completions(shell),
     }
 }

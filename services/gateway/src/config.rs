@@ -1,6 +1,5 @@
 use std::{net::SocketAddr, time::Duration};
 
-use anyhow::{Context as _, Result};
 use claw_bus::BusConfig;
 use claw_chat::{Defaults, NO_QUIET_HOURS, QuietHours};
 use claw_runtime::{Env, EnvError, health, lifecycle};
@@ -54,11 +53,11 @@ pub struct Config {
 
 impl Config {
     /// Reads the environment; the error names every missing or invalid setting.
-    pub fn read(env: &Env) -> Result<Self> {
+    pub fn read(env: &Env) -> Result<Self, EnvError> {
         let nats_url = env.secret("NATS_URL");
         let database_url = env.secret("DATABASE_URL");
         let database_connections = env.or("DATABASE_CONNECTIONS", DEFAULT_DATABASE_CONNECTIONS);
-        let master_key = env.secret("CLAWKAKA_MASTER_KEY");
+        let keyring = keyring(env);
         let health = health::address(env, "HEALTH_PORT", DEFAULT_HEALTH_PORT);
         let grace = lifecycle::grace(env);
         let total = env.or("TURN_LIMIT_SECONDS", DEFAULT_TURN_LIMIT_SECONDS);
@@ -75,7 +74,7 @@ impl Config {
             },
             database_url: database_url?,
             database_connections: database_connections?,
-            keyring: Keyring::parse(&master_key?).context("CLAWKAKA_MASTER_KEY")?,
+            keyring: keyring?,
             health: health?,
             grace: grace?,
             policy: Policy {
@@ -94,11 +93,16 @@ impl Config {
     }
 }
 
+fn keyring(env: &Env) -> Result<Keyring, EnvError> {
+    let keys = env.secret("CLAWKAKA_MASTER_KEY")?;
+    Keyring::parse(&keys).map_err(|error| env.invalid("CLAWKAKA_MASTER_KEY", error))
+}
+
 fn quiet_hours(env: &Env) -> Result<Option<QuietHours>, EnvError> {
     let hours = env.or("QUIET_HOURS", DEFAULT_QUIET_HOURS.to_owned())?;
     if hours.eq_ignore_ascii_case(NO_QUIET_HOURS) {
         return Ok(None);
     }
     let parsed = QuietHours::parse(&hours).map(Some);
-    parsed.ok_or_else(|| env.invalid("QUIET_HOURS", "must look like 22:00-07:00, or be off"))
+    parsed.ok_or_else(|| env.invalid("QUIET_HOURS", "expected hours such as 22:00-07:00, or off"))
 }

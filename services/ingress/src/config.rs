@@ -121,11 +121,11 @@ mod tests {
         let error = Config::read(&env).unwrap_err().to_string();
 
         for name in [
-            "PORT is not a u16",
-            "NATS_URL is not set",
-            "WHATSAPP_APP_SECRET expected at least one secret",
-            "WHATSAPP_VERIFICATION_TOKEN is not set",
-            "WHATSAPP_SENDER_PHONE_NUMBER_ID is not set",
+            "PORT: expected a whole number",
+            "NATS_URL: required, but neither NATS_URL nor NATS_URL_FILE is set",
+            "WHATSAPP_APP_SECRET: expected at least one secret",
+            "WHATSAPP_VERIFICATION_TOKEN: required",
+            "WHATSAPP_SENDER_PHONE_NUMBER_ID: required, but not set",
         ] {
             assert!(error.contains(name), "{name} in {error}");
         }

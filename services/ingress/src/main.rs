@@ -1,18 +1,15 @@
-//! The ingress process: see the crate's documentation.
+//! The ingress process; see the crate documentation.
 
-use claw_runtime::{Env, lifecycle, telemetry};
+use std::process::ExitCode;
+
+use claw_runtime::{lifecycle, process};
 use ingress::{App, Config};
 
 #[tokio::main(worker_threads = 2)]
-async fn main() -> anyhow::Result<()> {
-    let telemetry = telemetry::start("ingress")?;
-    let result = run().await;
-    telemetry.flush();
-    result
-}
-
-async fn run() -> anyhow::Result<()> {
-    let config = Config::read(&Env::of_process())?;
-    let app = App::build(config).await?;
-    app.run_until_stopped(lifecycle::stop_signal()).await
+async fn main() -> ExitCode {
+    process::run("ingress", Config::read, async |config| {
+        let app = App::build(config).await?;
+        app.run_until_stopped(lifecycle::stop_signal()).await
+    })
+    .await
 }

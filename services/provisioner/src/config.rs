@@ -65,7 +65,7 @@ impl Config {
                 database_url.as_ref().ok(),
             ),
             "external" => external(env),
-            _ => Err(env.invalid("SANDBOX_RUNTIME", "must be docker or external")),
+            _ => Err(env.invalid("SANDBOX_RUNTIME", "expected docker or external")),
         };
         let settings = settings(
             env,
@@ -89,12 +89,7 @@ impl Config {
 
 fn keyring(env: &Env) -> Result<Keyring, EnvError> {
     let keys = env.secret("CLAWKAKA_MASTER_KEY")?;
-    Keyring::parse(&keys).map_err(|error| {
-        env.invalid(
-            "CLAWKAKA_MASTER_KEY",
-            format_args!("cannot be used: {error}"),
-        )
-    })
+    Keyring::parse(&keys).map_err(|error| env.invalid("CLAWKAKA_MASTER_KEY", error))
 }
 
 fn settings(
@@ -183,7 +178,10 @@ fn ports(env: &Env) -> Result<RangeInclusive<u16>, EnvError> {
     let last = env.or("PORT_RANGE_END", 35_000_u16);
     let range = first?..=last?;
     if range.is_empty() {
-        return Err(env.invalid("PORT_RANGE_END", "must not be below PORT_RANGE_START"));
+        return Err(env.invalid(
+            "PORT_RANGE_END",
+            "expected a port that is not below PORT_RANGE_START",
+        ));
     }
     Ok(range)
 }
@@ -193,7 +191,7 @@ fn key_limit(env: &Env) -> Result<SpendLimit, EnvError> {
     let reset = env.or("SANDBOX_KEY_LIMIT_RESET", LimitReset::Daily);
     let (usd, reset) = (usd?, reset?);
     if !usd.is_finite() || usd <= 0.0 {
-        return Err(env.invalid("SANDBOX_KEY_LIMIT_USD", "must be a positive amount"));
+        return Err(env.invalid("SANDBOX_KEY_LIMIT_USD", "expected a positive amount"));
     }
     Ok(SpendLimit { usd, reset })
 }

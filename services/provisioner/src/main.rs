@@ -1,18 +1,15 @@
-//! The provisioner's process.
+//! The provisioner process; see the crate documentation.
 
-use claw_runtime::{Env, lifecycle, telemetry};
+use std::process::ExitCode;
+
+use claw_runtime::{lifecycle, process};
 use provisioner::{App, Config};
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    let telemetry = telemetry::start("provisioner")?;
-    let result = run().await;
-    telemetry.flush();
-    result
-}
-
-async fn run() -> anyhow::Result<()> {
-    let config = Config::read(&Env::of_process())?;
-    let app = App::build(config).await?;
-    app.run_until_stopped(lifecycle::stop_signal()).await
+async fn main() -> ExitCode {
+    process::run("provisioner", Config::read, async |config| {
+        let app = App::build(config).await?;
+        app.run_until_stopped(lifecycle::stop_signal()).await
+    })
+    .await
 }

@@ -67,6 +67,20 @@ async fn a_missing_or_doubled_address_is_named_in_a_sentence() {
 }
 
 #[tokio::test]
+async fn the_metrics_are_listed_as_a_table_or_as_json() {
+    let table = run("metrics", &[]).await;
+    let lines = run("metrics --json", &[]).await;
+
+    assert!(table.out.starts_with("| Metric |"), "{}", table.out);
+    assert_eq!(table.out.lines().count(), lines.json().len() + 2);
+    for (row, line) in table.out.lines().skip(2).zip(lines.json()) {
+        let (name, kind) = (line["name"].as_str(), line["type"].as_str());
+        let start = format!("| `{}` | {} |", name.unwrap(), kind.unwrap());
+        assert!(row.starts_with(&start), "{row}");
+    }
+}
+
+#[tokio::test]
 async fn help_and_completions_go_to_stdout_and_mistakes_to_stderr() {
     let bare = run("", &[]).await;
     let help = run("dead replay --help", &[]).await;

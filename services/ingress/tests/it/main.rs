@@ -11,3 +11,4 @@ mod harness;
 mod jetstream;
 mod outages;
 mod refusing;
+mod settings;

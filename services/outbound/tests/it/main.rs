@@ -5,6 +5,7 @@ mod calling;
 mod delivering;
 mod refusals;
 mod reports;
+mod settings;
 mod templates;
 mod typing;
 mod unknown_outcomes;

@@ -10,4 +10,6 @@ mod reconcile;
 #[cfg(test)]
 mod request;
 #[cfg(test)]
+mod settings;
+#[cfg(test)]
 mod world;

@@ -1,0 +1,11 @@
+use anyhow::Result;
+
+use crate::output::Format;
+
+/// Lists the catalogue of metrics.
+pub(crate) fn list(format: Format) -> Result<()> {
+    format.print_for_people(claw_metrics::MARKDOWN_HEAD)?;
+    claw_metrics::ALL
+        .iter()
+        .try_for_each(|metric| format.print(metric))
+}

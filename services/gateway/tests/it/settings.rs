@@ -1,0 +1,26 @@
+use claw_testkit::lines_of_refusal;
+
+#[test]
+fn wrong_settings_are_all_printed_in_plain_lines() {
+    let settings = [
+        ("LOG_FORMAT", "xml"),
+        ("CLAWKAKA_MASTER_KEY", "k"),
+        ("HEALTH_PORT", "http"),
+        ("QUIET_HOURS", "night"),
+    ];
+
+    let lines = lines_of_refusal(env!("CARGO_BIN_EXE_gateway"), &settings);
+
+    assert_eq!(
+        lines,
+        [
+            "gateway: these settings are missing or wrong:",
+            "  LOG_FORMAT: expected human or json",
+            "  NATS_URL: required, but neither NATS_URL nor NATS_URL_FILE is set",
+            "  DATABASE_URL: required, but neither DATABASE_URL nor DATABASE_URL_FILE is set",
+            "  CLAWKAKA_MASTER_KEY: master key 1 is not <key id>:<64 hex digits>; an id has 1 to 32 letters, digits, - or _",
+            "  HEALTH_PORT: expected a whole number from 0 to 65535",
+            "  QUIET_HOURS: expected hours such as 22:00-07:00, or off",
+        ]
+    );
+}
