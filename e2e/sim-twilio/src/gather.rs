@@ -7,7 +7,7 @@ use super::{
     line::{CallerAction, PendingAction},
     page::resolve_url,
     twiml::Gather,
-    view::{EndReason, RequestKind},
+    view::{CallView, EndReason, RequestKind},
     webhook::{self, Post},
 };
 
@@ -68,7 +68,7 @@ impl Interpreter {
     }
 
     async fn listen(&mut self, gather: &Gather) -> CallResult<Option<PendingAction>> {
-        self.line.set_doing("gathering");
+        self.line.set_doing(CallView::GATHERING);
         self.line.caller_is_prompted();
         let pace = self.world.config.pace;
         let timeout = match self.world.config.silence {

@@ -13,7 +13,7 @@ use super::{
     relay_settings::RelaySettings,
     relay_socket::{self, Socket},
     relay_speech::SpeechPlayer,
-    view::{EndReason, RelayView, TokenView},
+    view::{CallView, EndReason, RelayView, TokenView},
     xml::Element,
 };
 
@@ -72,7 +72,7 @@ impl Interpreter {
             ..RelayView::default()
         };
         self.line.update(|call| call.relays.push(view));
-        self.line.set_doing("in a relay session");
+        self.line.set_doing(CallView::IN_RELAY_SESSION);
         let speech = SpeechPlayer::new(std::sync::Arc::clone(&self.line), self.world.config.pace);
         let mut session = RelaySession {
             interpreter: self,

@@ -31,6 +31,12 @@ pub struct CallView {
 }
 
 impl CallView {
+    /// `doing` while a Gather listens to the caller.
+    pub const GATHERING: &str = "gathering";
+
+    /// `doing` during a `ConversationRelay` session.
+    pub const IN_RELAY_SESSION: &str = "in a relay session";
+
     /// The texts the caller heard, in order, each up to where it was cut off.
     pub fn heard_texts(&self) -> Vec<&str> {
         self.heard.iter().map(|one| one.spoken.as_str()).collect()

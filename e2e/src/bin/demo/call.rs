@@ -9,24 +9,20 @@ use serde_json::json;
 use sim_twilio::CallView;
 use tokio::time::Instant;
 
-/// Longest one look at the call waits for something new: also the pause of a person who has heard.
-const LOOK: Duration = Duration::from_millis(400);
+/// Longest time that one poll of the call waits for new speech; also the caller's pause before speaking.
+const POLL_LIMIT: Duration = Duration::from_millis(400);
 
-/// Longest a call may take to listen.
-const PATIENCE: Duration = Duration::from_mins(3);
+/// Longest time until the call listens to the caller.
+const LISTEN_LIMIT: Duration = Duration::from_mins(3);
 
-/// How a call that listens describes itself, turn by turn and in a stream.
-const GATHERS: &str = "gathers";
-const STREAMS: &str = "is on a relay";
-
-/// A call that is printed as it goes on.
-pub(crate) struct Line {
+/// A call that is printed while it goes on.
+pub(crate) struct PhoneCall {
     http: Client,
     url: String,
     dialled: Instant,
-    /// Things heard that are printed.
+    /// How many texts heard are printed.
     shown: usize,
-    /// When the caller spoke last, in milliseconds after dialling.
+    /// The time the caller last spoke, in milliseconds after dialling.
     spoke_ms: u64,
 }
 
@@ -35,18 +31,18 @@ struct Dialled {
     sid: String,
 }
 
-impl Line {
-    /// Dials, and prints what is heard until the call listens.
+impl PhoneCall {
+    /// Calls, and prints what is heard until the call listens.
     pub(crate) async fn dial(twilio: &str, number: &str) -> Result<Self> {
         let http = http::client(HttpTimeouts {
-            total: PATIENCE,
+            total: LISTEN_LIMIT,
             ..HttpTimeouts::default()
         });
         let calls = format!("http://{twilio}/sim/calls");
         let caller = json!({ "from": format!("+{number}") });
         let dialled = sent(http.post(&calls).json(&caller)).await?;
         let Dialled { sid } = dialled.json().await?;
-        let mut line = Self {
+        let mut call = Self {
             http,
             url: format!("{calls}/{sid}"),
             dialled: Instant::now(),
@@ -54,8 +50,8 @@ impl Line {
             spoke_ms: 0,
         };
         print(0, "", "(rings)");
-        line.listen().await?;
-        Ok(line)
+        call.listen().await?;
+        Ok(call)
     }
 
     /// Says something, and prints what is heard until the call listens again.
@@ -78,11 +74,11 @@ impl Line {
     }
 
     async fn listen(&mut self) -> Result<()> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + LISTEN_LIMIT;
         loop {
             let view = self.view().await?;
             self.show(&view);
-            if self.is_heard_out(&view) {
+            if self.listens(&view) {
                 return Ok(());
             }
             if let Some(ended) = view.ended {
@@ -90,15 +86,15 @@ impl Line {
             }
             ensure!(
                 Instant::now() < deadline,
-                "the call is not listening after {PATIENCE:?}: see ./dev logs"
+                "the call is not listening after {LISTEN_LIMIT:?}: see ./dev logs"
             );
         }
     }
 
-    /// Whether it is the caller's turn to speak.
-    fn is_heard_out(&self, view: &CallView) -> bool {
-        if view.doing != STREAMS {
-            return view.doing == GATHERS;
+    /// Whether the call waits for the caller to speak.
+    fn listens(&self, view: &CallView) -> bool {
+        if view.doing != CallView::IN_RELAY_SESSION {
+            return view.doing == CallView::GATHERING;
         }
         let is_closed = view
             .relays
@@ -113,29 +109,29 @@ impl Line {
         is_closed && is_answered
     }
 
-    /// The call, a moment later or when more was heard.
+    /// Polls the call until more was heard or `POLL_LIMIT` has passed.
     async fn view(&self) -> Result<CallView> {
         let heard = self.shown + 1;
-        let limit = LOOK.as_millis();
+        let limit = POLL_LIMIT.as_millis();
         let url = format!("{}?heard={heard}&timeout_ms={limit}", self.url);
-        // Nothing new is an answer, too.
+        // 504, nothing new, has the call as its body too.
         let view = self.http.get(url).send().await?.json().await;
         view.context("reading the call")
     }
 
     fn show(&mut self, view: &CallView) {
-        for (place, heard) in view.heard.iter().enumerate().skip(self.shown) {
-            // What is streamed grows while it is spoken.
-            if view.doing == STREAMS && heard.until_ms.is_none() {
+        for (index, heard) in view.heard.iter().enumerate().skip(self.shown) {
+            // Streamed text grows while it is spoken.
+            if view.doing == CallView::IN_RELAY_SESSION && heard.until_ms.is_none() {
                 break;
             }
-            let before = place.checked_sub(1).and_then(|place| view.heard.get(place));
+            let before = index.checked_sub(1).and_then(|index| view.heard.get(index));
             let before_ms = before.and_then(|before| before.until_ms).unwrap_or(0);
             let silence = heard.from_ms.saturating_sub(before_ms.max(self.spoke_ms));
             let waited = format!("+{:.1} s", seconds(silence));
             let text = format!("Assistant: {}", heard.text);
             print(heard.from_ms, &waited, &text);
-            self.shown = place + 1;
+            self.shown = index + 1;
         }
     }
 

@@ -1,8 +1,8 @@
-//! A conversation with an assistant, printed as it happens: what `./dev demo` runs against the
-//! system that `./dev up` started. A person with a new number says hi, is set up, logs a meal, and
-//! the row is shown from that person's own database. With `--call` they then phone, and the call is
-//! printed as a dialogue, with what the caller had to wait for each answer.
-#![expect(clippy::print_stdout, reason = "printing is what it is for")]
+//! A conversation with an assistant, printed as it happens. `./dev demo` runs it against the system that
+//! `./dev up` started. A user with a new number says hi, gets an assistant, and logs a meal; the demo then
+//! shows the row in that user's own database. With `--call` the user also calls, and the demo prints the
+//! dialogue with the time the caller waited for each answer.
+#![expect(clippy::print_stdout, reason = "the demo prints its output")]
 
 mod call;
 mod phone;
@@ -11,12 +11,12 @@ use anyhow::{Result, bail, ensure};
 use claw_runtime::{Env, SystemClock};
 use e2e::harness::Containers;
 
-use call::Line;
+use call::PhoneCall;
 use phone::Phone;
 
 const LUNCH: &str = "Had 2 rotis and dal for lunch";
 
-/// What is said on the phone; the last of it needs what was written.
+/// What the caller says. The answer to the last sentence needs what was written before.
 const SPOKEN: [&str; 3] = ["Hello!", "I had a coffee", "What did I eat today?"];
 
 #[tokio::main(flavor = "current_thread")]
@@ -38,11 +38,11 @@ async fn main() -> Result<()> {
     phone.converse(LUNCH).await?;
     if calls {
         println!("\nThen they call.\n");
-        let mut line = Line::dial(&twilio?, &phone.number).await?;
+        let mut call = PhoneCall::dial(&twilio?, &phone.number).await?;
         for words in SPOKEN {
-            line.say(words).await?;
+            call.say(words).await?;
         }
-        line.hang_up().await?;
+        call.hang_up().await?;
         println!("\nAnd on WhatsApp:\n");
         phone.hears_more().await?;
     }
@@ -58,7 +58,7 @@ fn is_call_wanted() -> Result<bool> {
     match std::env::args().nth(1).as_deref() {
         None => Ok(false),
         Some("--call") => Ok(true),
-        Some(other) => bail!("demo knows --call only, not {other}"),
+        Some(other) => bail!("unknown argument `{other}`: the demo takes only --call"),
     }
 }
 

@@ -6,13 +6,13 @@ use serde_json::json;
 use sim_meta::{ChatView, Speaker};
 use tokio::time::Instant;
 
-/// Longest one look at the phone waits for something new.
-const LOOK: Duration = Duration::from_secs(20);
+/// Longest time that one poll of the chat waits for a new message.
+const POLL_LIMIT: Duration = Duration::from_secs(20);
 
-/// Longest an answer may take, the set-up of the assistant included.
-const PATIENCE: Duration = Duration::from_mins(5);
+/// Longest time until an answer, including the creation of the assistant.
+const ANSWER_LIMIT: Duration = Duration::from_mins(5);
 
-/// One person's phone, as the simulated Meta shows it.
+/// The phone of one user, as the simulated Meta shows it.
 pub(crate) struct Phone {
     http: reqwest::Client,
     meta: String,
@@ -25,10 +25,10 @@ impl Phone {
     /// A number that has not been used before.
     pub(crate) fn new(meta: &str, clock: &impl Clock) -> Self {
         let timeouts = HttpTimeouts {
-            total: LOOK * 2,
+            total: POLL_LIMIT * 2,
             ..HttpTimeouts::default()
         };
-        // British, so that what we say ourselves in a call is English.
+        // A British number, so that our own phrases in a call are English.
         let number = clock.now().timestamp() % 1_000_000_000;
         Self {
             http: http::client(timeouts),
@@ -59,8 +59,8 @@ impl Phone {
                 return Ok(());
             }
             ensure!(
-                asked_at.elapsed() < PATIENCE,
-                "no answer after {PATIENCE:?}: see ./dev logs"
+                asked_at.elapsed() < ANSWER_LIMIT,
+                "no answer after {ANSWER_LIMIT:?}: see ./dev logs"
             );
             self.chat(waits_for).await?;
         }
@@ -70,28 +70,28 @@ impl Phone {
         Ok(self.chat(0).await?.received)
     }
 
-    /// The chat, once the person has received this many messages in all, or after a while.
+    /// The chat, once the user has received that many messages in total, or after `POLL_LIMIT`.
     async fn chat(&self, received: u64) -> Result<ChatView> {
         let url = format!(
             "{}/wait?number={}&received={received}&timeout_ms={}",
             self.meta,
             self.number,
-            LOOK.as_millis()
+            POLL_LIMIT.as_millis()
         );
         Ok(self.http.get(url).send().await?.json().await?)
     }
 
-    /// Prints what is new; true when the last of it is the assistant's own.
+    /// Prints new lines; true if the last of them is from the assistant itself.
     fn show(&mut self, chat: &ChatView) -> bool {
         let mut is_answered = false;
         for line in &chat.lines[self.shown..] {
-            let (who, is_ours) = match line.from {
+            let (name, is_ours) = match line.from {
                 Speaker::User => ("Ada", false),
                 Speaker::Business => ("Assistant", true),
             };
             let seconds = self.began.elapsed().as_secs_f32();
             println!(
-                "{seconds:6.1} s  {who:>9}: {}",
+                "{seconds:6.1} s  {name:>9}: {}",
                 line.text.replace('\n', "\n                    ")
             );
             is_answered = is_ours && !is_notice(&line.text);
@@ -101,7 +101,7 @@ impl Phone {
     }
 }
 
-/// The line that comes while the assistant is being made.
+/// Whether `text` is our notice while the assistant is being created.
 fn is_notice(text: &str) -> bool {
     text.contains("setting up your personal assistant")
 }
