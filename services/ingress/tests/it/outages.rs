@@ -69,7 +69,7 @@ async fn without_nats_the_service_is_alive_and_not_ready() {
     nats.kill().await.unwrap();
 
     let (status, body) = ingress.get("/readyz").await;
-    assert_eq!((status, body.contains("\"bus\"")), (503, true), "{body}");
+    assert_eq!((status, body.contains("\"nats\"")), (503, true), "{body}");
     assert_eq!(ingress.get("/healthz").await.0, 200);
     nats.start_again().await.unwrap();
     eventually("it is ready again", async || {
