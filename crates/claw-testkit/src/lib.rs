@@ -3,11 +3,13 @@
 
 mod eventually;
 mod nats;
+mod port;
 mod postgres;
 mod settings;
 mod tools;
 
 pub use eventually::eventually;
 pub use nats::TestNats;
+pub use port::ReservedPort;
 pub use postgres::TestPostgres;
 pub use settings::lines_of_refusal;

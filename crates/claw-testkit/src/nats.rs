@@ -7,10 +7,7 @@ use futures_util::TryStreamExt;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
-use crate::{
-    eventually,
-    tools::{free_port, tool},
-};
+use crate::{eventually, port::ReservedPort, tools::tool};
 
 /// The password of every user of a test server.
 const PASSWORD: &str = "test";
@@ -18,8 +15,8 @@ const PASSWORD: &str = "test";
 /// A NATS server of the test's own, run from the repository's `nats.conf`. Killed when dropped.
 pub struct TestNats {
     directory: TempDir,
-    port: u16,
-    monitor_port: u16,
+    port: ReservedPort,
+    monitor_port: ReservedPort,
     server: Option<Child>,
 }
 
@@ -28,8 +25,8 @@ impl TestNats {
     pub async fn start() -> Result<Self> {
         let mut nats = Self {
             directory: tempfile::tempdir()?,
-            port: free_port()?,
-            monitor_port: free_port()?,
+            port: ReservedPort::new()?,
+            monitor_port: ReservedPort::new()?,
             server: None,
         };
         nats.start_again().await?;
@@ -38,13 +35,13 @@ impl TestNats {
 
     /// Where `user` (`ingress`, `gateway`, …, or `admin`) connects, password included.
     pub fn url(&self, user: &str) -> String {
-        format!("nats://{user}:{PASSWORD}@127.0.0.1:{}", self.port)
+        format!("nats://{user}:{PASSWORD}@127.0.0.1:{}", self.port.number())
     }
 
     /// Everything stored in all streams as text: a line `subject …`, the headers, the payload.
     pub async fn dump(&self) -> Result<String> {
         let client = ConnectOptions::with_user_and_password("admin".into(), PASSWORD.into())
-            .connect(format!("127.0.0.1:{}", self.port))
+            .connect(format!("127.0.0.1:{}", self.port.number()))
             .await?;
         let jetstream = jetstream::new(client);
         let mut text = String::new();
@@ -80,8 +77,11 @@ impl TestNats {
         command
             .arg("--config")
             .arg(configuration_file())
-            .env("NATS_LISTEN", format!("127.0.0.1:{}", self.port))
-            .env("NATS_MONITOR", format!("127.0.0.1:{}", self.monitor_port))
+            .env("NATS_LISTEN", format!("127.0.0.1:{}", self.port.number()))
+            .env(
+                "NATS_MONITOR",
+                format!("127.0.0.1:{}", self.monitor_port.number()),
+            )
             .env("NATS_STORE_DIR", self.directory.path())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -92,7 +92,7 @@ impl TestNats {
         self.server = Some(command.spawn().context("starting nats-server")?);
         let health = format!(
             "http://127.0.0.1:{}/healthz?js-enabled-only=true",
-            self.monitor_port
+            self.monitor_port.number()
         );
         eventually("the NATS server answers its health check", || {
             answers(&health)

@@ -9,21 +9,18 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
-use crate::tools::{free_port, tool};
+use crate::{port::ReservedPort, tools::tool};
 
 /// The role that owns everything on the test server.
 const ROLE: &str = "clawkaka";
 /// Longest a server takes to answer, crash recovery included.
 const START_LIMIT_SECONDS: &str = "20";
-/// Another process may take a free port before the server does.
-const PORT_ATTEMPTS: u32 = 3;
-
 /// A Postgres server with one empty database, on loopback and for this test alone; it may be killed
 /// and started again without disturbing others. Gone with its files when dropped.
 pub struct TestPostgres {
     programs: Programs,
     directory: TempDir,
-    port: u16,
+    port: ReservedPort,
 }
 
 impl TestPostgres {
@@ -35,26 +32,22 @@ impl TestPostgres {
         let programs = Programs::find()?;
         let directory = tempfile::tempdir().context("making a directory")?;
         programs.hand_over(directory.path())?;
-        let mut server = Self {
+        let server = Self {
             programs,
             directory,
-            port: 0,
+            port: ReservedPort::new()?,
         };
         server.initialise().await?;
-        let mut attempt = 1;
-        loop {
-            server.port = free_port()?;
-            match server.start_again().await {
-                Ok(()) => return Ok(server),
-                Err(error) if attempt == PORT_ATTEMPTS => return Err(error),
-                Err(_) => attempt += 1,
-            }
-        }
+        server.start_again().await?;
+        Ok(server)
     }
 
     /// The database's URL. It holds no secret: the server trusts loopback.
     pub fn url(&self) -> String {
-        format!("postgres://{ROLE}@127.0.0.1:{}/postgres", self.port)
+        format!(
+            "postgres://{ROLE}@127.0.0.1:{}/postgres",
+            self.port.number()
+        )
     }
 
     /// Ends the server at once, as a crash would: no farewell to clients, recovery at the next start.
@@ -66,7 +59,7 @@ impl TestPostgres {
     pub async fn start_again(&self) -> Result<()> {
         let options = format!(
             "-c listen_addresses=127.0.0.1 -c port={} -c unix_socket_directories=",
-            self.port
+            self.port.number()
         );
         let mut start = self.programs.command("pg_ctl");
         start

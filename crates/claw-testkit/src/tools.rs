@@ -1,4 +1,4 @@
-use std::{net::TcpListener, path::PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
@@ -11,9 +11,4 @@ pub(crate) fn tool(name: &str) -> Result<PathBuf> {
             "{name} is not set: run the tests through ./dev test, or eval \"$(./dev env)\" first"
         )
     })
-}
-
-/// A port nobody listens on at this moment.
-pub(crate) fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }

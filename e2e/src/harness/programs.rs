@@ -114,6 +114,14 @@ impl Program {
         signal(self.id()?, name).await
     }
 
+    /// Fails if the program has ended.
+    pub(super) fn ensure_running(&mut self) -> Result<()> {
+        match self.child.try_wait()? {
+            Some(status) => bail!("the program has ended: {status}"),
+            None => Ok(()),
+        }
+    }
+
     pub(super) fn id(&self) -> Result<u32> {
         self.child.id().context("the program has ended")
     }

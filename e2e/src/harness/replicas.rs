@@ -156,11 +156,16 @@ impl World {
         Ok(())
     }
 
-    pub(super) async fn wait_until_ready(&self, replica: Replica) -> Result<()> {
+    pub(super) async fn wait_until_ready(&mut self, replica: Replica) -> Result<()> {
         let url = format!("{}/readyz", self.settings.url_of(replica));
         let client = http::client(HttpTimeouts::default());
         let deadline = Instant::now() + READY_LIMIT;
         loop {
+            // Another process may answer at its port.
+            if let Some(program) = self.running.get_mut(&replica) {
+                let ended = program.ensure_running();
+                ended.with_context(|| format!("{replica}:\n{}", self.log_of(replica)))?;
+            }
             let answer = client.get(&url).send().await;
             if answer.is_ok_and(|answer| answer.status().is_success()) {
                 return Ok(());

@@ -1,7 +1,7 @@
-use std::{collections::HashMap, net::TcpListener};
+use std::collections::HashMap;
 
 use anyhow::Result;
-use claw_testkit::{TestNats, TestPostgres};
+use claw_testkit::{ReservedPort, TestNats, TestPostgres};
 use sim_meta::{SimMeta, SimMetaConfig, SimTemplate};
 use sim_openclaw::SimOpenClaw;
 use sim_openrouter::SimOpenRouter;
@@ -31,15 +31,15 @@ pub const TWILIO_AUTH_TOKEN: &str = "twilio-auth-token-of-the-simulator";
 pub(super) struct Settings {
     common: Variables,
     nats: Vec<(&'static str, String)>,
-    ports: HashMap<Replica, u16>,
-    caddy_port: u16,
+    ports: HashMap<Replica, ReservedPort>,
+    caddy_port: ReservedPort,
 }
 
 impl Settings {
     pub(super) fn new(nats: &TestNats, postgres: &TestPostgres, meta: &SimMeta) -> Result<Self> {
         use secrecy::ExposeSecret;
         let defaults = SimMetaConfig::default();
-        let caddy_port = free_port()?;
+        let caddy_port = ReservedPort::new()?;
         let common = [
             ("DATABASE_URL", postgres.url()),
             ("CLAWKAKA_MASTER_KEY", MASTER_KEY.to_owned()),
@@ -80,7 +80,7 @@ impl Settings {
     /// Gives a further process of a service ports of its own; says which process it is.
     pub(super) fn add_replica(&mut self, service: Service) -> Result<Replica> {
         let replica = service.replica(self.replicas_of(service).count());
-        self.ports.insert(replica, free_port()?);
+        self.ports.insert(replica, ReservedPort::new()?);
         Ok(replica)
     }
 
@@ -137,10 +137,10 @@ impl Settings {
             .map(|ingress| format!("127.0.0.1:{}", self.port(ingress)))
             .collect();
         [
-            ("API_SITE", format!("http://:{}", self.caddy_port)),
+            ("API_SITE", format!("http://:{}", self.caddy_port.number())),
             (
                 "CONSOLE_SITE",
-                format!("http://console.localhost:{}", self.caddy_port),
+                format!("http://console.localhost:{}", self.caddy_port.number()),
             ),
             ("INGRESS_FROM", format!("to {}", doors.join(" "))),
             ("CADDY_BIND", "127.0.0.1".to_owned()),
@@ -157,13 +157,13 @@ impl Settings {
             voice_url: webhook("voice"),
             fallback_url: Some(webhook("fallback")),
             status_url: Some(webhook("call-status")),
-            connect_to: vec![([127, 0, 0, 1], self.caddy_port).into()],
+            connect_to: vec![([127, 0, 0, 1], self.caddy_port.number()).into()],
             ..twilio
         }
     }
 
     pub(super) fn public_url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.caddy_port)
+        format!("http://127.0.0.1:{}", self.caddy_port.number())
     }
 
     pub(super) fn url_of(&self, replica: Replica) -> String {
@@ -189,7 +189,7 @@ impl Settings {
     }
 
     fn port(&self, replica: Replica) -> u16 {
-        self.ports.get(&replica).copied().unwrap_or_default()
+        self.ports.get(&replica).map_or(0, ReservedPort::number)
     }
 
     fn nats_url(&self, user: &str) -> String {
@@ -199,8 +199,4 @@ impl Settings {
             .map(|(_, url)| url.clone())
             .unwrap_or_default()
     }
-}
-
-fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
