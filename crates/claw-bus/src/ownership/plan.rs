@@ -80,10 +80,10 @@ pub(crate) fn next_step(
 ) -> Option<ClaimStep> {
     let now = situation.now;
     let Some(state) = state else {
-        return step_to_a_seat(situation, unit);
+        return step_to_claim(situation, unit);
     };
     match state {
-        UnitState::Paused { until } if until <= now => step_to_a_seat(situation, unit),
+        UnitState::Paused { until } if until <= now => step_to_claim(situation, unit),
         UnitState::Asking | UnitState::Paused { .. } => None,
         UnitState::Held { epoch }
         | UnitState::Stale { epoch, .. }
@@ -107,7 +107,7 @@ pub(crate) fn next_step(
     }
 }
 
-fn step_to_a_seat(situation: &Situation<'_>, unit: Unit) -> Option<ClaimStep> {
+fn step_to_claim(situation: &Situation<'_>, unit: Unit) -> Option<ClaimStep> {
     let over = situation.view.revision_of(unit);
     let cause = situation.claimable(unit)?;
     if situation.wanted.contains(&unit) {
