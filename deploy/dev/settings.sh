@@ -11,9 +11,10 @@ LOGS="$STATE/log"
 PIDS="$STATE/pid"
 SECRETS="$STATE/env"
 
-# CI makes a fresh clone for every run; a target directory outside the clone keeps the dependencies built.
+# CI makes a fresh clone for every run; a target directory outside the clone keeps the dependencies built. Each clone
+# compiles our crates once, so incremental compilation would only take time and several GB of disk.
 if [ "${CI:-}" = true ]; then
-  export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$CLAWKAKA_CACHE/target}"
+  export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$CLAWKAKA_CACHE/target}" CARGO_INCREMENTAL=0
 fi
 TARGET="${CARGO_TARGET_DIR:-$ROOT/target}"
 # Checkouts may share one Docker engine; this label tells which checkout owns a container.
