@@ -147,5 +147,5 @@ test_slowest() {
   [ -e "$report" ] || return 0
   printf '\nlongest tests\n'
   sed -n 's/.*<testcase name="\([^"]*\)" classname="\([^"]*\)".* time="\([^"]*\)".*/\3 \2 \1/p' "$report" |
-    sort -rn | head -n 10 | sed 's/^\([0-9.]*\) /  \1s /'
+    sort -rn | sed -n '1,10s/^\([0-9.]*\) /  \1s /p'
 }

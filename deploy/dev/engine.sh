@@ -96,7 +96,7 @@ engine_clear_stale_pid() {
 
 # Whether the process is alive and is our dockerd or its containerd, told by the directory of its state.
 engine_is_ours() {
-  engine_is_alive "$1" && { tr '\0' ' ' <"/proc/$1/cmdline"; } 2>/dev/null | grep -q -- "$ENGINE_RUN/exec"
+  engine_is_alive "$1" && { tr '\0' ' ' <"/proc/$1/cmdline"; } 2>/dev/null | grep -- "$ENGINE_RUN/exec" >/dev/null
 }
 
 # Whether the process exists and is not a zombie.
@@ -186,7 +186,7 @@ engine_resolvers() {
 
 engine_uplink_mtu() {
   local device
-  device=$(ip -4 route show default | awk '{ for (i = 1; i < NF; i++) if ($i == "dev") { print $(i + 1); exit } }')
+  device=$(ip -4 route show default | awk 'NR == 1 { for (i = 1; i < NF; i++) if ($i == "dev") print $(i + 1) }')
   cat "/sys/class/net/${device:-none}/mtu" 2>/dev/null || echo 1500
 }
 

@@ -40,7 +40,7 @@ logged() {
 
 say_step_times() {
   printf '\nlongest steps\n'
-  printf '%s\n' "${STEP_TIMES[@]}" | sort -rn | head -n 12 | sed -E 's/^([0-9.]+) /\1s /; s/^/  /'
+  printf '%s\n' "${STEP_TIMES[@]}" | sort -rn | sed -nE '1,12s/^([0-9.]+) /  \1s /p'
 }
 
 seconds_since() { awk -v now="$EPOCHREALTIME" -v then="$1" 'BEGIN { printf "%.3f", now - then }'; }
