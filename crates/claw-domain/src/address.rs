@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::UserId;
 
-/// Why a text is no address.
+/// Why a text could not be parsed as an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
     /// Not 6 to 15 digits with an optional leading `+`.
@@ -73,7 +73,7 @@ impl fmt::Debug for PhoneNumber {
     }
 }
 
-/// A business-scoped user id: how WhatsApp names a person who hides their number. Opaque.
+/// A business-scoped user id, an opaque text. WhatsApp sends it for users who hide their number.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct WhatsAppUserId(String);
@@ -119,20 +119,20 @@ impl fmt::Debug for WhatsAppUserId {
     }
 }
 
-/// Where a person can be reached. The number wins when both are known: it is shared with the phone
-/// channel and does not change between business portfolios.
+/// Where a user can be reached. If both forms are known, the number is used: it also identifies the user's phone
+/// calls, and it is the same in every business portfolio.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Address {
-    /// By number, on WhatsApp or by phone.
+    /// A phone number, valid for WhatsApp and for calls.
     Phone(PhoneNumber),
-    /// By WhatsApp's own id, when the number is hidden.
+    /// WhatsApp's own id of a user with a hidden number.
     #[serde(rename = "whatsapp")]
     WhatsApp(WhatsAppUserId),
 }
 
 impl Address {
-    /// The person at this address. Needs no look-up, so every service agrees on it.
+    /// The id of the user at this address. It is derived without a look-up, so every service gets the same id.
     pub fn user(&self) -> UserId {
         match self {
             Self::Phone(phone) => UserId::derived_from(phone.expose_e164()),
@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_channels_spellings_of_a_number_are_one_person() {
+    fn whatsapp_s_and_twilio_s_spelling_of_a_number_give_the_same_user() {
         let whatsapp = PhoneNumber::try_from("4915112345678").unwrap();
         let twilio = PhoneNumber::try_from("+4915112345678").unwrap();
 
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_number_is_refused() {
+    fn a_text_that_is_not_a_number_is_refused() {
         for text in [
             "",
             "+",
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_do_not_print() {
+    fn debug_output_hides_addresses() {
         let phone = Address::Phone(PhoneNumber::try_from("15551234567").unwrap());
         let hidden =
             Address::WhatsApp(WhatsAppUserId::try_from("US.13491208655302741918").unwrap());
@@ -188,7 +188,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_number_reads_back_as_it_was_written(digits in "[1-9][0-9]{5,14}") {
+        fn a_parsed_number_keeps_its_digits(digits in "[1-9][0-9]{5,14}") {
             let phone = PhoneNumber::try_from(digits.as_str()).unwrap();
             prop_assert_eq!(phone.expose_digits(), digits.as_str());
             prop_assert_eq!(PhoneNumber::try_from(phone.expose_e164()).unwrap(), phone);

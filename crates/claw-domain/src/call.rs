@@ -1,21 +1,22 @@
 use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr};
 
-/// Whether a caller is who their number says. Anybody can forge a caller id.
+/// Whether the caller's number proves who calls. Anybody can forge a caller id.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, EnumString, IntoStaticStr,
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Trust {
-    /// Nothing speaks against the number: its person is on the line.
+    /// There is no sign of a forged number, so the caller is taken for its user.
     Trusted,
-    /// The number is hidden, missing, or was not vouched for: nothing of anybody's is told or done.
+    /// The number is hidden, missing, or not attested by the carrier. Such a caller gets no user's data and cannot
+    /// act for a user.
     Unverified,
 }
 
 impl Trust {
-    /// The name in storage and metrics: the same as on the wire.
+    /// The name in storage and metrics, which is the same as on the wire.
     pub fn as_str(self) -> &'static str {
         self.into()
     }
@@ -28,20 +29,20 @@ impl Trust {
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum CallOutcome {
-    /// It was answered, and somebody hung up.
+    /// The call was answered and later hung up by either side.
     Completed,
     /// The line was busy.
     Busy,
-    /// It could not be put through.
+    /// The call could not be connected.
     Failed,
-    /// Nobody answered.
+    /// It rang until the time limit and was not answered.
     NoAnswer,
-    /// The caller hung up before it was answered.
+    /// The caller hung up before the call was answered.
     Canceled,
 }
 
 impl CallOutcome {
-    /// The name in storage and metrics: the same as on the wire.
+    /// The name in storage and metrics, which is the same as on the wire.
     pub fn as_str(self) -> &'static str {
         self.into()
     }

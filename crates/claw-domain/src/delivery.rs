@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 use strum::{FromRepr, IntoStaticStr, VariantArray};
 
-/// How far one sent piece of a reply has come. Reports arrive repeated and out of order (`read`
+/// The delivery state of one piece of a reply. The channel repeats its reports and sends them out of order (`read`
 /// before `delivered` is common), so the state only ever moves forward.
 #[derive(
     Debug,
@@ -20,21 +20,21 @@ use strum::{FromRepr, IntoStaticStr, VariantArray};
 #[strum(serialize_all = "snake_case")]
 #[repr(i16)]
 pub enum DeliveryState {
-    /// Written down, not yet handed to the channel.
+    /// Recorded, but not sent to the channel yet.
     Pending,
-    /// Handed over, outcome not yet known: it may or may not have gone out.
+    /// Sent to the channel, which has not answered: the piece may or may not have gone out.
     Sending,
-    /// The channel took it (HTTP 200).
+    /// The channel accepted the piece (HTTP 200).
     Accepted,
-    /// It left the channel's servers.
+    /// The piece has left the channel's servers.
     Sent,
-    /// It will not arrive. Final unless something better had been reported.
+    /// The channel refused the piece or reported a failure. Replaced only by a report that the user has the piece.
     Failed,
-    /// It is on the person's device.
+    /// The piece is on the user's device.
     Delivered,
-    /// It was seen.
+    /// The user opened the chat and saw the piece.
     Read,
-    /// It was listened to.
+    /// The user played the piece, a voice message.
     Played,
 }
 
@@ -42,13 +42,13 @@ impl DeliveryState {
     /// Every state, in order of rank.
     pub const ALL: &[Self] = Self::VARIANTS;
 
-    /// The name in storage and metrics: the same as on the wire.
+    /// The name in storage and metrics, which is the same as on the wire.
     pub fn as_str(self) -> &'static str {
         self.into()
     }
 
-    /// The state after `report`: the further of the two. `Failed` outranks what the channel merely
-    /// took, and yields to any sign that the person has it.
+    /// The state after `report`: whichever of the two has the higher rank. `Failed` ranks above `Accepted` and `Sent`,
+    /// and below every state in which the user has the piece.
     #[must_use]
     pub fn advanced_by(self, report: Self) -> Self {
         if report.rank() > self.rank() {
@@ -58,12 +58,12 @@ impl DeliveryState {
         }
     }
 
-    /// Position in the order of progress; stored beside the name so that the database can compare.
+    /// The position in the order of progress. It is stored beside the name so that SQL can compare states.
     pub const fn rank(self) -> i16 {
         self as i16
     }
 
-    /// Whether the channel has it for certain (or refused it for certain).
+    /// Whether it is certain that the channel accepted or refused the piece.
     pub fn is_settled(self) -> bool {
         self.rank() >= Self::Accepted.rank()
     }
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_counts_only_while_nothing_better_was_seen() {
+    fn a_failure_does_not_replace_a_report_that_the_user_has_the_piece() {
         use DeliveryState::{Accepted, Delivered, Failed, Sent};
         assert_eq!(Accepted.advanced_by(Failed), Failed);
         assert_eq!(Failed.advanced_by(Sent), Failed);

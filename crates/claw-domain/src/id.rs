@@ -3,11 +3,11 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// Everything we name ourselves is derived in this namespace, so that two processes (and two
-/// years) derive the same id from the same cause. Never change it.
+/// The namespace from which all our own ids are derived, so that every process at any time derives the same id from
+/// the same cause. Never change it.
 const NAMESPACE: Uuid = Uuid::from_u128(0x8f6f_2f4e_5c1b_4e0c_9a53_3d1f_c1a3_7b11);
 
-/// A text that is not an id of the expected kind.
+/// The text is not an id of the expected kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("expected an id of the form {prefix}_<32 hex digits>")]
 pub struct IdError {
@@ -22,10 +22,10 @@ macro_rules! id {
         pub struct $name(Uuid);
 
         impl $name {
-            /// What the id begins with when written.
+            /// The prefix of the id's text form, without the underscore.
             pub const PREFIX: &'static str = $prefix;
 
-            /// The id that follows from `cause`: the same cause always gives the same id.
+            /// Derives the id from `cause`. The same cause always gives the same id.
             pub fn derived_from(cause: &str) -> Self {
                 Self(Uuid::new_v5(&NAMESPACE, format!("{}:{cause}", $prefix).as_bytes()))
             }
@@ -79,34 +79,34 @@ macro_rules! id {
 }
 
 id!(
-    /// A person, whichever channel they use. Derived from their canonical address.
+    /// The id of a user, the same on every channel. Derived from the user's canonical address.
     UserId, "usr"
 );
 id!(
-    /// One message a person sent us; also the `idempotencyKey` and run id of its turn. Derived from
-    /// the channel's own id.
+    /// The id of a message from a user; also the `idempotencyKey` and run id of its turn. Derived from the channel's
+    /// own id.
     MessageId, "msg"
 );
 id!(
-    /// One thing to say to a person. Derived from the transcript row or the notice that caused it.
+    /// The id of a reply to a user. Derived from the transcript row or the notice that caused it.
     ReplyId, "rpl"
 );
 id!(
-    /// One piece of a reply as sent to the channel; returned to us in every status about it.
+    /// The id of one piece of a reply, as sent to the channel. The channel returns it in every status of the piece.
     DeliveryId, "dlv"
 );
 id!(
-    /// One assistant's container (or address) with its volume and secrets.
+    /// The id of a sandbox: an assistant's container (or external address) with its volume and secrets.
     SandboxId, "sbx"
 );
 id!(
-    /// One phone call.
+    /// The id of a phone call. Derived from Twilio's id of the call.
     CallId, "cal"
 );
 
 impl MessageId {
-    /// The id of a turn of a phone call: what the person said for the `turn`th time, from 1. Turn 0 is the
-    /// ringing.
+    /// The id of a caller's utterance. `turn` counts the utterances of the call from 1; turn 0 stands for the ringing
+    /// phone.
     pub fn of_utterance(call: CallId, turn: u32) -> Self {
         Self::derived_from(&format!("call:{call}:{turn}"))
     }
@@ -117,7 +117,7 @@ impl MessageId {
     }
 }
 
-/// WhatsApp's id of a message, theirs or ours. Opaque.
+/// WhatsApp's own id of a message, incoming or outgoing. Opaque.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Wamid(String);
@@ -128,7 +128,7 @@ impl Wamid {
         Self(id.into())
     }
 
-    /// The id as Meta wrote it. It encodes the phone number in base64: keep it out of logs.
+    /// The id as Meta wrote it. It contains the phone number in base64, so it must not be logged.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_cause_gives_the_same_id_for_ever() {
+    fn the_same_cause_always_gives_the_same_id() {
         assert_eq!(
             MessageId::derived_from("wamid.A").to_string(),
             "msg_b770c499ef95559caa8b6be4ed65f7c8"
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn each_turn_of_a_call_and_its_end_have_an_id_for_ever() {
+    fn each_utterance_of_a_call_and_its_end_keep_their_ids() {
         let call = CallId::derived_from("CA00000000000000000000000000000001");
 
         let ids = [
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_survives_writing_and_reading_and_refuses_another_kind() {
+    fn an_id_is_parsed_from_its_text_and_an_id_of_another_kind_is_refused() {
         let id = UserId::derived_from("+4915112345678");
 
         assert_eq!(id.to_string().parse(), Ok(id));
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wamid_does_not_print_because_it_holds_the_phone_number() {
+    fn debug_output_hides_a_wamid_because_it_contains_the_phone_number() {
         assert_eq!(
             format!("{:?}", Wamid::new("wamid.HBgLMTU1NTEyMzQ1Njc")),
             "wamid.…"

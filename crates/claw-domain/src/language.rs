@@ -1,37 +1,37 @@
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantArray};
 
-/// A language a call can be held in. It travels as its tag.
+/// A language that calls can be held in. It is serialized as its BCP 47 tag.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, IntoStaticStr, VariantArray,
 )]
 #[serde(into = "String", try_from = "String")]
 pub enum Language {
-    /// English as in the United States; where nothing else is known.
+    /// American English, the default if no other language is known.
     #[strum(serialize = "en-US")]
     EnglishUs,
-    /// English as in Britain.
+    /// British English; also used for Ireland, Australia, New Zealand, South Africa and India.
     #[strum(serialize = "en-GB")]
     EnglishGb,
-    /// German.
+    /// German as spoken in Germany, also for other `de` tags.
     #[strum(serialize = "de-DE")]
     German,
-    /// Spanish.
+    /// European Spanish, also for other `es` tags.
     #[strum(serialize = "es-ES")]
     Spanish,
-    /// French.
+    /// French as spoken in France, also for other `fr` tags.
     #[strum(serialize = "fr-FR")]
     French,
-    /// Italian.
+    /// Italian as spoken in Italy, also for other `it` tags.
     #[strum(serialize = "it-IT")]
     Italian,
-    /// Portuguese as in Brazil.
+    /// Brazilian Portuguese, also for other `pt` tags.
     #[strum(serialize = "pt-BR")]
     PortugueseBr,
-    /// Dutch.
+    /// Dutch as spoken in the Netherlands, also for Flemish.
     #[strum(serialize = "nl-NL")]
     Dutch,
-    /// Hindi.
+    /// Hindi as spoken in India.
     #[strum(serialize = "hi-IN")]
     Hindi,
 }
@@ -41,15 +41,15 @@ use Language::{
 };
 
 impl Language {
-    /// Every language.
+    /// Every language, in the order of declaration.
     pub const ALL: &[Self] = Self::VARIANTS;
 
-    /// Its BCP 47 tag.
+    /// The BCP 47 tag, such as `en-US`.
     pub fn tag(self) -> &'static str {
         self.into()
     }
 
-    /// What the language is called in English.
+    /// The English name of the language, without the country.
     pub const fn english_name(self) -> &'static str {
         match self {
             EnglishUs | EnglishGb => "English",
@@ -63,7 +63,7 @@ impl Language {
         }
     }
 
-    /// What its speakers call it.
+    /// The name of the language in the language itself, without the country.
     pub const fn native_name(self) -> &'static str {
         match self {
             EnglishUs | EnglishGb => "English",
@@ -77,7 +77,7 @@ impl Language {
         }
     }
 
-    /// The language of a tag (`de`, `de-AT`, `pt_BR`) or of a name in English or in the language itself.
+    /// Parses a tag (`de`, `de-AT`, `pt_BR`), or a name in English or in the language itself. Case is ignored.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim().to_lowercase().replace('_', "-");
         let by_name = Self::ALL.iter().copied().find(|language| {
@@ -118,9 +118,9 @@ impl Language {
     }
 }
 
-/// A text that names no language we speak.
+/// The text names no language that calls can be held in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("no language that calls are held in")]
+#[error("the text names no language that calls can be held in")]
 pub struct LanguageError;
 
 impl TryFrom<String> for Language {
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn every_language_travels_as_its_tag_and_nothing_else_does() {
+    fn every_language_is_serialized_as_its_tag_and_an_unknown_tag_is_refused() {
         for &language in Language::ALL {
             assert_eq!(Language::parse(language.tag()), Some(language));
             let json = serde_json::to_string(&language).unwrap();

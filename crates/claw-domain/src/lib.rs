@@ -1,5 +1,5 @@
-//! The words every part of Clawkaka shares: ids, addresses, message contents, states, and the pure
-//! rules between them. Knows no I/O, no async, no wire format of anyone else.
+//! The types that all parts of Clawkaka share: ids, addresses, message contents, states, and the pure rules for
+//! them. Contains no I/O, no async code, and no wire format of another system.
 
 mod address;
 mod backoff;

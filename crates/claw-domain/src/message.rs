@@ -4,62 +4,62 @@ use strum::IntoStaticStr;
 
 use crate::{Sensitive, Wamid, WhatsAppUserId};
 
-/// What a person sent. One variant for each kind WhatsApp documents; anything newer is kept whole in
-/// [`MessageContent::Unknown`], so that nothing is lost before we learn to read it.
+/// The content of a user's message. Each kind that WhatsApp documents has a variant. A newer kind is kept whole in
+/// [`MessageContent::Unknown`], so that it is not lost before we can read it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(tag = "type", content = "content", rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum MessageContent {
-    /// Words. At most 4,096 characters by Meta's limit.
+    /// A text of at most 4,096 characters, which is Meta's limit.
     Text(Sensitive<String>),
-    /// A picture, film, document, sticker, or sound.
+    /// An image, video, document, sticker or sound file.
     Media(Media),
-    /// A place, chosen or current.
+    /// The user's position, or a place they chose.
     Location(Location),
-    /// Cards from the address book.
+    /// Cards from the user's address book.
     Contacts(Vec<ContactCard>),
-    /// A tap on something interactive we sent.
+    /// The user's answer to an interactive message of ours.
     Interactive(Interactive),
-    /// A tap on a template's quick reply.
+    /// The user tapped a quick-reply button of a template.
     Button {
-        /// What we put behind the button.
+        /// The payload that we gave the button.
         payload: Sensitive<String>,
-        /// What the button said.
+        /// The label of the button.
         text: Sensitive<String>,
     },
-    /// An emoji on one of the messages.
+    /// The user put an emoji on a message, or removed one.
     Reaction(Reaction),
-    /// A shopping cart, as received.
+    /// A shopping cart, as the JSON received.
     Order(Sensitive<Value>),
-    /// News about the person's account rather than a message.
+    /// A change of the user's account, sent by WhatsApp and not by the user.
     System(SystemNotice),
-    /// The chat was opened for the first time; nothing was written.
+    /// The user opened the chat for the first time and has not written yet.
     RequestWelcome,
-    /// WhatsApp could not give us the message.
+    /// A message that WhatsApp could not pass on.
     Unsupported(Unsupported),
-    /// A message was changed afterwards (numbers shared with the Business app only).
+    /// The user edited an earlier message (only for numbers that are also used in the Business app).
     Edit {
-        /// The message that was changed, if named.
+        /// The edited message, if WhatsApp named it.
         original: Option<Wamid>,
-        /// Its new form, as received.
+        /// The new form of the message, as the JSON received.
         raw: Sensitive<Value>,
     },
-    /// A message was taken back (numbers shared with the Business app only).
+    /// The user deleted an earlier message (only for numbers that are also used in the Business app).
     Revoke {
-        /// The message that was taken back, if named.
+        /// The deleted message, if WhatsApp named it.
         original: Option<Wamid>,
     },
-    /// A kind we do not know, whole.
+    /// A message of a kind that we do not know, kept whole.
     Unknown {
-        /// WhatsApp's name for it.
+        /// WhatsApp's name of the kind.
         kind: String,
-        /// The message as received.
+        /// The message as the JSON received.
         raw: Sensitive<Value>,
     },
 }
 
 impl MessageContent {
-    /// The name used in metrics and storage: from a closed set.
+    /// The name of the kind in metrics and storage, from a closed set.
     pub fn kind(&self) -> &'static str {
         if let Self::Media(media) = self {
             media.kind.as_str()
@@ -68,7 +68,7 @@ impl MessageContent {
         }
     }
 
-    /// Whether this only announces a message that may follow under the same id (error 131060).
+    /// Whether this is a placeholder (error 131060): the real message may follow under the same id.
     pub const fn is_placeholder(&self) -> bool {
         matches!(
             self,
@@ -80,187 +80,187 @@ impl MessageContent {
     }
 }
 
-/// Which sort of file.
+/// The kind of a file, as WhatsApp shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum MediaKind {
-    /// A picture.
+    /// A JPEG or PNG picture, shown in the chat.
     Image,
-    /// A film.
+    /// A video, shown in the chat.
     Video,
-    /// Any file.
+    /// A file of any type, offered for download.
     Document,
-    /// A sticker.
+    /// A WebP sticker, still or animated.
     Sticker,
-    /// A sound file that was forwarded.
+    /// A sound file that the user attached or forwarded.
     Audio,
-    /// A voice note the person spoke.
+    /// A voice note that the user recorded in the chat.
     Voice,
 }
 
 impl MediaKind {
-    /// The name in storage and metrics: the same as on the wire.
+    /// The name in storage and metrics, which is the same as on the wire.
     pub fn as_str(self) -> &'static str {
         self.into()
     }
 }
 
-/// A file held by WhatsApp for 7 days under `id`.
+/// A file that WhatsApp keeps for 7 days under `id`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Media {
-    /// Which sort of file.
+    /// The kind of the file.
     pub kind: MediaKind,
-    /// Meta's id to fetch it by; absent when the message came with an error instead.
+    /// Meta's id, needed to download the file; absent if the message contains an error in its place.
     pub id: Option<String>,
-    /// As Meta states it, parameters included (`audio/ogg; codecs=opus`).
+    /// The MIME type from Meta, with its parameters (`audio/ogg; codecs=opus`).
     pub mime_type: Option<String>,
-    /// What the person wrote under it.
+    /// The text that the user wrote under the file.
     pub caption: Option<Sensitive<String>>,
-    /// The file's name as sent: may hold path parts, never use it as a path.
+    /// The file's name as sent. It may contain path separators, so never use it as a path.
     pub filename: Option<Sensitive<String>>,
-    /// Meta's digest as sent (base64 in practice); a malformed one means "unknown".
+    /// Meta's digest as sent (base64 in practice). Treat a malformed digest as absent.
     pub sha256: Option<String>,
-    /// Why Meta could not take the file (such as 131052), if it could not.
+    /// Meta's error code (such as 131052) if Meta could not store the file.
     pub error_code: Option<i64>,
 }
 
-/// A place on earth.
+/// A point on the map.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Location {
-    /// Degrees north.
+    /// The latitude in degrees, negative in the south.
     pub latitude: Sensitive<f64>,
-    /// Degrees east.
+    /// The longitude in degrees, negative in the west.
     pub longitude: Sensitive<f64>,
-    /// The place's name, absent for a current position.
+    /// The name of a chosen place; absent for the user's own position.
     pub name: Option<Sensitive<String>>,
-    /// The place's address, absent for a current position.
+    /// The address of a chosen place; absent for the user's own position.
     pub address: Option<Sensitive<String>>,
 }
 
 /// One card from an address book.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContactCard {
-    /// The formatted name.
+    /// The full name as the address book shows it.
     pub name: Option<Sensitive<String>>,
-    /// Numbers as written.
+    /// Phone numbers in the spelling of the card, not normalized.
     pub phones: Vec<Sensitive<String>>,
-    /// Mail addresses as written.
+    /// Mail addresses in the spelling of the card.
     pub emails: Vec<Sensitive<String>>,
 }
 
-/// A tap on something interactive.
+/// The user's answer to an interactive message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", content = "content", rename_all = "snake_case")]
 pub enum Interactive {
-    /// One of up to three buttons.
+    /// The user tapped one of up to three buttons.
     ButtonReply {
-        /// What we put behind it.
+        /// The id that we gave the button.
         id: Sensitive<String>,
-        /// What it said.
+        /// The label of the button.
         title: Sensitive<String>,
     },
-    /// One row of a list.
+    /// The user chose a row of a list.
     ListReply {
-        /// What we put behind it.
+        /// The id that we gave the row.
         id: Sensitive<String>,
-        /// What it said.
+        /// The first line of the row.
         title: Sensitive<String>,
-        /// The smaller text below it.
+        /// The smaller text below the title.
         description: Option<Sensitive<String>>,
     },
-    /// A form was filled in.
+    /// The user filled in a form.
     Flow(Flow),
-    /// The person answered whether we may call.
+    /// The user answered our request for permission to call.
     CallPermission {
-        /// Whether they agreed.
+        /// Whether the user gave permission.
         accepted: bool,
     },
-    /// A kind we do not know, whole.
+    /// An answer of a kind that we do not know, kept whole.
     Unknown(Sensitive<Value>),
 }
 
-/// A filled-in form.
+/// A form ("flow") that the user filled in and sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Flow {
-    /// The form's name.
+    /// The name of the form at Meta, usually `flow`.
     pub name: Option<String>,
-    /// What the chat shows.
+    /// The text that the chat shows for the sent form.
     pub body: Option<Sensitive<String>>,
-    /// The answers: a JSON text by Meta's word, unchecked.
+    /// The answers. Meta documents this text as JSON; we do not check it.
     pub response_json: Option<Sensitive<String>>,
 }
 
-/// An emoji on a message.
+/// An emoji that the user put on a message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reaction {
-    /// The message it sits on.
+    /// The message that has the emoji, ours or the user's.
     pub message: Wamid,
-    /// The emoji; `None` when it was taken away.
+    /// `None` if the user removed the emoji.
     pub emoji: Option<Sensitive<String>>,
 }
 
-/// News about the person's account.
+/// A change of the user's WhatsApp account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", content = "content", rename_all = "snake_case")]
 pub enum SystemNotice {
-    /// They have a new number; the message came from the old one.
+    /// The user has a new number; this notice still comes from the old one.
     NumberChanged {
         /// The new number as Meta wrote it.
         new_number: Option<Sensitive<String>>,
     },
-    /// Their business-scoped id changed.
+    /// The user's business-scoped id changed.
     UserIdChanged {
-        /// The new id.
+        /// The new id, if Meta names it.
         new_id: Option<WhatsAppUserId>,
     },
-    /// Their device or encryption identity changed.
+    /// The user's device or encryption identity changed.
     IdentityChanged,
-    /// Anything else.
+    /// A change of a kind that we do not know.
     Other {
-        /// WhatsApp's name for it.
+        /// WhatsApp's name of the kind.
         kind: String,
     },
 }
 
-/// A message WhatsApp could not give us.
+/// A message that WhatsApp could not pass on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unsupported {
-    /// Meta's code.
+    /// Meta's error code, such as [`Unsupported::UNAVAILABLE`].
     pub code: Option<i64>,
-    /// What it would have been (`poll`, `edit`, …), when told.
+    /// The kind of the message (`poll`, `edit`, …), if WhatsApp named it.
     pub kind: Option<String>,
 }
 
 impl Unsupported {
-    /// "Message unavailable": the real message may follow some 200 ms later under the same id, or
-    /// never (reported by integrators, not documented by Meta).
+    /// "Message unavailable". The real message may follow about 200 ms later under the same id, or never (reported by
+    /// integrators, not documented by Meta).
     pub const UNAVAILABLE: i64 = 131_060;
 }
 
-/// What a message refers to.
+/// Other things that a message refers to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MessageContext {
-    /// The message it quotes.
+    /// The message that the user quoted.
     pub quoted: Option<Wamid>,
-    /// It was forwarded.
+    /// Whether the user forwarded the message from another chat.
     pub forwarded: bool,
-    /// It was forwarded many times.
+    /// Whether the message was forwarded many times.
     pub frequently_forwarded: bool,
-    /// The catalogue product it asks about, as received.
+    /// The catalogue product that the message asks about, as the JSON received.
     pub referred_product: Option<Sensitive<Value>>,
 }
 
-/// The advertisement a person came from.
+/// The advertisement through which a user opened the chat.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Referral {
-    /// `ad` or `post`.
+    /// `ad` or `post`, in Meta's spelling.
     pub source_type: Option<String>,
     /// Meta's id of the advertisement.
     pub source_id: Option<String>,
-    /// Its headline.
+    /// The headline of the advertisement.
     pub headline: Option<Sensitive<String>>,
-    /// Meta's click id.
+    /// Meta's id of the click on the advertisement.
     pub ctwa_clid: Option<Sensitive<String>>,
 }
 
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn contents_print_without_what_the_person_wrote() {
+    fn debug_output_hides_what_the_user_wrote() {
         let content = MessageContent::Text("my pin is 1234".into());
 
         assert_eq!(format!("{content:?}"), "Text(…)");

@@ -5,18 +5,18 @@ use crate::{CallId, Wamid};
 /// The channel a message arrived on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// A WhatsApp chat.
+    /// The user wrote it in the WhatsApp chat.
     WhatsApp {
         /// WhatsApp's id of the message.
         wamid: Wamid,
     },
-    /// A phone call.
+    /// It is an event of a phone call.
     Voice {
-        /// The call.
+        /// The id of the call.
         call: CallId,
-        /// The turn of the call; 0 for the ringing.
+        /// The number of the utterance within the call; 0 for the ringing phone.
         turn: u32,
-        /// The kind of event.
+        /// The kind of the event.
         kind: VoiceKind,
     },
 }
@@ -45,11 +45,11 @@ impl Origin {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum VoiceKind {
-    /// The phone rings.
+    /// The call arrived; the phone is ringing.
     CallStarted,
     /// The caller said something.
     Speech,
-    /// The call ended.
+    /// The call is over, with any outcome.
     CallEnded,
 }
 

@@ -1,22 +1,22 @@
 use std::fmt;
 
-/// Fewest digits of a PIN.
+/// Smallest number of digits of a PIN.
 const PIN_DIGITS_MIN: usize = 4;
-/// Most digits of a PIN.
+/// Largest number of digits of a PIN.
 const PIN_DIGITS_MAX: usize = 8;
 
-/// A text that is no PIN. Does not hold it: it may be one with a slip in it.
+/// The text is not a PIN. The error does not contain the text, which may be a PIN with a typing error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a PIN has {PIN_DIGITS_MIN} to {PIN_DIGITS_MAX} digits")]
 pub struct PinError;
 
-/// By what a person is known on the phone when their number does not prove it. It does not print, does
-/// not travel, and does not compare: the store, which keeps it sealed, tries it.
+/// A PIN with which a caller proves who they are if their number does not. It cannot be printed, serialized or
+/// compared; only the store, which keeps it encrypted, checks it.
 #[derive(Clone)]
 pub struct Pin(String);
 
 impl Pin {
-    /// Longest one.
+    /// The number of digits of the longest PIN.
     pub const MAX_DIGITS: usize = PIN_DIGITS_MAX;
 
     /// The digits. For the store only.
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pin_does_not_print() {
+    fn debug_output_hides_a_pin() {
         assert_eq!(format!("{:?}", Pin::try_from("4711").unwrap()), "…");
     }
 }

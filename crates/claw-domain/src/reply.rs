@@ -3,7 +3,7 @@ use strum::{EnumString, IntoStaticStr, VariantArray};
 
 use crate::CallId;
 
-/// Why something is said to a person.
+/// Why a reply is sent to a user.
 #[derive(
     Debug,
     Clone,
@@ -20,25 +20,25 @@ use crate::CallId;
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum ReplySource {
-    /// The assistant answers a message.
+    /// The assistant's answer to a message.
     Chat,
-    /// We, not the assistant, say something: set-up, trouble, what cannot be read.
+    /// A text of the host, not of the assistant: about the set-up, a failure, or an unreadable message.
     Notice,
-    /// The assistant speaks first: it looked around, as it does now and then, and found something.
+    /// A proactive message from one of the assistant's regular checks (OpenClaw's heartbeat).
     Heartbeat,
-    /// The assistant speaks first: something it was to do at this time, a reminder for example.
+    /// A proactive message from a scheduled task of the assistant, such as a reminder.
     Cron,
-    /// The assistant says in the chat what a phone call left open, once it is over.
+    /// A text of the assistant in the chat about an ended phone call, such as an answer the caller did not hear.
     VoiceFollowup,
 }
 
 impl ReplySource {
-    /// The name in storage and metrics: the same as on the wire.
+    /// The name in storage and metrics, which is the same as on the wire.
     pub fn as_str(self) -> &'static str {
         self.into()
     }
 
-    /// Whether nobody asked for it: such texts are limited in number and kept from the night.
+    /// Whether the user did not ask for it. The number of such texts is limited, and they are held during quiet hours.
     pub const fn is_proactive(self) -> bool {
         match self {
             Self::Heartbeat | Self::Cron => true,
@@ -47,18 +47,18 @@ impl ReplySource {
     }
 }
 
-/// Where something is said.
+/// The channel on which a reply is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Channel {
-    /// In the person's WhatsApp chat.
+    /// The user's WhatsApp chat.
     #[serde(rename = "whatsapp")]
     WhatsApp,
-    /// In a phone call, as the answer to one turn of the caller.
+    /// A phone call; the reply answers one utterance of the caller.
     Voice {
-        /// Which call.
+        /// The id of the call.
         call: CallId,
-        /// Which turn.
+        /// The number of the utterance within the call.
         turn: u32,
     },
 }
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_nobody_asked_for_is_proactive() {
+    fn only_heartbeat_and_cron_are_proactive() {
         let proactive = ReplySource::VARIANTS
             .iter()
             .filter(|source| source.is_proactive());

@@ -3,7 +3,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr, VariantArray};
 
-/// Where a sandbox is in its life.
+/// The stage of a sandbox's life.
 #[derive(
     Debug,
     Clone,
@@ -20,30 +20,30 @@ use strum::{EnumString, IntoStaticStr, VariantArray};
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum SandboxStatus {
-    /// Asked for while every place was taken; waits for room.
+    /// Requested while every place was taken; waits for a free place.
     Queued,
-    /// Asked for; nothing exists outside our row yet.
+    /// Requested; only the database row exists yet.
     Requested,
-    /// Its key, volume and container are being made, or it is starting.
+    /// Its model key, volume and container are being created, or OpenClaw is starting in it.
     Starting,
-    /// It answers.
+    /// OpenClaw answers in it and accepts our device.
     Ready,
-    /// It could not be made; the reason stands beside it, nothing of it is left outside.
+    /// It could not be started; its row has the reason. No container and no model key are left.
     Failed,
-    /// It was taken down on purpose.
+    /// It was removed on purpose, not by a failure.
     Removed,
 }
 
 impl SandboxStatus {
-    /// Every status.
+    /// Every status, in the order of declaration.
     pub const ALL: &[Self] = Self::VARIANTS;
 
-    /// The name in storage and metrics: the same as on the wire.
+    /// The name in storage and metrics, which is the same as on the wire.
     pub fn as_str(self) -> &'static str {
         self.into()
     }
 
-    /// Whether it takes one of the operator's places.
+    /// Whether a sandbox of this status counts towards the operator's limit of sandboxes.
     pub const fn takes_a_place(self) -> bool {
         match self {
             Self::Requested | Self::Starting | Self::Ready => true,
@@ -52,48 +52,48 @@ impl SandboxStatus {
     }
 }
 
-/// Why a sandbox could not be made. A closed set: people see a line for each, operators count them.
+/// Why a sandbox could not be started. A closed set: users read a text for each, and metrics count them.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, EnumString, IntoStaticStr,
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum FailureReason {
-    /// No free port in the configured range.
+    /// Every port of the configured range is taken.
     NoFreePort,
-    /// The model provider refused or could not make a key.
+    /// The model provider refused to create a key, or failed.
     ModelKey,
     /// The image is not on this host.
     ImageMissing,
-    /// The container engine is away or refused.
+    /// The container engine could not be reached, or refused a request.
     Engine,
-    /// The container stopped by itself while starting.
+    /// The container exited while it was starting.
     Exited,
-    /// It did not answer in time.
+    /// OpenClaw did not answer within the start limit.
     StartTimeout,
-    /// It answers, but does not accept us.
+    /// OpenClaw answers, but does not accept our device.
     NotApproved,
 }
 
 impl FailureReason {
-    /// The name in storage and metrics: the same as on the wire.
+    /// The name in storage and metrics, which is the same as on the wire.
     pub fn as_str(self) -> &'static str {
         self.into()
     }
 }
 
-/// Where a sandbox's gateway listens: a `ws://` or `wss://` URL.
+/// The `ws://` or `wss://` URL at which the OpenClaw of a sandbox listens.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Endpoint(String);
 
 impl Endpoint {
-    /// Wraps the URL.
+    /// Wraps a URL without checking it.
     pub fn new(url: impl Into<String>) -> Self {
         Self(url.into())
     }
 
-    /// The URL.
+    /// The URL with its scheme.
     pub fn as_str(&self) -> &str {
         &self.0
     }

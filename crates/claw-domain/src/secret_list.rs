@@ -1,6 +1,6 @@
 use secrecy::{ExposeSecret, SecretString};
 
-/// The secrets accepted for one purpose: usually one, and two while it is being rotated.
+/// The secrets that are accepted for one purpose: usually one, and two during a rotation.
 #[derive(Debug, Clone)]
 pub struct SecretList(Vec<SecretString>);
 
@@ -10,7 +10,7 @@ pub struct SecretList(Vec<SecretString>);
 pub struct NoSecret;
 
 impl SecretList {
-    /// Reads a comma-separated list. Blank entries are skipped: an empty secret would accept anyone.
+    /// Parses a comma-separated list. Blank entries are skipped, because an empty secret would accept everybody.
     pub fn parse(list: &SecretString) -> Result<Self, NoSecret> {
         let entries = list.expose_secret().split(',').map(str::trim);
         let secrets: Vec<_> = entries
@@ -24,7 +24,7 @@ impl SecretList {
         }
     }
 
-    /// The secrets, in the order given.
+    /// The secrets, in the order of the list.
     pub fn expose(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(SecretString::expose_secret)
     }

@@ -2,7 +2,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Something a person wrote or is known by: it travels and is stored, but never prints.
+/// A text or value that identifies a user or was written by one. It is serialized and stored, but never printed.
 ///
 /// `Debug` shows `…`, there is no `Display`, and the only way to the value is [`Sensitive::expose`],
 /// which is easy to search for.
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub struct Sensitive<T>(T);
 
 impl<T> Sensitive<T> {
-    /// Wraps a value.
+    /// Wraps `value` so that it is not printed.
     pub const fn new(value: T) -> Self {
         Self(value)
     }
@@ -21,7 +21,7 @@ impl<T> Sensitive<T> {
         &self.0
     }
 
-    /// The value itself, taken out.
+    /// The value itself. The warning of [`Sensitive::expose`] applies.
     pub fn into_exposed(self) -> T {
         self.0
     }
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sensitive_text_travels_as_itself_but_prints_as_an_ellipsis() {
+    fn a_sensitive_text_is_serialized_as_it_is_and_printed_as_an_ellipsis() {
         let text = Sensitive::from("the door code is 4711");
 
         assert_eq!(format!("{text:?}"), "…");

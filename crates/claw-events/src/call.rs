@@ -5,21 +5,20 @@ use strum::IntoStaticStr;
 
 use crate::{Event, Stream};
 
-/// Something happened in a call. One kind of event for all of it: who hears of a call hears of its steps
-/// in their order.
+/// A step of a phone call happened. All steps are events of one type, so that a consumer gets them in their order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CallProgressed {
-    /// Derived from Twilio's id of the call.
+    /// The id of the call, derived from Twilio's.
     pub call: CallId,
-    /// Whose number it is.
+    /// The user of the caller's number.
     pub user: UserId,
-    /// The number.
+    /// The address made from the caller's number.
     pub address: Address,
-    /// Whether the caller is who the number says.
+    /// Whether the caller's number proves who calls.
     pub trust: Trust,
-    /// When we heard of it.
+    /// When ingress received Twilio's request about the step.
     pub at: DateTime<Utc>,
-    /// What happened.
+    /// The step, with its details.
     pub step: CallStep,
 }
 
@@ -28,53 +27,53 @@ pub struct CallProgressed {
 #[serde(tag = "type", content = "content", rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum CallStep {
-    /// Somebody calls; nobody has answered yet.
+    /// The phone is ringing.
     Started,
-    /// The caller said something, or pressed keys.
+    /// The caller said something or pressed keys.
     Spoke(Utterance),
-    /// It is over. Told once for each call: Twilio repeats, and final states do not change.
+    /// The call is over. Published once for each call: Twilio repeats its reports, and a final state does not change.
     Ended {
-        /// How long it was, in whole seconds.
+        /// The duration of the call in whole seconds.
         seconds: u32,
-        /// How it ended.
+        /// How the call ended, as Twilio reported it.
         outcome: CallOutcome,
     },
 }
 
 impl CallStep {
-    /// The step's name in metrics: the same as on the wire.
+    /// The step's name in metrics, which is the same as on the wire.
     pub fn as_str(&self) -> &'static str {
         self.into()
     }
 }
 
-/// What the caller said or keyed in before the assistant's turn.
+/// What the caller said or keyed in before one answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Utterance {
-    /// Counts within the call, from 1; grows, with gaps.
+    /// The number of the utterance within the call, from 1. Numbers grow, but may have gaps.
     pub number: u32,
-    /// What was understood.
+    /// The words or keys, as Twilio understood them.
     pub words: CallerInput,
-    /// The language it was understood in, as a BCP 47 tag.
+    /// The BCP 47 tag of the language in which Twilio understood the caller.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<String>,
-    /// When the caller cut the answer before this one short: what of it they had heard.
+    /// The part of the previous answer that the caller heard, if they interrupted it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heard: Option<Sensitive<String>>,
 }
 
-/// What a caller gave us.
+/// The input of a caller.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", content = "content", rename_all = "snake_case")]
 pub enum CallerInput {
-    /// Words, as Twilio understood them.
+    /// Spoken words, as Twilio's speech recognition understood them.
     Words(Sensitive<String>),
-    /// Keys pressed.
+    /// The keys that the caller pressed: digits, `*` and `#`.
     Keys(Sensitive<String>),
 }
 
 impl CallProgressed {
-    /// The id of the step as something that may want an answer.
+    /// The id of the message that stands for this step in the user's queue.
     pub fn id(&self) -> MessageId {
         match &self.step {
             CallStep::Started => MessageId::of_utterance(self.call, 0),
@@ -92,54 +91,54 @@ impl Event for CallProgressed {
         self.user
     }
 
-    /// With the person: a caller who hides their number is nobody's until they key one.
+    /// Includes the user, because a caller with a hidden number becomes another user once they key in a number.
     fn dedup_key(&self) -> String {
         format!("{}:{}", self.id(), self.user)
     }
 }
 
-/// What a call has come to, for who talks with the caller. Not an event: the latest counts, under the
-/// call's id in a bucket, for some hours.
+/// The state of a live call, which tells ingress what to say to the caller. It is not an event: the latest value is
+/// kept in a bucket under the call's id, for some hours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CallStatus {
-    /// The assistant listens.
+    /// The assistant is ready to answer the caller.
     Ready {
-        /// In which language, if they chose one; otherwise in that of their number.
+        /// The language that the user chose; if absent, the language of the caller's number is used.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         language: Option<Language>,
     },
-    /// The caller's assistant is being made, or woken up.
+    /// The caller's assistant is being set up or started.
     SettingUp,
-    /// The caller has to prove who they are with the PIN they set in the chat.
+    /// The caller has to give the PIN that the user set in the chat.
     NeedsPin {
-        /// They have tried, and it was another.
+        /// Whether the caller has just given a wrong PIN.
         was_wrong: bool,
     },
-    /// Nothing proves who calls, and no PIN is set or no try is left.
+    /// The caller cannot prove who they are: no PIN is set, or no try is left.
     Refused,
 }
 
-/// What came of one turn, for who talks with the caller: the first that is written stays.
+/// The result of one utterance, which tells ingress what to say to the caller. The first value that is written stays.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", content = "content", rename_all = "snake_case")]
 pub enum TurnStatus {
-    /// Say this.
+    /// The answer, to be spoken.
     Speech(Speech),
-    /// Nobody waits for it in the call any more: the answer goes to the chat.
+    /// The caller no longer waits for the answer, which is sent to the chat.
     GivenUp,
-    /// The assistant failed: they may ask again.
+    /// The assistant failed; the caller may ask again.
     Failed,
-    /// It was no question (a PIN): what the call has come to tells how to go on.
+    /// The utterance needed no answer (it was a PIN); [`CallStatus`] tells how to go on.
     SeeCall,
 }
 
-/// What is said to a caller: no notation, and no longer than is good to hear.
+/// A text to be spoken to a caller, without Markdown and cut to a length that is comfortable to listen to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Speech {
-    /// The words.
+    /// The plain text, in the language of the answer.
     pub text: Sensitive<String>,
-    /// There was more of it, which is in the chat.
+    /// Whether the answer was longer; the chat has the whole of it.
     pub is_cut: bool,
 }
 
@@ -184,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_is_told_once_and_no_two_are_one() {
+    fn every_step_of_a_call_has_a_dedup_key_of_its_own() {
         let steps = [CallStep::Started, spoke(1), spoke(2), ENDED].map(progressed);
 
         let keys: HashSet<String> = steps.iter().map(Event::dedup_key).collect();
@@ -193,14 +192,14 @@ mod tests {
     }
 
     #[test]
-    fn subjects_of_a_call_hold_routing_only() {
+    fn the_subject_of_a_step_contains_only_the_user_id() {
         let ended = progressed(ENDED);
 
         assert_eq!(subject_of(&ended), format!("in.call.{}", ended.user));
     }
 
     #[test]
-    fn what_came_of_a_turn_keeps_its_shape() {
+    fn the_statuses_of_a_call_and_a_turn_keep_their_shapes() {
         insta::assert_json_snapshot!((
             CallStatus::NeedsPin { was_wrong: false },
             CallStatus::Ready { language: None },

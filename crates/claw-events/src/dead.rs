@@ -1,16 +1,16 @@
 use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
 
-/// Why an event was set aside for people. A closed set, for counting.
+/// Why an event became a dead letter. A closed set, because metrics count by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum DeadReason {
-    /// It is not the JSON its subject promises.
+    /// The payload is not the JSON of the event type that the subject names.
     Undecodable,
-    /// Its handler said that trying again cannot help.
+    /// The handler rejected the event, because a retry cannot help.
     Rejected,
-    /// It was tried for as long as we try.
+    /// The handler still failed at the end of the retry period.
     Exhausted,
 }
 
@@ -21,42 +21,42 @@ impl DeadReason {
     }
 }
 
-/// What stands in the headers of an event in `DEAD`; its payload is the event's own, untouched.
+/// The headers of a dead letter in `DEAD`. Its payload is the unchanged payload of the event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetter {
-    /// The stream it came from.
+    /// The stream in which the event is stored.
     pub stream: String,
-    /// Its sequence there.
+    /// The event's sequence in that stream.
     pub sequence: u64,
-    /// The subject it was stored under.
+    /// The subject under which the event is stored, partition included.
     pub subject: String,
-    /// Who gave up: the consumer's purpose.
+    /// The purpose of the consumer that gave the event up.
     pub consumer: String,
-    /// How often it was tried.
+    /// The number of attempts to handle the event.
     pub attempts: u32,
-    /// Why it is here.
+    /// Why the event was given up.
     pub reason: DeadReason,
-    /// The chain of errors, without anything the person wrote.
+    /// The chain of errors. It must not contain the user's text.
     pub error: String,
 }
 
 impl DeadLetter {
-    /// Header: the stream it came from.
+    /// Header with [`DeadLetter::stream`].
     pub const STREAM: &'static str = "Claw-Dead-Stream";
-    /// Header: its sequence there.
+    /// Header with [`DeadLetter::sequence`], in decimal digits.
     pub const SEQUENCE: &'static str = "Claw-Dead-Sequence";
-    /// Header: the subject it was stored under.
+    /// Header with [`DeadLetter::subject`].
     pub const SUBJECT: &'static str = "Claw-Dead-Subject";
-    /// Header: who gave up.
+    /// Header with [`DeadLetter::consumer`].
     pub const CONSUMER: &'static str = "Claw-Dead-Consumer";
-    /// Header: how often it was tried.
+    /// Header with [`DeadLetter::attempts`], in decimal digits.
     pub const ATTEMPTS: &'static str = "Claw-Dead-Attempts";
-    /// Header: why it is here.
+    /// Header with the name of [`DeadLetter::reason`].
     pub const REASON: &'static str = "Claw-Dead-Reason";
-    /// Header: the chain of errors.
+    /// Header with [`DeadLetter::error`], on one line.
     pub const ERROR: &'static str = "Claw-Dead-Error";
 
-    /// The same event given up by the same consumer is stored once.
+    /// The deduplication key: an event that one consumer gives up twice is stored once.
     pub fn dedup_key(&self) -> String {
         format!("dead:{}:{}:{}", self.consumer, self.stream, self.sequence)
     }

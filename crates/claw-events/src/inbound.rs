@@ -7,41 +7,41 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Event, Stream};
 
-/// A person sent us something on WhatsApp.
+/// A user sent a message on WhatsApp.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MessageReceived {
-    /// Ours, derived from WhatsApp's: see [`MessageReceived::id_for`].
+    /// Our id of the message, derived from WhatsApp's by [`MessageReceived::id_for`].
     pub id: MessageId,
-    /// Who sent it.
+    /// The user who sent the message.
     pub user: UserId,
-    /// Where they can be answered.
+    /// The address for the answer.
     pub address: Address,
-    /// WhatsApp's own id of the person, when told beside their number.
+    /// WhatsApp's own id of the user, if the webhook contains it in addition to the number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wa_user_id: Option<WhatsAppUserId>,
-    /// The name of their profile.
+    /// The name in the user's WhatsApp profile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<Sensitive<String>>,
-    /// WhatsApp's id of the message; needed to mark it read.
+    /// WhatsApp's id of the message, needed to mark it as read.
     pub wamid: Wamid,
-    /// When they sent it, in whole seconds (Meta gives no more).
+    /// When the user sent it. Meta gives whole seconds only.
     pub sent_at: DateTime<Utc>,
-    /// What they sent.
+    /// The text, file or other content of the message.
     pub content: MessageContent,
-    /// What it refers to, if anything.
+    /// The quoted message or product, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context: Option<MessageContext>,
-    /// The advertisement they came from, if any.
+    /// The advertisement through which the user opened the chat, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub referral: Option<Referral>,
-    /// The group it was written in, if any.
+    /// The id of the group in which it was written, if it was not written in a direct chat.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
 }
 
 impl MessageReceived {
-    /// The id of the message WhatsApp calls `wamid`. A placeholder gets an id of its own, so that the
-    /// real message, which comes under the same `wamid`, is not taken for a repetition.
+    /// Our id of the message with this `wamid`. A placeholder gets an id of its own, so that the real message, which
+    /// follows under the same `wamid`, is not taken for a repetition.
     pub fn id_for(wamid: &Wamid, content: &MessageContent) -> MessageId {
         if content.is_placeholder() {
             MessageId::derived_from(&format!("placeholder:{}", wamid.as_str()))
@@ -64,33 +64,33 @@ impl Event for MessageReceived {
     }
 }
 
-/// WhatsApp told how far one of our messages has come.
+/// WhatsApp reported the delivery state of one of our messages.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DeliveryReported {
-    /// Whom the message was for.
+    /// The recipient of our message.
     pub user: UserId,
     /// WhatsApp's id of our message.
     pub wamid: Wamid,
-    /// Our own id, which we attach to every send; absent for messages others sent.
+    /// Our id, which we attach to every message; absent if another program sent the message over the same number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery: Option<DeliveryId>,
-    /// How far it has come; `None` for a status we do not know.
+    /// The reported state; `None` for a status that we do not know.
     pub state: Option<DeliveryState>,
-    /// WhatsApp's own name of the status.
+    /// WhatsApp's name of the status.
     pub status: String,
-    /// When, in whole seconds.
+    /// When the state was reached. Meta gives whole seconds only.
     pub at: DateTime<Utc>,
-    /// Why it failed, if it did.
+    /// The reason of a failed delivery.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<ReportedError>,
 }
 
-/// Meta's reason for a failed status.
+/// Meta's reason for a failed delivery.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReportedError {
-    /// Meta's code; the only field to decide on.
+    /// Meta's code. Decisions may depend on this field only.
     pub code: i64,
-    /// Meta's words, for the operator.
+    /// Meta's description of the failure, for the operator.
     pub title: Option<String>,
 }
 
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn subjects_hold_routing_and_nothing_of_the_person() {
+    fn the_subject_of_a_message_contains_only_the_user_id() {
         let message = message();
 
         assert_eq!(subject_of(&message), format!("in.message.{}", message.user));
@@ -164,14 +164,14 @@ mod tests {
     #[test]
     fn a_placeholder_does_not_use_up_the_id_of_the_real_message() {
         let wamid = Wamid::new("wamid.A");
-        let ghost = MessageContent::Unsupported(Unsupported {
+        let placeholder = MessageContent::Unsupported(Unsupported {
             code: Some(131_060),
             kind: None,
         });
         let real = MessageContent::Text("hi".into());
 
         assert_ne!(
-            MessageReceived::id_for(&wamid, &ghost),
+            MessageReceived::id_for(&wamid, &placeholder),
             MessageReceived::id_for(&wamid, &real)
         );
     }

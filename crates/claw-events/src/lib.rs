@@ -1,7 +1,7 @@
-//! The facts services tell one another: one struct an event, its subject and its dedup key. Knows
-//! nothing of NATS; `claw-bus` carries these.
+//! The events that services publish to one another: for each event a struct, its subject and its deduplication key.
+//! Knows nothing of NATS; `claw-bus` transports the events.
 //!
-//! A new field is optional; a new meaning is a new name. Shapes are pinned by the tests in each file.
+//! A new field must be optional, and a field with a new meaning gets a new name. Tests in each file pin the JSON.
 
 mod call;
 mod dead;
@@ -26,40 +26,40 @@ pub use signal::{
 };
 pub use stream::{PARTITIONS, Stream, partition_of, partition_of_subject};
 
-/// A fact in the past tense, about one person.
+/// Something that has happened to one user. Events are named in the past tense.
 pub trait Event: Serialize + DeserializeOwned + Send + Sync + 'static {
-    /// The stream that keeps it.
+    /// The stream that stores the event.
     const STREAM: Stream;
-    /// Its name within the stream: one subject token, lower case.
+    /// The name of the event type within its stream: one subject token in lower case.
     const FACT: &'static str;
-    /// Raised when the meaning of a field changes; a new optional field leaves it alone.
+    /// Increased when the meaning of a field changes, but not for a new optional field.
     const VERSION: u32 = 1;
 
-    /// Whom it is about; decides its partition, hence its order.
+    /// The user whom the event is about. Events of one user share a partition and are handled in order.
     fn user(&self) -> UserId;
 
-    /// Made from the cause, never from the moment: publishing the same fact twice stores it once.
+    /// The deduplication key, made from the cause and not from the time: an event that is published twice is stored
+    /// once.
     fn dedup_key(&self) -> String;
 }
 
-/// The subject an event is published under. The stream stores it with its partition:
-/// see [`stored_filter`].
+/// The subject under which an event is published. The stream adds the partition to it, as [`stored_filter`] shows.
 pub fn subject_of<E: Event>(event: &E) -> String {
     format!("{}.{}.{}", E::STREAM.family(), E::FACT, event.user())
 }
 
-/// The stored subjects of all events of this type.
+/// A filter for the stored subjects of all events of this type.
 pub fn stored_filter<E: Event>() -> String {
     format!("{}.*.{}.*", E::STREAM.family(), E::FACT)
 }
 
-/// The stored subjects of the events of this type whose person is in `partition`.
+/// A filter for the stored subjects of this type's events of the users in `partition`.
 pub fn stored_filter_in<E: Event>(partition: u16) -> String {
     format!("{}.{partition}.{}.*", E::STREAM.family(), E::FACT)
 }
 
-/// The subject an event was published under, from the one it is stored under: publishing to it again
-/// puts it into the same stream and partition. `None` for what is not stored as an event of `stream`.
+/// The subject under which an event was published, computed from its stored subject. Published there again, the event
+/// gets into the same stream and partition. `None` if `stored` is not the subject of an event of `stream`.
 pub fn published_subject(stream: Stream, stored: &str) -> Option<String> {
     let mut tokens = stored.split('.');
     let family = tokens.next().filter(|family| *family == stream.family())?;
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stored_subject_tells_what_it_was_published_under() {
+    fn the_published_subject_is_computed_from_the_stored_subject() {
         let user = UserId::derived_from("ada");
         let of = |stored: String| published_subject(Stream::Inbound, &stored);
 

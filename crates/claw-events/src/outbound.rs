@@ -3,21 +3,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Event, Stream};
 
-/// Something is to be said to a person; nobody has been told yet.
+/// A reply to a user was produced, and has not been sent yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReplyProduced {
-    /// Derived from what caused it, so that it is said once.
+    /// Derived from the reply's cause, so that the reply is sent once.
     pub id: ReplyId,
-    /// To whom. The destination comes from our own row, never from the text.
+    /// The recipient. The address is read from the database, never from the text.
     pub user: UserId,
-    /// The message it answers, if it answers one.
+    /// The message that the reply answers; `None` for other replies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<MessageId>,
-    /// Why it is said.
+    /// Why the reply is sent.
     pub source: ReplySource,
-    /// Where it is said.
+    /// The channel on which the reply is sent.
     pub channel: Channel,
-    /// What is said, in the assistant's Markdown.
+    /// The text, in the assistant's Markdown.
     pub text: Sensitive<String>,
 }
 
@@ -34,17 +34,17 @@ impl Event for ReplyProduced {
     }
 }
 
-/// Every piece of a reply was taken by the channel.
+/// The channel accepted every piece of a reply.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReplyDelivered {
-    /// Which reply.
+    /// The id of the delivered reply.
     pub reply: ReplyId,
-    /// Whose.
+    /// The recipient of the reply.
     pub user: UserId,
-    /// The message it answers, if it answers one.
+    /// The message that the reply answers; `None` for other replies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<MessageId>,
-    /// In how many pieces.
+    /// The number of messages into which the reply was split.
     pub pieces: u32,
 }
 
@@ -61,14 +61,14 @@ impl Event for ReplyDelivered {
     }
 }
 
-/// A reply will not reach its person.
+/// A reply will not reach its recipient.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReplyFailed {
-    /// Which reply.
+    /// The id of the failed reply.
     pub reply: ReplyId,
-    /// Whose.
+    /// The recipient of the reply.
     pub user: UserId,
-    /// The channel's code for it, if it gave one.
+    /// The channel's error code, if it gave one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<i64>,
 }

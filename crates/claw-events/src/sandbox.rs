@@ -3,14 +3,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Event, Stream};
 
-/// A person wrote and has no assistant that answers.
+/// A message waits for a user's assistant, which is not ready.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SandboxRequested {
-    /// Who needs one.
+    /// The user who needs a sandbox.
     pub user: UserId,
-    /// The message that waits for it.
+    /// The message that waits for the sandbox.
     pub cause: MessageId,
-    /// 0 at first; one more each time the wait went on after a failure.
+    /// The number of earlier requests for the same message, which failed.
     pub attempt: u32,
 }
 
@@ -27,14 +27,14 @@ impl Event for SandboxRequested {
     }
 }
 
-/// A person's assistant answers. Where and with which secrets stands in its row.
+/// A user's assistant is ready. Its address and secrets are in the database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SandboxReady {
-    /// Whose.
+    /// The user of the sandbox.
     pub user: UserId,
-    /// Which.
+    /// The sandbox that is ready.
     pub sandbox: SandboxId,
-    /// Which start of this sandbox, counted from 1.
+    /// The number of the start that succeeded, from 1.
     pub start: u32,
 }
 
@@ -51,12 +51,12 @@ impl Event for SandboxReady {
     }
 }
 
-/// Every place is taken; the person waits for room.
+/// A request has to wait, because all places for sandboxes are taken.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SandboxQueued {
-    /// Who waits.
+    /// The user who waits for a place.
     pub user: UserId,
-    /// The message that waits with them.
+    /// The message that waits for the sandbox.
     pub cause: MessageId,
 }
 
@@ -73,16 +73,16 @@ impl Event for SandboxQueued {
     }
 }
 
-/// An assistant could not be made; nothing of it is left behind.
+/// A start of a sandbox failed. No container and no model key are left.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SandboxFailed {
-    /// Whose.
+    /// The user of the sandbox.
     pub user: UserId,
-    /// Which.
+    /// The sandbox that failed.
     pub sandbox: SandboxId,
-    /// Why.
+    /// Why the start failed.
     pub reason: FailureReason,
-    /// Which start of this sandbox failed, counted from 1.
+    /// The number of the start that failed, from 1.
     pub start: u32,
 }
 
@@ -99,12 +99,12 @@ impl Event for SandboxFailed {
     }
 }
 
-/// An assistant was taken down on purpose; its place is free.
+/// A sandbox was removed on purpose. Its place is free.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SandboxRemoved {
-    /// Whose it was.
+    /// The user of the sandbox.
     pub user: UserId,
-    /// Which.
+    /// The sandbox that was removed.
     pub sandbox: SandboxId,
 }
 
@@ -121,17 +121,17 @@ impl Event for SandboxRemoved {
     }
 }
 
-/// An assistant's model could not answer: for the operator, who may have a key to refill or a provider to
-/// look at. The person has been told in a line of their own.
+/// An assistant's model could not answer. The event is for the operator, who may have to refill a key or check the
+/// provider; the user has been told by a notice.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TurnFailed {
-    /// Whose assistant.
+    /// The user of the assistant.
     pub user: UserId,
-    /// Which.
+    /// The assistant's sandbox.
     pub sandbox: SandboxId,
     /// The first message of the turn.
     pub cause: MessageId,
-    /// Why, from a closed set: `auth`, `billing`, `model_not_found`, `rate_limit`, `server_error`,
+    /// The kind of failure, from a closed set: `auth`, `billing`, `model_not_found`, `rate_limit`, `server_error`,
     /// `timeout`, `other`.
     pub failure: String,
 }
@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_facts_of_a_sandbox_keep_their_shapes() {
+    fn the_events_of_a_sandbox_keep_their_shapes() {
         let user = UserId::derived_from("+15551234567");
         let sandbox = SandboxId::derived_from("s");
         let cause = MessageId::derived_from("wamid.A");

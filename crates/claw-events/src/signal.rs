@@ -1,31 +1,31 @@
 use claw_domain::{CallId, Sensitive, UserId, Wamid};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-/// Something worthless a second later, so it goes over core NATS and is never stored.
+/// A message over core NATS, which is never stored and may get lost. It is of use for about a second.
 pub trait Signal: Serialize + DeserializeOwned + Send + Sync + 'static {
-    /// Its name: the second token of its subjects.
+    /// The name of the signal type: the second token of its subjects.
     const NAME: &'static str;
 
-    /// What it is about: the last token of its subject.
+    /// The id of the user or call that the signal is about: the last token of its subject.
     fn about(&self) -> String;
 }
 
-/// The subject a signal is sent under.
+/// The subject under which a signal is sent.
 pub fn signal_subject<S: Signal>(signal: &S) -> String {
     format!("signal.{}.{}", S::NAME, signal.about())
 }
 
-/// The subjects of signals of this name: about one thing, or about all.
+/// A filter for the subjects of this type's signals: those about one id, or all for `None`.
 pub fn signal_filter<S: Signal>(about: Option<&str>) -> String {
     format!("signal.{}.{}", S::NAME, about.unwrap_or("*"))
 }
 
-/// The assistant is at work on a message: show it as read, and show typing.
+/// The assistant works on a message, which should be shown as read, with a typing indicator.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TypingStarted {
-    /// Whose chat.
+    /// The user whose chat shows the indicator.
     pub user: UserId,
-    /// The message being answered; Meta hangs both marks on it.
+    /// The message being answered. Meta takes the read mark and the typing indicator by its id.
     pub wamid: Wamid,
 }
 
@@ -37,16 +37,16 @@ impl Signal for TypingStarted {
     }
 }
 
-/// A piece of what the assistant is saying in a call, as it comes.
+/// A piece of the assistant's answer in a call, sent as soon as the model produced it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SpeechStreamed {
-    /// In which call.
+    /// The call that the answer belongs to.
     pub call: CallId,
-    /// To which turn of the caller.
+    /// The number of the utterance that is being answered.
     pub turn: u32,
-    /// How many characters of the answer came before it: a gap means that a piece was lost.
+    /// The number of characters of the answer before this piece. A gap means that a piece was lost.
     pub offset: u32,
-    /// The piece, in the assistant's Markdown.
+    /// The text of the piece, in the assistant's Markdown.
     pub text: Sensitive<String>,
 }
 
@@ -58,14 +58,14 @@ impl Signal for SpeechStreamed {
     }
 }
 
-/// The caller spoke over the answer: stop saying it.
+/// The caller interrupted the answer, which must stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallInterrupted {
-    /// Who spoke.
+    /// The user of the caller's number.
     pub user: UserId,
-    /// In which call.
+    /// The call that the answer belongs to.
     pub call: CallId,
-    /// The turn that was being answered.
+    /// The number of the utterance that was being answered.
     pub turn: u32,
 }
 

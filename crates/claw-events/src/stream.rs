@@ -1,36 +1,36 @@
 use claw_domain::UserId;
 use strum::{EnumString, IntoStaticStr, VariantArray};
 
-/// How many partitions each stream is divided into. The server spends CPU per consumer on every
-/// message, so this is as small as failover in fair shares allows. Changing it means draining first.
+/// The number of partitions of each stream. The server spends CPU per consumer on every message, so the number is as
+/// small as an even division among replicas allows. The streams must be drained before it is changed.
 pub const PARTITIONS: u16 = 64;
 
-/// The streams, each with its family of subjects.
+/// The JetStream streams. The subjects of a stream begin with its [`family`](Stream::family).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EnumString, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
 pub enum Stream {
-    /// What people and channels told us.
+    /// Messages of users, delivery reports and steps of calls.
     Inbound,
-    /// What is to be said to people.
+    /// Replies to be sent to users.
     Outbound,
-    /// What became of what was said.
+    /// Whether replies were delivered or failed.
     Receipts,
-    /// The lives of sandboxes.
+    /// Requests for sandboxes, and changes of their state.
     Sandbox,
-    /// What could not be handled; kept for people to look at and replay.
+    /// Dead letters, kept for an operator to inspect and replay.
     Dead,
 }
 
 impl Stream {
-    /// Every stream.
+    /// Every stream, in the order of declaration.
     pub const ALL: &[Self] = Self::VARIANTS;
 
-    /// The stream's name on the server; `parse` reads it back.
+    /// The stream's name on the server. `FromStr` parses it.
     pub fn name(self) -> &'static str {
         self.into()
     }
 
-    /// The first token of its subjects.
+    /// The first token of the stream's subjects.
     pub const fn family(self) -> &'static str {
         match self {
             Self::Inbound => "in",
@@ -42,8 +42,8 @@ impl Stream {
     }
 }
 
-/// The partition of a person's events, as the server works it out for the stored subject: its
-/// `partition()` takes the FNV-1a hash, of 32 bits, of the token.
+/// The partition of a user's events. It equals what the server computes for the stored subject: its `partition()`
+/// takes the 32-bit FNV-1a hash of the token.
 pub fn partition_of(user: UserId) -> u16 {
     let hash = user
         .to_string()
@@ -54,7 +54,7 @@ pub fn partition_of(user: UserId) -> u16 {
     u16::try_from(hash % u32::from(PARTITIONS)).unwrap_or_default()
 }
 
-/// The partition in a stored subject (`in.17.message.usr_…` is 17), if it has one.
+/// The partition in a stored subject (17 in `in.17.message.usr_…`), if there is a valid one.
 pub fn partition_of_subject(stored: &str) -> Option<u16> {
     stored
         .split('.')
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stored_subject_tells_its_partition() {
+    fn a_stored_subject_contains_its_partition() {
         assert_eq!(partition_of_subject("in.17.message.usr_0"), Some(17));
         assert_eq!(partition_of_subject("in.64.message.usr_0"), None);
         assert_eq!(partition_of_subject("in.message.usr_0"), None);

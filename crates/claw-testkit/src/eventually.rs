@@ -2,10 +2,10 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-/// Longest a test waits for something that should happen.
+/// Longest wait for a condition. It is generous, because a test must not claim how fast the machine is.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// Waits until `condition` holds; panics with `claim` when it does not within 20 s.
+/// Waits until `condition` holds. Panics with `claim` if it does not hold within 20 s.
 pub async fn eventually<F, Fut>(claim: &str, mut condition: F)
 where
     F: FnMut() -> Fut,
@@ -15,7 +15,7 @@ where
     while !condition().await {
         assert!(
             Instant::now() < deadline,
-            "still not so after {DEADLINE:?}: {claim}"
+            "does not hold after {DEADLINE:?}: {claim}"
         );
         sleep(Duration::from_millis(20)).await;
     }

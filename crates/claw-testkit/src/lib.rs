@@ -1,5 +1,5 @@
-//! Real servers for tests, each with its own directory and ports, gone when the test ends: NATS and
-//! Postgres as `./dev` installs them. A dev-dependency only.
+//! Real NATS and Postgres servers for tests, as `./dev` installs them. Each server has its own directory and ports, and
+//! is removed when the test ends. A dev-dependency only.
 
 mod eventually;
 mod nats;

@@ -12,7 +12,7 @@ use crate::{eventually, port::ReservedPort, tools::tool};
 /// The password of every user of a test server.
 const PASSWORD: &str = "test";
 
-/// A NATS server of the test's own, run from the repository's `nats.conf`. Killed when dropped.
+/// A NATS server for one test, configured by the repository's `nats.conf`. Killed when dropped.
 pub struct TestNats {
     directory: TempDir,
     port: ReservedPort,
@@ -33,12 +33,12 @@ impl TestNats {
         Ok(nats)
     }
 
-    /// Where `user` (`ingress`, `gateway`, …, or `admin`) connects, password included.
+    /// The URL at which `user` (`ingress`, `gateway`, …, or `admin`) connects, password included.
     pub fn url(&self, user: &str) -> String {
         format!("nats://{user}:{PASSWORD}@127.0.0.1:{}", self.port.number())
     }
 
-    /// Everything stored in all streams as text: a line `subject …`, the headers, the payload.
+    /// All stored messages of all streams as text: for each a line `subject …`, its headers and its payload.
     pub async fn dump(&self) -> Result<String> {
         let client = ConnectOptions::with_user_and_password("admin".into(), PASSWORD.into())
             .connect(format!("127.0.0.1:{}", self.port.number()))
@@ -62,7 +62,7 @@ impl TestNats {
         Ok(text)
     }
 
-    /// Kills the server as a power cut would: nothing is flushed.
+    /// Kills the server as a power failure does: nothing is flushed.
     pub async fn kill(&mut self) -> Result<()> {
         if let Some(mut server) = self.server.take() {
             server.kill().await?;

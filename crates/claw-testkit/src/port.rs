@@ -3,19 +3,19 @@ use std::net::{TcpListener, UdpSocket};
 use anyhow::{Result, bail};
 use rand::random_range;
 
-/// Ports that the system gives to no outgoing connection and the sandboxes do not use. A port of the system's own
-/// range can be taken by a connection while its server restarts, even by a client of that very server, whose
-/// connection then ends at itself.
+/// Ports that neither the sandboxes nor the system's outgoing connections use. A port of the system's own range can be
+/// taken by an outgoing connection while its server restarts, even by a client of that server, which then connects to
+/// itself.
 const RANGE: std::ops::Range<u16> = 20_000..30_000;
 
-/// Largest number of ports that are tried.
+/// The number of ports that are tried before the reservation fails.
 const ATTEMPTS: usize = 1_000;
 
 /// A TCP port of the loopback interface that no other test on this machine gets while this value lives.
 #[derive(Debug)]
 pub struct ReservedPort {
     number: u16,
-    /// Bound to the UDP port of the same number, which nobody else can bind.
+    /// Bound to the UDP port of the same number, which no other test can then bind.
     _reservation: UdpSocket,
 }
 
@@ -37,7 +37,7 @@ impl ReservedPort {
         bail!("no free port in {RANGE:?} after {ATTEMPTS} attempts");
     }
 
-    /// The number of the port.
+    /// The TCP port to listen on, at 127.0.0.1.
     pub const fn number(&self) -> u16 {
         self.number
     }

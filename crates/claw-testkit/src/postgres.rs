@@ -15,8 +15,9 @@ use crate::{port::ReservedPort, tools::tool};
 const ROLE: &str = "clawkaka";
 /// Longest a server takes to answer, crash recovery included.
 const START_LIMIT_SECONDS: &str = "20";
-/// A Postgres server with one empty database, on loopback and for this test alone; it may be killed
-/// and started again without disturbing others. Gone with its files when dropped.
+
+/// A Postgres server with one empty database, on the loopback interface and for one test alone, which may stop and start
+/// it. Stopped when dropped, and its files are deleted.
 pub struct TestPostgres {
     programs: Programs,
     directory: TempDir,
@@ -24,10 +25,10 @@ pub struct TestPostgres {
 }
 
 impl TestPostgres {
-    /// Makes a data directory and starts a server on it: about half a second.
+    /// Creates a data directory and starts a server on it, which takes about half a second.
     ///
-    /// `CLAWKAKA_PG_BIN` holds the directory of Postgres' programs. Postgres refuses to run as root,
-    /// so under root it runs as the user named in `CLAWKAKA_PG_USER`.
+    /// `CLAWKAKA_PG_BIN` is the directory of Postgres' programs. Postgres refuses to run as root, so a test that runs as
+    /// root starts it as the account named in `CLAWKAKA_PG_USER`.
     pub async fn start() -> Result<Self> {
         let programs = Programs::find()?;
         let directory = tempfile::tempdir().context("making a directory")?;
@@ -42,7 +43,7 @@ impl TestPostgres {
         Ok(server)
     }
 
-    /// The database's URL. It holds no secret: the server trusts loopback.
+    /// The database's URL. It contains no password, because the server trusts the loopback interface.
     pub fn url(&self) -> String {
         format!(
             "postgres://{ROLE}@127.0.0.1:{}/postgres",
@@ -50,12 +51,12 @@ impl TestPostgres {
         )
     }
 
-    /// Ends the server at once, as a crash would: no farewell to clients, recovery at the next start.
+    /// Stops the server as a crash does: clients are not notified, and the next start recovers the database.
     pub async fn stop(&self) -> Result<()> {
         self.run(self.stopping()).await.context("pg_ctl stop")
     }
 
-    /// Starts the stopped server again, on the same files and port, and waits until it answers.
+    /// Starts the stopped server again, with the same files and port, and waits until it answers.
     pub async fn start_again(&self) -> Result<()> {
         let options = format!(
             "-c listen_addresses=127.0.0.1 -c port={} -c unix_socket_directories=",
@@ -75,7 +76,7 @@ impl TestPostgres {
         self.run(start).await.context("pg_ctl start")
     }
 
-    /// Every table's rows as text.
+    /// The rows of all tables as SQL, for searching.
     pub async fn dump(&self) -> Result<String> {
         let mut dump = self.programs.command("pg_dump");
         dump.args(["--data-only", "--inserts", "--dbname"])
@@ -107,7 +108,7 @@ impl TestPostgres {
         stop
     }
 
-    /// Runs a program to its end. The server it may leave behind writes into the same log.
+    /// Runs a program and waits for its end. A server that it started keeps writing to the same log.
     async fn run(&self, mut command: Command) -> Result<()> {
         let log = File::options()
             .create(true)
@@ -138,7 +139,7 @@ impl TestPostgres {
 impl Drop for TestPostgres {
     fn drop(&mut self) {
         if self.data().join("postmaster.pid").exists() {
-            // A drop cannot fail, and a server that will not stop loses its files in a moment.
+            // A drop cannot fail, and the files of a server that does not stop are deleted anyway.
             let _ = self
                 .stopping()
                 .stdout(Stdio::null())
@@ -151,7 +152,7 @@ impl Drop for TestPostgres {
 /// Postgres' own programs, run as a user that Postgres accepts.
 struct Programs {
     directory: PathBuf,
-    /// Who runs them, when we are root.
+    /// The account that runs the programs if the test runs as root.
     instead_of_root: Option<Account>,
 }
 
@@ -163,11 +164,11 @@ struct Account {
 impl Programs {
     fn find() -> Result<Self> {
         let directory = tool("CLAWKAKA_PG_BIN")?;
-        let we_are_root = fs::metadata("/proc/self")
+        let is_root = fs::metadata("/proc/self")
             .context("reading /proc/self")?
             .uid()
             == 0;
-        let instead_of_root = if we_are_root {
+        let instead_of_root = if is_root {
             Some(Account::named(tool("CLAWKAKA_PG_USER")?.as_os_str())?)
         } else {
             None
@@ -178,7 +179,7 @@ impl Programs {
         })
     }
 
-    /// Makes `path` the property of whoever runs the programs.
+    /// Gives `path` to the account that runs the programs.
     fn hand_over(&self, path: &Path) -> Result<()> {
         match &self.instead_of_root {
             Some(account) => chown(path, Some(account.user), Some(account.group)).context("chown"),
@@ -198,7 +199,7 @@ impl Programs {
             }
             None => Command::new(path),
         };
-        // A variable such as PGPORT or PGOPTIONS of the caller would reach the wrong server.
+        // The caller's PGPORT or PGOPTIONS would lead to another server.
         command
             .env_clear()
             .env("PATH", "/usr/local/bin:/usr/bin:/bin")
