@@ -16,7 +16,7 @@ const ROLE: &str = "clawkaka";
 /// Longest a server takes to answer, crash recovery included.
 const START_LIMIT_SECONDS: &str = "20";
 
-/// A Postgres server with one empty database, on the loopback interface and for one test alone, which may stop and start
+/// A Postgres server with one empty database, on the loopback interface and for one test, which may stop and start
 /// it. Stopped when dropped, and its files are deleted.
 pub struct TestPostgres {
     programs: Programs,
@@ -27,7 +27,7 @@ pub struct TestPostgres {
 impl TestPostgres {
     /// Creates a data directory and starts a server on it, which takes about half a second.
     ///
-    /// `CLAWKAKA_PG_BIN` is the directory of Postgres' programs. Postgres refuses to run as root, so a test that runs as
+    /// `CLAWKAKA_PG_BIN` is the directory of Postgres' programs. Postgres refuses to run as root, so a test run as
     /// root starts it as the account named in `CLAWKAKA_PG_USER`.
     pub async fn start() -> Result<Self> {
         let programs = Programs::find()?;

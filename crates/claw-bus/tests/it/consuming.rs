@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use crate::world::{Recorder, World, connect, failure, request, run};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn everyones_events_arrive_in_order() {
+async fn the_events_of_each_user_arrive_in_order() {
     let world = World::new().await;
     let publisher = world.gateway.publisher();
     for number in 0..50 {
@@ -22,7 +22,10 @@ async fn everyones_events_arrive_in_order() {
 
     let running = run(&world.provisioner, recorder.clone());
 
-    eventually("all 500 are seen", || async { recorder.count() == 500 }).await;
+    eventually("all 500 events are handled", || async {
+        recorder.count() == 500
+    })
+    .await;
     for user in 0..10 {
         assert_eq!(recorder.numbers_of(user), (0..50).collect::<Vec<_>>());
     }
@@ -30,7 +33,7 @@ async fn everyones_events_arrive_in_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_person_s_slow_event_holds_up_nobody_else() {
+async fn a_slow_event_of_one_user_does_not_delay_other_users() {
     let world = World::new().await;
     let publisher = world.gateway.publisher();
     let gate = Arc::new(Notify::new());
@@ -40,27 +43,27 @@ async fn one_person_s_slow_event_holds_up_nobody_else() {
     };
     for user in [1, 1, 2] {
         publisher
-            .publish(&request(user, recorder_free_number()))
+            .publish(&request(user, unused_number()))
             .await
             .unwrap();
     }
 
     let _running = run(&world.provisioner, recorder.clone());
 
-    eventually("both people's first event is begun", || async {
+    eventually("the first event of both users is begun", || async {
         recorder.numbers_of(1).len() == 1 && recorder.numbers_of(2).len() == 1
     })
     .await;
     gate.notify_one();
     gate.notify_one();
-    eventually("the first person's second follows", || async {
+    eventually("the second event of the first user is begun", || async {
         recorder.numbers_of(1).len() == 2
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_dead_process_left_unfinished_is_handed_to_the_next_in_order() {
+async fn unfinished_events_of_a_dead_process_reach_the_next_one_in_order() {
     let world = World::new().await;
     let publisher = world.gateway.publisher();
     for number in 0..3 {
@@ -71,16 +74,16 @@ async fn what_a_dead_process_left_unfinished_is_handed_to_the_next_in_order() {
         ..Recorder::default()
     };
     let first = run(&world.provisioner, stuck.clone());
-    eventually("the first process is at work", || async {
+    eventually("the first process begins an event", || async {
         stuck.count() == 1
     })
     .await;
-    first.die();
+    first.kill();
 
     let recorder = Recorder::default();
     let _second = run(&connect(&world.nats, "provisioner").await, recorder.clone());
 
-    eventually("the next process sees all three", || async {
+    eventually("the next process has all three events", || async {
         recorder.count() == 3
     })
     .await;
@@ -88,7 +91,7 @@ async fn what_a_dead_process_left_unfinished_is_handed_to_the_next_in_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_is_handled_once_though_the_server_dies_and_returns_meanwhile() {
+async fn an_event_is_handled_once_even_if_the_server_restarts_meanwhile() {
     let mut world = World::new().await;
     let publisher = world.gateway.publisher();
     let gate = Arc::new(Notify::new());
@@ -99,19 +102,22 @@ async fn an_event_is_handled_once_though_the_server_dies_and_returns_meanwhile()
     let _running = run(&world.provisioner, recorder.clone());
     publisher.publish(&request(1, 0)).await.unwrap();
     publisher.publish(&request(1, 1)).await.unwrap();
-    eventually("the first is begun", || async { recorder.count() == 1 }).await;
+    eventually("the first event is begun", || async {
+        recorder.count() == 1
+    })
+    .await;
 
     world.nats.kill().await.unwrap();
     world.nats.start_again().await.unwrap();
     publisher.publish(&request(2, 0)).await.unwrap();
-    eventually("events flow again", || async {
+    eventually("an event of another user is handled", || async {
         recorder.numbers_of(2) == [0]
     })
     .await;
     gate.notify_one();
     gate.notify_one();
 
-    eventually("the second follows", || async {
+    eventually("the second event is begun", || async {
         recorder.numbers_of(1).len() >= 2
     })
     .await;
@@ -119,7 +125,7 @@ async fn an_event_is_handled_once_though_the_server_dies_and_returns_meanwhile()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_retry_stays_in_its_lane_and_a_rejected_event_is_kept_in_dead() {
+async fn a_retry_delays_the_users_later_events_and_a_rejected_event_becomes_a_dead_letter() {
     let world = World::new().await;
     let publisher = world.gateway.publisher();
     let recorder = Recorder {
@@ -141,9 +147,12 @@ async fn a_retry_stays_in_its_lane_and_a_rejected_event_is_kept_in_dead() {
 
     let _running = run(&world.provisioner, recorder.clone());
 
-    eventually("all are dealt with", || async { recorder.count() == 4 }).await;
+    eventually("every event is handled or rejected", || async {
+        recorder.count() == 4
+    })
+    .await;
     assert_eq!(recorder.numbers_of(1), [0, 0, 1, 2]);
-    let dead = first_dead(&world).await;
+    let dead = first_dead_letter(&world).await;
     let header = |name| {
         dead.headers
             .get(name)
@@ -158,7 +167,7 @@ async fn a_retry_stays_in_its_lane_and_a_rejected_event_is_kept_in_dead() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_put_aside_lets_later_ones_go_first() {
+async fn later_events_of_the_user_overtake_a_deferred_event() {
     let world = World::new().await;
     let publisher = world.gateway.publisher();
     let recorder = Recorder {
@@ -173,12 +182,15 @@ async fn an_event_put_aside_lets_later_ones_go_first() {
 
     let _running = run(&world.provisioner, recorder.clone());
 
-    eventually("the first comes back", || async { recorder.count() >= 3 }).await;
+    eventually("the deferred event is handled again", || async {
+        recorder.count() >= 3
+    })
+    .await;
     assert_eq!(recorder.numbers_of(1)[..3], [0, 1, 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_the_promised_json_is_kept_in_dead_and_others_go_on() {
+async fn an_event_that_cannot_be_decoded_becomes_a_dead_letter_and_the_next_one_is_handled() {
     let world = World::new().await;
     let client = world.admin().await;
     let subject = claw_events::subject_of(&request(1, 0));
@@ -198,15 +210,15 @@ async fn what_is_not_the_promised_json_is_kept_in_dead_and_others_go_on() {
 
     let _running = run(&world.provisioner, recorder.clone());
 
-    eventually("the sound one is seen", || async {
+    eventually("the valid event is handled", || async {
         recorder.numbers_of(1) == [1]
     })
     .await;
-    assert_eq!(first_dead(&world).await.payload, "{");
+    assert_eq!(first_dead_letter(&world).await.payload, "{");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_watches_sees_what_is_published_from_then_on() {
+async fn a_watch_delivers_only_events_published_after_it_began() {
     use futures_util::StreamExt;
     let world = World::new().await;
     let publisher = world.provisioner.publisher();
@@ -218,13 +230,13 @@ async fn whoever_watches_sees_what_is_published_from_then_on() {
     assert_eq!(watch.next().await, Some(failure(2)));
 }
 
-fn recorder_free_number() -> u32 {
+fn unused_number() -> u32 {
     use std::sync::atomic::{AtomicU32, Ordering};
     static NEXT: AtomicU32 = AtomicU32::new(0);
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-async fn first_dead(world: &World) -> jetstream::message::StreamMessage {
+async fn first_dead_letter(world: &World) -> jetstream::message::StreamMessage {
     let client = world.admin().await;
     let stream = jetstream::new(client)
         .get_stream(Stream::Dead.name())

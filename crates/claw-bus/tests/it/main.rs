@@ -2,7 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod consuming;
-mod owning;
+mod hand_over;
+mod owners;
+mod ownership;
 mod publishing;
 mod replaying;
 mod signals;

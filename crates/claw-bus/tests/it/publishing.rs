@@ -18,7 +18,7 @@ async fn stored(world: &World) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_same_fact_published_twice_is_stored_once() {
+async fn an_event_that_is_published_twice_is_stored_once() {
     let world = World::new().await;
     let publisher = world.gateway.publisher();
 
@@ -30,7 +30,7 @@ async fn the_same_fact_published_twice_is_stored_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_batch_that_holds_a_repetition_is_stored_without_it() {
+async fn a_duplicate_in_a_batch_is_not_stored_again() {
     let world = World::new().await;
     let publisher = world.gateway.publisher();
     publisher.publish(&request(1, 1)).await.unwrap();
@@ -47,7 +47,7 @@ async fn a_batch_that_holds_a_repetition_is_stored_without_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_absent_server_is_an_error_in_time_and_a_retry_after_its_return_stores_once() {
+async fn publishing_fails_while_the_server_is_down_and_a_retry_stores_the_event_once() {
     let mut world = World::new().await;
     let publisher = world.gateway.publisher();
     let batch = vec![Outgoing::new(&request(1, 0)).unwrap()];
@@ -65,7 +65,7 @@ async fn an_absent_server_is_an_error_in_time_and_a_retry_after_its_return_store
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_may_not_publish_what_is_not_its_own() {
+async fn a_service_cannot_publish_the_events_of_another() {
     let world = World::new().await;
     let outbound = connect(&world.nats, "outbound").await;
     let foreign = vec![Outgoing::new(&request(1, 0)).unwrap()];

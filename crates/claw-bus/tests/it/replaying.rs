@@ -9,7 +9,7 @@ use claw_testkit::eventually;
 use crate::world::{Recorder, World, connect, request, run};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rejected_event_is_replayed_and_handled_as_a_new_event_that_names_the_old() {
+async fn the_replay_of_a_rejected_event_is_handled_and_names_the_old_event() {
     let world = World::new().await;
     let recorder = rejecting_the_first();
     let _running = run(&world.provisioner, recorder.clone());
@@ -53,12 +53,12 @@ async fn a_rejected_event_is_replayed_and_handled_as_a_new_event_that_names_the_
     assert_eq!(
         (new.subject, new.payload),
         (old.subject, old.payload),
-        "same user, same partition, same fact"
+        "the replay has the same subject and payload"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_replay_is_made_once_for_a_ticket_even_when_the_server_has_forgotten_its_id() {
+async fn an_event_is_replayed_once_for_a_ticket_even_after_the_servers_deduplication_window() {
     let world = World::new().await;
     let publisher = world.gateway.publisher();
     publisher.publish(&request(1, 0)).await.unwrap();
@@ -113,7 +113,7 @@ async fn stored(world: &World, which: Stream) -> u64 {
     stream(world, which).await.cached_info().state.messages
 }
 
-/// Makes the server remember ids briefly, and waits until an id published after that is forgotten.
+/// Shortens the deduplication window, and waits until it is over for all ids so far.
 async fn forget_ids(world: &World) {
     let jetstream = jetstream::new(world.admin().await);
     let mut config = stream(world, Stream::Sandbox)

@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 use crate::world::{World, connect};
 
 #[tokio::test]
-async fn signals_reach_those_who_listen_for_their_call_or_for_all() {
+async fn a_signal_reaches_the_listeners_of_its_call_and_of_all_calls() {
     let world = World::new().await;
     let ingress = connect(&world.nats, "ingress").await;
     let call = CallId::derived_from("CA1");

@@ -13,8 +13,8 @@ use tokio::{
 
 use crate::wire::port_of;
 
-/// A way to the server that makes its disk look slow: what is stored waits, one write after the other in
-/// each stream, as it does for a server that syncs every write. An atomic batch is one write.
+/// A proxy to the server that makes its disk look slow: each publish waits for the one before it in the same stream, as
+/// at a server that syncs every write. An atomic batch is one write.
 pub struct SlowDisk {
     pub port: u16,
     streams: Streams,
@@ -24,10 +24,10 @@ type ToServer = Arc<Mutex<OwnedWriteHalf>>;
 
 type Streams = Arc<Mutex<HashMap<String, StreamFile>>>;
 
-/// Where the writes of a stream wait for the disk.
+/// The queue of a stream's writes.
 struct StreamFile {
     waiting: UnboundedSender<(Vec<u8>, ToServer)>,
-    /// Writes asked for so far.
+    /// The number of writes requested so far.
     writes: usize,
 }
 
@@ -50,7 +50,7 @@ impl SlowDisk {
         disk
     }
 
-    /// The writes to a stream or bucket that were asked for so far.
+    /// The number of writes requested so far for a stream, named by its subject's first token, or for a bucket.
     pub async fn writes_to(&self, stream: &str) -> usize {
         let streams = self.streams.lock().await;
         streams.get(stream).map_or(0, |file| file.writes)
@@ -68,7 +68,7 @@ async fn join(client: TcpStream, server: u16, streams: Streams, sync: Duration) 
     }
 }
 
-/// Hands on what a client sends, message by message.
+/// Forwards a client's data, message by message.
 async fn forward(
     mut from_client: impl AsyncBufReadExt + Unpin,
     to_server: &ToServer,
@@ -100,7 +100,7 @@ async fn forward(
     }
 }
 
-/// A stream's file, which takes one write at a time.
+/// Starts the file of a stream, which takes one write at a time.
 fn file_on_disk(sync: Duration) -> StreamFile {
     let (waiting, mut writes) = unbounded_channel::<(Vec<u8>, ToServer)>();
     tokio::spawn(async move {
@@ -112,7 +112,7 @@ fn file_on_disk(sync: Duration) -> StreamFile {
     StreamFile { waiting, writes: 0 }
 }
 
-/// The bytes after the line of a publish, if it is one.
+/// The number of bytes after the line of a publish; `None` for any other line.
 fn payload_of(line: &str) -> Option<usize> {
     let mut words = line.split_whitespace();
     let is_publish = matches!(words.next()?, "PUB" | "HPUB");
@@ -120,7 +120,7 @@ fn payload_of(line: &str) -> Option<usize> {
     is_publish.then_some(length + "\r\n".len())
 }
 
-/// Where a publish is stored: the first word of its subject, or the bucket.
+/// Where a publish is stored: the bucket, or the first token of the subject.
 fn stream_of(line: &str) -> Option<String> {
     let subject = line.split_whitespace().nth(1)?;
     let mut tokens = subject.split('.');

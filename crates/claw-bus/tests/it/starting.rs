@@ -1,4 +1,4 @@
-//! A service that starts where every write to the server's disk is slow.
+//! Services that start while every write to the server's disk is slow.
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use crate::{
     world::{Recorder, Replica, World, connect_at, request, run},
 };
 
-/// How long one write takes: what a busy machine was seen to need.
+/// How long one write takes, as measured on a busy machine.
 const SYNC: Duration = Duration::from_millis(50);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn replicas_on_a_slow_disk_take_their_share_in_few_writes_and_keep_it() {
+async fn with_a_slow_disk_replicas_claim_all_units_in_few_writes_and_keep_their_leases() {
     let world = World::new().await;
     let disk = SlowDisk::of(&world.nats, SYNC).await;
     let services = ["gateway", "outbound", "provisioner"];
@@ -26,13 +26,13 @@ async fn replicas_on_a_slow_disk_take_their_share_in_few_writes_and_keep_it() {
     }
 
     for replica in &replicas {
-        replica.has(64).await;
+        replica.until_it_holds(64).await;
     }
     let writes = disk.writes_to("OWN").await;
-    let tenures = replicas[0].tenures().await;
+    let tenures = replicas[0].tenures();
     let lost = tenures[0].lost();
     assert!(writes < 64, "{writes} writes for three services");
-    // Longer than a lease.
+    // Two leases long.
     assert!(
         timeout(Duration::from_secs(4), lost.cancelled())
             .await
@@ -41,7 +41,7 @@ async fn replicas_on_a_slow_disk_take_their_share_in_few_writes_and_keep_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_first_events_on_a_slow_disk_wait_for_no_floor_to_be_written() {
+async fn with_a_slow_disk_the_first_events_do_not_wait_for_a_stored_floor() {
     const USERS: u32 = 100;
     let world = World::new().await;
     let disk = SlowDisk::of(&world.nats, SYNC).await;

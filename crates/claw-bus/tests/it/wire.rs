@@ -8,7 +8,7 @@ use tokio::{
     sync::watch,
 };
 
-/// A way to the server that can fall silent or break, as networks and paused processes do.
+/// A proxy to the server that can block or cut its connections, as broken networks and paused processes do.
 pub struct Wire {
     pub port: u16,
     state: watch::Sender<State>,
@@ -16,9 +16,9 @@ pub struct Wire {
 
 #[derive(Clone, Copy, Default, PartialEq)]
 struct State {
-    is_silent: bool,
-    /// Grows whenever everything that is connected is cut off.
-    breaks: u32,
+    is_blocked: bool,
+    /// The number of times that all connections were cut.
+    cuts: u32,
 }
 
 impl Wire {
@@ -36,19 +36,19 @@ impl Wire {
         Self { port, state }
     }
 
-    /// Lets nothing through, and tells neither side.
-    pub fn fall_silent(&self) {
-        self.state.send_modify(|state| state.is_silent = true);
+    /// Stops forwarding, and keeps the connections open.
+    pub fn block(&self) {
+        self.state.send_modify(|state| state.is_blocked = true);
     }
 
-    /// Lets everything through again, what was held up first.
-    pub fn speak(&self) {
-        self.state.send_modify(|state| state.is_silent = false);
+    /// Forwards again, beginning with the data that was held back.
+    pub fn unblock(&self) {
+        self.state.send_modify(|state| state.is_blocked = false);
     }
 
-    /// Cuts off what is connected; a new connection works.
-    pub fn snap(&self) {
-        self.state.send_modify(|state| state.breaks += 1);
+    /// Closes all connections. New connections work.
+    pub fn cut(&self) {
+        self.state.send_modify(|state| state.cuts += 1);
     }
 }
 
@@ -58,7 +58,7 @@ pub fn port_of(nats: &TestNats) -> u16 {
 }
 
 async fn join(client: TcpStream, server: u16, mut state: watch::Receiver<State>) {
-    let breaks = state.borrow().breaks;
+    let cuts = state.borrow().cuts;
     let Ok(server) = TcpStream::connect(("127.0.0.1", server)).await else {
         return;
     };
@@ -67,14 +67,14 @@ async fn join(client: TcpStream, server: u16, mut state: watch::Receiver<State>)
     tokio::select! {
         () = pump(from_client, to_server, state.clone()) => {}
         () = pump(from_server, to_client, state.clone()) => {}
-        _ = state.wait_for(|state| state.breaks != breaks) => {}
+        _ = state.wait_for(|state| state.cuts != cuts) => {}
     }
 }
 
 async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut state: watch::Receiver<State>) {
     let mut buffer = vec![0; 16 * 1024];
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
-        if state.wait_for(|state| !state.is_silent).await.is_err() {
+        if state.wait_for(|state| !state.is_blocked).await.is_err() {
             return;
         }
         if to.write_all(&buffer[..length]).await.is_err() {

@@ -12,12 +12,16 @@ use claw_bus::{
     Attempt, Bus, BusConfig, Consumer, Handler, HandlerError, Ownership, Share, Tenure, ensure,
 };
 use claw_domain::{FailureReason, MessageId, SandboxId, UserId};
-use claw_events::{SandboxFailed, SandboxRequested};
+use claw_events::{PARTITIONS, SandboxFailed, SandboxRequested};
 use claw_testkit::{TestNats, eventually};
+use futures_util::FutureExt;
 use tokio::{sync::Notify, task::JoinHandle, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::wire::Wire;
+
+/// Longest wait for one thing that should happen. It is no claim about the speed of the machine.
+pub const DEADLINE: Duration = Duration::from_secs(20);
 
 /// A server with its streams, and connections to it.
 pub struct World {
@@ -39,7 +43,19 @@ impl World {
         }
     }
 
-    /// A bare client that may do everything.
+    /// Publishes an event of `user` that the provisioner consumes.
+    pub async fn publish(&self, user: u32, number: u32) {
+        let publisher = self.gateway.publisher();
+        publisher.publish(&request(user, number)).await.unwrap();
+    }
+
+    /// A replica of the gateway with a connection of its own.
+    pub async fn gateway_replica(&self) -> Replica {
+        let bus = connect(&self.nats, "gateway").await;
+        Replica::holding(&bus, Share::Partitions)
+    }
+
+    /// A client with all permissions, without our code.
     pub async fn admin(&self) -> async_nats::Client {
         let url: async_nats::ServerAddr = self.nats.url("admin").parse().unwrap();
         let password = url.password().unwrap().to_owned();
@@ -59,12 +75,12 @@ pub async fn connect(nats: &TestNats, service: &'static str) -> Bus {
     .unwrap()
 }
 
-/// The same through `wire`.
+/// Connects through `wire`.
 pub async fn connect_through(wire: &Wire, nats: &TestNats, service: &'static str) -> Bus {
     connect_at(wire.port, nats, service).await
 }
 
-/// The same through whatever listens on `port`.
+/// Connects through the proxy on `port`.
 pub async fn connect_at(port: u16, nats: &TestNats, service: &'static str) -> Bus {
     let url = nats.url(service);
     let (start, _port) = url.rsplit_once(':').unwrap();
@@ -93,17 +109,19 @@ pub fn failure(start: u32) -> SandboxFailed {
     }
 }
 
-/// What a recorder answers.
+/// Decides the result of a recorder's handler.
 pub type Answer = fn(&SandboxRequested, &Attempt) -> Result<(), HandlerError>;
 
-/// Notes what it is given, and answers as it is told.
+/// A handler that records the events it is given.
 #[derive(Clone, Default)]
 pub struct Recorder {
     pub seen: Arc<Mutex<Vec<(UserId, u32)>>>,
+    /// If set, every event waits for one notification before its handler returns.
     pub gate: Option<Arc<Notify>>,
     pub answer: Option<Answer>,
-    /// How long each takes.
+    /// How long the handling of each event takes.
     pub pause: Duration,
+    /// The users with a running event.
     pub at_work: Arc<Mutex<HashSet<UserId>>>,
     pub has_overlapped: Arc<AtomicBool>,
 }
@@ -118,7 +136,7 @@ impl Recorder {
             .collect()
     }
 
-    /// Whether two events of one person were at work at the same time.
+    /// Whether two events of one user ran at the same time.
     pub fn has_overlapped(&self) -> bool {
         self.has_overlapped.load(Ordering::Acquire)
     }
@@ -150,7 +168,7 @@ impl Handler for Recorder {
     }
 }
 
-/// A replica of a service: its ownership, and a consumer if it has one.
+/// A replica of a service: its ownership, and for some tests a consumer.
 pub struct Replica {
     pub ownership: Ownership,
     stop: CancellationToken,
@@ -158,11 +176,11 @@ pub struct Replica {
     consuming: Option<JoinHandle<()>>,
 }
 
-/// Longest a replica of a test takes to stop.
-const GRACE: Duration = Duration::from_secs(5);
+/// The grace period of every replica. It exceeds every deadline, so that a hand-over that waits for its end fails.
+const GRACE: Duration = Duration::from_mins(1);
 
 impl Replica {
-    /// One that only holds its part.
+    /// Starts a replica that only holds its part of the units.
     pub fn holding(bus: &Bus, share: Share) -> Self {
         let ownership = Ownership::new(bus, share, GRACE);
         let stop = CancellationToken::new();
@@ -174,7 +192,7 @@ impl Replica {
         }
     }
 
-    /// One that gives the events of its part to `recorder`.
+    /// Starts a replica that also passes the events of its part to `recorder`.
     pub fn consuming(bus: &Bus, recorder: Recorder) -> Self {
         let mut replica = Self::holding(bus, Share::Partitions);
         let consumer = Consumer::new(bus.clone(), "provisioner-requests", recorder);
@@ -185,47 +203,59 @@ impl Replica {
         replica
     }
 
-    /// Ends as a service does when told to.
+    /// Stops the replica as a service stops, and waits until it has released its units.
     pub async fn stop(self) {
         self.stop.cancel();
         if let Some(consuming) = self.consuming {
             consuming.await.unwrap();
         }
-        // One that has fallen silent has nothing to give back.
+        // After `abort_ownership` there is nothing to release.
         if let Err(error) = self.owning.await {
             assert!(error.is_cancelled(), "{error}");
         }
     }
 
-    /// Ends without a word. What its handler has begun goes on.
-    pub fn fall_silent(&self) {
+    /// Aborts the ownership, so that its lease expires. Running handlers go on.
+    pub fn abort_ownership(&self) {
         self.owning.abort();
     }
 
-    /// Ends as a killed process does.
-    pub fn die(self) {
+    /// Ends the replica as a killed process ends.
+    pub fn kill(self) {
         self.owning.abort();
         if let Some(consuming) = self.consuming {
             consuming.abort();
         }
     }
 
-    pub async fn has(&self, units: usize) {
-        eventually(&format!("it has {units}"), || async {
+    /// Waits until the replica holds this number of units.
+    pub async fn until_it_holds(&self, units: usize) {
+        eventually(&format!("the replica holds {units} units"), || async {
             self.ownership.holdings() == units
         })
         .await;
     }
 
-    /// The tenures it has now.
-    pub async fn tenures(&self) -> Vec<Tenure> {
+    /// The current tenures.
+    pub fn tenures(&self) -> Vec<Tenure> {
         let mut tenures = self.ownership.tenures();
-        let mut all = Vec::new();
-        for _ in 0..self.ownership.holdings() {
-            all.push(tenures.next().await.unwrap());
-        }
-        all
+        std::iter::from_fn(|| tenures.next().now_or_never().flatten()).collect()
     }
+}
+
+/// Waits until the replicas hold all partitions, each at least one, and no partition is being handed over.
+pub async fn until_they_share_all(replicas: &[&Replica]) {
+    eventually(
+        "every partition is held and none is handed over",
+        || async {
+            let held: Vec<Vec<Tenure>> = replicas.iter().map(|replica| replica.tenures()).collect();
+            let mut tenures = held.iter().flatten();
+            held.iter().all(|tenures| !tenures.is_empty())
+                && held.iter().map(Vec::len).sum::<usize>() == usize::from(PARTITIONS)
+                && tenures.all(|tenure| !tenure.ending().is_cancelled())
+        },
+    )
+    .await;
 }
 
 pub fn run(bus: &Bus, recorder: Recorder) -> Replica {
