@@ -17,7 +17,7 @@ const PUBLISHES_IN_FLIGHT: usize = 4_096;
 /// Address and user of a connection to the bus.
 #[derive(Debug, Clone)]
 pub struct BusConfig {
-    /// `nats://user:password@host:port`.
+    /// The server's address, as `nats://user:password@host:port`.
     pub url: SecretString,
     /// The user on the server, which is also the name of the service.
     pub service: &'static str,
@@ -37,7 +37,7 @@ pub enum BusError {
     JetStream {
         /// The operation, for the message.
         operation: String,
-        /// The cause.
+        /// The error of the client library.
         #[source]
         source: async_nats::Error,
     },
@@ -66,8 +66,7 @@ pub struct Bus {
 }
 
 impl Bus {
-    /// Connects. Fails at once if the server is absent or refuses us, so that a wrong configuration shows at the
-    /// start.
+    /// Connects. Fails at once if the server is absent or refuses the user, so that a wrong setting is found at start.
     pub async fn connect(config: &BusConfig) -> Result<Self, BusError> {
         let (connected, connections) = watch::channel(0_u64);
         let server: ServerAddr = config.url.expose_secret().parse().map_err(BusError::Url)?;
@@ -76,7 +75,7 @@ impl Bus {
             .custom_inbox_prefix(format!("_INBOX_{}", config.service))
             .ping_interval(Duration::from_secs(10))
             .event_callback(move |event| {
-                note(&event, &connected);
+                record(&event, &connected);
                 std::future::ready(())
             })
             .connect(server)
@@ -143,7 +142,7 @@ fn options(server: &ServerAddr) -> ConnectOptions {
     }
 }
 
-fn note(event: &Event, connected: &watch::Sender<u64>) {
+fn record(event: &Event, connected: &watch::Sender<u64>) {
     if matches!(event, Event::Connected) {
         connected.send_modify(|count| *count += 1);
         info!("connected to NATS");

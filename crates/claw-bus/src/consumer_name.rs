@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_later_epoch_wins_and_within_it_the_later_consumer() {
+    fn names_are_ordered_by_epoch_and_then_by_number() {
         let unit = Unit::Partition(1);
 
         assert!(name(unit, 10, 1) > name(unit, 9, 5));

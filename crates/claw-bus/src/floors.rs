@@ -35,7 +35,7 @@ impl Floors {
     }
 
     /// Stores the floor of a unit.
-    pub(crate) async fn note(&self, unit: Unit, floor: u64) -> Result<(), BusError> {
+    pub(crate) async fn set(&self, unit: Unit, floor: u64) -> Result<(), BusError> {
         let written = self
             .store
             .put(self.key(unit), floor.to_string().into())

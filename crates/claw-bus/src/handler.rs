@@ -17,7 +17,7 @@ pub trait Handler: Send + Sync + 'static {
     /// [`HandlerError::reject`] if a retry cannot help.
     async fn handle(&self, event: &Self::Event, attempt: &Attempt) -> Result<(), HandlerError>;
 
-    /// Called when an event was given up and is stored in `DEAD`, before the user's next event: the moment to tell
+    /// Called after a given-up event was stored in `DEAD` and before the user's next event, so that the handler can tell
     /// the user. May be called again after a crash.
     async fn given_up(&self, _event: &Self::Event) -> Result<(), HandlerError> {
         Ok(())
@@ -27,14 +27,14 @@ pub trait Handler: Send + Sync + 'static {
 /// The delivery that a handler works on.
 #[derive(Debug, Clone)]
 pub struct Attempt {
-    /// 1 for the first attempt under this tenure, one more for each retry.
+    /// The number of the attempt under this tenure, from 1.
     pub number: u32,
     /// The event's position in its stream.
     pub sequence: u64,
-    /// The event is a replay by an operator (`clawkaka replay`), so given-up work may be tried again.
+    /// Whether the event is a replay by an operator (`clawkaka replay`), so that given-up work may be tried again.
     pub is_replay: bool,
-    /// Cancelled when the service stops or another replica should hold this user. A handler that waits should then
-    /// return a retry.
+    /// Cancelled when the service stops or another replica should hold this user. A waiting handler should return a retry
+    /// then.
     pub stop: CancellationToken,
     /// The tenure under which the event was delivered. A handler is not cancelled when it is lost; before an effect
     /// that must not happen twice it checks [`Tenure::may_act`].
@@ -47,14 +47,14 @@ pub struct Attempt {
 pub enum HandlerError {
     /// Retry; later events of the same user wait.
     Retry {
-        /// The cause.
+        /// Why the event could not be handled.
         source: anyhow::Error,
         /// The pause before the retry; `None` for a growing one.
         after: Option<Duration>,
     },
     /// A retry cannot help: the event goes to `DEAD`, for an operator to look at.
     Reject {
-        /// Why.
+        /// Why the event can never be handled.
         source: anyhow::Error,
     },
     /// Retry later, and let later events of the same user go first.

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use crate::{Bus, BusError};
 
-/// Longest wait for one answer of the server. Some callers of this API have a person on the phone.
+/// Longest wait for one answer of the server. Some of the waiting code serves a live phone call.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A key-value bucket whose values are JSON. Cheap to clone.
@@ -92,8 +92,8 @@ impl JsonBucket {
         }
     }
 
-    /// Every value written from now on by any client. The stream ends when the server forgets the watch;
-    /// then watch again, and read what may have been missed.
+    /// Every value written from now on by any client. The stream ends when the server has dropped the watch. The caller
+    /// must then watch again, and read the values that it may have missed.
     pub async fn watch(&self) -> Result<impl Stream<Item = Written> + use<>, BusError> {
         let watch = self.in_time("watching", self.store.watch(">")).await?;
         let watch = watch.map_err(|error| self.failed("watching", error))?;

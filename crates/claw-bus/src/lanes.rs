@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_key_works_in_order_and_one_piece_at_a_time() {
+    fn the_items_of_a_key_run_in_order_and_one_at_a_time() {
         let mut lanes = Lanes::new();
 
         assert_eq!(lanes.admit("ada", 1), Some(1));
@@ -59,7 +59,7 @@ mod tests {
         assert_eq!(
             lanes.admit("ada", 4),
             Some(4),
-            "an idle lane starts at once again"
+            "an idle lane did not start its item"
         );
     }
 

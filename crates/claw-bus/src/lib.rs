@@ -1,6 +1,6 @@
-//! Carries the events of `claw-events` over NATS JetStream. Publishing waits for the disk. Consuming handles one
-//! event of a user at a time and many users at once, each partition in one replica of a service. Defines the
-//! streams and buckets. Knows no event's meaning, and shows no NATS message to a handler.
+//! Transports the events of `claw-events` over NATS JetStream. A publish returns when the event is on disk. A consumer
+//! handles one event of a user at a time and many users at once, each partition in one replica of a service. Defines
+//! the streams and buckets. Does not depend on the meaning of events, and passes no NATS message to a handler.
 
 mod connect;
 mod consume;

@@ -1,5 +1,5 @@
-//! The transport under the operator's command: reading what a stream stores, and replaying events.
-//! Leaves no consumer behind on the server.
+//! What the operator's command needs of the transport: reading stored events and replaying them. Its consumers on the
+//! server are deleted after use.
 
 mod dead_letters;
 mod history;

@@ -66,9 +66,9 @@ impl Ownership {
         }
     }
 
-    /// Claims and holds units until `stop` is cancelled. Then every tenure ends, and this returns when all are
-    /// released: when no work runs under them, or when the grace period is over (after 300 ms if another replica
-    /// can take over).
+    /// Claims and holds units until `stop` is cancelled. Then every tenure ends, and this returns when all units are
+    /// released: when no work runs under them, or when the grace period is over, which is 300 ms if another replica can
+    /// take over.
     ///
     /// Waits for an absent server. If this future is dropped, all tenures are lost, and other replicas take over
     /// when the lease expires.

@@ -41,7 +41,7 @@ const SUBJECTS_AT_ONCE: usize = 16;
 /// Confirms that an event is on the server's disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stored {
-    /// The event had been stored before.
+    /// Whether an earlier publish had stored the event.
     pub duplicate: bool,
     /// The sequence of the event in its stream, also if it had been stored before.
     pub sequence: u64,
@@ -54,7 +54,7 @@ pub enum PublishError {
     /// id is safe.
     #[error("JetStream did not acknowledge {subject_kind} in time")]
     NotAcknowledged {
-        /// The event type.
+        /// The name of the event type.
         subject_kind: &'static str,
         /// The last error, if there was one.
         #[source]
@@ -63,9 +63,9 @@ pub enum PublishError {
     /// The event cannot be serialised.
     #[error("writing {subject_kind} as JSON")]
     Encode {
-        /// The event type.
+        /// The name of the event type.
         subject_kind: &'static str,
-        /// The cause.
+        /// The error of the serializer.
         #[source]
         source: serde_json::Error,
     },

@@ -116,14 +116,14 @@ impl UnitConsumers {
     }
 
     /// Stores the ack floor of a consumer and returns it.
-    pub(crate) async fn note_floor(&self, name: ConsumerName) -> Result<u64, BusError> {
+    pub(crate) async fn store_floor(&self, name: ConsumerName) -> Result<u64, BusError> {
         let name_on_server = name.on_server(self.purpose);
         let info = self.stream.consumer_info(&name_on_server).await;
         let info = info.map_err(|error| {
             BusError::jetstream(format!("reading consumer {name_on_server}"), error)
         })?;
         let floor = info.ack_floor.stream_sequence;
-        self.floors.note(name.unit, floor).await?;
+        self.floors.set(name.unit, floor).await?;
         Ok(floor)
     }
 

@@ -57,7 +57,7 @@ impl Bus {
             .client
             .queue_subscribe(signal_filter::<S>(None), group)
             .await;
-        subscriber.map(read_signals).map_err(deaf::<S>)
+        subscriber.map(read_signals).map_err(subscribe_error::<S>)
     }
 
     /// Delivers signals of this type from now on to every listener, `about` one subject or all.
@@ -66,7 +66,7 @@ impl Bus {
         about: Option<&str>,
     ) -> Result<impl Stream<Item = S> + use<S>, BusError> {
         let subscriber = self.client.subscribe(signal_filter::<S>(about)).await;
-        subscriber.map(read_signals).map_err(deaf::<S>)
+        subscriber.map(read_signals).map_err(subscribe_error::<S>)
     }
 }
 
@@ -75,6 +75,6 @@ fn read_signals<S: Signal>(subscriber: Subscriber) -> impl Stream<Item = S> + us
         .filter_map(|message| std::future::ready(serde_json::from_slice(&message.payload).ok()))
 }
 
-fn deaf<S: Signal>(error: SubscribeError) -> BusError {
+fn subscribe_error<S: Signal>(error: SubscribeError) -> BusError {
     BusError::jetstream(format!("subscribing to {} signals", S::NAME), error)
 }

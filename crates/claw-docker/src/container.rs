@@ -28,7 +28,7 @@ const HOST_NAME: &str = "host.docker.internal";
 /// Memory limit, swap included. With 1 GiB the first turn is killed.
 const MEMORY_BYTES: i64 = 2048 * 1024 * 1024;
 
-/// Whole cores.
+/// CPU limit, in whole cores.
 const CPUS: i64 = 2;
 
 /// One period of the kernel's CPU accounting.

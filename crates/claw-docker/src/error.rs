@@ -10,7 +10,7 @@ pub enum RuntimeError {
     /// The engine did not answer. The request may have taken effect.
     #[error("{operation}: the container engine does not answer")]
     EngineUnreachable {
-        /// The request.
+        /// The request, as in "creating a container".
         operation: &'static str,
         /// The error of the HTTP client.
         #[source]
@@ -19,27 +19,27 @@ pub enum RuntimeError {
     /// The image is not on this host. Images are never pulled for a sandbox.
     #[error("the image {image} is not on this host")]
     ImageMissing {
-        /// The image.
+        /// The configured name of the image, with its tag.
         image: String,
     },
     /// Another process on this host listens on the port.
     #[error("port {port} is taken by another process on this host")]
     PortTaken {
-        /// The port.
+        /// The port of the host that the sandbox has reserved.
         port: u16,
     },
     /// A container with the derived name exists but does not belong to the sandbox.
-    #[error("a container named {name} exists but is not ours")]
+    #[error("a container named {name} exists but does not belong to the sandbox")]
     NotOurs {
-        /// Its name.
+        /// The name of the container.
         name: String,
     },
     /// The engine refused the request.
     #[error("{operation}: the container engine refused (status {status}): {message}")]
     Refused {
-        /// The request.
+        /// The request, as in "creating a container".
         operation: &'static str,
-        /// The HTTP status.
+        /// The HTTP status of the engine's answer.
         status: u16,
         /// The engine's message, cut short and without our secrets.
         message: String,
@@ -48,7 +48,7 @@ pub enum RuntimeError {
     /// container's environment.
     #[error("{operation}: the answer of the container engine could not be decoded")]
     Unreadable {
-        /// The request.
+        /// The request, as in "creating a container".
         operation: &'static str,
     },
 }

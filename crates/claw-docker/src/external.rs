@@ -15,8 +15,8 @@ pub enum ExternalAddressError {
     Shared,
 }
 
-/// Sandboxes that somebody else runs, one address for each user, made from a template. They are
-/// never started, stopped or removed by us.
+/// Sandboxes that run elsewhere, one address for each user, made from a template. We never start, stop or
+/// remove them.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ExternalAddresses {
     template: String,

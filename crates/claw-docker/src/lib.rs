@@ -1,6 +1,6 @@
 //! The places where sandboxes run. [`Runtime`] keeps containers, each with one volume and one published
 //! port; [`Docker`] implements it with a Docker engine, [`fake::FakeRuntime`] in memory for tests.
-//! [`ExternalAddresses`] are sandboxes that somebody else runs.
+//! [`ExternalAddresses`] are the addresses of sandboxes that run elsewhere.
 //!
 //! Knows nothing of rows, events or model keys. Everything a container may do and use is in
 //! `container.rs`. Secrets go only into the container's environment, never into an error or a log.

@@ -36,7 +36,7 @@ pub trait Runtime: Send + Sync + 'static {
 pub struct ContainerSpec {
     /// The sandbox of the container.
     pub sandbox: SandboxId,
-    /// The container's name.
+    /// The name, which includes the number of the start.
     pub name: ContainerName,
     /// The image, which must be on the host.
     pub image: String,
@@ -139,7 +139,7 @@ pub enum ContainerState {
 /// A container in the list of this installation's containers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedContainer {
-    /// The container's name.
+    /// The name in the engine.
     pub name: ContainerName,
     /// Whether its main process is running.
     pub is_running: bool,

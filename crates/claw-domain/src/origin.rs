@@ -27,8 +27,7 @@ impl Origin {
         matches!(self, Self::WhatsApp { .. })
     }
 
-    /// The call and the turn in which an utterance is answered; `None` for all other messages, whose answers
-    /// go to the chat.
+    /// The call and the number of an utterance; `None` for all other messages, whose answers go to the chat.
     pub const fn call_turn(&self) -> Option<(CallId, u32)> {
         match *self {
             Self::Voice {

@@ -37,12 +37,12 @@ impl<const LABELS: usize> Counter<LABELS> {
         self.0.name
     }
 
-    /// Adds 1.
+    /// Adds 1 to the series with these label values.
     pub fn increment(&self, values: [&'static str; LABELS]) {
         self.add(1, values);
     }
 
-    /// Adds `count`.
+    /// Adds `count` to the series with these label values.
     pub fn add(&self, count: u64, values: [&'static str; LABELS]) {
         metrics::counter!(self.0.name, &self.0.labelled(values)).increment(count);
     }
@@ -58,17 +58,17 @@ impl<const LABELS: usize> Gauge<LABELS> {
         self.0.name
     }
 
-    /// Replaces the value.
+    /// Replaces the value of the series with these label values.
     pub fn set(&self, value: f64, values: [&'static str; LABELS]) {
         self.handle(values).set(value);
     }
 
-    /// Adds 1.
+    /// Adds 1 to the series with these label values.
     pub fn increment(&self, values: [&'static str; LABELS]) {
         self.handle(values).increment(1.0);
     }
 
-    /// Subtracts 1.
+    /// Subtracts 1 from the series with these label values.
     pub fn decrement(&self, values: [&'static str; LABELS]) {
         self.handle(values).decrement(1.0);
     }
@@ -83,7 +83,7 @@ impl<const LABELS: usize> Histogram<LABELS> {
         Self(Series { name, labels })
     }
 
-    /// Adds one duration.
+    /// Adds one duration to the series with these label values.
     pub fn observe(&self, duration: Duration, values: [&'static str; LABELS]) {
         metrics::histogram!(self.0.name, &self.0.labelled(values)).record(duration);
     }
@@ -106,7 +106,7 @@ impl<const LABELS: usize> Series<LABELS> {
 pub struct Description {
     /// The name, in Prometheus' conventions: `clawkaka_…`, and `_total` for a counter.
     pub name: &'static str,
-    /// The type.
+    /// The type in Prometheus' terms.
     pub r#type: Type,
     /// One or two sentences on what is counted.
     pub help: &'static str,
@@ -130,11 +130,11 @@ impl fmt::Display for Description {
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Type {
-    /// A [`Counter`].
+    /// The type of a [`Counter`].
     Counter,
-    /// A [`Gauge`].
+    /// The type of a [`Gauge`].
     Gauge,
-    /// A [`Histogram`].
+    /// The type of a [`Histogram`].
     Histogram,
 }
 

@@ -6,7 +6,7 @@ use std::{
 
 use crate::{ALL, MARKDOWN_HEAD, PIN_ATTEMPTS, Type, catalogue::CONSTANTS};
 
-/// Labels whose values are a closed set. An id, an address or a text is none.
+/// The labels, whose values are closed sets. An id, an address or a text must not become a label.
 const LABELS: [&str; 15] = [
     "cause", "consumer", "field", "form", "group", "kind", "notice", "outcome", "reason", "source",
     "state", "status", "step", "wait", "webhook",

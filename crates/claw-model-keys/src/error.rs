@@ -6,7 +6,7 @@ pub enum KeyError {
     /// No connection, or no answer in time. The call may have had its effect.
     #[error("{operation}: the model provider did not answer")]
     Unreachable {
-        /// The call.
+        /// The call, as in "minting a model key".
         operation: &'static str,
         /// The error of the HTTP client.
         #[source]
@@ -15,7 +15,7 @@ pub enum KeyError {
     /// Too many calls, or a failure on the provider's side.
     #[error("{operation}: the model provider is busy or failing (status {status})")]
     Busy {
-        /// The call.
+        /// The call, as in "minting a model key".
         operation: &'static str,
         /// The HTTP status, or the code of an error in an answer with status 200.
         status: u16,
@@ -27,9 +27,9 @@ pub enum KeyError {
         "{operation}: the model provider rejected the management key (status {status}): {message}"
     )]
     Denied {
-        /// The call.
+        /// The call, as in "minting a model key".
         operation: &'static str,
-        /// 401 or 403.
+        /// The HTTP status: 401 or 403.
         status: u16,
         /// The provider's message, truncated.
         message: String,
@@ -37,7 +37,7 @@ pub enum KeyError {
     /// The provider will not do this, however often it is asked.
     #[error("{operation}: the model provider refused (status {status}): {message}")]
     Refused {
-        /// The call.
+        /// The call, as in "minting a model key".
         operation: &'static str,
         /// The HTTP status, or the code of an error in an answer with status 200.
         status: u16,
@@ -48,9 +48,9 @@ pub enum KeyError {
     /// effect.
     #[error("{operation}: the answer with status {status} cannot be parsed")]
     Unreadable {
-        /// The call.
+        /// The call, as in "minting a model key".
         operation: &'static str,
-        /// The HTTP status.
+        /// The HTTP status of the answer.
         status: u16,
     },
     /// The key was made without the requested limit, and was deleted again.
@@ -60,7 +60,7 @@ pub enum KeyError {
     LimitNotTaken {
         /// The requested amount in US dollars.
         asked_usd: f64,
-        /// The requested period.
+        /// The requested period: `daily`, `weekly` or `monthly`.
         asked_reset: &'static str,
         /// The limit in the provider's answer.
         taken: String,

@@ -28,12 +28,12 @@ pub trait ModelKeys: Send + Sync + 'static {
 pub struct KeyHash(String);
 
 impl KeyHash {
-    /// Wraps the provider's spelling.
+    /// Wraps the id as the provider wrote it.
     pub fn new(hash: impl Into<String>) -> Self {
         Self(hash.into())
     }
 
-    /// The provider's spelling.
+    /// The id as the provider wrote it.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -48,21 +48,21 @@ impl fmt::Display for KeyHash {
 /// The amount that a key may spend in each period.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SpendLimit {
-    /// US dollars.
+    /// The amount in US dollars.
     pub usd: f64,
-    /// The period.
+    /// The period after which the spent amount returns to zero.
     pub reset: LimitReset,
 }
 
-/// When the spent amount returns to zero: at midnight UTC.
+/// How often the spent amount returns to zero, always at midnight UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum LimitReset {
-    /// Every day.
+    /// At the beginning of every day.
     Daily,
-    /// Every Monday.
+    /// At the beginning of every Monday.
     Weekly,
-    /// On the first of every month.
+    /// At the beginning of every month.
     Monthly,
 }
 

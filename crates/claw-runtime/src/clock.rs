@@ -7,11 +7,11 @@ use parking_lot::Mutex;
 
 /// A source of the current time.
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
-    /// The current time.
+    /// The time of this clock at the moment of the call.
     fn now(&self) -> DateTime<Utc>;
 }
 
-/// The machine's clock.
+/// The clock of the operating system.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 

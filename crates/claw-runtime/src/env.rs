@@ -149,7 +149,8 @@ impl Env {
     }
 }
 
-/// The expected value of a type of the standard library, whose own errors do not name it. Our types do.
+/// A description of the valid values of a type of the standard library, whose own errors lack one. The errors of our
+/// types have it.
 fn expectation(type_name: &str) -> Option<&'static str> {
     match type_name.rsplit("::").next()? {
         "u16" => Some("expected a whole number from 0 to 65535"),

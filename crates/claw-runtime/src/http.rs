@@ -7,7 +7,7 @@ use reqwest::{Client, redirect::Policy};
 /// Idle connections kept per host: enough for a burst of calls, and few enough to cost nothing.
 const IDLE_CONNECTIONS_PER_HOST: usize = 8;
 
-/// How long an idle connection is kept. The servers we call keep theirs for longer, so that a request is
+/// How long an idle connection is kept. The servers we call keep idle connections for longer, so a request is
 /// seldom sent on a connection that is being closed.
 const IDLE_FOR: Duration = Duration::from_secs(50);
 

@@ -1,5 +1,5 @@
 //! The plumbing that every process needs: settings from the environment, logs, traces and metrics, tasks that
-//! end together, health endpoints, an HTTP client and a clock. Knows none of the product's words.
+//! end together, health endpoints, an HTTP client and a clock. Knows nothing of the product.
 
 pub mod clock;
 mod env;

@@ -75,7 +75,7 @@ impl Settings {
     }
 }
 
-/// Keeps telemetry running.
+/// Keeps the export of spans and the upkeep of metrics running until it is flushed.
 #[must_use = "without a flush, the last spans are lost"]
 pub(crate) struct Telemetry {
     traces: Option<SdkTracerProvider>,

@@ -20,10 +20,10 @@ pub struct Calls {
     pub(crate) database: Database,
 }
 
-/// An incoming call.
+/// The beginning of an incoming call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallBegin {
-    /// The call.
+    /// The id of the call.
     pub call: CallId,
     /// The user of the caller's number; possibly unknown if the caller is unverified.
     pub user: UserId,
@@ -46,10 +46,10 @@ pub struct CallEnd {
     pub outcome: CallOutcome,
 }
 
-/// A phone call.
+/// A phone call, in progress or ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
-    /// The call's id.
+    /// The id, derived from Twilio's.
     pub id: CallId,
     /// The user of the caller's number; possibly unknown if the caller is unverified.
     pub user: UserId,
@@ -57,9 +57,9 @@ pub struct Call {
     pub trust: Trust,
     /// When the phone rang.
     pub started_at: DateTime<Utc>,
-    /// The number of the caller's turns; a PIN does not count.
+    /// The number of the caller's utterances; a PIN does not count.
     pub turns: u32,
-    /// The highest turn number of the caller; numbers have gaps. 0 if the caller has said nothing.
+    /// The highest number of an utterance; numbers have gaps. 0 if the caller has said nothing.
     pub last_turn: u32,
     /// When the caller last spoke.
     pub last_spoken_at: Option<DateTime<Utc>>,
@@ -78,7 +78,7 @@ impl Call {
     }
 }
 
-/// Every call may be repeated. [`crate::Messages::receive_voice`] counts the turns.
+/// Every call may be repeated. [`crate::Messages::receive_voice`] counts the utterances.
 impl Calls {
     /// Stores a call. A known one does not change; in particular, an ended one stays ended.
     pub async fn begin(&self, begin: &CallBegin) -> Result<(), StoreError> {

@@ -34,7 +34,7 @@ pub struct Delivery {
     pub id: DeliveryId,
     /// The index of the piece within the reply, from 0.
     pub index: u32,
-    /// The delivery's state.
+    /// The state after all reports so far.
     pub state: DeliveryState,
     /// WhatsApp's id of the message, once known.
     pub wamid: Option<Wamid>,
@@ -49,7 +49,7 @@ pub struct Delivery {
 /// A reply whose delivery has begun.
 #[derive(Debug, Clone)]
 pub struct OutgoingReply {
-    /// The recipient's address.
+    /// The address of the recipient, from the user's row.
     pub address: Address,
     /// When the user last wrote, which opens WhatsApp's 24-hour window; `None` if they have only called.
     pub last_written_at: Option<DateTime<Utc>>,
@@ -63,11 +63,11 @@ pub struct OutgoingReply {
 /// A delivery after a report about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reported {
-    /// The delivery's id.
+    /// The id of the delivery that the report is about.
     pub id: DeliveryId,
-    /// The reply.
+    /// The reply that the piece belongs to.
     pub reply: ReplyId,
-    /// The recipient.
+    /// The recipient of the reply.
     pub user: UserId,
     /// The state after this report and all earlier ones.
     pub state: DeliveryState,

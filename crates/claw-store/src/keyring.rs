@@ -29,7 +29,7 @@ pub enum KeyringError {
     /// Two keys have the same id.
     #[error("master key id {id} is given twice")]
     Repeated {
-        /// The id.
+        /// The id that occurs twice.
         id: String,
     },
     /// The value was sealed with a key that is not in the keyring.

@@ -37,9 +37,9 @@ pub struct Messages {
 pub struct InboundMessage {
     /// Our id, derived from WhatsApp's.
     pub id: MessageId,
-    /// The sender.
+    /// The user who sent the message.
     pub user: UserId,
-    /// The sender's address.
+    /// The address that the message came from.
     pub address: Address,
     /// WhatsApp's id of the sender, if the webhook gave it in addition to the phone number.
     pub wa_user_id: Option<WhatsAppUserId>,

@@ -25,7 +25,7 @@ pub struct Sandboxes {
 /// A sandbox, without its secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sandbox {
-    /// The sandbox's id.
+    /// The id, which stays the same when the sandbox restarts.
     pub id: SandboxId,
     /// The user it belongs to.
     pub user: UserId,
@@ -43,7 +43,7 @@ pub struct Sandbox {
     pub start: u32,
     /// The provider's id of its model key.
     pub model_key_hash: Option<String>,
-    /// The name under which its model key was made, or may have been made.
+    /// The name of its model key, stored before the key is made.
     pub model_key_name: Option<String>,
     /// The position up to which its transcript has been read.
     pub transcript: Option<TranscriptCursor>,
@@ -56,7 +56,7 @@ pub struct Sandbox {
 /// A position in a transcript. Opaque: only the agent that issued it understands it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TranscriptCursor {
-    /// The agent's cursor.
+    /// The cursor, in the agent's format.
     pub cursor: String,
     /// The id of the agent process that issued the cursor.
     pub boot_id: String,
@@ -66,7 +66,7 @@ pub struct TranscriptCursor {
 /// nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SandboxStart {
-    /// The sandbox.
+    /// The sandbox that is started.
     pub sandbox: SandboxId,
     /// The number of the start, from 1.
     pub start: u32,
@@ -92,7 +92,7 @@ impl Sandbox {
 }
 
 impl Sandboxes {
-    /// A user's sandbox.
+    /// The sandbox of a user, in any state; `None` if the user has none.
     pub async fn of_user(&self, user: UserId) -> Result<Option<Sandbox>, StoreError> {
         let query = Entity::find()
             .filter(Column::UserId.eq(user.as_uuid()))

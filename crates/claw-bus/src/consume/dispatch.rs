@@ -87,7 +87,7 @@ impl<H: Handler> Dispatcher<H> {
 
     fn admit(&mut self, pulled: Pulled) {
         let Pulled { message, tenure } = pulled;
-        // The unit is being lost: the server redelivers the event to its next holder.
+        // The unit is about to change hands, and the server redelivers the event to the next holder.
         if !tenure.is_open() {
             return;
         }

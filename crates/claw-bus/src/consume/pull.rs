@@ -27,7 +27,7 @@ const TAKEOVER_PAUSE: Duration = Duration::from_millis(250);
 
 /// How often a moving floor is stored. After a restart of the server, events since then are redelivered and
 /// have no further effect.
-const NOTE_EVERY: Duration = Duration::from_secs(10);
+const STORE_FLOOR_EVERY: Duration = Duration::from_secs(10);
 
 /// Pulls the events of each tenure in order, from a new consumer for every epoch and after every interruption.
 pub(super) struct Puller<E> {
@@ -51,11 +51,11 @@ impl<E: Event> Puller<E> {
     pub(super) async fn run(self: Arc<Self>, tenure: Tenure, pulled: mpsc::Sender<Pulled>) {
         tenure
             .ending()
-            .run_until_cancelled(self.pull_for_ever(&tenure, &pulled))
+            .run_until_cancelled(self.pull_across_epochs(&tenure, &pulled))
             .await;
     }
 
-    async fn pull_for_ever(&self, tenure: &Tenure, pulled: &mpsc::Sender<Pulled>) {
+    async fn pull_across_epochs(&self, tenure: &Tenure, pulled: &mpsc::Sender<Pulled>) {
         let mut epochs = tenure.epochs();
         let mut name = ConsumerName {
             unit: tenure.unit(),
@@ -119,10 +119,10 @@ impl<E: Event> Puller<E> {
             .await;
         let mut messages = match opened {
             Ok(messages) => messages,
-            Err(error) => return self.tell_of_interruption(&error),
+            Err(error) => return self.log_interruption(&error),
         };
-        let (handed_on, last) = watch::channel(0);
-        let hand_on = async {
+        let (forwarded, last) = watch::channel(0);
+        let forward = async {
             loop {
                 let message = match messages.next().await {
                     Some(Ok(message)) => message,
@@ -134,7 +134,7 @@ impl<E: Event> Puller<E> {
                         if error.kind() == MessagesErrorKind::MissingHeartbeat {
                             WAITS_ENDED_BY_CLOCK.increment(["delivery"]);
                         }
-                        return self.tell_of_interruption(&error);
+                        return self.log_interruption(&error);
                     }
                     None => return,
                 };
@@ -144,23 +144,23 @@ impl<E: Event> Puller<E> {
                     return;
                 }
                 if let Ok(sequence) = sequence {
-                    handed_on.send_replace(sequence);
+                    forwarded.send_replace(sequence);
                 }
             }
         };
         tokio::select! {
-            () = hand_on => {}
+            () = forward => {}
             // Concurrent: events must not wait for a write to disk.
-            () = self.note_floors(name, last) => {}
+            () = self.store_floors(name, last) => {}
         }
     }
 
     /// Stores the floor while it moves. Never returns.
-    async fn note_floors(&self, name: ConsumerName, mut handed_on: watch::Receiver<u64>) {
-        while handed_on.changed().await.is_ok() {
+    async fn store_floors(&self, name: ConsumerName, mut forwarded: watch::Receiver<u64>) {
+        while forwarded.changed().await.is_ok() {
             loop {
-                sleep(NOTE_EVERY).await;
-                if self.note_floor(name).await >= *handed_on.borrow_and_update() {
+                sleep(STORE_FLOOR_EVERY).await;
+                if self.store_floor(name).await >= *forwarded.borrow_and_update() {
                     break;
                 }
             }
@@ -169,11 +169,11 @@ impl<E: Event> Puller<E> {
     }
 
     /// Stores the floor and returns it; 0 if that failed.
-    async fn note_floor(&self, name: ConsumerName) -> u64 {
+    async fn store_floor(&self, name: ConsumerName) -> u64 {
         let Some(consumers) = self.consumers.get() else {
             return 0;
         };
-        match consumers.note_floor(name).await {
+        match consumers.store_floor(name).await {
             Ok(floor) => floor,
             Err(error) => {
                 warn!(
@@ -188,7 +188,7 @@ impl<E: Event> Puller<E> {
         }
     }
 
-    fn tell_of_interruption(&self, error: &(dyn std::error::Error + 'static)) {
+    fn log_interruption(&self, error: &(dyn std::error::Error + 'static)) {
         warn!(
             consumer = self.purpose,
             error, "pulling for {} was interrupted; its consumer is created again", self.purpose

@@ -56,7 +56,7 @@ impl AckHandle {
         Self(Arc::new(Mutex::new(Delivery { reply, tenure })))
     }
 
-    /// Records a redelivery.
+    /// Replaces the reply subject and the tenure with those of a redelivery.
     pub(super) fn renew(&self, reply: Subject, tenure: Tenure) {
         *self.delivery() = Delivery { reply, tenure };
     }
@@ -181,7 +181,7 @@ impl<H: Handler> Worker<H> {
         };
         let stop = attempt.stop.clone();
         tokio::select! {
-            verdict = self.try_again_and_again(event, attempt) => verdict,
+            verdict = self.try_with_retries(event, attempt) => verdict,
             never = async {
                 ending.cancelled().await;
                 stop.cancel();
@@ -190,7 +190,7 @@ impl<H: Handler> Worker<H> {
         }
     }
 
-    async fn try_again_and_again(&self, event: &H::Event, mut attempt: Attempt) -> Verdict {
+    async fn try_with_retries(&self, event: &H::Event, mut attempt: Attempt) -> Verdict {
         let give_up_at = Instant::now() + GIVE_UP_AFTER;
         loop {
             let (source, wait) = match self.try_once(event, &attempt).await {
@@ -209,7 +209,7 @@ impl<H: Handler> Worker<H> {
             if Instant::now() + wait >= give_up_at {
                 return dead_because(DeadReason::Exhausted, &source, &attempt);
             }
-            self.tell_of_retry(&source, &attempt);
+            self.log_retry(&source, &attempt);
             let waited = attempt.stop.run_until_cancelled(sleep(wait)).await;
             if waited.is_none() || !attempt.tenure.is_open() {
                 return Verdict::Left;
@@ -226,7 +226,7 @@ impl<H: Handler> Worker<H> {
             .unwrap_or_else(|_panic| Err(HandlerError::reject(anyhow!("the handler panicked"))))
     }
 
-    fn tell_of_retry(&self, source: &anyhow::Error, attempt: &Attempt) {
+    fn log_retry(&self, source: &anyhow::Error, attempt: &Attempt) {
         EVENTS.increment([self.purpose, "retried"]);
         // Logged at attempts 1, 2, 4, 8, …: an outage must not flood the log.
         if attempt.number.is_power_of_two() {
@@ -246,8 +246,8 @@ impl<H: Handler> Worker<H> {
         ItemOutcome::Done(reply)
     }
 
-    /// Acknowledges the delivery with this reply subject. If the acknowledgement gets lost, the event is
-    /// redelivered and recognised.
+    /// Acknowledges the delivery with this reply subject. If the acknowledgement gets lost, the event is redelivered
+    /// and recognised by its sequence.
     pub(super) async fn acknowledge_at(&self, reply: Subject) {
         if let Err(error) = self.bus.client.publish(reply, "+ACK".into()).await {
             warn!(
@@ -313,7 +313,7 @@ impl<H: Handler> Worker<H> {
             .catch_unwind()
             .await;
         if !matches!(told, Ok(Ok(()))) {
-            warn!("the user was not told that an event of theirs was given up");
+            warn!("the handler could not tell the user that an event was given up");
         }
     }
 }

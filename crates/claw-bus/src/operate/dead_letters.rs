@@ -20,18 +20,18 @@ pub struct DeadLetters {
 /// The newest dead letters, and how many there are.
 #[derive(Debug)]
 pub struct NewestLetters {
-    /// The newest ones, oldest first.
+    /// At most the requested number of dead letters, oldest first.
     pub letters: VecDeque<StoredLetter>,
-    /// How many there are in all.
+    /// The number of all dead letters of the same selection.
     pub total: usize,
 }
 
 /// A dead letter without its payload.
 #[derive(Debug)]
 pub struct StoredLetter {
-    /// Its sequence in `DEAD`.
+    /// The sequence of the dead letter in `DEAD`.
     pub sequence: u64,
-    /// When the consumer gave up.
+    /// When the consumer gave the event up.
     pub time: DateTime<Utc>,
     headers: HeaderMap,
 }
@@ -78,7 +78,7 @@ impl DeadLetters {
         Ok(sequences)
     }
 
-    /// Where the latest replay of the letter's event is stored, as long as its stream keeps the replay.
+    /// The position of the latest replay of the letter's event; `None` if there was none or its stream has dropped it.
     pub async fn latest_replay(
         &self,
         letter: &StoredLetter,
@@ -105,13 +105,14 @@ impl StoredLetter {
         self.headers.get(name).map(HeaderValue::as_str)
     }
 
-    /// The event that was given up; `None` for what was none, such as a webhook that could not be read.
+    /// The position of the given-up event; `None` if the letter is not about an event, but for example about a webhook that
+    /// could not be parsed.
     pub fn event(&self) -> Option<StreamPosition> {
         event_of(&self.headers).ok().map(|event| event.position)
     }
 }
 
-/// The event that a dead letter with these headers is about, or the subject of what never was an event.
+/// The event that a dead letter with these headers is about; otherwise the subject in its headers.
 pub(super) fn event_of(headers: &HeaderMap) -> Result<PublishedEvent, String> {
     let header = |name| headers.get(name).map_or("?", HeaderValue::as_str);
     let stored_subject = header(DeadLetter::SUBJECT).to_owned();

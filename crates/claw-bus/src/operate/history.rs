@@ -18,7 +18,7 @@ use crate::{Bus, BusError};
 /// A position in a stream. Prints as `INBOUND:17`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StreamPosition {
-    /// The stream.
+    /// The stream that stores the event.
     pub stream: Stream,
     /// The sequence of the event in the stream, from 1.
     pub sequence: u64,
@@ -30,7 +30,7 @@ impl fmt::Display for StreamPosition {
     }
 }
 
-/// The sequences that a stream held when the server was asked. Prints as a sentence.
+/// The range of sequences in a stream at the time of the request. Prints as a sentence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StreamExtent {
     stream: Stream,
@@ -61,7 +61,7 @@ impl fmt::Display for StreamExtent {
     }
 }
 
-/// An event as its stream stores it.
+/// An event as stored in its stream.
 #[derive(Debug, Clone)]
 pub struct StoredEvent {
     /// Where it is stored.
@@ -70,13 +70,13 @@ pub struct StoredEvent {
     pub subject: String,
     /// When the server stored it.
     pub time: DateTime<Utc>,
-    /// The event itself, which may hold personal data.
+    /// The event as JSON, which may contain personal data.
     pub payload: Bytes,
     pub(super) headers: HeaderMap,
 }
 
 impl StoredEvent {
-    /// Its headers in the order of their names; the server keeps no order.
+    /// The headers, sorted by name because the server keeps no order.
     pub fn headers(&self) -> Vec<(&str, &str)> {
         let mut sorted: Vec<_> = self
             .headers
@@ -88,7 +88,7 @@ impl StoredEvent {
     }
 }
 
-/// Reads what one stream stores.
+/// Reads the events that one stream stores.
 pub struct StreamHistory {
     pub(super) stream: Stream,
     on_server: jetstream::stream::Stream,
@@ -108,7 +108,7 @@ impl StreamHistory {
         Ok(Self { stream, on_server })
     }
 
-    /// The event at `sequence`; `None` when nothing is stored there.
+    /// The event at `sequence`; `None` if no event is stored there.
     pub async fn find(&self, sequence: u64) -> Result<Option<StoredEvent>, BusError> {
         match self.on_server.get_raw_message(sequence).await {
             Ok(message) => Ok(Some(StoredEvent {
@@ -141,8 +141,8 @@ impl StreamHistory {
         }
     }
 
-    /// Calls `visit` for every event stored under `subjects` from the sequence `first` on, oldest first.
-    /// One at a time: a stream may be larger than our memory.
+    /// Calls `visit` for every event stored under `subjects` from the sequence `first` on, oldest first. They are not
+    /// collected, because a stream may be larger than the memory.
     pub(super) async fn visit_headers(
         &self,
         subjects: String,

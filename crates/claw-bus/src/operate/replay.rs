@@ -11,17 +11,17 @@ use crate::{
     headers::{self, REPLAY_OF},
 };
 
-/// How long one replay is tried: longer than a restart of the server takes.
+/// How long the publish of one replay is retried. Longer than a restart of the server takes.
 const REPLAY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Longest name of a ticket, in bytes: it becomes part of an id that the server keeps in memory.
+/// Longest ticket, in bytes. A ticket is part of a message id, which the server keeps in memory.
 const TICKET_LIMIT_BYTES: usize = 64;
 
-/// The idempotency key of a replay: the same event is replayed once for a ticket.
+/// The idempotency key of a replay: for each ticket an event is replayed once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReplayTicket(String);
 
-/// The text is too long for a ticket, or has characters that an id may not have.
+/// The text is too long for a ticket, or contains characters that a message id must not contain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a ticket has 1 to {TICKET_LIMIT_BYTES} letters, digits, `-`, `_` and `.`")]
 pub struct InvalidReplayTicket;
@@ -46,12 +46,12 @@ pub enum ReplayError {
     /// The bus could not be read.
     #[error(transparent)]
     Bus(#[from] BusError),
-    /// The replay is not known to be stored. Trying again with the same ticket stores it once.
+    /// The server did not confirm the replay. A retry with the same ticket stores it once.
     #[error("replaying {position} (repeating the command replays nothing twice)")]
     Publish {
-        /// Where the event to be replayed is stored.
+        /// The position of the event to be replayed.
         position: StreamPosition,
-        /// Why the replay is not known to be stored.
+        /// The error of the publish.
         #[source]
         source: PublishError,
     },
@@ -62,11 +62,11 @@ pub enum ReplayError {
 pub enum ReplayOutcome {
     /// A new event is stored at this position.
     Replayed(StreamPosition),
-    /// The event had been replayed for this ticket, at this position; nothing was published.
+    /// The event had been replayed for this ticket, at this position. No event was published.
     AlreadyReplayed(StreamPosition),
-    /// Nothing is stored at the position that was named; the stream holds this.
+    /// No event is stored at the requested sequence. The stream holds this range.
     NotStored(StreamExtent),
-    /// The dead letter holds no event of a stream but something of this subject, which cannot be published.
+    /// The dead letter is not about an event of a stream. Its subject is this one, which cannot be published to.
     NotAnEvent(String),
 }
 
@@ -103,7 +103,7 @@ pub(super) struct PublishedEvent {
 }
 
 impl Replayer {
-    /// Without a ticket, each dead letter is a ticket of its own, and so is each past event.
+    /// Without a ticket, each dead letter can be replayed once, and so can each past event.
     pub fn new(bus: &Bus, ticket: Option<ReplayTicket>) -> Self {
         Self {
             bus: bus.clone(),
@@ -111,7 +111,7 @@ impl Replayer {
         }
     }
 
-    /// Replays the event of the dead letter at `sequence` in `DEAD`, with the payload that is kept there.
+    /// Replays the event of the dead letter at `sequence` in `DEAD`, with the payload that is stored there.
     pub async fn replay_letter(
         &self,
         letters: &DeadLetters,
@@ -124,7 +124,7 @@ impl Replayer {
             Ok(event) => event,
             Err(subject) => return Ok(ReplayOutcome::NotAnEvent(subject)),
         };
-        // Only the event itself carries its version; it usually ages out before its dead letter does.
+        // Only the headers of the event contain its version, and the event usually ages out before its dead letter.
         let history = StreamHistory::open(&self.bus, event.position.stream).await?;
         let original = history.find(event.position.sequence).await?;
         let headers = original.map_or(letter.headers, |original| original.headers);
@@ -166,7 +166,7 @@ impl Replayer {
             .as_ref()
             .map_or(default_ticket, |ticket| ticket.0.as_str());
         let id = format!("replay:{position}:{ticket}");
-        // The server remembers ids for minutes only; the stream itself remembers for weeks.
+        // The server remembers message ids for minutes only, but the stream keeps replays for weeks.
         if let Some(earlier) = find_replay(&self.bus, &event, Some(&id)).await? {
             return Ok(ReplayOutcome::AlreadyReplayed(earlier));
         }

@@ -94,8 +94,7 @@ impl Bucket {
             .map_err(|error| BusError::jetstream("watching the bucket of owners", error))
     }
 
-    /// Renews the lease of `member` if its key still exists. `last` is the key's last known revision, 0 for
-    /// the first write.
+    /// Renews the lease of `member` if its key still exists. `last` is the key's last known revision; 0 creates the key.
     pub(crate) async fn renew(
         &self,
         member: &MemberId,
@@ -122,15 +121,15 @@ impl Bucket {
                         sent,
                     });
                 }
-                // Nobody else writes this key: it expired, or an earlier answer was lost.
+                // Only this process writes the key: it has expired, or an earlier answer was lost.
                 Err(WriteError::Refused) => over = self.live_revision(&key).await?,
                 Err(error @ WriteError::Unknown(_)) => return Err(error),
             }
         }
     }
 
-    /// Writes each claim if its unit still has the expected revision. Returns the new revisions, in the order
-    /// of `claims`.
+    /// Writes each claim if its unit still has the expected revision. Returns the new revisions in the order of the
+    /// claims.
     ///
     /// Several claims are sent as one atomic batch, which the server syncs to disk once. Synced one by one on a
     /// slow disk, the claims of a starting replica would delay its renewals past the end of its lease.
@@ -190,7 +189,7 @@ impl Bucket {
         let forgotten = timeout(ANSWER, self.store.purge_with_ttl(&key, MARKERS_KEPT)).await;
         if !matches!(forgotten, Ok(Ok(()))) {
             warn!(
-                "{} could not say that it left: its lease will lapse",
+                "{} could not release its lease, which will expire",
                 self.bus.service
             );
         }

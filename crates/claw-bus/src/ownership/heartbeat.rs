@@ -6,9 +6,9 @@ use super::{RENEW, view::MemberStatus};
 #[derive(Debug)]
 pub(crate) struct Heartbeat {
     revision: u64,
-    /// The status the key should have; `told` is the status last written.
+    /// The status the key should have; `announced` is the status last written.
     status: MemberStatus,
-    told: MemberStatus,
+    announced: MemberStatus,
     due: Instant,
     is_beating: bool,
 }
@@ -19,7 +19,7 @@ impl Heartbeat {
         Self {
             revision,
             status: MemberStatus::Staying,
-            told: MemberStatus::Staying,
+            announced: MemberStatus::Staying,
             due: sent + RENEW,
             is_beating: false,
         }
@@ -29,15 +29,15 @@ impl Heartbeat {
         self.status == MemberStatus::Leaving
     }
 
-    /// Makes the next renewal due now, and announce that we leave.
+    /// Makes a renewal due now that announces the leaving.
     pub(crate) fn leave(&mut self) {
         self.status = MemberStatus::Leaving;
     }
 
-    /// The status to write and the expected revision, if a renewal is due. Report the result to
+    /// The status to write and the expected revision, if a renewal is due. The result must be reported with
     /// [`Heartbeat::beaten`] or [`Heartbeat::missed`].
     pub(crate) fn beat(&mut self, now: Instant) -> Option<(MemberStatus, u64)> {
-        let is_due = self.due <= now || self.told != self.status;
+        let is_due = self.due <= now || self.announced != self.status;
         if self.is_beating || !is_due {
             return None;
         }
@@ -45,9 +45,9 @@ impl Heartbeat {
         Some((self.status, self.revision))
     }
 
-    pub(crate) fn beaten(&mut self, told: MemberStatus, revision: u64, sent: Instant) {
+    pub(crate) fn beaten(&mut self, announced: MemberStatus, revision: u64, sent: Instant) {
         self.is_beating = false;
-        self.told = told;
+        self.announced = announced;
         self.revision = revision;
         self.due = sent + RENEW;
     }
@@ -55,7 +55,7 @@ impl Heartbeat {
     /// Records a renewal without a known result, which is retried after a tenth of the interval.
     pub(crate) fn missed(&mut self, now: Instant) {
         self.is_beating = false;
-        self.told = self.status;
+        self.announced = self.status;
         self.due = now + RENEW / 10;
     }
 
@@ -70,13 +70,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_beats_every_half_second_and_one_at_a_time() {
+    fn a_renewal_is_due_every_half_second_unless_one_is_in_flight() {
         let start = Instant::now();
         let mut heart = Heartbeat::begun(5, start);
 
         assert_eq!(heart.beat(start), None);
         assert_eq!(heart.beat(start + RENEW), Some((MemberStatus::Staying, 5)));
-        assert_eq!(heart.beat(start + RENEW * 3), None, "one is under way");
+        assert_eq!(
+            heart.beat(start + RENEW * 3),
+            None,
+            "a renewal is in flight"
+        );
         heart.beaten(MemberStatus::Staying, 9, start + RENEW);
         assert_eq!(heart.beat(start + RENEW), None);
         assert_eq!(
@@ -86,14 +90,14 @@ mod tests {
     }
 
     #[test]
-    fn leaving_is_told_at_once_and_again_if_that_got_lost() {
+    fn leaving_is_announced_at_once_and_again_if_the_answer_was_lost() {
         let start = Instant::now();
         let mut heart = Heartbeat::begun(5, start);
 
         heart.leave();
         assert_eq!(heart.beat(start), Some((MemberStatus::Leaving, 5)));
         heart.missed(start);
-        assert_eq!(heart.beat(start), None, "not without a pause");
+        assert_eq!(heart.beat(start), None, "a retry waits");
         assert_eq!(heart.beat(start + RENEW), Some((MemberStatus::Leaving, 5)));
     }
 }

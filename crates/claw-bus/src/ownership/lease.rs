@@ -55,7 +55,7 @@ impl Lease {
             });
     }
 
-    /// The end of the lease.
+    /// The end of the lease, unless it is extended.
     pub(crate) fn ends(&self) -> Instant {
         self.base + Duration::from_nanos(self.ends.load(Ordering::Acquire))
     }
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_ends_before_the_server_s_and_counts_from_when_the_renewal_was_sent() {
+    fn a_lease_ends_one_term_after_its_renewal_was_sent() {
         let sent = Instant::now();
         let lease = Lease::renewed_at(sent);
 
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_once_found_over_is_not_revived_by_a_late_answer() {
+    fn a_late_answer_does_not_extend_a_lease_that_was_seen_to_be_over() {
         let sent = Instant::now();
         let lease = Lease::renewed_at(sent);
 
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_comes_late_shortens_nothing() {
+    fn the_answer_of_an_older_renewal_does_not_shorten_a_lease() {
         let sent = Instant::now();
         let lease = Lease::renewed_at(sent);
 

@@ -33,8 +33,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Pause before joining is retried.
 const JOIN_PAUSE: Duration = Duration::from_millis(500);
 
-/// How often the whole bucket is read again, in case the server did not report an expired key.
-const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(30);
+/// How often the whole bucket is read again, in case the server does not report an expired key.
+const REWATCH_AFTER: Duration = Duration::from_secs(30);
 
 /// One membership of this replica, from joining until it leaves or loses its lease.
 pub(crate) struct Member {
@@ -47,7 +47,7 @@ pub(crate) struct Member {
     heartbeat: Heartbeat,
     connections: watch::Receiver<u64>,
     watch_state: WatchState,
-    look_again_at: Instant,
+    rewatch_at: Instant,
     units_held: BTreeMap<Unit, UnitState>,
     operations: FuturesUnordered<BoxFuture<'static, Completed>>,
     tally: Tally,
@@ -65,7 +65,7 @@ pub(crate) enum MembershipEnd {
 /// The result of an operation.
 enum Completed {
     Renewed(Result<Renewed, WriteError>),
-    Looking(u64, Result<Box<Watch>, BusError>),
+    WatchStarted(u64, Result<Box<Watch>, BusError>),
     /// Claims were written over the connection of this number.
     Written(u64, Vec<(Write, Result<u64, WriteError>)>),
     /// No work runs under the tenure of this number any more.
@@ -127,13 +127,13 @@ impl Member {
             heartbeat: Heartbeat::begun(joined.revision, joined.sent),
             connections,
             watch_state: WatchState::Disconnected,
-            look_again_at: Instant::now() + LOOK_AGAIN_AFTER,
+            rewatch_at: Instant::now() + REWATCH_AFTER,
             units_held: BTreeMap::new(),
             operations: FuturesUnordered::new(),
             tally: Tally::default(),
             is_gone: false,
         };
-        member.look(Duration::ZERO);
+        member.start_watch(Duration::ZERO);
         Ok(member)
     }
 
@@ -155,16 +155,16 @@ impl Member {
             }
             self.renew_when_due();
             self.plan();
-            self.tell();
+            self.log_changes();
             let wake = self.wakes_at();
             tokio::select! {
                 () = sleep_until(wake) => {}
-                Some(done) = self.operations.next() => self.hear(done),
+                Some(done) = self.operations.next() => self.complete(done),
                 seen = self.watch_state.next() => {
-                    let look = self.watch_state.take_in(self.registry.group, seen.as_ref());
-                    self.looked(look);
+                    let progress = self.watch_state.take_in(self.registry.group, seen.as_ref());
+                    self.watch_progressed(progress);
                 }
-                Ok(()) = self.connections.changed() => self.connect_again(),
+                Ok(()) = self.connections.changed() => self.claim_again_after_reconnect(),
                 () = stop.cancelled(), if !self.heartbeat.is_leaving() => self.heartbeat.leave(),
             }
         }
@@ -185,7 +185,7 @@ impl Member {
             .values()
             .filter_map(|state| plan::wakes_at(*state, hand_over_grace))
             .chain(self.heartbeat.wakes_at())
-            .chain([self.look_again_at])
+            .chain([self.rewatch_at])
             // An operation for a time in the past is in flight.
             .filter(|wake| *wake > now)
             .fold(self.lease.ends(), Instant::min)
@@ -202,11 +202,11 @@ impl Member {
         let now = Instant::now();
         if let Some((status, over)) = self.heartbeat.beat(now) {
             let (bucket, id) = (self.bucket.clone(), self.id.clone());
-            self.begin(async move { Completed::Renewed(bucket.renew(&id, status, over).await) });
+            self.start(async move { Completed::Renewed(bucket.renew(&id, status, over).await) });
         }
-        if self.look_again_at <= now {
-            self.look(Duration::ZERO);
-            self.look_again_at = now + LOOK_AGAIN_AFTER;
+        if self.rewatch_at <= now {
+            self.start_watch(Duration::ZERO);
+            self.rewatch_at = now + REWATCH_AFTER;
         }
     }
 
@@ -240,7 +240,7 @@ impl Member {
         }
         if !claims.is_empty() {
             let (bucket, connection) = (self.bucket.clone(), *self.connections.borrow());
-            self.begin(async move {
+            self.start(async move {
                 let written = bucket.claim_all(claims).await;
                 Completed::Written(connection, writes.into_iter().zip(written).collect())
             });
@@ -252,7 +252,7 @@ impl Member {
             return Vec::new();
         };
         let wanted = if self.heartbeat.is_leaving() {
-            // The others learn of our leaving a moment later.
+            // The key that announces the leaving is written a moment later.
             BTreeSet::new()
         } else {
             plan::wanted_by(&self.id, view, &self.units)
@@ -285,13 +285,13 @@ impl Member {
         };
         self.units_held.insert(unit, ending);
         let number = tenure.number();
-        self.begin(async move {
+        self.start(async move {
             tenure.idle().await;
             Completed::Idle(unit, number)
         });
     }
 
-    fn hear(&mut self, done: Completed) {
+    fn complete(&mut self, done: Completed) {
         let now = Instant::now();
         match done {
             Completed::Renewed(Ok(renewed)) => {
@@ -301,10 +301,10 @@ impl Member {
             }
             Completed::Renewed(Err(WriteError::Refused)) => self.is_gone = true,
             Completed::Renewed(Err(WriteError::Unknown(_))) => self.heartbeat.missed(now),
-            Completed::Looking(connection, watch) => self.begin_to_look(connection, watch),
+            Completed::WatchStarted(connection, watch) => self.watch_started(connection, watch),
             Completed::Written(connection, written) => {
                 for (write, result) in written {
-                    self.written(connection, write, result, now);
+                    self.write_completed(connection, write, result, now);
                 }
             }
             Completed::Idle(unit, number) => {
@@ -316,7 +316,7 @@ impl Member {
         }
     }
 
-    fn written(
+    fn write_completed(
         &mut self,
         connection: u64,
         write: Write,
@@ -326,7 +326,7 @@ impl Member {
         match (write, result) {
             (Write::Claim(unit, cause), Ok(revision)) => {
                 self.learn(unit, Some(self.id.clone()), revision);
-                self.claimed(unit, connection, cause, revision);
+                self.begin_tenure(unit, connection, cause, revision);
             }
             (Write::Claim(unit, _), Err(_)) => {
                 let until = now + PAUSE;
@@ -351,7 +351,7 @@ impl Member {
         }
     }
 
-    fn claimed(&mut self, unit: Unit, connection: u64, cause: Cause, epoch: u64) {
+    fn begin_tenure(&mut self, unit: Unit, connection: u64, cause: Cause, epoch: u64) {
         if connection != *self.connections.borrow() {
             let not_before = Instant::now();
             self.units_held
@@ -370,15 +370,15 @@ impl Member {
     }
 
     /// Starts watching the bucket, after a pause.
-    fn look(&self, pause: Duration) {
+    fn start_watch(&self, pause: Duration) {
         let (bucket, connection) = (self.bucket.clone(), *self.connections.borrow());
-        self.begin(async move {
+        self.start(async move {
             sleep(pause).await;
-            Completed::Looking(connection, bucket.watch().await)
+            Completed::WatchStarted(connection, bucket.watch().await)
         });
     }
 
-    fn begin_to_look(&mut self, connection: u64, watch: Result<Box<Watch>, BusError>) {
+    fn watch_started(&mut self, connection: u64, watch: Result<Box<Watch>, BusError>) {
         if connection != *self.connections.borrow() {
             return; // Another watch is being started.
         }
@@ -390,15 +390,15 @@ impl Member {
                     "{} could not watch the leases of its replicas; trying again",
                     self.registry.group
                 );
-                self.look(PAUSE);
+                self.start_watch(PAUSE);
             }
         }
     }
 
-    fn looked(&mut self, look: WatchProgress) {
-        match look {
+    fn watch_progressed(&mut self, progress: WatchProgress) {
+        match progress {
             WatchProgress::More => {}
-            WatchProgress::Ended => self.look(PAUSE),
+            WatchProgress::Ended => self.start_watch(PAUSE),
             WatchProgress::Complete if self.registry.has_joined() => {}
             WatchProgress::Complete => {
                 self.registry.join();
@@ -417,9 +417,9 @@ impl Member {
 
     /// Handles a new connection. Deliveries in flight on the old one are lost, so the bucket is watched again and
     /// every unit claimed again, which makes its consumer start under a new epoch.
-    fn connect_again(&mut self) {
+    fn claim_again_after_reconnect(&mut self) {
         self.watch_state = WatchState::Disconnected;
-        self.look(Duration::ZERO);
+        self.start_watch(Duration::ZERO);
         let not_before = Instant::now();
         for state in self.units_held.values_mut() {
             if let UnitState::Held { epoch } = *state {
@@ -428,12 +428,12 @@ impl Member {
         }
     }
 
-    fn begin(&self, operation: impl Future<Output = Completed> + Send + 'static) {
+    fn start(&self, operation: impl Future<Output = Completed> + Send + 'static) {
         self.operations.push(Box::pin(operation));
     }
 
     /// Logs how many units changed hands, once no claim is in flight.
-    fn tell(&mut self) {
+    fn log_changes(&mut self) {
         if self
             .units_held
             .values()

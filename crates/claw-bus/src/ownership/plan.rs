@@ -47,7 +47,7 @@ pub(crate) enum Cause {
     Free,
     /// The lease of the holder has expired.
     Lapsed,
-    /// The bucket names us as the holder.
+    /// The bucket names this replica as the holder.
     Regained,
 }
 
@@ -114,7 +114,8 @@ fn step_to_claim(situation: &Situation<'_>, unit: Unit) -> Option<ClaimStep> {
         return Some(ClaimStep::Claim { over, cause });
     }
     match cause {
-        // The answer to our claim was lost, and another replica should hold the unit by now. Nobody could claim it.
+        // The answer to our claim was lost, and another replica should hold the unit by now. It cannot claim the unit
+        // until we release it.
         Cause::Regained => Some(ClaimStep::Release { over }),
         Cause::Free | Cause::Lapsed => None,
     }
@@ -168,7 +169,7 @@ pub(crate) fn wanted_by(me: &MemberId, view: &View, units: &[Unit]) -> BTreeSet<
 }
 
 /// How long work may go on under ending tenures. A service that stops without another replica uses all of its
-/// grace period, because nobody waits for its units.
+/// grace period, because no replica waits for its units.
 pub(crate) fn hand_over_grace(
     view: &View,
     me: &MemberId,

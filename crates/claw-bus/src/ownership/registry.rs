@@ -91,8 +91,7 @@ impl Registry {
     }
 }
 
-/// The tenures of a replica, oldest first, then each new one. Tenures that were lost in the meantime are
-/// skipped.
+/// The tenures of a replica, oldest first, then each new one. Skips tenures that were lost in the meantime.
 pub struct Tenures {
     current: watch::Receiver<Current>,
     last: u64,
@@ -126,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_asks_late_gets_what_is_there_and_each_tenure_once() {
+    fn a_late_listener_gets_each_current_tenure_once() {
         let registry = Registry::new("test");
         let lease = Arc::new(Lease::endless());
         for partition in [5, 4, 3] {
@@ -141,13 +140,13 @@ mod tests {
 
         assert_eq!((next(), next(), next()), (Some(5), Some(3), None));
         registry.begin(Unit::Partition(3), 2, &lease);
-        assert_eq!(next(), None, "a new epoch is no new tenure");
+        assert_eq!(next(), None, "a new epoch continues the tenure");
         registry.begin(Unit::Partition(4), 3, &lease);
         assert_eq!(next(), Some(4));
     }
 
     #[test]
-    fn leaving_loses_everything() {
+    fn leaving_loses_every_tenure() {
         let registry = Registry::new("test");
         registry.begin(Unit::Whole, 1, &Arc::new(Lease::endless()));
         let tenure = registry.tenure(Unit::Whole).unwrap();

@@ -46,7 +46,7 @@ impl Tenure {
         Self::new(Unit::Whole, 0, 0, Arc::new(Lease::endless()))
     }
 
-    /// The unit.
+    /// The unit that this replica holds.
     pub fn unit(&self) -> Unit {
         self.0.unit
     }
@@ -159,21 +159,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn while_something_runs_it_is_not_idle_and_once_ending_nothing_begins() {
+    fn an_ending_tenure_starts_no_new_work_and_becomes_idle_after_the_running_work() {
         let tenure = Tenure::unshared();
         let hold = tenure.hold().unwrap();
 
         tenure.end();
 
-        assert!(tenure.hold().is_none(), "nothing new");
-        assert!(tenure.may_act(), "what runs may go on");
+        assert!(tenure.hold().is_none(), "new work started");
+        assert!(tenure.may_act(), "running work must stop");
         assert!(tenure.clone().idle().now_or_never().is_none());
         drop(hold);
         assert!(tenure.idle().now_or_never().is_some());
     }
 
     #[test]
-    fn what_is_lost_is_ending_too() {
+    fn a_lost_tenure_is_also_ending() {
         let tenure = Tenure::unshared();
 
         tenure.lose();
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_told_of_an_end_cannot_bring_it_about() {
+    fn cancelling_a_token_of_a_tenure_does_not_end_the_tenure() {
         let tenure = Tenure::unshared();
 
         tenure.ending().cancel();
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_replica_that_was_paused_may_not_act_though_nobody_told_it() {
+    async fn a_replica_that_was_paused_past_its_lease_may_not_act() {
         let lease = Arc::new(Lease::renewed_at(Instant::now()));
         let tenure = Tenure::new(Unit::Partition(3), 1, 1, lease);
         assert!(tenure.may_act());

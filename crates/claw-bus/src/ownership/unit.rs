@@ -5,9 +5,9 @@ use claw_events::PARTITIONS;
 /// How replicas of a service share its work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Share {
-    /// By the user's partition: each replica holds some of the 64 partitions.
+    /// Each replica holds some of the 64 partitions of users.
     Partitions,
-    /// Not at all: one replica holds everything, the others stand by.
+    /// One replica holds all users, and the others stand by.
     Whole,
 }
 
@@ -24,9 +24,9 @@ impl Share {
 /// A piece of work that one replica holds at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Unit {
-    /// All users of this partition.
+    /// The users of the partition with this number, from 0.
     Partition(u16),
-    /// All users.
+    /// All users, in a service that does not share its work.
     Whole,
 }
 

@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_read_for_what_they_mean() {
+    fn an_entry_is_parsed_as_a_lease_or_a_claim() {
         let read = |key, value: Option<&str>| Change::read(key, value.map(str::as_bytes), 7);
 
         assert_eq!(
@@ -164,9 +164,9 @@ mod tests {
             read("u.3", Some("a")),
             Some(Change::Claim(Unit::Partition(3), claim(Some("a"), 7)))
         );
-        for given_back in [Some(""), None] {
+        for released in [Some(""), None] {
             assert_eq!(
-                read("u.whole", given_back),
+                read("u.whole", released),
                 Some(Change::Claim(Unit::Whole, claim(None, 7)))
             );
         }
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn news_that_comes_late_does_not_undo_what_is_known() {
+    fn an_older_claim_does_not_replace_a_newer_one() {
         let mut view = View::default();
 
         view.learn(Change::Claim(Unit::Whole, claim(Some("b"), 9)));

@@ -36,10 +36,7 @@ async fn the_users_of_a_stopped_replica_are_served_by_the_others() {
     until_they_share_all(&replicas.iter().collect::<Vec<_>>()).await;
     let stopping = replicas.remove(0);
     let owners = Owners::of(&world, "provisioner").await;
-    let id = owners
-        .holder_of(stopping.tenures()[0].unit())
-        .await
-        .unwrap();
+    let id = owners.id_of(&stopping).await;
 
     stopping.stop().await;
     assert!(!owners.holders().await.contains(&id), "it left its units");

@@ -6,7 +6,7 @@ use claw_bus::Unit;
 use claw_events::PARTITIONS;
 use futures_util::TryStreamExt;
 
-use crate::world::World;
+use crate::world::{Replica, World};
 
 /// The leases and claims of one service in the bucket `OWN`.
 pub struct Owners {
@@ -21,6 +21,18 @@ impl Owners {
             bucket: jetstream.get_key_value("OWN").await.unwrap(),
             service,
         }
+    }
+
+    /// The id of a replica that holds at least one unit.
+    pub async fn id_of(&self, replica: &Replica) -> String {
+        for tenure in replica.tenures() {
+            let holder = self.holder_of(tenure.unit()).await;
+            // A tenure ends before its unit is released, so this claim was the replica's own when it was read.
+            if !tenure.ending().is_cancelled() {
+                return holder.unwrap();
+            }
+        }
+        panic!("the replica holds no unit");
     }
 
     /// The id of the replica that holds `unit`; `None` if the unit is released.

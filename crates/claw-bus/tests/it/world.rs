@@ -236,7 +236,7 @@ impl Replica {
         .await;
     }
 
-    /// The current tenures.
+    /// The tenures that the replica has now, oldest first.
     pub fn tenures(&self) -> Vec<Tenure> {
         let mut tenures = self.ownership.tenures();
         std::iter::from_fn(|| tenures.next().now_or_never().flatten()).collect()

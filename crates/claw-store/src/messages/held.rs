@@ -27,7 +27,7 @@ const IS_PROACTIVE: &str = "source IN ('heartbeat', 'cron')";
 pub struct HeldReply {
     /// The id under which it will be published, derived from its cause.
     pub id: ReplyId,
-    /// The text.
+    /// The text, in the assistant's Markdown.
     pub text: Sensitive<String>,
     /// Why the assistant says it.
     pub source: ReplySource,

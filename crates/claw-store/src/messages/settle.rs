@@ -15,7 +15,7 @@ pub(super) const WITHHELD: &str = "withheld";
 /// The messages answered and the replies given in one step of a conversation.
 #[derive(Debug, Clone)]
 pub struct Settlement {
-    /// The user.
+    /// The user of the conversation.
     pub user: UserId,
     /// The messages to mark as complete.
     pub answered: Vec<MessageId>,
@@ -27,14 +27,14 @@ pub struct Settlement {
     pub now: DateTime<Utc>,
 }
 
-/// A reply of the assistant, or a notice of ours.
+/// A reply of the assistant, or a notice of the host.
 #[derive(Debug, Clone)]
 pub struct NewReply {
     /// The id, derived from the reply's cause.
     pub id: ReplyId,
-    /// The text.
+    /// The text, in Markdown.
     pub text: Sensitive<String>,
-    /// Why it is said.
+    /// Why the reply is sent.
     pub source: ReplySource,
     /// The agent's run that produced it.
     pub run_id: Option<String>,

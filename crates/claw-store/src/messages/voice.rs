@@ -12,21 +12,21 @@ static RECEIVE_VOICE: LazyLock<String> =
 /// An event of a phone call: it rings, the caller says something, or it ends.
 #[derive(Debug, Clone)]
 pub struct VoiceMessage {
-    /// The id, derived from the call and the turn.
+    /// The id, derived from the call and the utterance's number.
     pub id: MessageId,
     /// The user of the caller's number.
     pub user: UserId,
-    /// The caller's identity.
+    /// Whether the caller's number is verified.
     pub caller: Caller,
-    /// The call.
+    /// The call that the event belongs to.
     pub call: CallId,
-    /// The turn of the call; 0 for the ringing.
+    /// The number of the utterance within the call; 0 for the ringing phone.
     pub turn: u32,
-    /// The kind of event.
+    /// The kind of the event.
     pub kind: VoiceKind,
     /// The caller's words. Must not be a PIN: the content is not sealed.
     pub content: Sensitive<String>,
-    /// When it happened.
+    /// When Twilio reported the event.
     pub sent_at: DateTime<Utc>,
     /// The time of the call to the store.
     pub now: DateTime<Utc>,
@@ -38,7 +38,7 @@ pub struct VoiceMessage {
     pub is_replay: bool,
 }
 
-/// A caller's identity.
+/// Whether a caller's number is verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Caller {
     /// The user of this verified number, who is stored if unknown.
@@ -49,7 +49,7 @@ pub enum Caller {
 
 impl Messages {
     /// Stores an event of a phone call in the same queue as [`Messages::receive`] does a message, and counts
-    /// the caller's turns. It does not open WhatsApp's 24-hour window.
+    /// the caller's utterances. It does not open WhatsApp's 24-hour window.
     ///
     /// Stores nothing and returns `None` for an unverified caller whose number belongs to no known user.
     pub async fn receive_voice(

@@ -14,7 +14,7 @@ use crate::{
 /// A literal, not a bound value: only then do all query plans use the partial index.
 const IS_WAITING: &str = "status = 'received'";
 
-/// An unanswered message.
+/// A message of a user that is not answered yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WaitingMessage {
     /// Our id, derived from the channel's.
@@ -29,7 +29,7 @@ pub struct WaitingMessage {
     pub taken_at: DateTime<Utc>,
     /// The sequence number of its event in the stream `INBOUND`; 0 if it was stored before schema 2.
     pub sequence: u64,
-    /// The first message of its batch; `None` if it was not put to the assistant yet.
+    /// The first message of its batch; `None` if it was not sent to the assistant yet.
     pub batch: Option<MessageId>,
 }
 
@@ -53,8 +53,8 @@ impl Messages {
         rows.into_iter().map(WaitingMessage::try_from).collect()
     }
 
-    /// Records that these messages form a batch, before the batch is put to the assistant as one turn, so
-    /// that a successor asks the same turn. Ignores messages that already have a batch, are answered or
+    /// Records that these messages form a batch, before the batch is sent to the assistant as one turn, so
+    /// that a successor sends the same turn. Ignores messages that already have a batch, are answered or
     /// belong to another user; read [`Messages::waiting`] for the result.
     pub async fn form_batch(
         &self,

@@ -45,7 +45,7 @@ pub struct SandboxRequest {
 /// it restarts.
 #[derive(Debug)]
 pub struct NewSandbox {
-    /// The sandbox's id.
+    /// The id of the new sandbox.
     pub id: SandboxId,
     /// The host it will run on.
     pub host: String,
@@ -60,7 +60,7 @@ pub struct NewSandbox {
 }
 
 impl Sandboxes {
-    /// Gives the user a sandbox if they have none, and returns theirs. A new one is `Requested`, or `Queued`
+    /// Gives the user a sandbox if they have none, and returns the user's sandbox. A new one is `Requested`, or `Queued`
     /// if all places are taken. A failed or removed one restarts for another message or for a later attempt
     /// of the same message.
     ///

@@ -34,7 +34,7 @@ async fn a_call_reads_back_as_it_was_stored() {
 }
 
 #[tokio::test]
-async fn each_turn_is_counted_once_in_any_order() {
+async fn each_utterance_is_counted_once_in_any_order() {
     let world = World::new().await;
     let calls = world.store.calls();
     calls.begin(&begin(Trust::Trusted)).await.unwrap();
@@ -53,7 +53,7 @@ async fn each_turn_is_counted_once_in_any_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_turn_stored_many_times_at_once_counts_once() {
+async fn an_utterance_stored_many_times_at_once_counts_once() {
     let world = World::new().await;
     world
         .store
@@ -207,13 +207,13 @@ async fn every_outcome_can_be_stored() {
     }
 }
 
-/// The caller says something, as the turn with this number.
+/// Stores an utterance of the caller with this number.
 async fn say(world: &World, number: u32) {
     let spoken = speech(1, number);
     world.store.messages().receive_voice(&spoken).await.unwrap();
 }
 
-/// The number of turns and the highest turn number.
+/// The number of utterances and the highest of their numbers.
 async fn turns(world: &World) -> (u32, u32) {
     let call = world.store.calls().of(call(1)).await.unwrap().unwrap();
     (call.turns, call.last_turn)

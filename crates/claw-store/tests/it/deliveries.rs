@@ -37,7 +37,7 @@ async fn the_first_call_claims_the_first_piece_and_the_second_call_sees_it() {
 }
 
 #[tokio::test]
-async fn beginning_a_delivery_tells_when_the_user_last_wrote() {
+async fn beginning_a_delivery_returns_when_the_user_last_wrote() {
     let world = World::new().await;
     let writer = world.user(1).await;
     let caller = speech(2, 5);

@@ -9,7 +9,7 @@ use crate::world::{World, at, message, reply, settlement};
 const WORKERS: u32 = 20;
 const MESSAGES_EACH: u32 = 200;
 
-/// Not a benchmark: only a missing index or a second round trip would fall below it.
+/// So low that a slow machine reaches it, unless an index is missing or a call needs a second round trip.
 const FLOOR_PER_SECOND: f64 = 100.0;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -30,7 +30,7 @@ async fn twenty_connections_carry_a_minimum_of_messages_per_second() {
     assert!(per_second > FLOOR_PER_SECOND);
 }
 
-/// Makes every call of the hot path once for each message.
+/// Makes every call to the store that a message needs, once for each message.
 async fn converse(store: Store, number: u32) {
     let (messages, deliveries) = (store.messages(), store.deliveries());
     for n in 0..MESSAGES_EACH {

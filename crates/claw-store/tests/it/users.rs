@@ -83,7 +83,7 @@ async fn settings_are_kept_until_they_are_changed() {
 }
 
 #[tokio::test]
-async fn quiet_hours_have_a_format() {
+async fn quiet_hours_in_another_format_are_refused() {
     let world = World::new().await;
     let user = world.user(1).await;
     let users = world.store.users();
@@ -97,7 +97,7 @@ async fn quiet_hours_have_a_format() {
 }
 
 #[tokio::test]
-async fn a_language_has_a_format() {
+async fn a_language_that_is_not_a_tag_is_refused() {
     let world = World::new().await;
     let user = world.user(1).await;
     let users = world.store.users();
@@ -126,7 +126,7 @@ async fn settings_of_an_unknown_user_are_refused() {
 }
 
 #[tokio::test]
-async fn active_users_wait_for_an_answer_have_a_held_reply_or_a_ready_sandbox() {
+async fn a_user_is_active_with_a_waiting_message_a_held_reply_or_a_ready_sandbox() {
     let world = World::new().await;
     let [
         late,

@@ -6,7 +6,7 @@ use tokio::task::JoinSet;
 use crate::world::{World, address, at, call, message, phone, reply, settlement, speech};
 
 #[tokio::test]
-async fn a_callers_turns_wait_in_one_queue_with_written_messages() {
+async fn utterances_and_written_messages_wait_in_one_queue() {
     let world = World::new().await;
     let messages = world.store.messages();
     let (written, spoken) = (message(1, 0), speech(1, 1));
@@ -121,7 +121,7 @@ async fn an_unverified_number_creates_no_user() {
 }
 
 #[tokio::test]
-async fn a_callers_turn_is_settled_given_up_and_replayed_like_a_message() {
+async fn an_utterance_is_settled_given_up_and_replayed_like_a_message() {
     let world = World::new().await;
     let messages = world.store.messages();
     let spoken = speech(1, 1);

@@ -89,7 +89,7 @@ impl World {
             .collect()
     }
 
-    /// Runs a statement without the repositories.
+    /// Runs a statement directly, without the repositories.
     pub async fn sql(&self, sql: &str) -> Vec<QueryResult> {
         let database: DatabaseConnection =
             sea_orm::Database::connect(self.server.url()).await.unwrap();
@@ -135,7 +135,7 @@ pub fn message(number: u32, n: u32) -> InboundMessage {
     }
 }
 
-/// The `n`th turn of a trusted caller in the user's only call.
+/// The `n`th utterance of a trusted caller in the user's only call.
 pub fn speech(number: u32, n: u32) -> VoiceMessage {
     let call = call(number);
     VoiceMessage {

@@ -47,7 +47,7 @@ fn claim(cause: Cause) -> ClaimStep {
 }
 
 #[test]
-fn what_is_free_or_was_a_dead_replica_s_is_claimed_by_whoever_should_have_it() {
+fn a_free_unit_and_the_unit_of_a_dead_replica_are_claimed_by_the_replica_that_wants_them() {
     let now = Instant::now();
 
     let free = view(&["me", "you"], None);
@@ -57,7 +57,11 @@ fn what_is_free_or_was_a_dead_replica_s_is_claimed_by_whoever_should_have_it() {
     assert_eq!(step(&dead, true, None, now), Some(claim(Cause::Lapsed)));
     assert_eq!(step(&dead, false, None, now), None);
     let live = view(&["me", "you"], Some("you"));
-    assert_eq!(step(&live, true, None, now), None, "theirs while they live");
+    assert_eq!(
+        step(&live, true, None, now),
+        None,
+        "claimed from a live replica"
+    );
     let never_claimed = View::default();
     assert_eq!(
         step(&never_claimed, true, None, now),
@@ -69,7 +73,7 @@ fn what_is_free_or_was_a_dead_replica_s_is_claimed_by_whoever_should_have_it() {
 }
 
 #[test]
-fn what_someone_else_should_have_ends_and_is_given_back_when_idle_or_late() {
+fn an_unwanted_unit_ends_and_is_released_when_idle_or_after_the_grace_period() {
     let now = Instant::now();
     let view = view(&["me", "you"], Some("me"));
     let release = Some(ClaimStep::Release { over: 7 });
@@ -91,7 +95,7 @@ fn what_someone_else_should_have_ends_and_is_given_back_when_idle_or_late() {
 }
 
 #[test]
-fn what_another_claimed_is_lost_whatever_we_were_about_to_do() {
+fn a_unit_that_another_replica_claimed_is_lost_in_every_state() {
     let now = Instant::now();
     let theirs = view(&["me", "you"], Some("you"));
 
@@ -112,7 +116,7 @@ fn what_another_claimed_is_lost_whatever_we_were_about_to_do() {
 }
 
 #[test]
-fn a_view_that_is_behind_our_own_claim_takes_nothing_from_us() {
+fn a_view_older_than_our_own_claim_does_not_lose_the_unit() {
     let now = Instant::now();
     let before = view(&["me", "you"], Some("gone"));
 
@@ -130,7 +134,7 @@ fn a_view_that_is_behind_our_own_claim_takes_nothing_from_us() {
 }
 
 #[test]
-fn after_a_new_connection_what_is_ours_is_claimed_again() {
+fn a_stale_unit_is_claimed_again_after_its_pause() {
     let now = Instant::now();
     let ours = view(&["me"], Some("me"));
     let later = now + Duration::from_millis(1);
@@ -149,7 +153,7 @@ fn after_a_new_connection_what_is_ours_is_claimed_again() {
 }
 
 #[test]
-fn a_claim_whose_answer_was_lost_is_made_good_or_undone() {
+fn a_claim_whose_answer_was_lost_is_repeated_if_wanted_and_released_otherwise() {
     let now = Instant::now();
     let ours = view(&["me", "you"], Some("me"));
 
@@ -161,7 +165,7 @@ fn a_claim_whose_answer_was_lost_is_made_good_or_undone() {
 }
 
 #[test]
-fn nothing_is_asked_twice_at_once_or_without_a_pause() {
+fn a_unit_is_not_claimed_while_a_claim_is_in_flight_or_paused() {
     let now = Instant::now();
     let free = view(&["me"], None);
     let until = now + Duration::from_millis(100);
@@ -173,7 +177,7 @@ fn nothing_is_asked_twice_at_once_or_without_a_pause() {
 }
 
 #[test]
-fn every_partition_is_wanted_by_exactly_one_and_about_evenly() {
+fn every_partition_is_wanted_by_one_replica_and_the_parts_are_about_equal() {
     let units = Share::Partitions.units();
     let names = ["a1", "b2", "c3"];
     let view = view(&names, None);
@@ -190,7 +194,7 @@ fn every_partition_is_wanted_by_exactly_one_and_about_evenly() {
 }
 
 #[test]
-fn whoever_joins_takes_from_others_and_nobody_else_changes_hands() {
+fn a_joining_replica_takes_units_from_others_and_gives_none_away() {
     let units = Share::Partitions.units();
     let before = wanted_by(&id("a"), &view(&["a", "b"], None), &units);
     let after = wanted_by(&id("a"), &view(&["a", "b", "c"], None), &units);
@@ -199,7 +203,7 @@ fn whoever_joins_takes_from_others_and_nobody_else_changes_hands() {
 }
 
 #[test]
-fn whoever_leaves_wants_nothing_and_its_part_is_wanted_by_the_rest() {
+fn a_leaving_replica_wants_no_unit_and_the_others_want_all() {
     let units = Share::Partitions.units();
     let mut view = view(&["a", "b"], None);
 
@@ -207,11 +211,11 @@ fn whoever_leaves_wants_nothing_and_its_part_is_wanted_by_the_rest() {
 
     assert_eq!(wanted_by(&id("a"), &view, &units).len(), 64);
     assert!(wanted_by(&id("b"), &view, &units).is_empty());
-    assert!(view.lives(&id("b")), "its claims are good until given back");
+    assert!(view.lives(&id("b")), "its claims are no longer valid");
 }
 
 #[test]
-fn a_stopping_replica_takes_its_time_only_when_nobody_waits() {
+fn a_stopping_replica_uses_its_whole_grace_period_only_if_no_other_stays() {
     let me = id("me");
     let mut alone = view(&["me"], None);
     let both = view(&["me", "you"], None);
