@@ -361,7 +361,6 @@ async fn a_replica_that_stops_alone_waits_for_its_running_work() {
         .ownership
         .tenure_of(UserId::derived_from("1"))
         .unwrap();
-
     let owners = Owners::of(&world, "provisioner").await;
 
     let stopping = tokio::spawn(replica.stop());
