@@ -8,10 +8,10 @@ use strum::{EnumString, IntoStaticStr};
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Trust {
-    /// There is no sign of a forged number, so the caller is taken for its user.
+    /// The number is shown and failed no verification, so the caller is taken for its user.
     Trusted,
-    /// The number is hidden, missing, or not attested by the carrier. Such a caller gets no user's data and cannot
-    /// act for a user.
+    /// The number is hidden, was keyed in, or failed the carrier's verification. Until the right PIN is given, the caller
+    /// gets no user's data and cannot act for a user.
     Unverified,
 }
 
