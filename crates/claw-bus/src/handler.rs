@@ -17,8 +17,8 @@ pub trait Handler: Send + Sync + 'static {
     /// [`HandlerError::reject`] if a retry cannot help.
     async fn handle(&self, event: &Self::Event, attempt: &Attempt) -> Result<(), HandlerError>;
 
-    /// Called after a given-up event was stored in `DEAD` and before the user's next event, so that the handler can tell
-    /// the user. May be called again after a crash.
+    /// Called after a given-up event was stored in `DEAD` and before the user's next event, so that the handler can
+    /// tell the user. May be called again after a crash.
     async fn given_up(&self, _event: &Self::Event) -> Result<(), HandlerError> {
         Ok(())
     }
@@ -33,8 +33,8 @@ pub struct Attempt {
     pub sequence: u64,
     /// Whether the event is a replay by an operator (`clawkaka replay`), so that given-up work may be tried again.
     pub is_replay: bool,
-    /// Cancelled when the service stops or another replica should hold this user. A waiting handler should return a retry
-    /// then.
+    /// Cancelled when the service stops or another replica should hold this user. A waiting handler should return a
+    /// retry then.
     pub stop: CancellationToken,
     /// The tenure under which the event was delivered. A handler is not cancelled when it is lost; before an effect
     /// that must not happen twice it checks [`Tenure::may_act`].

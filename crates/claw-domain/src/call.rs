@@ -10,8 +10,8 @@ use strum::{EnumString, IntoStaticStr};
 pub enum Trust {
     /// The number is shown and failed no verification, so the caller is taken for its user.
     Trusted,
-    /// The number is hidden, was keyed in, or failed the carrier's verification. Until the right PIN is given, the caller
-    /// gets no user's data and cannot act for a user.
+    /// The number is hidden, was keyed in, or failed the carrier's verification. Until the right PIN is given, the
+    /// caller gets no user's data and cannot act for a user.
     Unverified,
 }
 

@@ -28,8 +28,8 @@ pub enum ReplySource {
     Heartbeat,
     /// A proactive message from a scheduled task of the assistant, such as a reminder.
     Cron,
-    /// A text of the assistant in the chat after a phone call: an answer that the caller did not hear, or the outcome of
-    /// what they asked for.
+    /// A text of the assistant in the chat after a phone call: an answer that the caller did not hear, or the outcome
+    /// of what they asked for.
     VoiceFollowup,
 }
 

@@ -105,8 +105,8 @@ impl StoredLetter {
         self.headers.get(name).map(HeaderValue::as_str)
     }
 
-    /// The position of the given-up event; `None` if the letter is not about an event, but for example about a webhook that
-    /// could not be parsed.
+    /// The position of the given-up event; `None` if the letter is not about an event, but for example about a webhook
+    /// that could not be parsed.
     pub fn event(&self) -> Option<StreamPosition> {
         event_of(&self.headers).ok().map(|event| event.position)
     }

@@ -94,7 +94,8 @@ impl Bucket {
             .map_err(|error| BusError::jetstream("watching the bucket of owners", error))
     }
 
-    /// Renews the lease of `member` if its key still exists. `last` is the key's last known revision; 0 creates the key.
+    /// Renews the lease of `member` if its key still exists. `last` is the key's last known revision; 0 creates the
+    /// key.
     pub(crate) async fn renew(
         &self,
         member: &MemberId,

@@ -60,9 +60,9 @@ pub struct NewSandbox {
 }
 
 impl Sandboxes {
-    /// Gives the user a sandbox if they have none, and returns the user's sandbox. A new one is `Requested`, or `Queued`
-    /// if all places are taken. A failed or removed one restarts for another message or for a later attempt
-    /// of the same message.
+    /// Gives the user a sandbox if they have none, and returns the user's sandbox. A new one is `Requested`, or
+    /// `Queued` if all places are taken. A failed or removed one restarts for another message or for a later attempt of
+    /// the same message.
     ///
     /// Serialised across all processes so that the number of places is never exceeded: four short round trips.
     pub async fn request(
