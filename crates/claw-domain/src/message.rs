@@ -91,7 +91,7 @@ pub enum MediaKind {
     Video,
     /// A file of any type, offered for download.
     Document,
-    /// A WebP sticker, still or animated.
+    /// A sticker, still or animated.
     Sticker,
     /// A sound file that the user attached or forwarded.
     Audio,
