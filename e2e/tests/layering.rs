@@ -117,7 +117,7 @@ const PLUMBING: &str = "claw-runtime";
 const SYSTEM_TESTS: &str = "e2e";
 
 #[test]
-fn no_package_uses_another_that_the_table_does_not_grant() {
+fn packages_use_only_what_the_table_allows() {
     let edges = edges_between(&packages());
 
     let trespasses: Vec<String> = edges
@@ -134,7 +134,7 @@ fn no_package_uses_another_that_the_table_does_not_grant() {
 }
 
 #[test]
-fn every_package_stands_in_the_table_and_every_line_names_one() {
+fn the_table_lists_exactly_the_packages_of_the_workspace() {
     let mut packages = names(&packages());
     packages.retain(|name| name != TESTKIT && name != SYSTEM_TESTS);
     packages.sort_unstable();

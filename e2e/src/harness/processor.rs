@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waiting_for_nothing_or_for_a_disk_is_not_busy() {
+    fn idle_and_disk_wait_times_do_not_count_as_busy() {
         let stat = "cpu  100 1 50 9000 800 2 3 40 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\n";
 
         let busy = Duration::from_millis(1_560);

@@ -216,7 +216,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_metric_is_the_sum_over_its_labels_and_of_no_other_name() {
+    fn a_metric_is_the_sum_over_its_labels() {
         let text = "# TYPE owned gauge\nowned{of=\"a\"} 3\nowned{of=\"b\"} 4\nowned_ever 9\n";
 
         assert_eq!(metric(text, "owned"), Some(7.0));

@@ -7,10 +7,10 @@ use tokio::time::Instant;
 
 use crate::{
     calls::real::{
-        a_call_goes_on_where_the_chat_was_and_is_followed_up,
-        a_streamed_answer_is_heard_as_it_comes_and_may_be_spoken_over,
+        a_call_continues_the_chat_and_gets_a_follow_up,
+        a_streamed_answer_is_spoken_piece_by_piece_and_can_be_interrupted,
     },
-    reminders::{HEARTBEAT_EVERY, asked, what_is_said_unasked_arrives_once},
+    reminders::{HEARTBEAT_EVERY, asked, proactive_messages_arrive_once},
 };
 
 /// How long a container may take from the first word to its first answer, on a busy machine.
@@ -26,7 +26,7 @@ const ADA: &str = "491515550001";
 const BOB: &str = "491515550002";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn newcomers_are_set_up_served_each_in_their_own_sandbox_and_told_things_unasked() {
+async fn new_users_get_their_own_sandboxes_answers_calls_and_proactive_messages() {
     let mut world = world().await;
     let containers = world.containers().await.unwrap();
 
@@ -51,19 +51,19 @@ async fn newcomers_are_set_up_served_each_in_their_own_sandbox_and_told_things_u
         "",
         "the row is in nobody else's database"
     );
-    nothing_secret_is_visible_from_outside(&world, &containers).await;
+    container_settings_show_no_secret(&world, &containers).await;
 
-    a_call_goes_on_where_the_chat_was_and_is_followed_up(&world, ADA).await;
+    a_call_continues_the_chat_and_gets_a_follow_up(&world, ADA).await;
     world.hold_calls(VoiceMode::Relay).await.unwrap();
-    a_streamed_answer_is_heard_as_it_comes_and_may_be_spoken_over(&world, ADA).await;
-    what_is_said_unasked_arrives_once(&mut world, BOB).await;
-    one_answer_comes_though_its_sandbox_was_killed(&world, &containers).await;
+    a_streamed_answer_is_spoken_piece_by_piece_and_can_be_interrupted(&world, ADA).await;
+    proactive_messages_arrive_once(&mut world, BOB).await;
+    a_killed_sandbox_still_gives_one_answer(&world, &containers).await;
     world.remove_containers().await.unwrap();
 }
 
 /// Once before the model has begun, when OpenClaw forgets the turn, and once in the middle of it, when it
 /// takes the turn up again.
-async fn one_answer_comes_though_its_sandbox_was_killed(world: &World, containers: &Containers) {
+async fn a_killed_sandbox_still_gives_one_answer(world: &World, containers: &Containers) {
     for story in STORIES {
         let typing = world.meta.chat(ADA).typing;
         world
@@ -137,7 +137,7 @@ async fn meals_of(containers: &Containers, number: &str) -> String {
     containers.run(number, query).await.unwrap()
 }
 
-async fn nothing_secret_is_visible_from_outside(world: &World, containers: &Containers) {
+async fn container_settings_show_no_secret(world: &World, containers: &Containers) {
     let inspected = containers.inspect(ADA).await.unwrap();
     for (name, secret) in world.secrets() {
         assert!(

@@ -25,7 +25,7 @@ const DEATH: Restart = Restart {
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_nats_is_away_meta_hears_503_and_afterwards_nothing_is_missing() {
+async fn meta_gets_503_while_nats_is_down_and_no_message_is_lost() {
     let mut world = Crowd::world().await;
     let meta = Arc::clone(&world.meta);
     let outage = async {
@@ -44,7 +44,7 @@ async fn while_nats_is_away_meta_hears_503_and_afterwards_nothing_is_missing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn twenty_seconds_without_postgres_lose_nothing() {
+async fn no_message_is_lost_during_twenty_seconds_without_postgres() {
     let world = Crowd::world().await;
     let meta = Arc::clone(&world.meta);
     let outage = async {
@@ -60,7 +60,7 @@ async fn twenty_seconds_without_postgres_lose_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sandboxes_killed_in_the_middle_of_their_turns_answer_once() {
+async fn sandboxes_killed_during_their_turns_answer_once() {
     let world = Crowd::world().await;
     let openclaw = world.openclaw.clone().unwrap();
     let deaths = async {
@@ -77,7 +77,7 @@ async fn sandboxes_killed_in_the_middle_of_their_turns_answer_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn servers_and_sandboxes_that_die_under_full_load_lose_and_double_nothing() {
+async fn killing_servers_and_sandboxes_under_full_load_loses_and_duplicates_nothing() {
     let mut world = Crowd::world_of_gateways(3).await;
     let meta = Arc::clone(&world.meta);
     let openclaw = world.openclaw.clone().unwrap();
@@ -85,7 +85,7 @@ async fn servers_and_sandboxes_that_die_under_full_load_lose_and_double_nothing(
     let ((), (), restarted) = tokio::join!(
         Crowd::MANY.write(&meta),
         kill_servers(&mut world),
-        kill_a_third_in_mid_turn(&openclaw)
+        kill_a_third_during_turns(&openclaw)
     );
 
     eprintln!("{restarted} sandboxes were killed in the middle of a turn");
@@ -96,7 +96,7 @@ async fn servers_and_sandboxes_that_die_under_full_load_lose_and_double_nothing(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_told_to_stop_ends_within_its_grace() {
+async fn a_stopped_service_ends_within_its_grace_period() {
     let mut world = Crowd::world().await;
     for service in Service::ALL {
         assert!(
@@ -123,7 +123,7 @@ async fn kill_servers(world: &mut World) {
 }
 
 /// Kills sandboxes that are at work, each once, until a third of the crowd's were; gives how many.
-async fn kill_a_third_in_mid_turn(openclaw: &SimOpenClaw) -> usize {
+async fn kill_a_third_during_turns(openclaw: &SimOpenClaw) -> usize {
     sleep(UNDER_WAY).await;
     let (third, mut killed) = (Crowd::MANY.people as usize / 3, HashSet::new());
     for _ in 0..LOOKS {

@@ -9,7 +9,7 @@ use crate::crowd::Crowd;
 const BETWEEN_DEATHS: Duration = Duration::from_secs(3);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn everyone_in_a_crowd_gets_each_answer_once_and_in_order() {
+async fn every_user_gets_each_answer_once_and_in_order() {
     let world = Crowd::world().await;
 
     Crowd::USUAL.write(&world.meta).await;
@@ -19,17 +19,17 @@ async fn everyone_in_a_crowd_gets_each_answer_once_and_in_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_same_holds_while_each_service_is_killed_in_turn() {
+async fn answers_arrive_once_and_in_order_while_each_service_is_killed() {
     let mut world = Crowd::world().await;
     let meta = Arc::clone(&world.meta);
 
-    tokio::join!(Crowd::USUAL.write(&meta), kill_each_in_turn(&mut world));
+    tokio::join!(Crowd::USUAL.write(&meta), kill_each_service(&mut world));
 
     Crowd::USUAL.verify(&world).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_same_holds_when_every_webhook_comes_five_times_at_once() {
+async fn answers_arrive_once_and_in_order_if_every_webhook_arrives_five_times() {
     let world = Crowd::world().await;
     let crowd = Crowd {
         copies: 5,
@@ -41,7 +41,7 @@ async fn the_same_holds_when_every_webhook_comes_five_times_at_once() {
     crowd.verify(&world).await;
 }
 
-async fn kill_each_in_turn(world: &mut World) {
+async fn kill_each_service(world: &mut World) {
     for service in Service::ALL {
         sleep(BETWEEN_DEATHS).await;
         world.kill(service).await.unwrap();

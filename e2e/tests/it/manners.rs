@@ -15,7 +15,7 @@ const ADA: &str = "491515550001";
 const PATIENCE: Duration = Duration::from_secs(20);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_written_during_a_turn_becomes_one_turn_and_the_person_hears_that_it_waits() {
+async fn messages_written_during_a_turn_form_one_turn_and_the_user_is_told_that_they_wait() {
     let ada =
         Conversation::with(&[("BACKLOG_MESSAGES", "3"), ("STILL_WORKING_SECONDS", "1")]).await;
 
@@ -35,7 +35,7 @@ async fn what_is_written_during_a_turn_becomes_one_turn_and_the_person_hears_tha
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn stop_ends_the_turn_and_what_was_written_before_it() {
+async fn stop_ends_the_turn_and_drops_the_waiting_messages() {
     let ada = Conversation::with(&[]).await;
 
     ada.write("[[SLOW 60000]] a long story");
@@ -51,7 +51,7 @@ async fn stop_ends_the_turn_and_what_was_written_before_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_model_that_fails_is_told_in_one_line_of_our_own() {
+async fn a_model_failure_is_reported_in_our_own_words() {
     let ada = Conversation::with(&[]).await;
 
     ada.write("[[ERROR billing]]");
@@ -63,7 +63,7 @@ async fn a_model_that_fails_is_told_in_one_line_of_our_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_comes_in_quiet_hours_is_held_and_then_heard_once() {
+async fn a_proactive_message_in_quiet_hours_is_held_and_then_delivered_once() {
     // From a minute ago for a day less two minutes, whatever the time zone: always.
     let ada = Conversation::with(&[("QUIET_HOURS", "00:00-23:59")]).await;
 
@@ -81,7 +81,7 @@ async fn what_comes_in_quiet_hours_is_held_and_then_heard_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_stops_updates_hears_answers_only_until_they_resume() {
+async fn stopped_updates_leave_only_answers_until_they_are_resumed() {
     let ada = Conversation::with(&[]).await;
 
     ada.write("stop updates");

@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(100);
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_thousand_heartbeats_due_at_once_are_each_heard_once() {
+async fn a_thousand_simultaneous_heartbeats_are_each_delivered_once() {
     const CROWD: Crowd = Crowd::once_each(1_000, 200);
     let world = introduced(&CROWD, &[]).await;
     let openclaw = world.openclaw.clone().unwrap();
@@ -32,7 +32,7 @@ async fn a_thousand_heartbeats_due_at_once_are_each_heard_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_heartbeat_with_nothing_to_say_is_silent() {
+async fn a_heartbeat_with_nothing_to_say_sends_nothing() {
     const CROWD: Crowd = Crowd::once_each(20, 20);
     let world = introduced(&CROWD, &[]).await;
     let openclaw = world.openclaw.clone().unwrap();
@@ -51,7 +51,7 @@ async fn a_heartbeat_with_nothing_to_say_is_silent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reminder_is_heard_once_also_when_it_is_due_in_the_middle_of_a_turn() {
+async fn a_reminder_due_during_a_turn_is_delivered_once() {
     const CROWD: Crowd = Crowd::once_each(20, 20);
     let world = introduced(&CROWD, &[]).await;
     let openclaw = world.openclaw.clone().unwrap();
@@ -68,7 +68,7 @@ async fn a_reminder_is_heard_once_also_when_it_is_due_in_the_middle_of_a_turn() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_said_while_no_gateway_runs_is_heard_once_and_in_its_place() {
+async fn proactive_messages_from_a_time_without_gateway_are_delivered_once_and_in_order() {
     const CROWD: Crowd = Crowd::once_each(100, 50);
     let mut world = introduced(&CROWD, &[]).await;
     let openclaw = world.openclaw.clone().unwrap();
@@ -89,7 +89,7 @@ async fn what_is_said_while_no_gateway_runs_is_heard_once_and_in_its_place() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn heartbeats_of_a_crowd_that_writes_are_each_heard_once_while_gateways_die() {
+async fn heartbeats_during_conversations_are_each_delivered_once_while_gateways_die() {
     const CROWD: Crowd = Crowd {
         people: 200,
         messages_each: 8,
@@ -115,7 +115,7 @@ async fn heartbeats_of_a_crowd_that_writes_are_each_heard_once_while_gateways_di
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn more_than_the_days_share_is_held_back() {
+async fn proactive_messages_beyond_the_daily_limit_are_held() {
     const CROWD: Crowd = Crowd::once_each(5, 5);
     let world = introduced(&CROWD, &[("PROACTIVE_PER_DAY", "2")]).await;
     let openclaw = world.openclaw.clone().unwrap();

@@ -30,7 +30,7 @@ const BYE: &str = "Bye.";
 
 /// An alert at a heartbeat, a reminder, and a reminder that comes while no gateway runs: each is on
 /// the phone once, in order with the answers. A heartbeat with nothing to say sends nothing.
-pub(crate) async fn what_is_said_unasked_arrives_once(world: &mut World, number: &str) {
+pub(crate) async fn proactive_messages_arrive_once(world: &mut World, number: &str) {
     let heard_before = texts(world, number).len();
 
     tell(world, number, &format!("[[HEARTBEAT {PARCEL}]]"), PARCEL).await;

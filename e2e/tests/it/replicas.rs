@@ -31,7 +31,7 @@ const PARTITIONS: f64 = 64.0;
 const SHARE: f64 = 20.0;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn gateways_that_die_or_stand_still_in_turn_are_noticed_by_nobody() {
+async fn users_do_not_notice_gateways_that_die_or_freeze() {
     let mut world = Crowd::world_of_gateways(GATEWAYS).await;
     let meta = Arc::clone(&world.meta);
 
@@ -43,7 +43,7 @@ async fn gateways_that_die_or_stand_still_in_turn_are_noticed_by_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_gateway_that_joins_takes_its_share() {
+async fn a_gateway_that_joins_takes_its_share_of_the_partitions() {
     const CROWD: Crowd = Crowd {
         people: 300,
         messages_each: 8,
@@ -73,7 +73,7 @@ async fn a_gateway_that_joins_takes_its_share() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_gateway_told_to_stop_hands_over() {
+async fn a_stopping_gateway_hands_its_partitions_over() {
     const CROWD: Crowd = Crowd {
         people: 200,
         messages_each: 6,

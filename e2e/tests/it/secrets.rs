@@ -11,7 +11,7 @@ const CROWD: Crowd = Crowd {
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_secret_and_nothing_personal_is_found_where_it_must_not_be() {
+async fn no_secret_is_in_logs_tables_or_events_and_no_personal_data_in_logs_or_subjects() {
     let world = Crowd::world().await;
     CROWD.write(&world.meta).await;
     CROWD.verify(&world).await;

@@ -10,7 +10,7 @@ use super::{
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_said_on_the_phone_is_answered_there_and_what_is_written_in_the_chat() {
+async fn speech_is_answered_in_the_call_and_text_in_the_chat() {
     let world = world().await;
     write(&world, ADA, "my cat is called Momo", "echo: my cat").await;
     let call = converse(&world, ADA).await;
@@ -26,7 +26,7 @@ async fn what_is_said_on_the_phone_is_answered_there_and_what_is_written_in_the_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_speaks_and_writes_at_the_same_moment_is_answered_twice_each_on_its_channel() {
+async fn simultaneous_speech_and_text_are_answered_each_on_its_own_channel() {
     let world = world().await;
     write(&world, ADA, "hi", "echo: hi").await;
     let call = converse(&world, ADA).await;
@@ -52,7 +52,7 @@ async fn who_speaks_and_writes_at_the_same_moment_is_answered_twice_each_on_its_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_turn_that_fails_is_told_in_the_callers_language_and_they_may_ask_again() {
+async fn a_failed_turn_is_announced_in_the_callers_language_and_the_call_goes_on() {
     let world = world().await;
     write(&world, ADA, "hi", "echo: hi").await;
     let call = converse(&world, ADA).await;
@@ -65,7 +65,7 @@ async fn a_turn_that_fails_is_told_in_the_callers_language_and_they_may_ask_agai
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_caller_is_greeted_and_understood_in_the_language_they_chose_in_the_chat() {
+async fn a_call_uses_the_language_chosen_in_the_chat() {
     let world = world().await;
     write(&world, ADA, "language hindi", "speak Hindi").await;
 
@@ -77,7 +77,7 @@ async fn a_caller_is_greeted_and_understood_in_the_language_they_chose_in_the_ch
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_newcomer_is_put_through_once_the_assistant_is_there() {
+async fn a_new_caller_is_connected_when_the_assistant_is_ready() {
     let world = world().await;
 
     let call = dial(&world, ADA);
@@ -90,7 +90,7 @@ async fn a_newcomer_is_put_through_once_the_assistant_is_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_silent_caller_is_asked_again_and_then_let_go_and_a_silent_assistant_is_no_end() {
+async fn only_a_silent_caller_ends_the_call_and_is_asked_again_first() {
     let world = world().await;
     write(&world, ADA, "hi", "echo: hi").await;
     let call = converse(&world, ADA).await;
@@ -110,7 +110,7 @@ async fn a_silent_caller_is_asked_again_and_then_let_go_and_a_silent_assistant_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_long_answer_is_heard_in_part_and_read_whole() {
+async fn a_long_answer_is_spoken_in_part_and_written_in_full() {
     let world = world().await;
     write(&world, ADA, "hi", "echo: hi").await;
     let call = converse(&world, ADA).await;
@@ -125,7 +125,7 @@ async fn a_long_answer_is_heard_in_part_and_read_whole() {
 
 /// Whoever speaks over an answer is heard at once.
 #[tokio::test(flavor = "multi_thread")]
-async fn who_speaks_over_an_answer_is_heard() {
+async fn speech_over_an_answer_is_heard() {
     let world = world().await;
     write(&world, ADA, "hi", "echo: hi").await;
     let call = converse(&world, ADA).await;

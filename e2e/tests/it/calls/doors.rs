@@ -13,7 +13,7 @@ use super::{
 use crate::crowd::Crowd;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_nothing_behind_the_door_a_caller_hears_so() {
+async fn without_nats_a_caller_hears_an_apology() {
     let mut world = world().await;
     world.nats.kill().await.unwrap();
 
@@ -25,7 +25,7 @@ async fn with_nothing_behind_the_door_a_caller_hears_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_goes_on_at_another_door_when_the_first_dies_between_two_turns_or_in_one() {
+async fn a_call_goes_on_at_another_ingress_when_one_dies_between_or_during_turns() {
     let mut world = World::start(Options {
         replicas: vec![(Service::Gateway, 1), (Service::Ingress, 2)],
         ..Crowd::options_of_gateways(1)
@@ -52,7 +52,7 @@ async fn a_call_goes_on_at_another_door_when_the_first_dies_between_two_turns_or
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_answered_in_time_is_taken_up_by_the_fallback_without_a_second_turn() {
+async fn a_webhook_that_times_out_goes_on_at_the_fallback_url_without_a_second_turn() {
     let options = Crowd::options_of_gateways(1);
     let twilio = SimTwilioConfig {
         read_limit: Duration::from_secs(3),
@@ -76,7 +76,7 @@ async fn what_is_not_answered_in_time_is_taken_up_by_the_fallback_without_a_seco
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn webhooks_that_come_twice_and_answers_that_get_lost_make_no_second_turn() {
+async fn repeated_webhooks_and_lost_answers_cause_no_second_turn() {
     let world = world().await;
     write(&world, ADA, "hi", "echo: hi").await;
     let call = converse(&world, ADA).await;
@@ -102,7 +102,7 @@ async fn webhooks_that_come_twice_and_answers_that_get_lost_make_no_second_turn(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_webhook_repeated_at_a_door_that_knows_nothing_of_it_gets_the_same_answer() {
+async fn a_webhook_repeated_at_a_new_ingress_process_gets_the_same_answer() {
     let mut world = world().await;
     write(&world, ADA, "hi", "echo: hi").await;
     let mut call = Webhooks::begin(&world, ADA).await;
@@ -119,7 +119,7 @@ async fn a_webhook_repeated_at_a_door_that_knows_nothing_of_it_gets_the_same_ans
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_nobody_signed_is_refused() {
+async fn a_webhook_with_a_wrong_signature_is_refused() {
     let world = world().await;
     let body = "CallSid=CA1&From=%2B491515550001&CallStatus=ringing";
 

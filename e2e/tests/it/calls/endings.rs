@@ -14,7 +14,7 @@ use crate::crowd::Crowd;
 const FOLLOW_UP: &str = "The phone call is over";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_hangs_up_before_they_are_put_through_or_say_anything_is_left_in_peace() {
+async fn a_caller_who_hangs_up_before_speaking_gets_no_follow_up() {
     let world = world().await;
     write(&world, ADA, "hi", "echo: hi").await;
 
@@ -36,7 +36,7 @@ async fn who_hangs_up_before_they_are_put_through_or_say_anything_is_left_in_pea
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_hangs_up_while_they_wait_reads_the_answer() {
+async fn a_caller_who_hangs_up_while_waiting_gets_the_answer_in_the_chat() {
     let world = world().await;
     write(&world, ADA, "hi", "echo: hi").await;
     let call = converse(&world, ADA).await;
@@ -54,7 +54,7 @@ async fn who_hangs_up_while_they_wait_reads_the_answer() {
 
 /// Whether we hear of their words or of the end of the call first is a matter of milliseconds.
 #[tokio::test(flavor = "multi_thread")]
-async fn who_hangs_up_with_their_last_word_gets_the_answer_or_a_follow_up() {
+async fn a_caller_who_hangs_up_right_after_speaking_gets_the_answer_or_a_follow_up() {
     let world = world().await;
     write(&world, ADA, "hi", "echo: hi").await;
     let call = converse(&world, ADA).await;
@@ -72,7 +72,7 @@ async fn who_hangs_up_with_their_last_word_gets_the_answer_or_a_follow_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_hangs_up_in_the_middle_of_an_answer_gets_a_follow_up() {
+async fn a_caller_who_hangs_up_during_an_answer_gets_a_follow_up() {
     let world = world().await;
     write(&world, ADA, "hi", "echo: hi").await;
     let call = converse(&world, ADA).await;
@@ -86,7 +86,7 @@ async fn who_hangs_up_in_the_middle_of_an_answer_gets_a_follow_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_newcomer_who_hangs_up_is_told_when_the_assistant_is_there() {
+async fn a_new_caller_who_hangs_up_is_told_when_the_assistant_is_ready() {
     let mut world = world().await;
     world.kill(Service::Provisioner).await.unwrap();
     // Who never wrote is another case: see `newcomers`.
@@ -107,7 +107,7 @@ async fn a_newcomer_who_hangs_up_is_told_when_the_assistant_is_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_follow_up_comes_though_statuses_come_twice_and_last_first() {
+async fn repeated_reordered_or_lost_statuses_still_cause_one_follow_up() {
     let world = talkative_world().await;
     write(&world, ADA, "hi", "echo: hi").await;
     let faults = [

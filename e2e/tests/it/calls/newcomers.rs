@@ -18,7 +18,7 @@ const SETUP_LIMIT: Duration = Duration::from_mins(2);
 const TEMPLATE: &str = "Your assistant writes: ";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whose_assistant_takes_too_long_is_written_once_it_is_ready() {
+async fn new_callers_are_told_in_the_chat_when_their_assistant_is_ready() {
     let mut world = world().await;
     world.kill(Service::Provisioner).await.unwrap();
 
@@ -49,7 +49,7 @@ async fn whose_assistant_takes_too_long_is_written_once_it_is_ready() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_left_after_their_first_call_reaches_their_chat_once() {
+async fn the_follow_up_to_a_first_call_reaches_the_chat_once() {
     let world = world().await;
     let call = dial(&world, ADA);
     hears(&call, LINES.greeting).await;

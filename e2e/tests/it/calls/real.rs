@@ -14,10 +14,7 @@ const ANSWER: Duration = Duration::from_secs(90);
 
 /// Somebody who wrote what they had for lunch calls: three turns, the last of which needs what was
 /// written. After the call the assistant writes.
-pub(crate) async fn a_call_goes_on_where_the_chat_was_and_is_followed_up(
-    world: &World,
-    number: &str,
-) {
+pub(crate) async fn a_call_continues_the_chat_and_gets_a_follow_up(world: &World, number: &str) {
     let question = "what did I eat today";
     let call = dial(world, number);
     hears(&call, LINES.greeting).await;
@@ -39,7 +36,7 @@ pub(crate) async fn a_call_goes_on_where_the_chat_was_and_is_followed_up(
 
 /// The same person calls where answers are streamed; once they ask for something else before the assistant
 /// has answered, and hear that instead.
-pub(crate) async fn a_streamed_answer_is_heard_as_it_comes_and_may_be_spoken_over(
+pub(crate) async fn a_streamed_answer_is_spoken_piece_by_piece_and_can_be_interrupted(
     world: &World,
     number: &str,
 ) {

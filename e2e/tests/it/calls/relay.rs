@@ -15,7 +15,7 @@ use super::{
 use crate::crowd::Crowd;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_said_is_answered_word_by_word_and_a_follow_up_reaches_the_chat() {
+async fn answers_are_streamed_and_a_follow_up_reaches_the_chat() {
     let world = world(1, 300).await;
     write(&world, ADA, "my cat is called Momo", "echo: my cat").await;
     let call = converse(&world, ADA).await;
@@ -46,7 +46,7 @@ async fn what_is_said_is_answered_word_by_word_and_a_follow_up_reaches_the_chat(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_speaks_over_an_answer_stops_it_and_is_answered() {
+async fn speech_over_an_answer_stops_it_and_is_answered() {
     let world = world(1, 300).await;
     write(&world, ADA, "hi", "echo: hi").await;
     let call = converse(&world, ADA).await;
@@ -69,7 +69,7 @@ async fn who_speaks_over_an_answer_stops_it_and_is_answered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slow_answer_is_announced_and_keys_are_understood() {
+async fn a_filler_precedes_a_slow_answer_and_keys_are_understood() {
     let world = world(1, 300).await;
     write(&world, ADA, "hi", "echo: hi").await;
     let call = converse(&world, ADA).await;
@@ -84,7 +84,7 @@ async fn a_slow_answer_is_announced_and_keys_are_understood() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_socket_that_breaks_while_an_answer_is_awaited_loses_nothing_of_it() {
+async fn a_broken_socket_loses_nothing_of_the_awaited_answer() {
     let world = world(1, 300).await;
     write(&world, ADA, "hi", "echo: hi").await;
     let call = converse(&world, ADA).await;
@@ -100,7 +100,7 @@ async fn a_socket_that_breaks_while_an_answer_is_awaited_loses_nothing_of_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_whose_sockets_all_break_goes_on_word_by_word() {
+async fn a_call_whose_sockets_all_break_goes_on_with_gather() {
     let world = world(1, 300).await;
     write(&world, ADA, "hi", "echo: hi").await;
     let call = converse(&world, ADA).await;
@@ -122,7 +122,7 @@ async fn a_call_whose_sockets_all_break_goes_on_word_by_word() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_ingress_that_is_killed_leaves_its_callers_to_another() {
+async fn callers_of_a_killed_ingress_go_on_at_another() {
     let mut world = world(2, 300).await;
     write(&world, ADA, "hi", "echo: hi").await;
     let call = converse(&world, ADA).await;
@@ -143,7 +143,7 @@ async fn an_ingress_that_is_killed_leaves_its_callers_to_another() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_ingress_that_is_replaced_lets_its_callers_finish_and_keeps_its_door_open() {
+async fn a_stopping_ingress_lets_its_callers_finish_and_still_accepts_webhooks() {
     let mut world = world(1, 300).await;
     write(&world, ADA, "hi", "echo: hi").await;
     let call = converse(&world, ADA).await;
@@ -165,7 +165,7 @@ async fn an_ingress_that_is_replaced_lets_its_callers_finish_and_keeps_its_door_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn callers_who_do_not_finish_in_time_are_handed_to_another_ingress() {
+async fn callers_who_outlast_the_grace_period_are_handed_to_another_ingress() {
     let mut world = world(2, 0).await;
     write(&world, ADA, "hi", "echo: hi").await;
     let call = converse(&world, ADA).await;

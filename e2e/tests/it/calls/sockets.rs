@@ -20,7 +20,7 @@ use crate::crowd::Crowd;
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_twilio_opens_sockets_and_a_ticket_is_for_one_session_of_one_call() {
+async fn only_twilio_can_open_a_socket_and_a_ticket_is_valid_for_one_session_of_one_call() {
     let world = World::start(Options {
         voice: VoiceMode::Relay,
         ..Crowd::options_of_gateways(1)

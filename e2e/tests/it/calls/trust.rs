@@ -8,7 +8,7 @@ use claw_twilio::{phrases::Phrases, voices::Language};
 use sim_twilio::{CallerIdentity, EndReason};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_forged_number_gets_nobodys_memory_and_the_pin_set_in_the_chat_unlocks_it() {
+async fn a_forged_number_reaches_the_assistant_only_with_the_pin_set_in_the_chat() {
     let world = world().await;
     let forged = || CallerIdentity {
         stir: Some("TN-Validation-Failed-C".to_owned()),
@@ -36,7 +36,7 @@ async fn a_forged_number_gets_nobodys_memory_and_the_pin_set_in_the_chat_unlocks
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_hides_their_number_keys_it_and_proves_with_the_pin_that_it_is_theirs() {
+async fn a_caller_with_a_hidden_number_keys_in_the_number_and_the_pin() {
     let world = world().await;
     write(&world, ADA, "pin 4711", "know you by this PIN").await;
 
@@ -58,7 +58,7 @@ async fn who_hides_their_number_keys_it_and_proves_with_the_pin_that_it_is_their
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_guesses_pins_is_let_go_and_gets_no_word_of_the_assistant() {
+async fn a_caller_who_guesses_pins_is_disconnected_and_never_reaches_the_assistant() {
     let world = world().await;
     write(&world, ADA, "pin 4711", "know you by this PIN").await;
 

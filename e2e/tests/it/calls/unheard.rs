@@ -16,7 +16,7 @@ use super::{
 const FOLLOW_UP: &str = "The phone call is over";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_the_caller_did_not_stay_to_hear_is_written_once_and_before_the_follow_up() {
+async fn an_unheard_answer_is_written_once_and_before_the_follow_up() {
     let world = world().await;
     write(&world, ADA, "hi", "echo: hi").await;
     let mut call = Webhooks::begin(&world, ADA).await;
@@ -39,7 +39,7 @@ async fn an_answer_the_caller_did_not_stay_to_hear_is_written_once_and_before_th
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_was_heard_is_not_written_as_well() {
+async fn a_heard_answer_is_not_written_to_the_chat() {
     let world = world().await;
     write(&world, ADA, "hi", "echo: hi").await;
     let call = converse(&world, ADA).await;
@@ -55,7 +55,7 @@ async fn an_answer_that_was_heard_is_not_written_as_well() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_whose_end_nobody_told_is_over_after_a_while() {
+async fn a_call_without_a_final_status_is_closed_after_a_while() {
     let mut world = world().await;
     write(&world, ADA, "hi", "echo: hi").await;
     world.kill(Service::Gateway).await.unwrap();

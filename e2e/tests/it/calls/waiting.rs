@@ -33,17 +33,17 @@ const GONE_FOR_MS: u64 = 68_000;
 
 /// One after the other this would take three times as long.
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_waits_hears_something_all_the_time_and_gets_the_answer_here_or_in_the_chat() {
+async fn waiting_callers_never_hear_long_silence_and_get_the_answer_in_the_call_or_the_chat() {
     let world = world().await;
     for number in [ADA, BOB, CLARA, DORA] {
         write(&world, number, "hi", "echo: hi").await;
     }
 
     let views = join!(
-        longer_than_a_webhook(&world),
-        longer_than_a_caller_waits(&world),
-        gone_in_the_middle(&world),
-        gone_for_a_moment(&world),
+        answer_slower_than_a_webhook(&world),
+        answer_slower_than_a_caller_waits(&world),
+        assistant_killed_during_the_turn(&world),
+        assistant_down_for_a_moment(&world),
     );
 
     for view in [views.0, views.1, views.2, views.3] {
@@ -61,14 +61,14 @@ async fn whoever_waits_hears_something_all_the_time_and_gets_the_answer_here_or_
     }
 }
 
-async fn longer_than_a_webhook(world: &World) -> CallView {
+async fn answer_slower_than_a_webhook(world: &World) -> CallView {
     let call = converse(world, ADA).await;
     call.say("[[SLOW 17000]] think hard").await.unwrap();
     hears_within_limit(&call, "think hard").await;
     hang_up(&call).await
 }
 
-async fn longer_than_a_caller_waits(world: &World) -> CallView {
+async fn answer_slower_than_a_caller_waits(world: &World) -> CallView {
     let call = converse(world, BOB).await;
     call.say("[[SLOW 67000]] think harder").await.unwrap();
     hears_within_limit(&call, LINES.answer_on_whatsapp).await;
@@ -77,7 +77,7 @@ async fn longer_than_a_caller_waits(world: &World) -> CallView {
     hang_up(&call).await
 }
 
-async fn gone_in_the_middle(world: &World) -> CallView {
+async fn assistant_killed_during_the_turn(world: &World) -> CallView {
     let call = converse(world, CLARA).await;
     call.say("[[SLOW 3000]] tell me a story").await.unwrap();
     let is_at_work = || async { is_busy(world, CLARA) };
@@ -90,7 +90,7 @@ async fn gone_in_the_middle(world: &World) -> CallView {
     view
 }
 
-async fn gone_for_a_moment(world: &World) -> CallView {
+async fn assistant_down_for_a_moment(world: &World) -> CallView {
     let call = converse(world, DORA).await;
     leave(world, DORA, 12_000);
     call.say("are you there").await.unwrap();
@@ -121,7 +121,7 @@ fn leave(world: &World, number: &str, down_ms: u64) {
 
 /// The words themselves, and not only that something is said.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_takes_a_moment_is_announced_and_comes() {
+async fn a_filler_precedes_an_answer_that_takes_a_moment() {
     let world = world().await;
     write(&world, ADA, "hi", "echo: hi").await;
     let call = converse(&world, ADA).await;

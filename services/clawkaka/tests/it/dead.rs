@@ -40,7 +40,7 @@ async fn a_dead_letter_is_listed_with_its_cause_and_its_latest_replay_and_withou
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_the_newest_are_listed_and_no_consumer_stays_on_the_server() {
+async fn only_the_newest_dead_letters_are_listed_and_no_consumer_is_left() {
     let world = World::new().await;
     for sequence in 0..3 {
         world.dead_letter(&unreadable_webhook(sequence)).await;
@@ -88,7 +88,7 @@ async fn a_payload_is_shown_only_when_asked_for_and_with_a_warning() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_letter_that_is_not_in_dead_is_named_with_what_dead_holds() {
+async fn a_missing_dead_letter_is_reported_with_the_contents_of_dead() {
     let world = World::new().await;
 
     let absent = world.run("dead show 1").await;

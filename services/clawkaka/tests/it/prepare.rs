@@ -4,7 +4,7 @@ use serde_json::json;
 use crate::world::run;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn streams_and_buckets_are_made_and_listed_and_making_them_again_changes_nothing() {
+async fn streams_and_buckets_are_created_and_listed_and_a_second_run_changes_nothing() {
     let nats = TestNats::start().await.unwrap();
     let url = nats.url("admin");
 
@@ -39,7 +39,7 @@ async fn the_schema_is_migrated_from_an_address_in_a_variable_or_in_a_file() {
 }
 
 #[tokio::test]
-async fn a_missing_or_doubled_address_is_named_in_a_sentence() {
+async fn a_missing_or_duplicate_address_is_reported_in_a_sentence() {
     for (line, variables) in [
         ("db migrate", [("DATABASE_URL", ""), ("NATS_URL", "x")]),
         ("dead list", [("NATS_URL", ""), ("DATABASE_URL", "x")]),
@@ -81,7 +81,7 @@ async fn the_metrics_are_listed_as_a_table_or_as_json() {
 }
 
 #[tokio::test]
-async fn help_and_completions_go_to_stdout_and_mistakes_to_stderr() {
+async fn help_and_completions_go_to_stdout_and_usage_errors_to_stderr() {
     let bare = run("", &[]).await;
     let help = run("dead replay --help", &[]).await;
     let completions = run("completions bash", &[]).await;

@@ -4,7 +4,7 @@ use serde_json::json;
 use crate::world::{World, rejected, unreadable_webhook};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn all_dead_letters_are_replayed_but_those_that_never_were_events() {
+async fn all_dead_letters_that_were_events_are_replayed() {
     let world = World::new().await;
     world.publish_requests([0]).await;
     let event = world.stream(Stream::Sandbox).await.get_raw_message(1).await;
@@ -60,7 +60,7 @@ async fn a_past_event_is_replayed_once_for_a_ticket() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_range_is_replayed_in_order_and_not_at_all_when_an_end_of_it_is_not_stored() {
+async fn a_range_is_replayed_in_order_and_only_if_both_ends_are_stored() {
     let world = World::new().await;
     world.publish_requests(0..5).await;
     let sandbox = world.stream(Stream::Sandbox).await;

@@ -1,7 +1,7 @@
 use claw_testkit::lines_of_refusal;
 
 #[test]
-fn wrong_settings_are_all_printed_in_plain_lines() {
+fn all_wrong_settings_are_printed_one_per_line() {
     let settings = [
         ("LOG_FORMAT", "xml"),
         ("CLAWKAKA_MASTER_KEY", "k"),

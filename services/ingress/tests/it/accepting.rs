@@ -50,7 +50,7 @@ async fn the_largest_batch_is_stored_completely_and_once() {
 }
 
 #[tokio::test]
-async fn a_batch_that_overlaps_an_earlier_one_adds_only_what_is_new() {
+async fn a_batch_that_overlaps_an_earlier_one_stores_only_the_new_messages() {
     let nats = nats_server().await;
     let ingress = Ingress::start(&nats).await;
     let of = |names: &[&str]| {

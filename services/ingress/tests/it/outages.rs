@@ -61,7 +61,7 @@ async fn every_message_sent_during_a_crash_of_nats_is_stored_once() {
 }
 
 #[tokio::test]
-async fn without_nats_the_service_is_alive_and_not_ready() {
+async fn without_nats_the_service_is_live_but_not_ready() {
     let mut nats = nats_server().await;
     let ingress = Ingress::start(&nats).await;
     assert_eq!(ingress.get("/readyz").await.0, 200);
@@ -79,7 +79,7 @@ async fn without_nats_the_service_is_alive_and_not_ready() {
 }
 
 #[tokio::test]
-async fn a_request_under_way_is_answered_though_the_service_accepts_no_others() {
+async fn a_stopping_service_answers_a_request_in_progress_and_accepts_no_others() {
     let nats = nats_server().await;
     let mut ingress = Ingress::start(&nats).await;
     let body = one_text("wamid.A");

@@ -58,7 +58,7 @@ async fn temporary_failures_are_retried() {
 }
 
 #[tokio::test]
-async fn a_reply_that_needs_the_operator_is_kept() {
+async fn a_reply_refused_for_an_invalid_token_stays_pending() {
     let world = World::new().await;
     world.whatsapp.plan([Plan::Refuse(190)]);
     let _outbound = world.outbound(LONG_TIMEOUTS).await;

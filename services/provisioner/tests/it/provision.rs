@@ -56,7 +56,7 @@ async fn every_action_may_be_taken_twice() {
 }
 
 #[tokio::test]
-async fn a_process_that_is_killed_after_any_action_is_succeeded_by_one_that_goes_on() {
+async fn a_new_process_goes_on_after_a_kill_at_any_action() {
     let world = World::new().await;
     let mut number = 0;
     loop {
@@ -139,7 +139,7 @@ async fn a_fault_after_any_action_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn giving_up_twice_equals_giving_up_once() {
+async fn giving_up_twice_has_the_same_effect_as_once() {
     let world = World::new().await;
     let requested = world.message_from(1).await;
     let provisioner = world.provisioner();
@@ -166,7 +166,7 @@ async fn giving_up_twice_equals_giving_up_once() {
 }
 
 #[tokio::test]
-async fn lost_answers_leave_one_container_and_one_key() {
+async fn lost_answers_of_the_engine_and_the_key_provider_leave_one_container_and_one_key() {
     let world = World::new().await;
     let requested = world.message_from(1).await;
     world.keys.lose_next_answer();

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::world::{OWNER, World, drive};
 
 #[tokio::test]
-async fn a_start_that_a_killed_process_left_is_finished_without_a_further_request() {
+async fn the_reconciler_finishes_a_start_that_a_killed_process_began() {
     let world = World::new().await;
     let requested = world.message_from(1).await;
     world.provisioner().request(&requested).await.unwrap();
@@ -24,7 +24,7 @@ async fn a_start_that_a_killed_process_left_is_finished_without_a_further_reques
 }
 
 #[tokio::test]
-async fn a_sandbox_whose_container_died_starts_over_with_its_volume_and_its_model_key() {
+async fn a_sandbox_whose_container_died_restarts_with_its_volume_and_its_model_key() {
     let world = World::new().await;
     let requested = world.message_from(1).await;
     drive(&Arc::new(world.provisioner()), &requested)
@@ -128,7 +128,7 @@ async fn a_queued_sandbox_starts_when_a_place_is_free() {
 }
 
 #[tokio::test]
-async fn a_stopped_reconciler_ends_its_drives() {
+async fn a_stopped_reconciler_ends_its_running_starts() {
     let world = World::new().await;
     let requested = world.message_from(1).await;
     world.provisioner().request(&requested).await.unwrap();

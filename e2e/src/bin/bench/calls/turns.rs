@@ -141,7 +141,7 @@ mod tests {
     const PREFIX: &str = "Well, it is so. You asked: ";
 
     #[test]
-    fn a_streamed_turn_is_measured_to_the_assistant_and_from_its_first_words() {
+    fn a_streamed_turn_is_timed_to_the_assistant_and_from_its_first_piece() {
         let [turn] = &turns([
             (0, EntryKind::UtteranceSent("one".into())),
             (11, EntryKind::PromptReceived("one".into())),
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_after_an_interruption_is_late_until_the_next_answer_begins() {
+    fn tokens_after_an_interruption_are_late_until_the_next_answer_begins() {
         let turns = turns([
             (0, EntryKind::UtteranceSent("one".into())),
             (10, EntryKind::PromptReceived("one".into())),
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn the_document_that_has_the_answer_counts() {
+    fn a_turn_is_timed_to_the_document_with_its_answer() {
         let turns = turns([
             (0, EntryKind::UtteranceSent("one".into())),
             (9, EntryKind::PromptReceived("one".into())),
