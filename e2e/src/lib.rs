@@ -1,4 +1,4 @@
-//! The whole system seen from outside: what the system tests, the demo and the load generator share.
-//! The outside world is played by the simulators beside this package, one crate each.
+//! What the system tests, the demo and the benchmarks share: a harness that runs the whole system. Simulators in
+//! neighbouring packages, one crate each, stand for the outside world.
 
 pub mod harness;

@@ -1,23 +1,24 @@
-//! Who may use whom. An edge that is not in the table fails: adding it is the moment to talk.
+//! The allowed dependencies between our packages. A dependency that is not in the table fails the test; discuss it
+//! before you add it.
 
 use std::process::Command;
 
 use serde_json::Value;
 
-/// What each package of ours may use of ours.
+/// Each of our packages with those of our packages that it may use.
 const MAY_USE: &[(&str, &[&str])] = &[
-    // Values and facts: used by everyone, using nobody.
+    // Values and facts, which every package may use.
     ("claw-domain", &[]),
     ("claw-events", &["claw-domain"]),
-    // Pure rules of the chat: what a user can ask of the host, what the host says, and when.
+    // Pure rules of the chat: the user's commands, the host's notices, and the times of proactive messages.
     ("claw-chat", &["claw-domain"]),
     // The catalogue of metrics.
     ("claw-metrics", &[]),
-    // Plumbing: knows none of our words.
+    // Plumbing, without terms of our domain.
     ("claw-runtime", &["claw-metrics"]),
-    // What every provider of model keys implements.
+    // The trait of providers of model keys.
     ("claw-model-keys", &[]),
-    // Adapters, one per outside thing: never one another.
+    // Adapters, one per outside system; they never use one another.
     ("claw-agent", &["claw-domain"]),
     ("claw-bus", &["claw-domain", "claw-events", "claw-metrics"]),
     ("claw-docker", &["claw-domain"]),
@@ -27,7 +28,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("claw-whatsapp", &["claw-domain"]),
     // The state of live calls, which three services share over the bus.
     ("claw-calls", &["claw-bus", "claw-domain", "claw-events"]),
-    // Services: each the adapters of its work, never one another.
+    // Services; they never use one another.
     (
         "ingress",
         &[
@@ -46,7 +47,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "provisioner",
         &[
-            // Only to ask a starting assistant whether it answers.
+            // Only to probe whether a starting assistant answers.
             "claw-agent",
             "claw-bus",
             "claw-docker",
@@ -99,7 +100,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "claw-store",
         ],
     ),
-    // Simulators: they speak the outside APIs by their own means, so that they share no mistake of ours.
+    // Simulators have their own code for the outside APIs, so that they cannot repeat a mistake of ours.
     ("sim-kit", &["claw-runtime"]),
     ("sim-meta", &["claw-runtime", "sim-kit"]),
     ("sim-openclaw", &["claw-runtime", "sim-kit"]),
@@ -107,26 +108,26 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("sim-twilio", &["claw-runtime", "sim-kit"]),
 ];
 
-/// Only tests name it; the system's tests, which are tests themselves, are the exception.
+/// Allowed as a dev-dependency everywhere, and as a normal dependency only of the system tests.
 const TESTKIT: &str = "claw-testkit";
 
-/// Knows none of our words.
+/// Allowed as a dev-dependency everywhere.
 const PLUMBING: &str = "claw-runtime";
 
-/// The whole system seen from outside: may use any crate and any simulator, and no service.
+/// The system tests may use any crate and any simulator, but no service.
 const SYSTEM_TESTS: &str = "e2e";
 
 #[test]
 fn packages_use_only_what_the_table_allows() {
     let edges = edges_between(&packages());
 
-    let trespasses: Vec<String> = edges
+    let violations: Vec<String> = edges
         .iter()
-        .filter(|edge| !is_granted(edge))
+        .filter(|edge| !is_allowed(edge))
         .map(Edge::to_string)
         .collect();
 
-    assert!(trespasses.is_empty(), "not in the table: {trespasses:#?}");
+    assert!(violations.is_empty(), "not in the table: {violations:#?}");
     assert!(
         edges.len() > MAY_USE.len(),
         "cargo metadata shows hardly any edges: {edges:#?}"
@@ -139,17 +140,17 @@ fn the_table_lists_exactly_the_packages_of_the_workspace() {
     packages.retain(|name| name != TESTKIT && name != SYSTEM_TESTS);
     packages.sort_unstable();
 
-    let mut granted: Vec<&str> = MAY_USE.iter().map(|(user, _)| *user).collect();
-    granted.sort_unstable();
+    let mut allowed: Vec<&str> = MAY_USE.iter().map(|(user, _)| *user).collect();
+    allowed.sort_unstable();
 
-    assert_eq!(packages, granted);
+    assert_eq!(packages, allowed);
 }
 
-/// One package of ours naming another in its manifest.
+/// A dependency of one of our packages on another.
 #[derive(Debug)]
 struct Edge {
-    user: String,
-    used: String,
+    origin: String,
+    target: String,
     is_for_tests: bool,
 }
 
@@ -160,24 +161,24 @@ impl std::fmt::Display for Edge {
         } else {
             ""
         };
-        write!(f, "{} uses {}{purpose}", self.user, self.used)
+        write!(f, "{} uses {}{purpose}", self.origin, self.target)
     }
 }
 
-fn is_granted(edge: &Edge) -> bool {
-    match (edge.user.as_str(), edge.used.as_str()) {
+fn is_allowed(edge: &Edge) -> bool {
+    match (edge.origin.as_str(), edge.target.as_str()) {
         (SYSTEM_TESTS, target) => is_crate(target) || is_simulator(target),
         (TESTKIT, target) => is_crate(target) && !edge.is_for_tests,
         (_, TESTKIT) => edge.is_for_tests,
-        // Plumbing: tests of an adapter make their HTTP client as services do.
+        // Tests of an adapter build their HTTP client as services do.
         (_, PLUMBING) if edge.is_for_tests => true,
         (origin, target) => MAY_USE
             .iter()
-            .any(|(name, granted)| *name == origin && granted.contains(&target)),
+            .any(|(name, allowed)| *name == origin && allowed.contains(&target)),
     }
 }
 
-/// By our naming: services have plain names; crates and simulators each have their prefix.
+/// Crates and simulators have a prefix; services have none.
 fn is_crate(name: &str) -> bool {
     name.starts_with("claw-")
 }
@@ -195,12 +196,12 @@ fn edges_between(packages: &[Value]) -> Vec<Edge> {
                 .as_array()
                 .expect("a list of dependencies");
             dependencies.iter().map(|dependency| Edge {
-                user: text(&package["name"]),
-                used: text(&dependency["name"]),
+                origin: text(&package["name"]),
+                target: text(&dependency["name"]),
                 is_for_tests: dependency["kind"] == "dev",
             })
         })
-        .filter(|edge| ours.contains(&edge.used))
+        .filter(|edge| ours.contains(&edge.target))
         .collect()
 }
 
@@ -211,7 +212,7 @@ fn names(packages: &[Value]) -> Vec<String> {
         .collect()
 }
 
-/// The workspace's members as cargo sees them; no dependency is looked up for it.
+/// The workspace's members from `cargo metadata`, which resolves no dependencies and needs no network.
 fn packages() -> Vec<Value> {
     let output = Command::new(env!("CARGO"))
         .args([
@@ -223,13 +224,14 @@ fn packages() -> Vec<Value> {
         ])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
-        .expect("cargo runs");
+        .expect("cargo can be started");
     assert!(
         output.status.success(),
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    let metadata: Value = serde_json::from_slice(&output.stdout).expect("cargo writes JSON");
+    let metadata: Value =
+        serde_json::from_slice(&output.stdout).expect("cargo metadata prints JSON");
     metadata["packages"]
         .as_array()
         .expect("a list of packages")

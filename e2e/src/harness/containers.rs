@@ -6,34 +6,33 @@ use claw_store::{Sandbox, Store};
 use secrecy::SecretString;
 use tokio::process::Command;
 
-/// What can be done to real sandboxes from outside, as an operator or a power cut would. The engine
-/// is the one the `docker` command finds.
+/// Access to real sandboxes through the `docker` command, as an operator has it.
 pub struct Containers {
     store: Store,
 }
 
 impl Containers {
-    /// The sandboxes of the people in this database.
+    /// The sandboxes of the users in this database.
     pub async fn of_database(url: &SecretString) -> Result<Self> {
         let store = Store::connect(url, 1).await?;
         Ok(Self { store })
     }
 
-    /// Runs a shell command in a person's sandbox; returns what it printed.
+    /// Runs a shell command in a user's sandbox; returns its standard output.
     pub async fn run(&self, number: &str, command: &str) -> Result<String> {
         let container = self.container_of(number).await?;
         let output = docker(&["exec", &container, "sh", "-c", command]).await?;
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
-    /// Everything the engine tells about a person's container.
+    /// The output of `docker inspect` for a user's container.
     pub async fn inspect(&self, number: &str) -> Result<String> {
         let container = self.container_of(number).await?;
         let output = docker(&["inspect", &container]).await?;
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
-    /// Ends every process of a person's sandbox with SIGKILL, as a crash would.
+    /// Kills every process of a user's sandbox with SIGKILL, as a crash would.
     pub async fn kill(&self, number: &str) -> Result<()> {
         let container = self.container_of(number).await?;
         docker(&["kill", &container]).await?;
@@ -49,18 +48,18 @@ impl Containers {
         running
             .into_iter()
             .next()
-            .context("this person's sandbox does not run")
+            .context("this user's sandbox is not running")
     }
 
     async fn sandbox_of(&self, number: &str) -> Result<Sandbox> {
         let user = Address::Phone(PhoneNumber::try_from(number)?).user();
         let sandbox = self.store.sandboxes().of_user(user).await?;
-        sandbox.context("this person has no sandbox")
+        sandbox.context("this user has no sandbox")
     }
 }
 
-/// Removes every sandbox of installations whose owner label begins with `owner`, volumes included:
-/// those of this world, and those an aborted run left behind.
+/// Removes the containers and volumes whose owner label begins with `owner`: those of this world, and those left
+/// by an aborted run.
 pub(super) async fn remove_all_of(owner: &str) -> Result<()> {
     let format = r#"{{.Label "clawkaka.owner"}} {{.ID}}"#;
     for container in listed(&["ps", "--all", "--format", format]).await? {
@@ -84,8 +83,8 @@ fn owned<'a>(line: &'a str, owner: &str) -> Option<&'a str> {
 
 async fn docker(arguments: &[&str]) -> Result<Output> {
     let output = Command::new("docker").args(arguments).output().await?;
-    let told = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "docker {}: {told}", arguments[0]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "docker {}: {stderr}", arguments[0]);
     Ok(output)
 }
 

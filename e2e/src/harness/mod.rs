@@ -1,6 +1,5 @@
-//! The whole system on one machine, for tests and measurements: real NATS, Postgres and Caddy, the
-//! services as processes of their own (so that they can be killed), the simulators in this process
-//! (so that they can be asked).
+//! The whole system on one machine, for tests and benchmarks: real NATS, Postgres and Caddy, the services as
+//! separate processes, which a test can kill, and the simulators in this process, whose state a test can read.
 
 mod containers;
 mod processor;
@@ -30,44 +29,44 @@ pub use programs::{Replica, Service};
 use settings::Settings;
 pub use settings::{BASE_URL, TWILIO_AUTH_TOKEN};
 
-/// What differs between one world and another.
+/// The options of a world.
 pub struct Options {
-    /// Where the assistants run.
+    /// Simulated or real assistants.
     pub sandboxes: Sandboxes,
-    /// How many people may have one.
+    /// The most users that can have a sandbox.
     pub cap: u32,
-    /// Meta, but for its secrets and addresses.
+    /// The simulated Meta; the harness sets its secrets and addresses.
     pub meta: SimMetaConfig,
-    /// Twilio, but for its secrets and addresses.
+    /// The simulated Twilio; the harness sets its secrets and addresses.
     pub twilio: SimTwilioConfig,
-    /// How calls are held.
+    /// The value of `VOICE_MODE`.
     pub voice: VoiceMode,
-    /// How many processes there are of a service; one of each that is not named.
+    /// The number of processes of a service; 1 for each service that is not listed.
     pub replicas: Vec<(Service, usize)>,
-    /// Further variables for every service.
+    /// Additional environment variables for every service.
     pub variables: Vec<(&'static str, String)>,
 }
 
 /// Where the assistants run.
 pub enum Sandboxes {
-    /// Simulated gateways, as many as are asked for.
+    /// Assistants of the simulated `OpenClaw`, one for each user that needs one.
     Simulated(SimOpenClawConfig),
     /// Real `OpenClaw` containers on the engine at `DOCKER_HOST`.
     Containers,
 }
 
-/// How calls are held.
+/// How ingress handles calls.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum VoiceMode {
-    /// Turn by turn.
+    /// Turn by turn, with `<Gather>`.
     #[default]
     Gather,
-    /// In a stream of words.
+    /// Streamed, over `ConversationRelay`.
     Relay,
 }
 
 impl VoiceMode {
-    /// As `VOICE_MODE` has it.
+    /// The value of `VOICE_MODE` for this mode.
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Gather => "gather",
@@ -76,19 +75,19 @@ impl VoiceMode {
     }
 }
 
-/// A running system. Everything of it ends when it is dropped.
+/// A running system. Dropping it ends all its processes.
 pub struct World {
-    /// The people's phones.
+    /// The users' WhatsApp.
     pub meta: Arc<SimMeta>,
-    /// The same phones, when they call.
+    /// The users' phone calls.
     pub twilio: SimTwilio,
-    /// The assistants, when simulated.
+    /// The assistants, if they are simulated.
     pub openclaw: Option<Arc<SimOpenClaw>>,
-    /// The model, when the assistants are real.
+    /// The model, if the assistants are real.
     pub openrouter: Option<SimOpenRouter>,
-    /// The bus.
+    /// The NATS server, which tests can kill and restart.
     pub nats: TestNats,
-    /// The database.
+    /// The Postgres server, which tests can stop and restart.
     pub postgres: TestPostgres,
     settings: Settings,
     running: HashMap<Replica, Program>,
@@ -97,7 +96,7 @@ pub struct World {
 }
 
 impl World {
-    /// Starts everything and waits until every service says it is ready.
+    /// Starts all processes and waits until every service is ready.
     pub async fn start(options: Options) -> Result<Self> {
         let directory = tempfile::tempdir()?;
         let (nats, postgres) = tokio::try_join!(TestNats::start(), TestPostgres::start())?;
@@ -105,7 +104,7 @@ impl World {
         let (mut openclaw, mut openrouter) = (None, None);
         match options.sandboxes {
             Sandboxes::Simulated(mut config) => {
-                config.token = Some(settings::GATEWAY_TOKEN.into());
+                config.token = Some(settings::OPENCLAW_TOKEN.into());
                 openclaw = Some(Arc::new(SimOpenClaw::start(config).await?));
             }
             Sandboxes::Containers => {
@@ -159,19 +158,19 @@ impl World {
         Ok(world)
     }
 
-    /// Where Meta posts: through Caddy, as in production.
+    /// The URL at which Caddy takes Meta's webhooks, as in production.
     pub fn webhook_url(&self) -> String {
         format!("{}/whatsapp/webhook", self.settings.public_url())
     }
 
-    /// Where what is meant for [`BASE_URL`] really arrives: at Caddy.
-    pub fn door_url(&self) -> String {
+    /// Caddy's address, which stands for [`BASE_URL`].
+    pub fn public_url(&self) -> String {
         self.settings.public_url()
     }
 
-    /// The name a person's simulated assistant has, by the person's number.
+    /// The name of a user's simulated assistant, by the user's phone number.
     pub fn assistant_of(&self, number: &str) -> Result<String> {
-        let phone = PhoneNumber::try_from(number).context("no phone number")?;
+        let phone = PhoneNumber::try_from(number).context("not a phone number")?;
         Ok(Address::Phone(phone).user().to_string())
     }
 
@@ -180,13 +179,13 @@ impl World {
         Containers::of_database(&self.postgres.url().into()).await
     }
 
-    /// Removes the real sandboxes of this world, and first the provisioner, which would make them anew.
+    /// Kills the provisioner, which would make new sandboxes, and removes the real sandboxes of this world.
     pub async fn remove_containers(&mut self) -> Result<()> {
         self.kill(Service::Provisioner).await?;
         containers::remove_all_of(settings::OWNER).await
     }
 
-    /// Where ingress itself listens, without Caddy before it.
+    /// The URL of Meta's webhooks at ingress itself, without Caddy.
     pub fn ingress_url(&self) -> String {
         format!(
             "{}/whatsapp/webhook",
@@ -194,7 +193,7 @@ impl World {
         )
     }
 
-    /// The secrets the services were given, by name: for looking where they must not be.
+    /// The services' secrets with their names, for tests that search for leaks.
     pub fn secrets(&self) -> Vec<(&'static str, String)> {
         self.settings.secrets()
     }

@@ -2,25 +2,25 @@ use std::{ops::Sub, time::Duration};
 
 use anyhow::{Context, Result};
 
-/// Clock ticks a second in `/proc`: fixed at 100 on Linux for user space.
+/// Clock ticks per second in `/proc`; Linux fixes them at 100 for user space.
 const TICKS_PER_SECOND: u64 = 100;
 
-/// What processors have done so far, all together.
+/// The processor time used since the machine booted, summed over all processors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MachineTime {
-    /// All processes of this machine.
+    /// Time of all processes and of interrupts.
     pub all: Duration,
-    /// This process: the simulators, and whoever asks.
+    /// Time of this process, with the simulators.
     pub own: Duration,
-    /// Taken from this machine by those it shares a host with.
+    /// Time that the hypervisor gave to other machines (steal time).
     pub stolen: Duration,
 }
 
 impl MachineTime {
-    /// Up to now.
+    /// Reads the times from `/proc`.
     pub fn now() -> Result<Self> {
         let stat = std::fs::read_to_string("/proc/stat")?;
-        let (all, stolen) = machine(&stat).context("an unusual stat file")?;
+        let (all, stolen) = machine(&stat).context("an unexpected format of /proc/stat")?;
         Ok(Self {
             all,
             own: time_of("self")?,
@@ -44,17 +44,22 @@ impl Sub for MachineTime {
 /// Processor time of a process, given by its id or as `self`.
 pub(super) fn time_of(process: &str) -> Result<Duration> {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
-    // The name may hold blanks; the fields after its closing bracket are fixed (utime is 14th).
-    let (_, fields) = stat.rsplit_once(')').context("an unusual stat file")?;
+    // The process's name may contain blanks; the fields after its bracket have fixed positions (utime is the 14th).
+    let (_, fields) = stat
+        .rsplit_once(')')
+        .context("an unexpected format of /proc/<pid>/stat")?;
     let ticks = ticks(fields);
-    let (user, system) = ticks.get(11).zip(ticks.get(12)).context("no times")?;
+    let (user, system) = ticks
+        .get(11)
+        .zip(ticks.get(12))
+        .context("/proc/<pid>/stat has no utime and stime")?;
     Ok(of_ticks(user + system))
 }
 
 /// Busy and stolen time, from the line of all processors together.
 fn machine(stat: &str) -> Option<(Duration, Duration)> {
     let line = stat.lines().find_map(|line| line.strip_prefix("cpu "))?;
-    // The fourth and fifth are idle, and idle until a disk answers.
+    // The fourth and fifth fields are idle time and time waiting for a disk.
     let [user, nice, system, _, _, irq, softirq, stolen, ..] = ticks(line)[..] else {
         return None;
     };
@@ -62,7 +67,7 @@ fn machine(stat: &str) -> Option<(Duration, Duration)> {
     Some((of_ticks(busy), of_ticks(stolen)))
 }
 
-/// Numbers parted by blanks; what is none counts as 0.
+/// Numbers separated by blanks; 0 for a field that is not a number.
 fn ticks(fields: &str) -> Vec<u64> {
     let fields = fields.split_whitespace();
     fields

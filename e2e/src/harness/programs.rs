@@ -11,16 +11,16 @@ use tokio::process::{Child, Command};
 
 use super::{log_path, processor, settings::Settings};
 
-/// The services, in the order they start.
+/// The services, in the order in which they start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Service {
-    /// The public door.
+    /// Receives webhooks and serves relay sockets.
     Ingress,
-    /// Makes sandboxes.
+    /// Makes and removes sandboxes.
     Provisioner,
-    /// Talks with the assistants.
+    /// Sends messages to the assistants and reads their answers.
     Gateway,
-    /// Talks with people.
+    /// Delivers replies to users.
     Outbound,
 }
 
@@ -33,7 +33,7 @@ impl Service {
         Self::Outbound,
     ];
 
-    /// The name of its binary, and of its user on the bus.
+    /// The name of the service's binary and of its NATS user.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Ingress => "ingress",
@@ -44,17 +44,17 @@ impl Service {
     }
 }
 
-/// One process of a service. A bare [`Service`] is its first.
+/// One process of a service. A [`Service`] converts to its first replica.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Replica {
-    /// Of which service.
+    /// The service that this process belongs to.
     pub service: Service,
-    /// Which of its processes, from 0.
+    /// The process's index within the service, from 0.
     pub number: usize,
 }
 
 impl Service {
-    /// The process of this number, from 0.
+    /// The replica with this index, from 0.
     pub const fn replica(self, number: usize) -> Replica {
         Replica {
             service: self,
@@ -75,12 +75,12 @@ impl fmt::Display for Replica {
     }
 }
 
-/// A program of ours in a process of its own, killed when dropped.
+/// A child process, which is killed when dropped.
 pub(super) struct Program {
     child: Child,
 }
 
-/// The variables a program is given; it gets no others.
+/// Environment variables that a program gets in addition to those of this process.
 pub(super) type Variables = Vec<(String, String)>;
 
 impl Program {
@@ -102,7 +102,7 @@ impl Program {
     }
 
     pub(super) async fn kill(mut self) -> Result<()> {
-        self.child.kill().await.context("killing a program")
+        self.child.kill().await.context("killing a process")
     }
 
     pub(super) async fn stop(mut self) -> Result<bool> {
@@ -114,23 +114,25 @@ impl Program {
         signal(self.id()?, name).await
     }
 
-    /// Fails if the program has ended.
+    /// Fails if the process has ended.
     pub(super) fn ensure_running(&mut self) -> Result<()> {
         match self.child.try_wait()? {
-            Some(status) => bail!("the program has ended: {status}"),
+            Some(status) => bail!("the process has ended: {status}"),
             None => Ok(()),
         }
     }
 
     pub(super) fn id(&self) -> Result<u32> {
-        self.child.id().context("the program has ended")
+        self.child.id().context("the process has ended")
     }
 
     pub(super) fn memory(&self) -> Result<u64> {
         let status = self.proc_file("status")?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kilobytes = line.and_then(|line| line.split_whitespace().next());
-        let kilobytes: u64 = kilobytes.context("no VmRSS")?.parse()?;
+        let kilobytes: u64 = kilobytes
+            .context("/proc/<pid>/status has no VmRSS")?
+            .parse()?;
         Ok(kilobytes * 1024)
     }
 
@@ -144,7 +146,7 @@ impl Program {
     }
 }
 
-/// Sends a process a signal, named without its `SIG`.
+/// Sends a signal to a process; `name` is without `SIG`.
 pub(super) async fn signal(id: u32, name: &str) -> Result<()> {
     let mut kill = Command::new("kill");
     let sent = kill.args(["-s", name, &id.to_string()]).status().await?;
@@ -183,11 +185,11 @@ pub(super) fn start_caddy(settings: &Settings, directory: &Path) -> Result<Progr
     Program::spawn(&mut command, &log_path(directory, "caddy"))
 }
 
-/// Our own binaries stand beside the test's, one folder up, unless `CLAWKAKA_BIN_DIR` says otherwise.
+/// The path of one of our binaries: in `CLAWKAKA_BIN_DIR` if set, else in cargo's target directory.
 fn binary(name: &str) -> Result<PathBuf> {
     let directory = match tool("CLAWKAKA_BIN_DIR") {
         Ok(directory) => directory,
-        Err(_) => beside_this_program()?,
+        Err(_) => directory_of_binaries()?,
     };
     let path = directory.join(name);
     if !path.exists() {
@@ -199,16 +201,20 @@ fn binary(name: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-fn beside_this_program() -> Result<PathBuf> {
+fn directory_of_binaries() -> Result<PathBuf> {
     let this = std::env::current_exe()?;
-    let directory = this.parent().context("a program without a folder")?;
+    let directory = this
+        .parent()
+        .context("the path of this program has no directory")?;
     let is_test = directory.ends_with("deps");
     let directory = if is_test {
         directory.parent()
     } else {
         Some(directory)
     };
-    Ok(directory.context("a program without a folder")?.to_owned())
+    Ok(directory
+        .context("the path of this program has no directory")?
+        .to_owned())
 }
 
 pub(super) fn tool(name: &str) -> Result<PathBuf> {

@@ -1,4 +1,4 @@
-//! What can be done to single processes, and what they say of themselves.
+//! Control of single processes: kill, stop, pause, restart, and read their logs and metrics.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -12,17 +12,17 @@ use tokio::{
 
 use super::{Program, Replica, Service, VoiceMode, World, log_path, programs::signal};
 
-/// Longest a service may take to be ready.
+/// Longest time until a service is ready.
 const READY_LIMIT: Duration = Duration::from_secs(30);
 
-/// Between two questions whether it is.
+/// Pause between two readiness checks.
 const READY_PAUSE: Duration = Duration::from_millis(20);
 
-/// Warnings shown of each process when a test fails.
-const TROUBLES_SHOWN: usize = 8;
+/// Warnings and errors of each process that a failed test shows.
+const WARNINGS_SHOWN: usize = 8;
 
 impl World {
-    /// Ends a process as a crash would: with SIGKILL, nothing is finished.
+    /// Kills a process with SIGKILL, as a crash would.
     pub async fn kill(&mut self, replica: impl Into<Replica>) -> Result<()> {
         match self.running.remove(&replica.into()) {
             Some(program) => program.kill().await,
@@ -30,7 +30,7 @@ impl World {
         }
     }
 
-    /// Asks a process to end, as an operator would: with SIGTERM. Whether it ended well.
+    /// Stops a process with SIGTERM and waits for its end; true if it exits with status 0.
     pub async fn stop(&mut self, replica: impl Into<Replica>) -> Result<bool> {
         match self.running.remove(&replica.into()) {
             Some(program) => program.stop().await,
@@ -38,15 +38,15 @@ impl World {
         }
     }
 
-    /// Starts a process again after [`World::kill`], and waits until it is ready.
+    /// Starts a process again after [`World::kill`] or [`World::stop`], and waits until it is ready.
     pub async fn restart(&mut self, replica: impl Into<Replica>) -> Result<()> {
         let replica = replica.into();
         self.begin(replica)?;
         self.wait_until_ready(replica).await
     }
 
-    /// From now on calls are held in this way, by every ingress.
-    pub async fn hold_calls(&mut self, mode: VoiceMode) -> Result<()> {
+    /// Restarts every ingress with this voice mode.
+    pub async fn set_voice_mode(&mut self, mode: VoiceMode) -> Result<()> {
         self.settings.set("VOICE_MODE", mode.name());
         for ingress in self.replicas_of(Service::Ingress) {
             self.stop(ingress).await?;
@@ -55,25 +55,25 @@ impl World {
         Ok(())
     }
 
-    /// Lets a further process of a service join, and waits until it is ready. Further ingresses are
-    /// not put behind Caddy.
+    /// Starts one more process of a service, and waits until it is ready. Caddy does not use an ingress added this
+    /// way.
     pub async fn add(&mut self, service: Service) -> Result<Replica> {
         let replica = self.settings.add_replica(service)?;
         self.restart(replica).await?;
         Ok(replica)
     }
 
-    /// Stands a process still with SIGSTOP, as a stalled machine would: its sockets stay open.
+    /// Freezes a process with SIGSTOP, as a stalled machine would; its sockets stay open.
     pub async fn pause(&self, replica: impl Into<Replica>) -> Result<()> {
         self.running(replica.into())?.signal("STOP").await
     }
 
-    /// Lets a paused process go on as if nothing had been.
+    /// Lets a paused process go on.
     pub async fn resume(&self, replica: impl Into<Replica>) -> Result<()> {
         self.running(replica.into())?.signal("CONT").await
     }
 
-    /// Stands a process still for a time, beside everything else. The task ends when it goes on again.
+    /// Freezes a process for a time without waiting for its end. The returned task ends when the process goes on.
     pub async fn pause_for(
         &self,
         replica: impl Into<Replica>,
@@ -88,50 +88,50 @@ impl World {
         }))
     }
 
-    /// The processes of a service there ever were, also those that do not run.
+    /// All replicas of a service, including those that are not running.
     pub fn replicas_of(&self, service: Service) -> Vec<Replica> {
         self.settings.replicas_of(service).collect()
     }
 
-    /// Everything a process has printed so far, in all its lives.
+    /// The log of a replica, including runs before a restart.
     pub fn log_of(&self, replica: impl Into<Replica>) -> String {
         std::fs::read_to_string(self.log_path(replica.into())).unwrap_or_default()
     }
 
     /// The latest warnings and errors of every process, for a failed test to show.
-    pub fn troubles(&self) -> String {
+    pub fn recent_warnings(&self) -> String {
         let replicas = Service::ALL.map(|service| self.replicas_of(service));
-        let troubles = replicas.concat().into_iter().map(|replica| {
+        let warnings = replicas.concat().into_iter().map(|replica| {
             let log = self.log_of(replica);
             let lines = log
                 .lines()
                 .rev()
                 .filter(|line| line.contains("WARN") || line.contains("ERROR"));
-            let latest: Vec<&str> = lines.take(TROUBLES_SHOWN).collect();
+            let latest: Vec<&str> = lines.take(WARNINGS_SHOWN).collect();
             format!("--- {replica}\n{}\n", latest.join("\n"))
         });
-        troubles.collect()
+        warnings.collect()
     }
 
-    /// Resident memory of a process, in bytes.
+    /// Resident memory of a running process, in bytes.
     pub fn memory_of(&self, replica: impl Into<Replica>) -> Result<u64> {
         self.running(replica.into())?.memory()
     }
 
-    /// Processor time a process has used in its present life.
+    /// Processor time of a running process since its last start.
     pub fn cpu_of(&self, replica: impl Into<Replica>) -> Result<Duration> {
         self.running(replica.into())?.cpu_time()
     }
 
-    /// A counter or gauge as the process tells it at `/metrics`, all its labels together; `None` while it
-    /// does not answer, or has never set it.
+    /// A counter or gauge from the process's `/metrics`, summed over its labels; `None` if the process does not
+    /// answer or has never set the metric.
     pub async fn metric_of(&self, replica: impl Into<Replica>, name: &str) -> Option<f64> {
         let url = format!("{}/metrics", self.settings.url_of(replica.into()));
         let answer = http::client(HttpTimeouts::default()).get(url).send().await;
         metric(&answer.ok()?.text().await.ok()?, name)
     }
 
-    /// Panics if a service waited for an event that got lost, until a fallback timer ended the wait.
+    /// Panics if a fallback timer ended any wait for an event.
     pub async fn assert_no_wait_ended_by_clock(&self) {
         let name = WAITS_ENDED_BY_CLOCK.name();
         for replica in Service::ALL
@@ -161,7 +161,7 @@ impl World {
         let client = http::client(HttpTimeouts::default());
         let deadline = Instant::now() + READY_LIMIT;
         loop {
-            // Another process may answer at its port.
+            // The answer may come from another process that has taken the port.
             if let Some(program) = self.running.get_mut(&replica) {
                 let ended = program.ensure_running();
                 ended.with_context(|| format!("{replica}:\n{}", self.log_of(replica)))?;
@@ -178,13 +178,13 @@ impl World {
         }
     }
 
-    /// Waits until whoever comes through Caddy is answered, whatever the answer.
+    /// Waits until Caddy answers requests, with any status.
     pub(super) async fn wait_for_caddy(&self) -> Result<()> {
         let client = http::client(HttpTimeouts::default());
         let deadline = Instant::now() + READY_LIMIT;
-        while let Err(error) = client.get(self.door_url()).send().await {
+        while let Err(error) = client.get(self.public_url()).send().await {
             if Instant::now() > deadline {
-                return Err(error).context("Caddy answers nobody");
+                return Err(error).context("Caddy does not answer");
             }
             sleep(READY_PAUSE).await;
         }
@@ -193,7 +193,7 @@ impl World {
 
     fn running(&self, replica: Replica) -> Result<&Program> {
         let program = self.running.get(&replica);
-        program.with_context(|| format!("{replica} does not run"))
+        program.with_context(|| format!("{replica} is not running"))
     }
 
     fn log_path(&self, replica: Replica) -> PathBuf {

@@ -12,22 +12,22 @@ use super::{
     programs::{Variables, tool},
 };
 
-/// 32 bytes that look like nothing else, so that a leak would be found.
+/// 32 bytes that occur nowhere else, so that a search finds a leak.
 const MASTER_KEY: &str = "k1:5eed5eed5eed5eed5eed5eed5eed5eed5eed5eed5eed5eed5eed5eed5eed5eed";
 
-/// What the owner labels of this world's containers begin with.
+/// The prefix of the owner labels of this world's containers.
 pub(super) const OWNER: &str = "e2e-test";
 
-/// What simulated assistants ask of us.
-pub(super) const GATEWAY_TOKEN: &str = "gateway-token-of-the-simulator";
+/// The token of the simulated `OpenClaw`.
+pub(super) const OPENCLAW_TOKEN: &str = "openclaw-token-of-the-simulator";
 
-/// Our public address, as it is set at Twilio. Nothing listens there: see [`super::World::door_url`].
+/// Our public address as configured at Twilio. Requests to it arrive at [`super::World::public_url`].
 pub const BASE_URL: &str = "https://api.clawkaka.example";
 
-/// What Twilio signs with.
+/// The token with which Twilio signs its webhooks.
 pub const TWILIO_AUTH_TOKEN: &str = "twilio-auth-token-of-the-simulator";
 
-/// The variables of every program, as an operator would set them.
+/// The environment variables of all programs, as an operator would set them.
 pub(super) struct Settings {
     common: Variables,
     nats: Vec<(&'static str, String)>,
@@ -77,30 +77,30 @@ impl Settings {
         self.common.push((name.to_owned(), value.into()));
     }
 
-    /// Gives a further process of a service ports of its own; says which process it is.
+    /// Adds a replica of a service, with its own port.
     pub(super) fn add_replica(&mut self, service: Service) -> Result<Replica> {
         let replica = service.replica(self.replicas_of(service).count());
         self.ports.insert(replica, ReservedPort::new()?);
         Ok(replica)
     }
 
-    /// The processes of a service there ever were, in the order they were added.
+    /// All replicas of a service, in the order in which they were added.
     pub(super) fn replicas_of(&self, service: Service) -> impl Iterator<Item = Replica> + use<> {
         let of_service = self.ports.keys().filter(|of| of.service == service);
         (0..of_service.count()).map(move |number| service.replica(number))
     }
 
-    /// Each assistant's address is named after its person, so that a test finds it.
+    /// Each assistant is named after its user, so that a test can find it.
     pub(super) fn simulate_sandboxes(&mut self, openclaw: &SimOpenClaw) {
         self.set("SANDBOX_RUNTIME", "external");
         self.set("SANDBOX_EXTERNAL_URL", openclaw.url("{user}"));
-        self.set("SANDBOX_EXTERNAL_TOKEN", GATEWAY_TOKEN);
+        self.set("SANDBOX_EXTERNAL_TOKEN", OPENCLAW_TOKEN);
     }
 
     pub(super) fn use_containers(&mut self, openrouter: &SimOpenRouter) -> Result<()> {
         self.set("SANDBOX_RUNTIME", "docker");
         self.set("SANDBOX_HOST", OWNER);
-        // Unset where the machine's own engine is used.
+        // Unset if the default engine of the machine is used.
         if let Ok(engine) = tool("DOCKER_HOST") {
             self.set("DOCKER_HOST", engine.to_string_lossy());
         }
@@ -133,7 +133,7 @@ impl Settings {
 
     pub(super) fn of_caddy(&self) -> Variables {
         let ingresses = self.replicas_of(Service::Ingress);
-        let doors: Vec<String> = ingresses
+        let addresses: Vec<String> = ingresses
             .map(|ingress| format!("127.0.0.1:{}", self.port(ingress)))
             .collect();
         [
@@ -142,14 +142,14 @@ impl Settings {
                 "CONSOLE_SITE",
                 format!("http://console.localhost:{}", self.caddy_port.number()),
             ),
-            ("INGRESS_FROM", format!("to {}", doors.join(" "))),
+            ("INGRESS_FROM", format!("to {}", addresses.join(" "))),
             ("CADDY_BIND", "127.0.0.1".to_owned()),
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into()
     }
 
-    /// Our number as it is set at Twilio: by our public address, which leads to Caddy.
+    /// The configuration of our number at Twilio, with webhooks at [`BASE_URL`], which connects to Caddy.
     pub(super) fn number(&self, twilio: SimTwilioConfig) -> SimTwilioConfig {
         let webhook = |path: &str| format!("{BASE_URL}/voice/webhook/{path}");
         SimTwilioConfig {

@@ -6,20 +6,20 @@ use sim_twilio::SimTwilioConfig;
 use tokio::time::Instant;
 
 use crate::{
-    calls::real::{
+    calls::real_assistant::{
         a_call_continues_the_chat_and_gets_a_follow_up,
         a_streamed_answer_is_spoken_piece_by_piece_and_can_be_interrupted,
     },
     reminders::{HEARTBEAT_EVERY, asked, proactive_messages_arrive_once},
 };
 
-/// How long a container may take from the first word to its first answer, on a busy machine.
-const FIRST_ANSWER: Duration = Duration::from_mins(4);
+/// Longest time from a new user's first message to the first answer, on a busy machine.
+const FIRST_ANSWER_LIMIT: Duration = Duration::from_mins(4);
 
-/// How long a later answer may take.
-const ANSWER: Duration = Duration::from_secs(90);
+/// Longest time for a later answer.
+const ANSWER_LIMIT: Duration = Duration::from_secs(90);
 
-/// What comes back in the answers.
+/// Messages whose words the answers repeat.
 const STORIES: [&str; 2] = ["tell me a story", "tell me another one"];
 
 const ADA: &str = "491515550001";
@@ -31,7 +31,7 @@ async fn new_users_get_their_own_sandboxes_answers_calls_and_proactive_messages(
     let containers = world.containers().await.unwrap();
 
     world.meta.write(ADA, "hi").unwrap();
-    let chat = heard(&world, ADA, 2, FIRST_ANSWER).await;
+    let chat = heard(&world, ADA, 2, FIRST_ANSWER_LIMIT).await;
     assert!(chat.received_texts()[0].contains("setting up"), "{chat:?}");
 
     world.meta.write(BOB, "hi").unwrap();
@@ -39,9 +39,9 @@ async fn new_users_get_their_own_sandboxes_answers_calls_and_proactive_messages(
         .meta
         .write(ADA, "Had 2 rotis and dal for lunch")
         .unwrap();
-    let chat = heard(&world, ADA, 3, ANSWER).await;
+    let chat = heard(&world, ADA, 3, ANSWER_LIMIT).await;
     eprintln!("Ada's chat: {:#?}", chat.received_texts());
-    heard(&world, BOB, 2, FIRST_ANSWER).await;
+    heard(&world, BOB, 2, FIRST_ANSWER_LIMIT).await;
 
     let adas = meals_of(&containers, ADA).await;
     assert_eq!(adas.lines().count(), 1, "{adas}");
@@ -49,20 +49,20 @@ async fn new_users_get_their_own_sandboxes_answers_calls_and_proactive_messages(
     assert_eq!(
         meals_of(&containers, BOB).await,
         "",
-        "the row is in nobody else's database"
+        "Ada's row is in Bob's database"
     );
-    container_settings_show_no_secret(&world, &containers).await;
+    assert_container_settings_show_no_secret(&world, &containers).await;
 
     a_call_continues_the_chat_and_gets_a_follow_up(&world, ADA).await;
-    world.hold_calls(VoiceMode::Relay).await.unwrap();
+    world.set_voice_mode(VoiceMode::Relay).await.unwrap();
     a_streamed_answer_is_spoken_piece_by_piece_and_can_be_interrupted(&world, ADA).await;
     proactive_messages_arrive_once(&mut world, BOB).await;
     a_killed_sandbox_still_gives_one_answer(&world, &containers).await;
     world.remove_containers().await.unwrap();
 }
 
-/// Once before the model has begun, when OpenClaw forgets the turn, and once in the middle of it, when it
-/// takes the turn up again.
+/// Kills the sandbox once before the model has begun, when OpenClaw forgets the turn, and once during the
+/// model's answer, when OpenClaw resumes the turn after its restart.
 async fn a_killed_sandbox_still_gives_one_answer(world: &World, containers: &Containers) {
     for story in STORIES {
         let typing = world.meta.chat(ADA).typing;
@@ -72,22 +72,25 @@ async fn a_killed_sandbox_still_gives_one_answer(world: &World, containers: &Con
             .unwrap();
         if story == STORIES[0] {
             let is_typing = || async { world.meta.chat(ADA).typing > typing };
-            claw_testkit::eventually("the assistant types", is_typing).await;
+            claw_testkit::eventually("the assistant is shown as typing", is_typing).await;
         } else {
             asked(world, |request| request.said.contains(story)).await;
         }
         containers.kill(ADA).await.unwrap();
-        hears(world, ADA, story, FIRST_ANSWER).await;
+        hears(world, ADA, story, FIRST_ANSWER_LIMIT).await;
         let goodbye = format!("goodbye after {story}");
         world
             .meta
             .write(ADA, &format!("[[SAY {goodbye}]]"))
             .unwrap();
-        let chat = hears(world, ADA, &goodbye, FIRST_ANSWER).await;
-        let told = chat.received_texts();
+        let chat = hears(world, ADA, &goodbye, FIRST_ANSWER_LIMIT).await;
+        let received = chat.received_texts();
         let is_answer = |text: &&&str| text.contains(story) && !text.contains("goodbye");
-        let answers = told.iter().filter(is_answer).count();
-        assert_eq!(answers, 1, "though its sandbox was killed: {told:#?}");
+        let answers = received.iter().filter(is_answer).count();
+        assert_eq!(
+            answers, 1,
+            "one answer although the sandbox was killed: {received:#?}"
+        );
     }
 }
 
@@ -112,11 +115,11 @@ async fn world() -> World {
 async fn heard(world: &World, number: &str, received: u64, limit: Duration) -> ChatView {
     match world.meta.wait_received(number, received, limit).await {
         Ok(chat) => chat,
-        Err(chat) => panic!("{received} messages were not received in {limit:?}: {chat:?}"),
+        Err(chat) => panic!("fewer than {received} messages after {limit:?}: {chat:?}"),
     }
 }
 
-/// Waits for a message with these words in it; notices may come before.
+/// Waits for a message that contains `words`; other messages, such as notices, may come first.
 pub(crate) async fn hears(world: &World, number: &str, words: &str, limit: Duration) -> ChatView {
     let deadline = Instant::now() + limit;
     let mut received = 1;
@@ -131,18 +134,18 @@ pub(crate) async fn hears(world: &World, number: &str, words: &str, limit: Durat
     }
 }
 
-/// The rows of `meals` in this person's sandbox, one a line.
+/// The rows of `meals` in this user's database, one per line.
 async fn meals_of(containers: &Containers, number: &str) -> String {
     let query = "sqlite3 ~/assistant/assistant.db 'SELECT * FROM meals'";
     containers.run(number, query).await.unwrap()
 }
 
-async fn container_settings_show_no_secret(world: &World, containers: &Containers) {
+async fn assert_container_settings_show_no_secret(world: &World, containers: &Containers) {
     let inspected = containers.inspect(ADA).await.unwrap();
     for (name, secret) in world.secrets() {
         assert!(
             !inspected.contains(&secret),
-            "{name} can be read from the container's settings"
+            "`docker inspect` shows {name}"
         );
     }
 }

@@ -12,54 +12,54 @@ use tokio::time::{Instant, interval, sleep};
 
 pub use outcome::{Outcome, Times};
 
-/// How long the last answers may take after the last message.
-const PATIENCE: Duration = Duration::from_secs(100);
+/// Longest time from the last message to the last answer.
+const WAIT_LIMIT: Duration = Duration::from_secs(100);
 
-/// Between two looks at every phone.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// Pause between two checks of all phones.
+const POLL_PAUSE: Duration = Duration::from_millis(500);
 
-/// Many people who write at once, and what each must hear.
+/// Many users who write at the same time.
 pub struct Crowd {
-    /// How many people.
-    pub people: u32,
-    /// How many messages each of them writes.
+    /// The number of users.
+    pub users: u32,
+    /// Messages that each user writes.
     pub messages_each: u32,
-    /// Messages a second, all people together.
+    /// Messages per second of all users together.
     pub per_second: u32,
-    /// How often each webhook is posted, all at once.
+    /// How many copies of each webhook Meta posts at the same time.
     pub copies: u32,
 }
 
 impl Crowd {
-    /// 200 people, 2,000 messages, 100 a second.
+    /// 200 users, 2,000 messages, 100 per second.
     pub const USUAL: Self = Self {
-        people: 200,
+        users: 200,
         messages_each: 10,
         per_second: 100,
         copies: 1,
     };
 
-    /// The same for half the time.
+    /// [`Crowd::USUAL`] with half as many messages.
     pub const SHORT: Self = Self {
         messages_each: 5,
         ..Self::USUAL
     };
 
-    /// 1,000 people, 10,000 messages, 200 a second: 50 s of writing.
+    /// 1,000 users, 10,000 messages, 200 per second: 50 s of writing.
     pub const MANY: Self = Self {
-        people: 1_000,
+        users: 1_000,
         messages_each: 10,
         per_second: 200,
         copies: 1,
     };
 
-    /// A world in which this crowd can write: Meta's limits out of the way, statuses in bad order,
-    /// assistants that take a moment and may speak whenever they like.
+    /// A world for crowds: Meta's rate limits are off, statuses arrive out of order, assistants answer after
+    /// 50 to 200 ms, and proactive messages have no limits.
     pub async fn world() -> World {
         World::start(Self::options()).await.unwrap()
     }
 
-    /// The same with several gateways, and assistants that tell no more than they must, because the
+    /// [`Crowd::world`] with several gateways. The assistants send only the necessary events, because the
     /// simulator shares the machine.
     pub async fn world_of_gateways(gateways: usize) -> World {
         World::start(Self::options_of_gateways(gateways))
@@ -67,7 +67,7 @@ impl Crowd {
             .unwrap()
     }
 
-    /// What [`Crowd::world_of_gateways`] starts, for changes.
+    /// The options of [`Crowd::world_of_gateways`], for tests that change some of them.
     pub fn options_of_gateways(gateways: usize) -> Options {
         Options {
             sandboxes: Sandboxes::Simulated(SimOpenClawConfig {
@@ -91,33 +91,33 @@ impl Crowd {
                 ("WHATSAPP_MESSAGES_PER_SECOND", "1000".to_owned()),
                 ("QUIET_HOURS", "off".to_owned()),
                 ("PROACTIVE_PER_DAY", "0".to_owned()),
-                // What is said about waiting has tests of its own; here answers are counted.
+                // `chat_rules` tests these notices; crowds count answers.
                 ("BACKLOG_MESSAGES", "1000".to_owned()),
                 ("STILL_WORKING_SECONDS", "3600".to_owned()),
             ],
         }
     }
 
-    /// Everybody once in turn, at this rate.
-    pub const fn once_each(people: u32, per_second: u32) -> Self {
+    /// A crowd in which each user writes one message.
+    pub const fn once_each(users: u32, per_second: u32) -> Self {
         Self {
-            people,
+            users,
             messages_each: 1,
             per_second,
             copies: 1,
         }
     }
 
-    /// Writes everything at the given rate.
+    /// Writes all messages at the crowd's rate.
     pub async fn write(&self, meta: &SimMeta) {
         let pause = Duration::from_secs(1) / self.per_second;
-        let mut beat = interval(pause);
+        let mut ticks = interval(pause);
         for message in 0..self.messages_each {
-            for person in 0..self.people {
-                beat.tick().await;
+            for user in 0..self.users {
+                ticks.tick().await;
                 let inbound = Inbound {
-                    from: number(person),
-                    text: Some(self.text(person, message)),
+                    from: number(user),
+                    text: Some(self.text(user, message)),
                     copies: Some(self.copies),
                     ..Inbound::default()
                 };
@@ -126,30 +126,29 @@ impl Crowd {
         }
     }
 
-    /// Waits for the last answer, then checks what must hold whatever happened meanwhile: each message
-    /// was put to its assistant once and is in one answer, in the order of writing. Gives what became of
-    /// each, for the times.
+    /// Waits for the last answer, then checks that each message reached its assistant once and is in one
+    /// answer, in the order of writing. Returns the outcome of each message, with its times.
     pub async fn verify(&self, world: &World) -> Outcome {
         let outcome = self.wait_for_answers(world).await;
         outcome.print();
         outcome.check();
-        for person in 0..self.people {
-            check_notices(world, person);
+        for user in 0..self.users {
+            check_notices(world, user);
         }
         outcome
     }
 
-    /// The number messages are known by: unique among all people.
-    fn token(&self, person: u32, message: u32) -> u32 {
-        message * self.people + person
+    /// The number in a message's text, unique among all users.
+    fn token(&self, user: u32, message: u32) -> u32 {
+        message * self.users + user
     }
 
-    fn text(&self, person: u32, message: u32) -> String {
-        format!("person {person} says m-{}", self.token(person, message))
+    fn text(&self, user: u32, message: u32) -> String {
+        format!("user {user} says m-{}", self.token(user, message))
     }
 
     async fn wait_for_answers(&self, world: &World) -> Outcome {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + WAIT_LIMIT;
         loop {
             let outcome = Outcome::of(self, world);
             if outcome.lost() == 0 {
@@ -158,32 +157,32 @@ impl Crowd {
             if Instant::now() > deadline {
                 outcome.print();
                 panic!(
-                    "answers are missing after {PATIENCE:?}\n{}",
-                    world.troubles()
+                    "answers are missing after {WAIT_LIMIT:?}\n{}",
+                    world.recent_warnings()
                 );
             }
-            sleep(LOOK_AGAIN).await;
+            sleep(POLL_PAUSE).await;
         }
     }
 }
 
-/// The number of person `person` of any crowd.
-pub fn number(person: u32) -> String {
-    format!("4915150{person:06}")
+/// The phone number of a user of any crowd.
+pub fn number(user: u32) -> String {
+    format!("4915150{user:06}")
 }
 
-/// Now, as the simulators see it, in milliseconds since 1970.
+/// The simulators' present time, in milliseconds since 1970.
 pub fn now_ms() -> i64 {
     SystemClock.now().timestamp_millis()
 }
 
-/// Whether an assistant answers with these words.
+/// Whether a text is an assistant's answer, not a notice.
 pub fn is_answer(text: &str) -> bool {
     text.starts_with("echo: ")
 }
 
-/// Whether the host tells a user that they have to wait. How often it does is a matter of time: a busy machine
-/// keeps more users waiting.
+/// Whether a text is the host's notice that the user has to wait. Their number depends on the machine: a busy
+/// one keeps more users waiting.
 pub fn is_notice_of_waiting(text: &str) -> bool {
     use Notice::{Backlog, SettingUp, StillWorking, WakingUp};
     [SettingUp, WakingUp, StillWorking, Backlog]
@@ -192,20 +191,20 @@ pub fn is_notice_of_waiting(text: &str) -> bool {
         .any(|notice| notice == text)
 }
 
-/// A user hears answers and notices of waiting, of which the newcomer's is told once.
-fn check_notices(world: &World, person: u32) {
-    let chat = world.meta.chat(&number(person));
+/// A user gets only answers and notices of waiting, and the notice to new users at most once.
+fn check_notices(world: &World, user: u32) {
+    let chat = world.meta.chat(&number(user));
     let texts = chat.received_texts();
     let others: Vec<&&str> = texts
         .iter()
         .filter(|text| !is_answer(text) && !is_notice_of_waiting(text))
         .collect();
-    assert!(others.is_empty(), "person {person} was told {others:?}");
+    assert!(others.is_empty(), "user {user} also got {others:?}");
     let welcome = Notice::SettingUp.text();
     let welcomes = texts.iter().filter(|text| **text == welcome).count();
     assert!(
         welcomes <= 1,
-        "person {person} was welcomed {welcomes} times"
+        "user {user} got {welcomes} notices of setting up"
     );
 }
 

@@ -6,19 +6,23 @@ use tokio::time::sleep;
 
 use crate::crowd::Crowd;
 
-/// How long the crowd writes before something dies.
-const UNDER_WAY: Duration = Duration::from_secs(4);
+/// Time that the crowd writes before the first failure.
+const KILL_DELAY: Duration = Duration::from_secs(4);
 
-/// From one outage of a server to the next, and how long it lasts.
+/// Time between two outages of a server.
 const BETWEEN_OUTAGES: Duration = Duration::from_secs(6);
+
+/// Duration of an outage.
 const OUTAGE: Duration = Duration::from_secs(2);
 
-/// How often somebody looks for assistants at work to kill, and how long apart: 40 s in all.
-const LOOKS: u32 = 200;
-const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
+/// How often the test looks for busy assistants to kill: for 40 s in all.
+const KILL_ROUNDS: u32 = 200;
 
-/// How a sandbox dies, and how long it is away.
-const DEATH: Restart = Restart {
+/// Pause between two of these checks.
+const KILL_PAUSE: Duration = Duration::from_millis(200);
+
+/// Kills a sandbox, which is down for 500 ms and starts for 300 ms.
+const SANDBOX_KILL: Restart = Restart {
     down_ms: 500,
     starting_ms: 300,
     ..Restart::KILL
@@ -29,7 +33,7 @@ async fn meta_gets_503_while_nats_is_down_and_no_message_is_lost() {
     let mut world = Crowd::world().await;
     let meta = Arc::clone(&world.meta);
     let outage = async {
-        sleep(UNDER_WAY).await;
+        sleep(KILL_DELAY).await;
         world.nats.kill().await.unwrap();
         sleep(Duration::from_secs(6)).await;
         let refused = meta.stats().webhooks.refused;
@@ -39,7 +43,7 @@ async fn meta_gets_503_while_nats_is_down_and_no_message_is_lost() {
 
     let ((), refused) = tokio::join!(Crowd::USUAL.write(&meta), outage);
 
-    assert!(refused > 0, "no webhook was refused while NATS was away");
+    assert!(refused > 0, "no webhook was refused while NATS was down");
     Crowd::USUAL.verify(&world).await;
 }
 
@@ -48,7 +52,7 @@ async fn no_message_is_lost_during_twenty_seconds_without_postgres() {
     let world = Crowd::world().await;
     let meta = Arc::clone(&world.meta);
     let outage = async {
-        sleep(UNDER_WAY).await;
+        sleep(KILL_DELAY).await;
         world.postgres.stop().await.unwrap();
         sleep(Duration::from_secs(20)).await;
         world.postgres.start_again().await.unwrap();
@@ -65,8 +69,8 @@ async fn sandboxes_killed_during_their_turns_answer_once() {
     let openclaw = world.openclaw.clone().unwrap();
     let deaths = async {
         for _ in 0..2 {
-            sleep(UNDER_WAY).await;
-            openclaw.restart(None, &DEATH);
+            sleep(KILL_DELAY).await;
+            openclaw.restart(None, &SANDBOX_KILL);
         }
     };
 
@@ -88,9 +92,9 @@ async fn killing_servers_and_sandboxes_under_full_load_loses_and_duplicates_noth
         kill_a_third_during_turns(&openclaw)
     );
 
-    eprintln!("{restarted} sandboxes were killed in the middle of a turn");
+    eprintln!("{restarted} sandboxes were killed during a turn");
     Crowd::MANY.verify(&world).await;
-    let third = Crowd::MANY.people as usize / 3;
+    let third = Crowd::MANY.users as usize / 3;
     assert!(restarted >= third, "only {restarted} sandboxes were killed");
     assert!(openclaw.stats().resumed > 0, "no turn was interrupted");
 }
@@ -106,7 +110,7 @@ async fn a_stopped_service_ends_within_its_grace_period() {
     }
 }
 
-/// Kills the bus three times and the database twice, in turn.
+/// Kills the bus three times and stops the database twice, alternately.
 async fn kill_servers(world: &mut World) {
     for outage in 0..5 {
         sleep(BETWEEN_OUTAGES).await;
@@ -122,17 +126,17 @@ async fn kill_servers(world: &mut World) {
     }
 }
 
-/// Kills sandboxes that are at work, each once, until a third of the crowd's were; gives how many.
+/// Kills busy sandboxes, each once, until a third of the crowd's were killed; returns their number.
 async fn kill_a_third_during_turns(openclaw: &SimOpenClaw) -> usize {
-    sleep(UNDER_WAY).await;
-    let (third, mut killed) = (Crowd::MANY.people as usize / 3, HashSet::new());
-    for _ in 0..LOOKS {
+    sleep(KILL_DELAY).await;
+    let (third, mut killed) = (Crowd::MANY.users as usize / 3, HashSet::new());
+    for _ in 0..KILL_ROUNDS {
         for sandbox in openclaw.busy() {
             if killed.len() < third && killed.insert(sandbox.clone()) {
-                openclaw.restart(Some(&sandbox), &DEATH);
+                openclaw.restart(Some(&sandbox), &SANDBOX_KILL);
             }
         }
-        sleep(BETWEEN_LOOKS).await;
+        sleep(KILL_PAUSE).await;
     }
     killed.len()
 }

@@ -5,8 +5,8 @@ use tokio::time::sleep;
 
 use crate::crowd::Crowd;
 
-/// Between two deaths: long enough for work to be under way again.
-const BETWEEN_DEATHS: Duration = Duration::from_secs(3);
+/// Time between two kills, long enough for the services to be busy again.
+const KILL_PAUSE: Duration = Duration::from_secs(3);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_user_gets_each_answer_once_and_in_order() {
@@ -43,7 +43,7 @@ async fn answers_arrive_once_and_in_order_if_every_webhook_arrives_five_times() 
 
 async fn kill_each_service(world: &mut World) {
     for service in Service::ALL {
-        sleep(BETWEEN_DEATHS).await;
+        sleep(KILL_PAUSE).await;
         world.kill(service).await.unwrap();
         world.restart(service).await.unwrap();
     }

@@ -1,12 +1,12 @@
-//! The whole system, seen from the phones and from the assistants.
+//! System tests: all services as processes, observed only through the simulated phones, assistants and providers.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod calls;
+mod chat_rules;
 mod containers;
 mod crowd;
 mod failures;
 mod load;
-mod manners;
 mod proactive;
 mod reminders;
 mod replicas;

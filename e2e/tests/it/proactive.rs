@@ -1,4 +1,4 @@
-//! What assistants say without being asked.
+//! Proactive messages of simulated assistants: heartbeats and reminders.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -9,11 +9,11 @@ use tokio::time::{Instant, sleep};
 
 use crate::crowd::{Crowd, Times, is_answer, is_notice_of_waiting, number};
 
-/// How long the last text may take to its phone.
-const PATIENCE: Duration = Duration::from_secs(100);
+/// Longest time until the last message is on its phone.
+const WAIT_LIMIT: Duration = Duration::from_secs(100);
 
-/// Between two looks at every phone.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// Pause between two checks of all phones.
+const POLL_PAUSE: Duration = Duration::from_millis(500);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_simultaneous_heartbeats_are_each_delivered_once() {
@@ -21,14 +21,14 @@ async fn a_thousand_simultaneous_heartbeats_are_each_delivered_once() {
     let world = introduced(&CROWD, &[]).await;
     let openclaw = world.openclaw.clone().unwrap();
 
-    let beats = openclaw.heartbeat_all(|sandbox| alert(&format!("Alert for {sandbox}")));
+    let started = openclaw.heartbeat_all(|sandbox| alert(&format!("Alert for {sandbox}")));
 
-    assert!(beats.iter().all(|(_, beat)| *beat == Beat::Began));
-    let phones = everything_heard(&world, CROWD.people).await;
+    assert!(started.iter().all(|(_, beat)| *beat == Beat::Began));
+    let phones = everything_heard(&world, CROWD.users).await;
     let said = openclaw.stats().proactive;
-    assert_eq!(said, u64::from(CROWD.people));
+    assert_eq!(said, u64::from(CROWD.users));
     let lags: Times = phones.iter().flat_map(Phone::lags).collect();
-    eprintln!("from transcript to phone, {said} alerts at once: {lags}");
+    eprintln!("from transcript to phone, {said} simultaneous alerts: {lags}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -41,13 +41,13 @@ async fn a_heartbeat_with_nothing_to_say_sends_nothing() {
         openclaw.heartbeat_all(|_| quiet.clone());
         until_idle(&world).await;
     }
-    // Whatever comes after it was read has been read itself.
-    write_to_all(&world, CROWD.people, "afterwards");
+    // Rows are read in order: once this answer arrives, the heartbeats have been read.
+    write_to_all(&world, CROWD.users, "afterwards");
 
-    for phone in everything_heard(&world, CROWD.people).await {
+    for phone in everything_heard(&world, CROWD.users).await {
         assert_eq!(phone.said.len(), 2, "{:?}", phone.said);
     }
-    assert_eq!(openclaw.stats().heartbeats, 2 * u64::from(CROWD.people));
+    assert_eq!(openclaw.stats().heartbeats, 2 * u64::from(CROWD.users));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -56,13 +56,13 @@ async fn a_reminder_due_during_a_turn_is_delivered_once() {
     let world = introduced(&CROWD, &[]).await;
     let openclaw = world.openclaw.clone().unwrap();
 
-    write_to_all(&world, CROWD.people, "[[SLOW 1500]] slowly");
+    write_to_all(&world, CROWD.users, "[[SLOW 1500]] slowly");
     sleep(Duration::from_millis(700)).await;
     for sandbox in openclaw.sandboxes() {
         assert!(openclaw.remind(&sandbox, &format!("Reminder for {sandbox}")));
     }
 
-    for phone in everything_heard(&world, CROWD.people).await {
+    for phone in everything_heard(&world, CROWD.users).await {
         assert_eq!(phone.said.len(), 3, "{:?}", phone.said);
     }
 }
@@ -79,10 +79,10 @@ async fn proactive_messages_from_a_time_without_gateway_are_delivered_once_and_i
     for sandbox in openclaw.sandboxes() {
         assert!(openclaw.remind(&sandbox, &format!("Reminder for {sandbox}")));
     }
-    write_to_all(&world, CROWD.people, "in the meantime");
+    write_to_all(&world, CROWD.users, "in the meantime");
     world.restart(Service::Gateway).await.unwrap();
 
-    for phone in everything_heard(&world, CROWD.people).await {
+    for phone in everything_heard(&world, CROWD.users).await {
         assert_eq!(phone.said.len(), 4, "{:?}", phone.said);
         assert!(is_answer(&phone.said[3].0), "{:?}", phone.said);
     }
@@ -91,14 +91,14 @@ async fn proactive_messages_from_a_time_without_gateway_are_delivered_once_and_i
 #[tokio::test(flavor = "multi_thread")]
 async fn heartbeats_during_conversations_are_each_delivered_once_while_gateways_die() {
     const CROWD: Crowd = Crowd {
-        people: 200,
+        users: 200,
         messages_each: 8,
         per_second: 100,
         copies: 1,
     };
     let mut world = Crowd::world_of_gateways(2).await;
     let (meta, openclaw) = (world.meta.clone(), world.openclaw.clone().unwrap());
-    let trouble = async {
+    let outages = async {
         for round in 0..3 {
             sleep(Duration::from_secs(4)).await;
             let gateway = Service::Gateway.replica(round % 2);
@@ -108,9 +108,9 @@ async fn heartbeats_during_conversations_are_each_delivered_once_while_gateways_
         }
     };
 
-    tokio::join!(CROWD.write(&meta), trouble);
+    tokio::join!(CROWD.write(&meta), outages);
 
-    everything_heard(&world, CROWD.people).await;
+    everything_heard(&world, CROWD.users).await;
     assert!(openclaw.stats().proactive > 0);
 }
 
@@ -124,15 +124,15 @@ async fn proactive_messages_beyond_the_daily_limit_are_held() {
         openclaw.heartbeat_all(|sandbox| alert(&format!("Alert {round} for {sandbox}")));
         until_idle(&world).await;
     }
-    write_to_all(&world, CROWD.people, "afterwards");
+    write_to_all(&world, CROWD.users, "afterwards");
 
-    for phone in phones_when(&world, CROWD.people, Phone::is_answered).await {
+    for phone in phones_when(&world, CROWD.users, Phone::is_answered).await {
         let alerts = phone.heard.iter().filter(|(text, _)| !is_answer(text));
         assert_eq!(alerts.count(), 2, "{:?}", phone.heard);
     }
 }
 
-/// A crowd whose assistants all exist and have answered once, in a world with these further variables.
+/// Starts a world with these additional variables, in which each assistant of the crowd has answered once.
 async fn introduced(crowd: &Crowd, variables: &[(&'static str, &str)]) -> World {
     let mut options = Crowd::options_of_gateways(1);
     let further = variables
@@ -149,13 +149,13 @@ fn alert(text: &str) -> Heartbeat {
     Heartbeat::Alert(text.to_owned())
 }
 
-fn write_to_all(world: &World, people: u32, text: &str) {
-    for person in 0..people {
-        world.meta.write(&number(person), text).unwrap();
+fn write_to_all(world: &World, users: u32, text: &str) {
+    for user in 0..users {
+        world.meta.write(&number(user), text).unwrap();
     }
 }
 
-/// Waits until no assistant is at work.
+/// Waits until no assistant is busy.
 async fn until_idle(world: &World) {
     let openclaw = world.openclaw.as_ref().unwrap();
     while !openclaw.busy().is_empty() {
@@ -163,18 +163,18 @@ async fn until_idle(world: &World) {
     }
 }
 
-/// One person's phone beside what their assistant said, each with the time in milliseconds since 1970.
+/// The messages of one user's phone and of their assistant's transcript, with times in milliseconds since 1970.
 #[derive(Debug)]
 struct Phone {
     written: Vec<String>,
     heard: Vec<(String, i64)>,
     said: Vec<(String, i64)>,
-    unasked: Vec<(String, i64)>,
+    proactive: Vec<(String, i64)>,
 }
 
 impl Phone {
-    fn of(world: &World, person: u32) -> Self {
-        let chat = world.meta.chat(&number(person));
+    fn of(world: &World, user: u32) -> Self {
+        let chat = world.meta.chat(&number(user));
         let written = chat
             .written_texts()
             .into_iter()
@@ -185,7 +185,7 @@ impl Phone {
             .into_iter()
             .filter(|line| line.from == Speaker::Business);
         let heard = by_us.filter(|line| !is_notice_of_waiting(&line.text));
-        let assistant = world.assistant_of(&number(person)).unwrap();
+        let assistant = world.assistant_of(&number(user)).unwrap();
         let rows = world.openclaw.as_ref().unwrap().transcript(&assistant);
         let said = rows.into_iter().filter(|row| row.role == "assistant");
         let said: Vec<TranscriptRow> = said.collect();
@@ -193,7 +193,7 @@ impl Phone {
         Self {
             written,
             heard: heard.map(|line| (line.text, line.at_ms)).collect(),
-            unasked: said
+            proactive: said
                 .iter()
                 .filter(|row| row.is_proactive)
                 .map(timed)
@@ -202,7 +202,7 @@ impl Phone {
         }
     }
 
-    /// Every message is in an answer.
+    /// Whether every message of the user is in an answer.
     fn is_answered(&self) -> bool {
         let is_answered = |message: &String| {
             let mut heard = self.heard.iter();
@@ -211,16 +211,16 @@ impl Phone {
         self.written.iter().all(is_answered)
     }
 
-    /// And everything the assistant said was heard, nothing else, and in the same order.
+    /// Whether the phone also received exactly what the assistant said, in the same order.
     fn is_complete(&self) -> bool {
         let heard = self.heard.iter().map(|(text, _)| text);
         self.is_answered() && heard.eq(self.said.iter().map(|(text, _)| text))
     }
 
-    /// From the transcript to the phone, of what nobody asked for.
+    /// The time from the transcript to the phone of each proactive message.
     fn lags(&self) -> Vec<i64> {
         let heard: HashMap<&str, i64> = texts(&self.heard).collect();
-        let lags = texts(&self.unasked).filter_map(|(text, at)| Some(heard.get(text)? - at));
+        let lags = texts(&self.proactive).filter_map(|(text, at)| Some(heard.get(text)? - at));
         lags.collect()
     }
 }
@@ -229,25 +229,25 @@ fn texts(of: &[(String, i64)]) -> impl Iterator<Item = (&str, i64)> {
     of.iter().map(|(text, at)| (text.as_str(), *at))
 }
 
-/// Waits until everyone's phone shows exactly what their assistant said, in its order.
-async fn everything_heard(world: &World, people: u32) -> Vec<Phone> {
-    phones_when(world, people, Phone::is_complete).await
+/// Waits until every phone received exactly what its assistant said, in the same order.
+async fn everything_heard(world: &World, users: u32) -> Vec<Phone> {
+    phones_when(world, users, Phone::is_complete).await
 }
 
-/// Waits until no assistant is at work and all phones are as wished.
-async fn phones_when(world: &World, people: u32, is_as_wished: fn(&Phone) -> bool) -> Vec<Phone> {
-    let deadline = Instant::now() + PATIENCE;
+/// Waits until no assistant is busy and `is_done` holds for all phones.
+async fn phones_when(world: &World, users: u32, is_done: fn(&Phone) -> bool) -> Vec<Phone> {
+    let deadline = Instant::now() + WAIT_LIMIT;
     loop {
         until_idle(world).await;
-        let phones: Vec<Phone> = (0..people).map(|of| Phone::of(world, of)).collect();
-        let Some(wrong) = phones.iter().find(|phone| !is_as_wished(phone)) else {
+        let phones: Vec<Phone> = (0..users).map(|of| Phone::of(world, of)).collect();
+        let Some(wrong) = phones.iter().find(|phone| !is_done(phone)) else {
             return phones;
         };
         assert!(
             Instant::now() < deadline,
-            "after {PATIENCE:?} somebody's phone is {wrong:#?}\n{}",
-            world.troubles()
+            "after {WAIT_LIMIT:?} this phone is incomplete: {wrong:#?}\n{}",
+            world.recent_warnings()
         );
-        sleep(LOOK_AGAIN).await;
+        sleep(POLL_PAUSE).await;
     }
 }

@@ -1,5 +1,5 @@
-//! What a real assistant says unasked: at a heartbeat, and when a reminder is due that it scheduled
-//! through its own tool.
+//! Proactive messages of a real assistant: at a heartbeat, and when a reminder is due that it scheduled
+//! with its own tool.
 
 use std::time::Duration;
 
@@ -9,18 +9,18 @@ use tokio::time::{sleep, timeout};
 
 use crate::containers::hears;
 
-/// How often assistants look around.
+/// The pause between two heartbeats, as `SANDBOX_HEARTBEAT_EVERY` states it.
 pub(crate) const HEARTBEAT_EVERY: &str = "15s";
 
-/// How long anything may take. `OpenClaw` looks around again only after a minute when a message came
-/// while it did, and then not while anything else runs.
+/// Longest time for any step. When a message arrives during a heartbeat, `OpenClaw` repeats the heartbeat only
+/// after a minute, and not during another run.
 const LIMIT: Duration = Duration::from_mins(2);
 
-/// The transcript has what the model said well within this.
-const WRITTEN: Duration = Duration::from_secs(2);
+/// More than enough time for `OpenClaw` to write the model's answer to the transcript.
+const TRANSCRIPT_PAUSE: Duration = Duration::from_secs(2);
 
-/// Between two looks at what the model was asked.
-const PAUSE: Duration = Duration::from_millis(100);
+/// Pause between two checks of the requests to the model.
+const POLL_PAUSE: Duration = Duration::from_millis(100);
 
 const PARCEL: &str = "Your parcel is here.";
 const MUM: &str = "Time to call mum.";
@@ -28,21 +28,21 @@ const PLANTS: &str = "Time to water the plants.";
 const PLANTS_PROMISED: &str = "I will remind you in 20 seconds to water the plants.";
 const BYE: &str = "Bye.";
 
-/// An alert at a heartbeat, a reminder, and a reminder that comes while no gateway runs: each is on
-/// the phone once, in order with the answers. A heartbeat with nothing to say sends nothing.
+/// An alert at a heartbeat, a reminder, and a reminder due while no gateway runs: the phone receives each
+/// once, in order with the answers. A heartbeat with nothing to say sends nothing.
 pub(crate) async fn proactive_messages_arrive_once(world: &mut World, number: &str) {
     let heard_before = texts(world, number).len();
 
-    tell(world, number, &format!("[[HEARTBEAT {PARCEL}]]"), PARCEL).await;
+    ask(world, number, &format!("[[HEARTBEAT {PARCEL}]]"), PARCEL).await;
     let alert = asked(world, |request| says(request, PARCEL)).await;
-    tell(world, number, "Remind me in 3 seconds to call mum", MUM).await;
+    ask(world, number, "Remind me in 3 seconds to call mum", MUM).await;
 
     let wish = "Remind me in 20 seconds to water the plants";
     world.meta.write(number, wish).unwrap();
     asked(world, |request| says(request, PLANTS_PROMISED)).await;
     world.kill(Service::Gateway).await.unwrap();
     asked(world, |request| says(request, PLANTS)).await;
-    sleep(WRITTEN).await;
+    sleep(TRANSCRIPT_PAUSE).await;
     world.restart(Service::Gateway).await.unwrap();
     hears(world, number, PLANTS, LIMIT).await;
 
@@ -50,7 +50,7 @@ pub(crate) async fn proactive_messages_arrive_once(world: &mut World, number: &s
         request.key == alert.key && request.at_ms > alert.at_ms && says(request, "NO_REPLY")
     })
     .await;
-    tell(world, number, &format!("[[SAY {BYE}]]"), BYE).await;
+    ask(world, number, &format!("[[SAY {BYE}]]"), BYE).await;
     assert_eq!(
         texts(world, number)[heard_before..],
         [
@@ -66,7 +66,7 @@ pub(crate) async fn proactive_messages_arrive_once(world: &mut World, number: &s
 }
 
 /// Writes `words`, and waits for a message that contains `answer`.
-async fn tell(world: &World, number: &str, words: &str, answer: &str) {
+async fn ask(world: &World, number: &str, words: &str, answer: &str) {
     world.meta.write(number, words).unwrap();
     hears(world, number, answer, LIMIT).await;
 }
@@ -79,7 +79,7 @@ fn texts(world: &World, number: &str) -> Vec<String> {
         .collect()
 }
 
-/// Waits until the model was asked something like this.
+/// Waits until the model got a request for which `is_meant` holds.
 pub(crate) async fn asked(
     world: &World,
     is_meant: impl Fn(&CompletionRequest) -> bool,
@@ -89,15 +89,15 @@ pub(crate) async fn asked(
             if let Some(request) = requests(world).into_iter().find(&is_meant) {
                 return request;
             }
-            sleep(PAUSE).await;
+            sleep(POLL_PAUSE).await;
         }
     };
     timeout(LIMIT, found)
         .await
-        .expect("the model was not asked")
+        .expect("the model gets the request in time")
 }
 
-/// What the model was asked so far.
+/// The requests to the model so far.
 fn requests(world: &World) -> Vec<CompletionRequest> {
     world.openrouter.as_ref().unwrap().requests()
 }

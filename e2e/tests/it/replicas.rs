@@ -1,5 +1,5 @@
-//! Several gateways: one dies or stands still, another joins. Times are printed, not asserted: on a busy machine
-//! everything takes longer.
+//! Several gateways, of which one dies, freezes, stops or joins. Times are printed, not asserted, because they
+//! depend on how busy the machine is.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,26 +9,26 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use crate::crowd::{Crowd, now_ms};
 
-/// Gateways of which one at a time dies.
+/// The number of gateways; one at a time fails.
 const GATEWAYS: usize = 3;
 
-/// From one outage to the next.
+/// Time from one outage to the next.
 const BETWEEN_OUTAGES: Duration = Duration::from_secs(5);
 
-/// How long a gateway stands still: longer than its lease.
-const STANDSTILL: Duration = Duration::from_secs(8);
+/// How long a gateway is frozen: longer than its lease.
+const FREEZE: Duration = Duration::from_secs(8);
 
-/// Outages in the 50 s that are written.
+/// Outages in the 50 s in which the crowd writes.
 const OUTAGES: usize = 9;
 
-/// Longest wait for a gateway that joins to have its share.
+/// Longest time until a gateway that joins has its share.
 const JOIN_LIMIT: Duration = Duration::from_mins(1);
 
-/// Partitions there are.
+/// The number of partitions.
 const PARTITIONS: f64 = 64.0;
 
-/// Partitions the second of two gateways has at least: a fair share is 32, give or take the hash.
-const SHARE: f64 = 20.0;
+/// The least partitions the second of two gateways gets. The fair share is 32; the hash makes it vary.
+const MIN_SHARE: f64 = 20.0;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn users_do_not_notice_gateways_that_die_or_freeze() {
@@ -45,7 +45,7 @@ async fn users_do_not_notice_gateways_that_die_or_freeze() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_that_joins_takes_its_share_of_the_partitions() {
     const CROWD: Crowd = Crowd {
-        people: 300,
+        users: 300,
         messages_each: 8,
         per_second: 150,
         copies: 1,
@@ -57,7 +57,7 @@ async fn a_gateway_that_joins_takes_its_share_of_the_partitions() {
         let (began, began_ms) = (Instant::now(), now_ms());
         let second = world.add(Service::Gateway).await.unwrap();
         let shared = timeout(JOIN_LIMIT, until_shared(&world, second)).await;
-        shared.expect("the second gateway has its share in time");
+        shared.expect("the second gateway gets its share in time");
         eprintln!(
             "the second gateway had its share after {:?}",
             began.elapsed()
@@ -69,13 +69,13 @@ async fn a_gateway_that_joins_takes_its_share_of_the_partitions() {
 
     let outcome = CROWD.verify(&world).await;
     let waits = outcome.waits(&while_joining);
-    eprintln!("waited to be put to the assistant meanwhile: {waits}");
+    eprintln!("from message to assistant in that time: {waits}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stopping_gateway_hands_its_partitions_over() {
     const CROWD: Crowd = Crowd {
-        people: 200,
+        users: 200,
         messages_each: 6,
         per_second: 150,
         copies: 1,
@@ -94,40 +94,40 @@ async fn a_stopping_gateway_hands_its_partitions_over() {
     assert!(ended_well);
     let outcome = CROWD.verify(&world).await;
     let waits = outcome.waits(&while_leaving);
-    eprintln!("waited to be put to the assistant meanwhile: {waits}");
+    eprintln!("from message to assistant in that time: {waits}");
 }
 
-/// Every 5 s another gateway dies and is started again, or stands still for a while; gives when each
-/// outage began. A standstill lasts into the next outage, so that one gateway carries all.
+/// Every 5 s another gateway is killed and restarted, or frozen for 8 s; returns when each outage began, in
+/// milliseconds since 1970. A freeze lasts into the next outage, so that one gateway does all the work.
 async fn outages(world: &mut World) -> Vec<i64> {
-    let (mut moments, mut standing) = (Vec::new(), Vec::new());
-    let mut beat = interval(BETWEEN_OUTAGES);
-    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    beat.tick().await;
+    let (mut moments, mut pauses) = (Vec::new(), Vec::new());
+    let mut ticks = interval(BETWEEN_OUTAGES);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks.tick().await;
     for outage in 0..OUTAGES {
-        beat.tick().await;
+        ticks.tick().await;
         let gateway = Service::Gateway.replica(outage % GATEWAYS);
         moments.push(now_ms());
         if outage % 2 == 0 {
             world.kill(gateway).await.unwrap();
             world.restart(gateway).await.unwrap();
         } else {
-            standing.push(world.pause_for(gateway, STANDSTILL).await.unwrap());
+            pauses.push(world.pause_for(gateway, FREEZE).await.unwrap());
         }
     }
-    for goes_on in standing {
-        goes_on.await.unwrap().unwrap();
+    for pause in pauses {
+        pause.await.unwrap().unwrap();
     }
     moments
 }
 
-/// Waits until the second gateway has its share, and none is without an owner.
+/// Waits until the second gateway has its share and every partition has an owner.
 async fn until_shared(world: &World, second: Replica) {
     loop {
         let owned = |replica| world.metric_of(replica, PARTITIONS_OWNED.name());
         let (first, second) = tokio::join!(owned(Service::Gateway.into()), owned(second));
         let (first, second) = (first.unwrap_or_default(), second.unwrap_or_default());
-        if second >= SHARE && first + second >= PARTITIONS {
+        if second >= MIN_SHARE && first + second >= PARTITIONS {
             return;
         }
         sleep(Duration::from_millis(100)).await;

@@ -2,9 +2,9 @@ use e2e::harness::Service;
 
 use crate::crowd::Crowd;
 
-/// Two people and a few words of theirs that nothing but the payloads may hold.
+/// Two users, whose words may be only in payloads and tables.
 const CROWD: Crowd = Crowd {
-    people: 2,
+    users: 2,
     messages_each: 2,
     per_second: 10,
     copies: 1,
@@ -21,26 +21,26 @@ async fn no_secret_is_in_logs_tables_or_events_and_no_personal_data_in_logs_or_s
     let events = world.nats.dump().await.unwrap();
 
     for (name, secret) in world.secrets() {
-        assert!(!logs.contains(&secret), "{name} stands in a log");
-        assert!(!tables.contains(&secret), "{name} stands in a table");
-        assert!(!events.contains(&secret), "{name} stands in an event");
+        assert!(!logs.contains(&secret), "{name} is in a log");
+        assert!(!tables.contains(&secret), "{name} is in a table");
+        assert!(!events.contains(&secret), "{name} is in an event");
     }
-    for personal in ["4915150000000", "person 0 says"] {
-        assert!(!logs.contains(personal), "{personal:?} stands in a log");
+    for personal in ["4915150000000", "user 0 says"] {
+        assert!(!logs.contains(personal), "{personal:?} is in a log");
         let subjects = events.lines().filter(|line| line.starts_with("subject "));
         let named = subjects.filter(|line| line.contains(personal)).count();
-        assert_eq!(named, 0, "{personal:?} stands in a subject");
+        assert_eq!(named, 0, "{personal:?} is in a subject");
     }
     assert!(
         logs.contains("is answered"),
-        "the logs that were searched hold nothing"
+        "the searched logs have no entry of an answer"
     );
     assert!(
-        tables.contains("person 0 says"),
-        "the tables that were searched hold nothing"
+        tables.contains("user 0 says"),
+        "the searched tables do not have the message"
     );
     assert!(
-        events.contains("person 0 says"),
-        "the events that were searched hold nothing"
+        events.contains("user 0 says"),
+        "the searched events do not have the message"
     );
 }

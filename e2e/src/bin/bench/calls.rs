@@ -1,10 +1,10 @@
-//! What we take of the turns of phone calls, with many people on the line at once. One clock sees what Twilio
-//! hands over and gets, and what the assistants get and say; what lies between is ours, together with the
-//! way through Caddy and over the sockets.
+//! Our share of the time of turns in phone calls, with many simultaneous calls. The simulated Twilio and the
+//! simulated assistants note by one clock what they send and receive. The time between is ours, including Caddy and
+//! the sockets.
 
-mod person;
+mod caller;
+mod processor_use;
 mod report;
-mod spent;
 mod turns;
 
 use std::time::Duration;
@@ -19,68 +19,80 @@ use sim_twilio::SimTwilioConfig;
 use tokio::time::sleep;
 
 use crate::{
-    bare::{Bare, Beats},
-    people::introduce_everyone,
+    baseline::{Baseline, DirectClients},
+    users::introduce_users,
 };
-use person::{REPLY_PREFIX, TURNS, Talk, hold};
+use caller::{CallResult, REPLY_PREFIX, TURNS, hold_call};
+use processor_use::ProcessorUse;
 use report::Report;
-use spent::Spent;
 
-/// People on the line at once.
-pub(crate) const PEOPLE: u32 = 200;
+/// Simultaneous calls unless the command line says otherwise.
+pub(crate) const USERS: u32 = 200;
 
-/// Within this time all have dialled.
+/// Time in which all users dial, evenly distributed.
 const DIALLING: Duration = Duration::from_secs(4);
 
-/// An assistant thinks for 300 to 800 ms, and then streams its answer.
+/// Least time an assistant thinks before it streams its answer.
 const THINKS_MS: u64 = 300;
+
+/// Random time added to `THINKS_MS`, at most.
 const THINKS_LONGER_MS: u64 = 500;
 
-/// Pieces of an answer, and the time between two of them.
+/// Pieces of an answer.
 const PIECES: u32 = 10;
+
+/// Time between two pieces of an answer.
 const PIECE_EVERY_MS: u64 = 60;
 
-/// Timeline entries of one turn: of the caller, of the assistant, and of each piece that arrives.
+/// Most timeline entries of one turn: of the caller, of the assistant, and of each piece that arrives.
 const ENTRIES_PER_TURN: usize = 32;
 
-/// What is stored beside the calls: as much as what somebody says.
-const BARE_EVENT_BYTES: usize = 400;
+/// Size of the baseline's events: about that of an utterance.
+const BASELINE_EVENT_BYTES: usize = 400;
 
-/// Measures and prints.
-pub(crate) async fn run(people: u32) -> Result<()> {
+/// Measures both voice modes and prints the results.
+pub(crate) async fn run(users: u32) -> Result<()> {
     for voice in [VoiceMode::Gather, VoiceMode::Relay] {
-        measure(voice, people).await?.print();
+        measure(voice, users).await?.print();
     }
     Ok(())
 }
 
-async fn measure(voice: VoiceMode, people: u32) -> Result<Report> {
-    let limit = usize::try_from(people * TURNS)? * ENTRIES_PER_TURN;
+async fn measure(voice: VoiceMode, users: u32) -> Result<Report> {
+    let limit = usize::try_from(users * TURNS)? * ENTRIES_PER_TURN;
     let timeline = Timeline::with_limit(limit);
-    let world = world(voice, people, &timeline).await?;
-    introduce_everyone(&world, people).await?;
-    let bare = Bare::connect(&world).await?;
-    let mut beats = Beats::none()?;
-    let before = Spent::until_now(&world)?;
-    let talking = join_all((0..people).map(|person| talk(&world, voice, person, people)));
-    let talks = tokio::select! {
-        talks = talking => talks,
-        failed = bare.beat(&mut beats, BARE_EVENT_BYTES) => {
+    let world = world(voice, users, &timeline).await?;
+    introduce_users(&world, users).await?;
+    let direct = DirectClients::connect(&world).await?;
+    let mut baseline = Baseline::none()?;
+    let before = ProcessorUse::so_far(&world)?;
+    let calls = join_all((0..users).map(|user| dial_and_talk(&world, voice, user, users)));
+    let results = tokio::select! {
+        results = calls => results,
+        failed = direct.measure(&mut baseline, BASELINE_EVENT_BYTES) => {
             let Err(error) = failed;
             return Err(error);
         }
     };
-    let spent = Spent::until_now(&world)? - before;
-    Report::of(&world, voice, &talks, &timeline.entries(), beats, spent).await
+    let spent = ProcessorUse::so_far(&world)? - before;
+    Report::of(
+        &world,
+        voice,
+        &results,
+        &timeline.entries(),
+        baseline,
+        spent,
+    )
+    .await
 }
 
-/// Dials when it is this person's time.
-async fn talk(world: &World, voice: VoiceMode, person: u32, people: u32) -> Talk {
-    sleep(DIALLING * person / people.max(1)).await;
-    hold(world, voice, person).await
+/// Waits for the user's time to dial, and then holds the call.
+async fn dial_and_talk(world: &World, voice: VoiceMode, user: u32, users: u32) -> CallResult {
+    sleep(DIALLING * user / users.max(1)).await;
+    hold_call(world, voice, user).await
 }
 
-async fn world(voice: VoiceMode, people: u32, timeline: &Timeline) -> Result<World> {
+async fn world(voice: VoiceMode, users: u32, timeline: &Timeline) -> Result<World> {
     let meta = SimMetaConfig {
         throughput: 0,
         pair_rate: false,
@@ -105,7 +117,7 @@ async fn world(voice: VoiceMode, people: u32, timeline: &Timeline) -> Result<Wor
     };
     World::start(Options {
         sandboxes: Sandboxes::Simulated(openclaw),
-        cap: people * 2,
+        cap: users * 2,
         meta,
         twilio,
         voice,

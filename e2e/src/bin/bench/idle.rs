@@ -1,4 +1,4 @@
-//! What assistants cost that only wait, and how soon all are back after every connection was lost.
+//! The cost of idle assistants, and the time to reconnect to all of them.
 
 use std::time::Duration;
 
@@ -12,31 +12,34 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use crate::people::introduce_everyone;
+use crate::users::introduce_users;
 
-/// How many assistants one gateway is to hold.
+/// Sandboxes of one gateway unless the command line says otherwise.
 pub(crate) const SANDBOXES: u32 = 10_000;
 
-/// How long the gateway may take until everybody is connected.
+/// Longest time until the gateway is connected to all sandboxes.
 const CONNECT_LIMIT: Duration = Duration::from_mins(3);
 
-/// Between two looks whether they are.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// Pause between two checks whether all are connected.
+const POLL_PAUSE: Duration = Duration::from_millis(100);
 
-/// How long nothing happens.
+/// How long the idle gateway is measured.
 const IDLE: Duration = Duration::from_secs(20);
 
-/// Files a process opens besides one socket per sandbox.
+/// Files that a process opens besides one socket per sandbox.
 const OTHER_FILES: u64 = 500;
 
-/// Measures and prints.
+/// Measures and prints the results.
 pub(crate) async fn run(sandboxes: u32) -> Result<()> {
     allow_open_files(u64::from(sandboxes) + OTHER_FILES).await?;
     let mut world = world(sandboxes).await?;
-    let openclaw = world.openclaw.clone().context("a world of simulators")?;
+    let openclaw = world
+        .openclaw
+        .clone()
+        .context("the sandboxes are not simulated")?;
     let empty = world.memory_of(Service::Gateway)?;
-    introduce_everyone(&world, sandboxes).await?;
-    // What the introductions left in its memory is not what waiting costs.
+    introduce_users(&world, sandboxes).await?;
+    // A new process, because memory that the first messages needed is not a cost of idle assistants.
     world.kill(Service::Gateway).await?;
     let handshakes = openclaw.stats().handshakes;
     let began = Instant::now();
@@ -92,7 +95,7 @@ async fn print_idle(world: &World, empty: u64, sandboxes: u32) -> Result<()> {
     Ok(())
 }
 
-/// Drops every connection at once.
+/// Drops all connections at once, and prints how the gateway reconnects.
 async fn print_reconnect(openclaw: &SimOpenClaw, sandboxes: u32) -> Result<()> {
     let before = openclaw.stats();
     let began = Instant::now();
@@ -109,41 +112,41 @@ async fn print_reconnect(openclaw: &SimOpenClaw, sandboxes: u32) -> Result<()> {
     Ok(())
 }
 
-/// Waits until every sandbox is connected by a handshake after those `earlier` ones.
+/// Waits until every sandbox is connected by a handshake that `earlier` does not count.
 async fn until_connected(openclaw: &SimOpenClaw, sandboxes: u32, earlier: u64) -> Result<()> {
-    let everybody = u64::from(sandboxes);
+    let all = u64::from(sandboxes);
     let connected = async {
         loop {
             let stats = openclaw.stats();
-            if stats.connections >= everybody && stats.handshakes >= earlier + everybody {
+            if stats.connections >= all && stats.handshakes >= earlier + all {
                 return;
             }
-            sleep(LOOK_AGAIN).await;
+            sleep(POLL_PAUSE).await;
         }
     };
     let in_time = timeout(CONNECT_LIMIT, connected).await;
-    in_time.with_context(|| format!("not all are connected: {:?}", openclaw.stats()))
+    in_time.with_context(|| format!("not all sandboxes are connected: {:?}", openclaw.stats()))
 }
 
-/// Raises this process' soft limit of open files, which the services inherit.
+/// Raises this process's soft limit of open files, which the services inherit.
 async fn allow_open_files(needed: u64) -> Result<()> {
     let limits = std::fs::read_to_string("/proc/self/limits")?;
     let of_files = limits
         .lines()
         .find_map(|line| line.strip_prefix("Max open files"));
     let mut limits = of_files
-        .context("no limit of open files")?
+        .context("/proc/self/limits has no limit of open files")?
         .split_whitespace();
     let mut limit = || limits.next().and_then(|limit| limit.parse::<u64>().ok());
     let (soft, hard) = limit()
         .zip(limit())
-        .context("an unusual limit of open files")?;
+        .context("the limit of open files in /proc/self/limits is not a number")?;
     if soft >= needed {
         return Ok(());
     }
     ensure!(
         hard >= needed,
-        "ulimit -Hn is {hard}, and {needed} are needed"
+        "ulimit -Hn is {hard}, but {needed} open files are needed"
     );
     let mut prlimit = Command::new("prlimit");
     prlimit.args(["--pid", &std::process::id().to_string()]);

@@ -1,5 +1,5 @@
-//! How fast. Every rate stands beside the rate of bare JetStream publishes in the same run, because the
-//! machine's disk decides both.
+//! Rates and times of the whole system. The same run also measures bare JetStream publishes, because the machine's
+//! disk limits both.
 
 use std::{
     collections::HashMap,
@@ -18,64 +18,64 @@ use sim_twilio::SimTwilioConfig;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::{
-    bare::Bare,
+    baseline::DirectClients,
     figures::Times,
-    people::{introduce_everyone, number},
+    users::{introduce_users, number},
 };
 
-/// Webhooks and publishes under way at once in the two rate measurements.
+/// Simultaneous webhooks or publishes in the two rate measurements.
 const AT_ONCE: usize = 64;
 
-/// What is done, each with a number of its own, and how many of it at once.
+/// A number of operations, each with a unique number, and how many run at once.
 struct Load {
     numbers: Range<u32>,
     at_once: usize,
 }
 
-const CROWDED: Load = Load {
+const CONCURRENT: Load = Load {
     numbers: 0..10_000,
     at_once: AT_ONCE,
 };
 
-const ALONE: Load = Load {
+const SEQUENTIAL: Load = Load {
     numbers: 10_000..12_000,
     at_once: 1,
 };
 
-/// People who write in the measurements from phone to phone.
-const PEOPLE: u32 = 1_000;
+/// Users in the measurements from phone to phone.
+const USERS: u32 = 1_000;
 
-/// How long each rate is held.
-const HELD: Duration = Duration::from_secs(10);
+/// How long messages are written at each rate.
+const RATE_DURATION: Duration = Duration::from_secs(10);
 
-/// How long stragglers are waited for after a rate was held.
-const STRAGGLERS: Duration = Duration::from_secs(30);
+/// Longest wait for the last answers after the last message.
+const LATE_ANSWER_LIMIT: Duration = Duration::from_secs(30);
 
-/// Messages a second, all people together.
+/// Messages per second of all users together.
 const RATES: [u32; 5] = [50, 200, 300, 500, 1_000];
 
-/// Measures and prints.
+/// Measures and prints the results.
 pub(crate) async fn run() -> Result<()> {
     let mut world = world().await?;
     println!("Idle:");
     print_memory(&world)?;
-    let reference = bare_publishes(&world).await?;
+    let reference = direct_publishes(&world).await?;
     println!("\nBare JetStream publishes, {AT_ONCE} at once: {reference}");
     for service in [Service::Gateway, Service::Outbound] {
         world.kill(service).await?;
     }
-    let alone = webhooks(&world, ALONE).await?;
-    println!("Signed webhooks until their 200, one by one: {alone}");
-    let door = webhooks(&world, CROWDED).await?;
-    println!("Signed webhooks until their 200, {AT_ONCE} at once: {door}");
+    let sequential = webhooks(&world, SEQUENTIAL).await?;
+    println!("Signed webhooks until their 200, one by one: {sequential}");
+    let concurrent = webhooks(&world, CONCURRENT).await?;
+    println!("Signed webhooks until their 200, {AT_ONCE} at once: {concurrent}");
     println!(
         "Ratio of rates: {:.2}",
-        door.per_second / reference.per_second
+        concurrent.per_second / reference.per_second
     );
     drop(world);
     let world = self::world().await?;
-    introduce_everyone(&world, PEOPLE).await?;
-    println!("\nFrom phone to phone, the assistants answering at once:");
+    introduce_users(&world, USERS).await?;
+    println!("\nFrom phone to phone, with assistants that answer immediately:");
     for rate in RATES {
         println!("{rate:>6}/s: {}", phone_to_phone(&world, rate).await?);
     }
@@ -96,7 +96,7 @@ async fn world() -> Result<World> {
     };
     World::start(Options {
         sandboxes: Sandboxes::Simulated(openclaw),
-        cap: PEOPLE * 2,
+        cap: USERS * 2,
         meta,
         twilio: SimTwilioConfig::default(),
         voice: VoiceMode::default(),
@@ -109,7 +109,7 @@ async fn world() -> Result<World> {
     .await
 }
 
-/// How often something was done, and how long each took.
+/// The rate of an operation, and the durations.
 struct Figures {
     per_second: f64,
     took: Times,
@@ -127,17 +127,17 @@ impl std::fmt::Display for Figures {
     }
 }
 
-/// What the disk and the server allow: publishes of a webhook's size, each acknowledged.
-async fn bare_publishes(world: &World) -> Result<Figures> {
-    let bare = Bare::connect(world).await?;
-    measure(CROWDED, |number| {
-        let bare = bare.clone();
-        async move { bare.store(number, webhook(number).into_bytes()).await }
+/// Publishes of a webhook's size, each acknowledged: the limit of disk and server.
+async fn direct_publishes(world: &World) -> Result<Figures> {
+    let direct = DirectClients::connect(world).await?;
+    measure(CONCURRENT, |number| {
+        let direct = direct.clone();
+        async move { direct.store(number, webhook(number).into_bytes()).await }
     })
     .await
 }
 
-/// Signed webhooks posted to ingress itself; nobody takes the events off the bus meanwhile.
+/// Signed webhooks posted directly to ingress, while no service consumes the events.
 async fn webhooks(world: &World, load: Load) -> Result<Figures> {
     let client = http::client(HttpTimeouts::default());
     let secret = SimMetaConfig::default().app_secret;
@@ -182,27 +182,27 @@ where
     })
 }
 
-/// The body Meta posts for one text of one person, with an id of its own.
+/// The body of Meta's webhook for one text message with a unique id.
 fn webhook(number: u32) -> String {
-    let (person, id) = (number % 500, SimMetaConfig::default().phone_number_id);
+    let (user, id) = (number % 500, SimMetaConfig::default().phone_number_id);
     format!(
-        r#"{{"object":"whatsapp_business_account","entry":[{{"id":"1","changes":[{{"field":"messages","value":{{"messaging_product":"whatsapp","metadata":{{"display_phone_number":"15550001111","phone_number_id":"{id}"}},"contacts":[{{"profile":{{"name":"Ada"}},"wa_id":"49152{person:06}"}}],"messages":[{{"from":"49152{person:06}","id":"wamid.bench{number}","timestamp":"1700000000","type":"text","text":{{"body":"How much did I spend on groceries this week?"}}}}]}}}}]}}]}}"#
+        r#"{{"object":"whatsapp_business_account","entry":[{{"id":"1","changes":[{{"field":"messages","value":{{"messaging_product":"whatsapp","metadata":{{"display_phone_number":"15550001111","phone_number_id":"{id}"}},"contacts":[{{"profile":{{"name":"Ada"}},"wa_id":"49152{user:06}"}}],"messages":[{{"from":"49152{user:06}","id":"wamid.bench{number}","timestamp":"1700000000","type":"text","text":{{"body":"How much did I spend on groceries this week?"}}}}]}}}}]}}]}}"#
     )
 }
 
-/// Everyone in turn writes at `rate`; the time from each message to its answer on the same phone.
+/// The users write one after another at `rate`; returns the times from each message to its answer, as text.
 async fn phone_to_phone(world: &World, rate: u32) -> Result<String> {
     let cpu_before = cpu(world)?;
-    let mut beat = interval(Duration::from_secs(1) / rate);
-    beat.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    let mut ticks = interval(Duration::from_secs(1) / rate);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let began = Instant::now();
     let mut written = 0;
-    while began.elapsed() < HELD {
-        beat.tick().await;
+    while began.elapsed() < RATE_DURATION {
+        ticks.tick().await;
         let text = format!("{rate}-{written}");
         world
             .meta
-            .write(&number(written % PEOPLE), &text)
+            .write(&number(written % USERS), &text)
             .map_err(|refused| anyhow::anyhow!("{refused:?}"))?;
         written += 1;
     }
@@ -223,7 +223,7 @@ async fn phone_to_phone(world: &World, rate: u32) -> Result<String> {
 }
 
 async fn wait_for_answers(world: &World, rate: u32, written: u32) -> Result<Times> {
-    let deadline = Instant::now() + STRAGGLERS;
+    let deadline = Instant::now() + LATE_ANSWER_LIMIT;
     loop {
         let heard = answers(world, rate)?;
         if heard.count() >= u64::from(written) || Instant::now() > deadline {
@@ -233,12 +233,12 @@ async fn wait_for_answers(world: &World, rate: u32, written: u32) -> Result<Time
     }
 }
 
-/// Microseconds from each message of this round to its answer.
+/// The times from each message at this rate to its answer.
 fn answers(world: &World, rate: u32) -> Result<Times> {
     let mut took = Times::none()?;
     let prefix = format!("{rate}-");
-    for person in 0..PEOPLE {
-        let chat = world.meta.chat(&number(person));
+    for user in 0..USERS {
+        let chat = world.meta.chat(&number(user));
         let mut asked = HashMap::new();
         for line in &chat.lines {
             match line.from {
@@ -246,7 +246,7 @@ fn answers(world: &World, rate: u32) -> Result<Times> {
                     asked.insert(line.text.clone(), line.at_ms);
                 }
                 Speaker::Business => {
-                    // One answer for all that came while the assistant was busy.
+                    // Messages that arrived during a turn have one answer together.
                     for answered in line.text.split_whitespace() {
                         if let Some(at) = asked.remove(answered) {
                             took.add(Duration::from_millis(u64::try_from(line.at_ms - at)?));

@@ -1,14 +1,14 @@
-//! Figures of the whole system on this machine: what `./dev bench` runs, on a release build.
-//! `bench load` measures rates and times, `bench calls [people]` what we take of the turns of phone calls,
-//! `bench idle [sandboxes]` what assistants cost that only wait; without an argument all is measured.
-#![expect(clippy::print_stdout, reason = "printing is what it is for")]
+//! Benchmarks of the whole system on this machine; `./dev bench` runs them on a release build. `bench load`
+//! measures rates and times, `bench calls [users]` our share of the time of turns in phone calls, and
+//! `bench idle [sandboxes]` the cost of idle assistants. Without an argument all three run.
+#![expect(clippy::print_stdout, reason = "the benchmarks print their results")]
 
-mod bare;
+mod baseline;
 mod calls;
 mod figures;
 mod idle;
 mod load;
-mod people;
+mod users;
 
 use anyhow::{Context, Result, bail};
 
@@ -19,14 +19,28 @@ async fn main() -> Result<()> {
     match arguments.as_slice() {
         [] => {
             load::run().await?;
-            calls::run(calls::PEOPLE).await?;
+            calls::run(calls::USERS).await?;
             idle::run(idle::SANDBOXES).await
         }
         ["load"] => load::run().await,
-        ["calls"] => calls::run(calls::PEOPLE).await,
-        ["calls", people] => calls::run(people.parse().context("how many?")?).await,
+        ["calls"] => calls::run(calls::USERS).await,
+        ["calls", users] => {
+            calls::run(
+                users
+                    .parse()
+                    .context("the number of users is not a number")?,
+            )
+            .await
+        }
         ["idle"] => idle::run(idle::SANDBOXES).await,
-        ["idle", sandboxes] => idle::run(sandboxes.parse().context("how many?")?).await,
-        _ => bail!("bench [load | calls [people] | idle [sandboxes]]"),
+        ["idle", sandboxes] => {
+            idle::run(
+                sandboxes
+                    .parse()
+                    .context("the number of sandboxes is not a number")?,
+            )
+            .await
+        }
+        _ => bail!("bench [load | calls [users] | idle [sandboxes]]"),
     }
 }

@@ -1,12 +1,12 @@
-//! What is said, and what is answered to it.
+//! Speech and answers in calls turn by turn.
 
 use claw_twilio::{phrases::Phrases, voices::Language};
 use sim_twilio::{Call, EndReason, RequestKind};
 use tokio::join;
 
 use super::{
-    ADA, LINES, chat_has, converse, dial, ended, hang_up, hears, nothing_waits, say, world, write,
-    written,
+    ADA, PHRASES, all_answered, chat_has, converse, dial, ended, hang_up, hears, received_with,
+    say, world, write,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -20,7 +20,7 @@ async fn speech_is_answered_in_the_call_and_text_in_the_chat() {
     hang_up(&call).await;
     chat_has(&world, ADA, "The phone call is over").await;
 
-    assert_eq!(written(&world, ADA, "thank you"), 0);
+    assert_eq!(received_with(&world, ADA, "thank you"), 0);
     let stats = world.openclaw.as_ref().unwrap().stats();
     assert_eq!((stats.turns, stats.overlaps), (4, 0));
 }
@@ -43,7 +43,7 @@ async fn simultaneous_speech_and_text_are_answered_each_on_its_own_channel() {
 
     let heard = call.view().heard_texts().join(" ");
     assert!(!heard.contains("typed"), "{heard}");
-    assert_eq!(written(&world, ADA, "spoken"), 0);
+    assert_eq!(received_with(&world, ADA, "spoken"), 0);
     let openclaw = world.openclaw.as_ref().unwrap();
     assert_eq!(openclaw.stats().overlaps, 0);
     let transcript = openclaw.transcript(&world.assistant_of(ADA).unwrap());
@@ -57,11 +57,11 @@ async fn a_failed_turn_is_announced_in_the_callers_language_and_the_call_goes_on
     write(&world, ADA, "hi", "echo: hi").await;
     let call = converse(&world, ADA).await;
 
-    say(&call, "[[ERROR billing]]", LINES.could_not_answer).await;
+    say(&call, "[[ERROR billing]]", PHRASES.could_not_answer).await;
     say(&call, "again", "echo: again").await;
 
     hang_up(&call).await;
-    assert_eq!(written(&world, ADA, "spending limit"), 0);
+    assert_eq!(received_with(&world, ADA, "spending limit"), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -81,12 +81,12 @@ async fn a_new_caller_is_connected_when_the_assistant_is_ready() {
     let world = world().await;
 
     let call = dial(&world, ADA);
-    hears(&call, LINES.setting_up).await;
-    hears(&call, LINES.greeting).await;
+    hears(&call, PHRASES.setting_up).await;
+    hears(&call, PHRASES.greeting).await;
     say(&call, "hello", "echo: hello").await;
 
     hang_up(&call).await;
-    nothing_waits(&world, ADA).await;
+    all_answered(&world, ADA).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -97,14 +97,14 @@ async fn only_a_silent_caller_ends_the_call_and_is_asked_again_first() {
 
     call.say("[[SILENT]]").await.unwrap();
     call.silent().await.unwrap();
-    hears(&call, LINES.did_not_hear[0]).await;
+    hears(&call, PHRASES.did_not_hear[0]).await;
     say(&call, "still there", "echo: still there").await;
-    for asked in LINES.did_not_hear {
+    for asked in PHRASES.did_not_hear {
         call.silent().await.unwrap();
         hears(&call, asked).await;
     }
     call.silent().await.unwrap();
-    hears(&call, LINES.goodbye).await;
+    hears(&call, PHRASES.goodbye).await;
 
     assert_eq!(ended(&call).await.why, EndReason::Hangup);
 }
@@ -116,14 +116,13 @@ async fn a_long_answer_is_spoken_in_part_and_written_in_full() {
     let call = converse(&world, ADA).await;
 
     say(&call, "[[LONG 2000]]", "word1").await;
-    hears(&call, LINES.rest_on_whatsapp).await;
+    hears(&call, PHRASES.rest_on_whatsapp).await;
     chat_has(&world, ADA, "word40").await;
 
     say(&call, "thanks", "echo: thanks").await;
-    assert!(is_spoken_to(&call), "{:#?}", call.view());
+    assert!(is_faultless(&call), "{:#?}", call.view());
 }
 
-/// Whoever speaks over an answer is heard at once.
 #[tokio::test(flavor = "multi_thread")]
 async fn speech_over_an_answer_is_heard() {
     let world = world().await;
@@ -131,7 +130,9 @@ async fn speech_over_an_answer_is_heard() {
     let call = converse(&world, ADA).await;
 
     call.say("[[LONG 500]]").await.unwrap();
-    call.begins_to_hear("word1", super::PATIENCE).await.unwrap();
+    call.begins_to_hear("word1", super::WAIT_LIMIT)
+        .await
+        .unwrap();
     say(&call, "that is enough", "echo: that is enough").await;
 
     let view = call.view();
@@ -139,8 +140,8 @@ async fn speech_over_an_answer_is_heard() {
     assert!(long.unwrap().interrupted, "{view:#?}");
 }
 
-/// The last thing the call did was an answer of a Gather: nothing had to be repaired.
-fn is_spoken_to(call: &Call) -> bool {
+/// Whether Twilio neither used the fallback URL nor had a warning.
+fn is_faultless(call: &Call) -> bool {
     let view = call.view();
     view.requests_of(RequestKind::Fallback).is_empty() && view.warnings.is_empty()
 }

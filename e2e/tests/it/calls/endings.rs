@@ -1,16 +1,16 @@
-//! How calls end, and what comes after them.
+//! The end of calls, and follow-ups.
 
 use claw_domain::CallOutcome;
 use e2e::harness::{Options, Service, World};
 use sim_twilio::{Call, EndReason, RequestKind, SimTwilioConfig, TwilioFaults};
 
 use super::{
-    ADA, LINES, PATIENCE, chat_has, chat_has_any, converse, dial, ended, hang_up, nothing_waits,
-    over, say, world, write, written,
+    ADA, PHRASES, WAIT_LIMIT, all_answered, chat_has, chat_has_any, closed_call, converse, dial,
+    ended, hang_up, received_with, say, world, write,
 };
 use crate::crowd::Crowd;
 
-/// What the assistant of the simulator writes after a call.
+/// The beginning of the follow-up that the simulated assistant writes after a call.
 const FOLLOW_UP: &str = "The phone call is over";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -21,18 +21,18 @@ async fn a_caller_who_hangs_up_before_speaking_gets_no_follow_up() {
     let ringing = dial(&world, ADA);
     ringing.hang_up();
     assert_eq!(ended(&ringing).await.why, EndReason::CallerHungUp);
-    assert_eq!(over(&world, &ringing).await.turns, 0);
+    assert_eq!(closed_call(&world, &ringing).await.turns, 0);
     let greeted = dial(&world, ADA);
     greeted
-        .begins_to_hear(LINES.greeting, PATIENCE)
+        .begins_to_hear(PHRASES.greeting, WAIT_LIMIT)
         .await
         .unwrap();
     hang_up(&greeted).await;
-    assert_eq!(over(&world, &greeted).await.turns, 0);
+    assert_eq!(closed_call(&world, &greeted).await.turns, 0);
 
     write(&world, ADA, "bye", "echo: bye").await;
-    nothing_waits(&world, ADA).await;
-    assert_eq!(written(&world, ADA, FOLLOW_UP), 0);
+    all_answered(&world, ADA).await;
+    assert_eq!(received_with(&world, ADA, FOLLOW_UP), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -42,17 +42,17 @@ async fn a_caller_who_hangs_up_while_waiting_gets_the_answer_in_the_chat() {
     let call = converse(&world, ADA).await;
 
     call.say("[[SLOW 3000]] plan a trip").await.unwrap();
-    call.begins_to_hear(LINES.fillers[0], PATIENCE)
+    call.begins_to_hear(PHRASES.fillers[0], WAIT_LIMIT)
         .await
         .unwrap();
     hang_up(&call).await;
 
     chat_has(&world, ADA, "plan a trip").await;
     chat_has(&world, ADA, FOLLOW_UP).await;
-    nothing_waits(&world, ADA).await;
+    all_answered(&world, ADA).await;
 }
 
-/// Whether we hear of their words or of the end of the call first is a matter of milliseconds.
+/// The utterance and the end of the call are milliseconds apart, so either may reach us first.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_caller_who_hangs_up_right_after_speaking_gets_the_answer_or_a_follow_up() {
     let world = world().await;
@@ -63,8 +63,8 @@ async fn a_caller_who_hangs_up_right_after_speaking_gets_the_answer_or_a_follow_
     hang_up(&call).await;
     chat_has_any(&world, ADA, &["remember the milk", FOLLOW_UP]).await;
 
-    over(&world, &call).await;
-    nothing_waits(&world, ADA).await;
+    closed_call(&world, &call).await;
+    all_answered(&world, ADA).await;
     let openclaw = world.openclaw.as_ref().unwrap();
     let transcript = openclaw.transcript(&world.assistant_of(ADA).unwrap());
     let is_asked = |text: &str| transcript.iter().any(|row| row.text == text);
@@ -78,37 +78,37 @@ async fn a_caller_who_hangs_up_during_an_answer_gets_a_follow_up() {
     let call = converse(&world, ADA).await;
 
     call.say("[[LONG 500]]").await.unwrap();
-    call.begins_to_hear("word1", PATIENCE).await.unwrap();
+    call.begins_to_hear("word1", WAIT_LIMIT).await.unwrap();
     hang_up(&call).await;
 
     chat_has(&world, ADA, FOLLOW_UP).await;
-    nothing_waits(&world, ADA).await;
+    all_answered(&world, ADA).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_caller_who_hangs_up_is_told_when_the_assistant_is_ready() {
     let mut world = world().await;
     world.kill(Service::Provisioner).await.unwrap();
-    // Who never wrote is another case: see `newcomers`.
+    // `newcomers` tests callers who have never written.
     world.meta.write(ADA, "hi").unwrap();
     chat_has(&world, ADA, "setting up").await;
 
     let call = dial(&world, ADA);
-    call.begins_to_hear(LINES.setting_up, PATIENCE)
+    call.begins_to_hear(PHRASES.setting_up, WAIT_LIMIT)
         .await
         .unwrap();
     hang_up(&call).await;
-    over(&world, &call).await;
+    closed_call(&world, &call).await;
     world.restart(Service::Provisioner).await.unwrap();
 
     chat_has(&world, ADA, "echo: hi").await;
     chat_has(&world, ADA, "ready now").await;
-    nothing_waits(&world, ADA).await;
+    all_answered(&world, ADA).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn repeated_reordered_or_lost_statuses_still_cause_one_follow_up() {
-    let world = talkative_world().await;
+    let world = world_with_all_status_events().await;
     write(&world, ADA, "hi", "echo: hi").await;
     let faults = [
         TwilioFaults::default(),
@@ -120,7 +120,7 @@ async fn repeated_reordered_or_lost_statuses_still_cause_one_follow_up() {
             reverse_statuses: Some(true),
             ..TwilioFaults::default()
         },
-        // Of the four only the last arrives.
+        // Of the four statuses only the last arrives.
         TwilioFaults {
             lose_statuses: Some(3),
             ..TwilioFaults::default()
@@ -134,18 +134,18 @@ async fn repeated_reordered_or_lost_statuses_still_cause_one_follow_up() {
         let words = format!("call {number}");
         say(&call, &words, &format!("echo: {words}")).await;
         hang_up(&call).await;
-        let row = over(&world, &call).await;
+        let row = closed_call(&world, &call).await;
         assert_eq!(row.end.unwrap().outcome, CallOutcome::Completed);
-        // An answer behind it: whatever came before has been settled.
-        nothing_waits(&world, ADA).await;
+        // Once this later message is answered, an extra follow-up would be in the chat.
+        all_answered(&world, ADA).await;
         let bye = format!("bye {number}");
         write(&world, ADA, &bye, &format!("echo: {bye}")).await;
-        assert_eq!(written(&world, ADA, FOLLOW_UP), number + 1);
+        assert_eq!(received_with(&world, ADA, FOLLOW_UP), number + 1);
         assert_statuses(&call, number);
     }
 }
 
-/// Each fault did what it is here for.
+/// Checks that each fault had its effect on the statuses.
 fn assert_statuses(call: &Call, number: usize) {
     let view = call.view();
     let requests = view.requests_of(RequestKind::Status);
@@ -171,8 +171,8 @@ fn assert_statuses(call: &Call, number: usize) {
     assert_eq!(statuses, expected);
 }
 
-/// A world that is told of every state of a call.
-async fn talkative_world() -> World {
+/// A world in which Twilio reports every state of a call.
+async fn world_with_all_status_events() -> World {
     let options = Crowd::options_of_gateways(1);
     let events = ["initiated", "ringing", "answered"];
     let twilio = SimTwilioConfig {

@@ -1,15 +1,15 @@
-//! Phone calls: people dial, and Twilio does with our answers what it does with everybody's.
+//! Phone calls over the simulated Twilio.
 
 mod dialogue;
-mod doors;
 mod endings;
 mod newcomers;
-pub(crate) mod real;
+pub(crate) mod real_assistant;
 mod relay;
 mod sockets;
 mod trust;
 mod unheard;
 mod waiting;
+mod webhook_faults;
 mod webhooks;
 
 use std::time::Duration;
@@ -26,36 +26,39 @@ use crate::crowd::Crowd;
 
 const ADA: &str = "491515550001";
 
-/// What callers from Germany hear of us.
-const LINES: &Phrases = Phrases::of(Language::German);
+/// Our phrases for callers from Germany.
+const PHRASES: &Phrases = Phrases::of(Language::German);
 
-/// How long a line, or a message in a chat, may take.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Longest time until one expected phrase or message.
+const WAIT_LIMIT: Duration = Duration::from_secs(20);
 
 async fn world() -> World {
     World::start(Crowd::options_of_gateways(1)).await.unwrap()
 }
 
-/// Writes to the assistant, and waits for what it says to that.
+/// Writes `text` in the chat, and waits for a message that contains `answer`.
 async fn write(world: &World, number: &str, text: &str, answer: &str) {
     world.meta.write(number, text).unwrap();
     chat_has(world, number, answer).await;
 }
 
-/// Waits until the person has been written these words.
+/// Waits until the chat has a message that contains `words`.
 async fn chat_has(world: &World, number: &str, words: &str) {
     chat_has_any(world, number, &[words]).await;
 }
 
 async fn chat_has_any(world: &World, number: &str, words: &[&str]) {
-    chat_has_within(world, number, words, PATIENCE).await;
+    chat_has_within(world, number, words, WAIT_LIMIT).await;
 }
 
 async fn chat_has_within(world: &World, number: &str, words: &[&str], limit: Duration) {
     let deadline = Instant::now() + limit;
     loop {
         let chat = world.meta.chat(number);
-        if words.iter().any(|words| written(world, number, words) > 0) {
+        if words
+            .iter()
+            .any(|words| received_with(world, number, words) > 0)
+        {
             return;
         }
         let left = deadline.saturating_duration_since(Instant::now());
@@ -63,47 +66,47 @@ async fn chat_has_within(world: &World, number: &str, words: &[&str], limit: Dur
             !left.is_zero(),
             "{words:?} is not in {:?}\n{}",
             chat.received_texts(),
-            world.troubles()
+            world.recent_warnings()
         );
         let more = chat.received + 1;
         world.meta.wait_received(number, more, left).await.ok();
     }
 }
 
-/// How many messages with these words the person was written so far.
-fn written(world: &World, number: &str, words: &str) -> usize {
+/// The number of messages received so far that contain `words`.
+fn received_with(world: &World, number: &str, words: &str) -> usize {
     let chat = world.meta.chat(number);
     let texts = chat.received_texts().into_iter();
     texts.filter(|text| text.contains(words)).count()
 }
 
-/// Someone calls from the number they write from.
+/// Calls from the number that the user also writes from.
 fn dial(world: &World, number: &str) -> Call {
     world.twilio.call(format!("+{number}").as_str())
 }
 
-/// The same, once their assistant has greeted them.
+/// Calls, and waits for the greeting.
 async fn converse(world: &World, number: &str) -> Call {
     let call = dial(world, number);
-    hears(&call, LINES.greeting).await;
+    hears(&call, PHRASES.greeting).await;
     call
 }
 
 async fn hears(call: &Call, words: &str) -> Heard {
-    call.next_heard(words, PATIENCE).await.unwrap()
+    call.next_heard(words, WAIT_LIMIT).await.unwrap()
 }
 
-/// Says something, and hears this about it.
+/// Says `text`, and waits until a phrase with `answer` is spoken.
 async fn say(call: &Call, text: &str, answer: &str) {
     call.say(text).await.unwrap();
     hears(call, answer).await;
 }
 
 async fn ended(call: &Call) -> Ended {
-    call.ended(PATIENCE).await.unwrap()
+    call.ended(WAIT_LIMIT).await.unwrap()
 }
 
-/// The caller hangs up; the call had nothing in it that Twilio would complain of.
+/// Hangs up, and checks that Twilio had no warnings about the call.
 async fn hang_up(call: &Call) -> CallView {
     call.hang_up();
     assert_eq!(ended(call).await.why, EndReason::CallerHungUp);
@@ -112,20 +115,20 @@ async fn hang_up(call: &Call) -> CallView {
     view
 }
 
-/// Waits until the call is over for us, too; what is kept of it.
-async fn over(world: &World, call: &Call) -> CallRow {
+/// Waits until the call's row is closed, and returns it.
+async fn closed_call(world: &World, call: &Call) -> CallRow {
     let id = call.sid().parse::<CallSid>().unwrap().call();
     let calls = store(world).await.calls();
     let is_over = || async {
         let row = calls.of(id).await.unwrap();
         row.is_some_and(|row| row.end.is_some())
     };
-    eventually("the call is over", is_over).await;
+    eventually("the call's row is closed", is_over).await;
     calls.of(id).await.unwrap().unwrap()
 }
 
-/// Waits until nothing that the person said or wrote is without its answer.
-async fn nothing_waits(world: &World, number: &str) {
+/// Waits until everything that the user said or wrote is answered.
+async fn all_answered(world: &World, number: &str) {
     let user = Address::Phone(PhoneNumber::try_from(number).unwrap()).user();
     let messages = store(world).await.messages();
     let is_done = || async { messages.waiting(user, 1).await.unwrap().is_empty() };

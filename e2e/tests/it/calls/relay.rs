@@ -1,4 +1,4 @@
-//! Calls in a stream of words.
+//! Calls in relay mode, with streamed answers.
 
 use std::sync::Arc;
 
@@ -9,8 +9,8 @@ use sim_openclaw::{Behaviour, SimOpenClawConfig};
 use sim_twilio::{CallView, RelayView, RequestKind};
 
 use super::{
-    ADA, LINES, PATIENCE, chat_has, converse, ended, hang_up, hears, nothing_waits, over, say,
-    write, written,
+    ADA, PHRASES, WAIT_LIMIT, all_answered, chat_has, closed_call, converse, ended, hang_up, hears,
+    received_with, say, write,
 };
 use crate::crowd::Crowd;
 
@@ -22,7 +22,7 @@ async fn answers_are_streamed_and_a_follow_up_reaches_the_chat() {
 
     say(&call, "what is **her** name", "echo: what is her name").await;
     call.say("[[SLOW 2000]] [[LONG 300]]").await.unwrap();
-    call.begins_to_hear("word1", PATIENCE).await.unwrap();
+    call.begins_to_hear("word1", WAIT_LIMIT).await.unwrap();
     hears(&call, "word30").await;
     let view = hang_up(&call).await;
     chat_has(&world, ADA, "The phone call is over").await;
@@ -38,8 +38,8 @@ async fn answers_are_streamed_and_a_follow_up_reaches_the_chat() {
         tokens[0].at_ms + 1_000 < tokens.last().unwrap().at_ms,
         "{tokens:#?}"
     );
-    assert_eq!(written(&world, ADA, "her name"), 0);
-    let row = over(&world, &call).await;
+    assert_eq!(received_with(&world, ADA, "her name"), 0);
+    let row = closed_call(&world, &call).await;
     assert_eq!(row.turns, 2);
     let stats = world.openclaw.as_ref().unwrap().stats();
     assert_eq!((stats.turns, stats.overlaps), (4, 0));
@@ -52,10 +52,10 @@ async fn speech_over_an_answer_stops_it_and_is_answered() {
     let call = converse(&world, ADA).await;
 
     call.say("[[SLOW 60000]] [[LONG 600]]").await.unwrap();
-    call.begins_to_hear("word1", PATIENCE).await.unwrap();
+    call.begins_to_hear("word1", WAIT_LIMIT).await.unwrap();
     say(&call, "shorter please", "echo: shorter please").await;
     let view = hang_up(&call).await;
-    nothing_waits(&world, ADA).await;
+    all_answered(&world, ADA).await;
 
     let tokens = &only_relay(&view).tokens;
     let stopped = tokens.iter().position(|token| token.text.contains("echo"));
@@ -64,8 +64,8 @@ async fn speech_over_an_answer_stops_it_and_is_answered() {
         after.iter().all(|token| !token.text.contains("word")),
         "{tokens:#?}"
     );
-    assert_eq!(written(&world, ADA, "word"), 0);
-    assert_eq!(written(&world, ADA, "lost"), 0);
+    assert_eq!(received_with(&world, ADA, "word"), 0);
+    assert_eq!(received_with(&world, ADA, "lost"), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -75,7 +75,7 @@ async fn a_filler_precedes_a_slow_answer_and_keys_are_understood() {
     let call = converse(&world, ADA).await;
 
     call.say("[[SLOW 9000]] think").await.unwrap();
-    hears(&call, LINES.fillers[0]).await;
+    hears(&call, PHRASES.fillers[0]).await;
     hears(&call, "think").await;
     call.key("12#").await.unwrap();
     hears(&call, "I pressed 12 on the phone").await;
@@ -108,7 +108,7 @@ async fn a_call_whose_sockets_all_break_goes_on_with_gather() {
     for _ in 0..6 {
         call.drop_socket().await.unwrap();
     }
-    hears(&call, LINES.line_was_broken).await;
+    hears(&call, PHRASES.line_was_broken).await;
     say(&call, "now what", "echo: now what").await;
 
     call.hang_up();
@@ -118,7 +118,7 @@ async fn a_call_whose_sockets_all_break_goes_on_with_gather() {
         !view.requests_of(RequestKind::Gather).is_empty(),
         "{view:#?}"
     );
-    nothing_waits(&world, ADA).await;
+    all_answered(&world, ADA).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -128,16 +128,16 @@ async fn callers_of_a_killed_ingress_go_on_at_another() {
     let call = converse(&world, ADA).await;
     say(&call, "before", "echo: before").await;
 
-    let holder = holder(&world).await;
+    let holder = ingress_of_call(&world).await;
     call.say("[[SLOW 3000]] meanwhile").await.unwrap();
-    are_asked(&world, 3).await;
+    wait_for_turns(&world, 3).await;
     world.kill(holder).await.unwrap();
     hears(&call, "meanwhile").await;
     say(&call, "after", "echo: after").await;
 
     call.hang_up();
     ended(&call).await;
-    nothing_waits(&world, ADA).await;
+    all_answered(&world, ADA).await;
     let stats = world.openclaw.as_ref().unwrap().stats();
     assert_eq!((stats.answered_again, stats.overlaps), (0, 0));
 }
@@ -147,14 +147,14 @@ async fn a_stopping_ingress_lets_its_callers_finish_and_still_accepts_webhooks()
     let mut world = world(1, 300).await;
     write(&world, ADA, "hi", "echo: hi").await;
     let call = converse(&world, ADA).await;
-    let holder = holder(&world).await;
+    let holder = ingress_of_call(&world).await;
 
     let (meta, received) = (Arc::clone(&world.meta), world.meta.chat(ADA).received);
     let stopping = world.stop(holder);
     let talking = async {
         say(&call, "one more thing", "echo: one more thing").await;
         meta.write(ADA, "and in writing").unwrap();
-        let answered = meta.wait_received(ADA, received + 1, PATIENCE).await;
+        let answered = meta.wait_received(ADA, received + 1, WAIT_LIMIT).await;
         answered.unwrap();
         hang_up(&call).await
     };
@@ -170,9 +170,9 @@ async fn callers_who_outlast_the_grace_period_are_handed_to_another_ingress() {
     write(&world, ADA, "hi", "echo: hi").await;
     let call = converse(&world, ADA).await;
 
-    let holder = holder(&world).await;
+    let holder = ingress_of_call(&world).await;
     call.say("[[SLOW 4000]] owed").await.unwrap();
-    are_asked(&world, 2).await;
+    wait_for_turns(&world, 2).await;
     assert!(world.stop(holder).await.unwrap());
     hears(&call, "owed").await;
     say(&call, "and on", "echo: and on").await;
@@ -206,21 +206,21 @@ async fn world(ingresses: usize, grace_seconds: u64) -> World {
     .unwrap()
 }
 
-/// Waits until the assistant has been put so many turns.
-async fn are_asked(world: &World, turns: u64) {
+/// Waits until the assistant has got this many turns.
+async fn wait_for_turns(world: &World, turns: u64) {
     let is_asked = || async { world.openclaw.as_ref().unwrap().stats().sends == turns };
-    eventually("the assistant is asked", is_asked).await;
+    eventually("the assistant has got the turns", is_asked).await;
 }
 
-/// The replica on whose line somebody is.
-async fn holder(world: &World) -> Replica {
+/// The ingress that has an open relay session.
+async fn ingress_of_call(world: &World) -> Replica {
     for replica in world.replicas_of(Service::Ingress) {
-        let lines = world.metric_of(replica, RELAY_SESSIONS_OPEN.name()).await;
-        if lines.unwrap_or_default() > 0.0 {
+        let sessions = world.metric_of(replica, RELAY_SESSIONS_OPEN.name()).await;
+        if sessions.unwrap_or_default() > 0.0 {
             return replica;
         }
     }
-    panic!("nobody is on the line")
+    panic!("no ingress has an open relay session")
 }
 
 fn only_relay(view: &CallView) -> &RelayView {

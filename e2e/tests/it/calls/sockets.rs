@@ -1,4 +1,4 @@
-//! Sockets that are not Twilio's, or not for this call.
+//! Relay sockets that are not from Twilio or have a wrong ticket.
 
 use claw_twilio::{
     form::Form,
@@ -52,7 +52,7 @@ async fn only_twilio_can_open_a_socket_and_a_ticket_is_valid_for_one_session_of_
     assert_eq!(stats.sends, 2);
 }
 
-/// Shows a ticket, and says something at once; whether the socket is closed without a word.
+/// Sends `parameters` and an utterance; returns whether ingress closes the socket without a text message.
 async fn is_turned_away(world: &World, sid: &str, parameters: Value) -> bool {
     let url = format!("{}/voice/relay", BASE_URL.replacen("http", "ws", 1));
     let signature = sign(&TWILIO_AUTH_TOKEN.into(), &url, &Form::parse(b""));
@@ -62,7 +62,7 @@ async fn is_turned_away(world: &World, sid: &str, parameters: Value) -> bool {
     });
     let prompt = json!({ "type": "prompt", "voicePrompt": "it is me", "last": true });
     for message in [setup, prompt] {
-        // It may be closed by now.
+        // The socket may already be closed.
         socket.send(Message::text(message.to_string())).await.ok();
     }
     while let Some(Ok(message)) = socket.next().await {
@@ -74,7 +74,10 @@ async fn is_turned_away(world: &World, sid: &str, parameters: Value) -> bool {
 }
 
 async fn open(world: &World, signature: Option<String>) -> Result<Socket, Error> {
-    let url = format!("{}/voice/relay", world.door_url().replacen("http", "ws", 1));
+    let url = format!(
+        "{}/voice/relay",
+        world.public_url().replacen("http", "ws", 1)
+    );
     let mut request = url.into_client_request()?;
     if let Some(signature) = signature {
         let signature = HeaderValue::try_from(signature).unwrap();

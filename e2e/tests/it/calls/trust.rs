@@ -1,7 +1,7 @@
-//! Who is believed to be who their number says.
+//! Callers with a forged or hidden number, and PINs.
 
 use super::{
-    ADA, LINES, chat_has, ended, hang_up, hears, nothing_waits, say, world, write, written,
+    ADA, PHRASES, all_answered, chat_has, ended, hang_up, hears, received_with, say, world, write,
 };
 
 use claw_twilio::{phrases::Phrases, voices::Language};
@@ -17,22 +17,22 @@ async fn a_forged_number_reaches_the_assistant_only_with_the_pin_set_in_the_chat
     write(&world, ADA, "the code is blue", "echo: the code").await;
 
     let refused = world.twilio.call(forged());
-    hears(&refused, LINES.set_pin_in_chat).await;
+    hears(&refused, PHRASES.set_pin_in_chat).await;
     assert_eq!(ended(&refused).await.why, EndReason::Hangup);
 
     write(&world, ADA, "pin 4711", "know you by this PIN").await;
     let call = world.twilio.call(forged());
-    hears(&call, LINES.ask_pin).await;
+    hears(&call, PHRASES.ask_pin).await;
     call.key("1234#").await.unwrap();
-    hears(&call, LINES.wrong_pin).await;
+    hears(&call, PHRASES.wrong_pin).await;
     call.say("4 7 1 1").await.unwrap();
-    hears(&call, LINES.greeting).await;
+    hears(&call, PHRASES.greeting).await;
     say(&call, "what is the code", "echo: what is the code").await;
 
     hang_up(&call).await;
     chat_has(&world, ADA, "The phone call is over").await;
     let turns = world.openclaw.as_ref().unwrap().stats().turns;
-    assert_eq!(turns, 3, "no PIN is put to the assistant");
+    assert_eq!(turns, 3, "the assistant gets no PIN");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -45,16 +45,16 @@ async fn a_caller_with_a_hidden_number_keys_in_the_number_and_the_pin() {
     call.key("12#").await.unwrap();
     hears(&call, Phrases::of(Language::EnglishUs).ask_number).await;
     call.key(&format!("{ADA}#")).await.unwrap();
-    hears(&call, LINES.ask_pin).await;
+    hears(&call, PHRASES.ask_pin).await;
     call.key("4711#").await.unwrap();
-    hears(&call, LINES.greeting).await;
+    hears(&call, PHRASES.greeting).await;
     say(&call, "it is me", "echo: it is me").await;
 
     hang_up(&call).await;
     chat_has(&world, ADA, "The phone call is over").await;
-    nothing_waits(&world, ADA).await;
+    all_answered(&world, ADA).await;
     let openclaw = world.openclaw.as_ref().unwrap();
-    assert_eq!(openclaw.sandboxes().len(), 1, "nobody else was made");
+    assert_eq!(openclaw.sandboxes().len(), 1, "only Ada has a sandbox");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -65,7 +65,7 @@ async fn a_caller_who_guesses_pins_is_disconnected_and_never_reaches_the_assista
     let call = world.twilio.call("+266696687");
     hears(&call, Phrases::of(Language::EnglishUs).ask_number).await;
     call.key(&format!("{ADA}#")).await.unwrap();
-    hears(&call, LINES.ask_pin).await;
+    hears(&call, PHRASES.ask_pin).await;
     let mut guesses = 0;
     while call.key(&format!("{}#", 1000 + guesses)).await.is_ok() {
         guesses += 1;
@@ -74,7 +74,7 @@ async fn a_caller_who_guesses_pins_is_disconnected_and_never_reaches_the_assista
 
     assert_eq!(ended(&call).await.why, EndReason::Hangup);
     let texts = call.view().heard_texts().join(" ");
-    assert!(texts.contains(LINES.set_pin_in_chat), "{texts}");
+    assert!(texts.contains(PHRASES.set_pin_in_chat), "{texts}");
     assert!(!texts.contains("echo"), "{texts}");
-    assert_eq!(written(&world, ADA, "The phone call is over"), 0);
+    assert_eq!(received_with(&world, ADA, "The phone call is over"), 0);
 }

@@ -1,4 +1,4 @@
-//! Callers who are gone before they have heard everything.
+//! Calls that end before the caller has heard everything.
 
 use chrono::TimeDelta;
 use claw_domain::{Address, CallId, MessageId, PhoneNumber, Trust, VoiceKind};
@@ -8,28 +8,28 @@ use claw_testkit::eventually;
 use e2e::harness::{Service, World};
 
 use super::{
-    ADA, chat_has, converse, hang_up, nothing_waits, say, store, webhooks::Webhooks, world, write,
-    written,
+    ADA, all_answered, chat_has, converse, hang_up, received_with, say, store,
+    webhooks::WebhookCall, world, write,
 };
 
-/// What the assistant of the simulator writes after a call.
+/// The beginning of the follow-up that the simulated assistant writes after a call.
 const FOLLOW_UP: &str = "The phone call is over";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unheard_answer_is_written_once_and_before_the_follow_up() {
     let world = world().await;
     write(&world, ADA, "hi", "echo: hi").await;
-    let mut call = Webhooks::begin(&world, ADA).await;
+    let mut call = WebhookCall::begin(&world, ADA).await;
     call.say("hello").await;
-    call.begin_to_say("[[SLOW 3000]] think").await;
+    call.start_saying("[[SLOW 3000]] think").await;
     assert!(!call.document.contains("think"), "{}", call.document);
-    is_laid_ready(&world, 2).await;
+    wait_for_stored_answer(&world, 2).await;
 
     call.hang_up().await;
     call.hang_up().await;
 
     chat_has(&world, ADA, FOLLOW_UP).await;
-    nothing_waits(&world, ADA).await;
+    all_answered(&world, ADA).await;
     let chat = world.meta.chat(ADA);
     let texts = chat.received_texts();
     let answers = texts.iter().filter(|text| text.contains("echo: "));
@@ -50,7 +50,7 @@ async fn a_heard_answer_is_not_written_to_the_chat() {
 
     chat_has(&world, ADA, FOLLOW_UP).await;
     for words in ["echo: hello", "echo: good bye"] {
-        assert_eq!(written(&world, ADA, words), 0, "{words}");
+        assert_eq!(received_with(&world, ADA, words), 0, "{words}");
     }
 }
 
@@ -71,7 +71,7 @@ async fn a_call_without_a_final_status_is_closed_after_a_while() {
     assert_eq!(call.end.map(|end| end.duration_seconds), Some(5));
 }
 
-/// A call of Ada's in which she spoke once and was answered, some time ago.
+/// A call of Ada's an hour ago, with one answered utterance.
 fn long_ago() -> (CallBegin, VoiceMessage) {
     let phone = PhoneNumber::try_from(ADA).unwrap();
     let user = Address::Phone(phone.clone()).user();
@@ -103,11 +103,11 @@ fn long_ago() -> (CallBegin, VoiceMessage) {
     (begin, spoken)
 }
 
-/// Waits until the answer to a turn of the one call can be fetched.
-async fn is_laid_ready(world: &World, turn: u32) {
+/// Waits until `CALLS` has the answer to a turn of the only call.
+async fn wait_for_stored_answer(world: &World, turn: u32) {
     let end = format!(".{turn}");
     let is_of_turn = |line: &str| line.contains("$KV.CALLS.") && line.ends_with(&end);
-    eventually("the answer can be fetched", || async {
+    eventually("the answer is stored", || async {
         world.nats.dump().await.unwrap().lines().any(is_of_turn)
     })
     .await;

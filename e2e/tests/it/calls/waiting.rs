@@ -1,4 +1,4 @@
-//! What callers hear while their assistant is slow, or gone.
+//! Calls whose assistant is slow or down.
 
 use std::time::Duration;
 
@@ -8,30 +8,30 @@ use sim_openclaw::{Ending, Restart};
 use sim_twilio::{Call, CallView, RequestKind};
 use tokio::join;
 
-use super::{LINES, chat_has_within, converse, hang_up, hears, nothing_waits, say, world, write};
+use super::{PHRASES, all_answered, chat_has_within, converse, hang_up, hears, say, world, write};
 
-/// Whose assistant takes longer than Twilio waits for a webhook.
+/// Ada's assistant takes longer than Twilio waits for a webhook.
 const ADA: &str = "491515550001";
-/// Whose takes longer than anybody stays on the line.
+/// Bob's assistant takes longer than a caller waits for an answer.
 const BOB: &str = "491515550002";
-/// Whose dies in the middle, and is gone for as long.
+/// Clara's assistant is killed during the turn and stays down for longer than a caller waits.
 const CLARA: &str = "491515550003";
-/// Whose is gone already, and comes back.
+/// Dora's assistant is down when she speaks, and returns.
 const DORA: &str = "491515550004";
 
-/// How long a caller may hear nothing: 8 s between two lines of ours, and 2 s.
+/// Longest silence: 8 s between two phrases, plus a margin of 2 s.
 const SILENCE_LIMIT_MS: u64 = 10_000;
 
-/// The same for the first line after the caller's words: 1.5 s, and 2 s.
+/// Longest silence after the caller's words: 1.5 s, plus a margin of 2 s.
 const FIRST_SILENCE_LIMIT_MS: u64 = 3_500;
 
-/// How long anything here may take: a little more than a caller is kept waiting, on a busy machine.
+/// Longest time for any step: more than the longest wait of a caller, on a busy machine.
 const LIMIT: Duration = Duration::from_secs(90);
 
-/// Longer than a caller is kept waiting.
+/// Longer than the longest wait of a caller.
 const GONE_FOR_MS: u64 = 68_000;
 
-/// One after the other this would take three times as long.
+/// The four calls run at the same time, which takes a third of the time.
 #[tokio::test(flavor = "multi_thread")]
 async fn waiting_callers_never_hear_long_silence_and_get_the_answer_in_the_call_or_the_chat() {
     let world = world().await;
@@ -57,7 +57,7 @@ async fn waiting_callers_never_hear_long_silence_and_get_the_answer_in_the_call_
         }
         let texts = view.heard_texts();
         let repeated = texts.windows(2).any(|two| two[0] == two[1]);
-        assert!(!repeated, "as a machine would: {texts:?}");
+        assert!(!repeated, "a phrase was repeated: {texts:?}");
     }
 }
 
@@ -71,7 +71,7 @@ async fn answer_slower_than_a_webhook(world: &World) -> CallView {
 async fn answer_slower_than_a_caller_waits(world: &World) -> CallView {
     let call = converse(world, BOB).await;
     call.say("[[SLOW 67000]] think harder").await.unwrap();
-    hears_within_limit(&call, LINES.answer_on_whatsapp).await;
+    hears_within_limit(&call, PHRASES.answer_on_whatsapp).await;
     chat_has_within(world, BOB, &["think harder"], LIMIT).await;
     say(&call, "thank you", "echo: thank you").await;
     hang_up(&call).await
@@ -81,18 +81,18 @@ async fn assistant_killed_during_the_turn(world: &World) -> CallView {
     let call = converse(world, CLARA).await;
     call.say("[[SLOW 3000]] tell me a story").await.unwrap();
     let is_at_work = || async { is_busy(world, CLARA) };
-    eventually("the assistant is at work", is_at_work).await;
-    leave(world, CLARA, GONE_FOR_MS);
-    hears_within_limit(&call, LINES.answer_on_whatsapp).await;
+    eventually("the assistant is busy", is_at_work).await;
+    kill_assistant(world, CLARA, GONE_FOR_MS);
+    hears_within_limit(&call, PHRASES.answer_on_whatsapp).await;
     let view = hang_up(&call).await;
     chat_has_within(world, CLARA, &["story"], LIMIT).await;
-    nothing_waits(world, CLARA).await;
+    all_answered(world, CLARA).await;
     view
 }
 
 async fn assistant_down_for_a_moment(world: &World) -> CallView {
     let call = converse(world, DORA).await;
-    leave(world, DORA, 12_000);
+    kill_assistant(world, DORA, 12_000);
     call.say("are you there").await.unwrap();
     hears_within_limit(&call, "echo: are you there").await;
     hang_up(&call).await
@@ -107,8 +107,8 @@ fn is_busy(world: &World, number: &str) -> bool {
     world.openclaw.as_ref().unwrap().busy().contains(&name)
 }
 
-/// Kills this person's assistant, which comes back after a time.
-fn leave(world: &World, number: &str, down_ms: u64) {
+/// Kills the user's assistant, which restarts after `down_ms`.
+fn kill_assistant(world: &World, number: &str, down_ms: u64) {
     let name = world.assistant_of(number).unwrap();
     let restart = Restart {
         ending: Ending::Kill,
@@ -119,7 +119,6 @@ fn leave(world: &World, number: &str, down_ms: u64) {
     openclaw.restart(Some(&name), &restart);
 }
 
-/// The words themselves, and not only that something is said.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_filler_precedes_an_answer_that_takes_a_moment() {
     let world = world().await;
@@ -127,7 +126,7 @@ async fn a_filler_precedes_an_answer_that_takes_a_moment() {
     let call = converse(&world, ADA).await;
 
     call.say("[[SLOW 2500]] think").await.unwrap();
-    hears(&call, LINES.fillers[0]).await;
+    hears(&call, PHRASES.fillers[0]).await;
     hears(&call, "think").await;
 
     hang_up(&call).await;

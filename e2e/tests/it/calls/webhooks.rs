@@ -8,18 +8,18 @@ use claw_twilio::{
 use e2e::harness::{BASE_URL, TWILIO_AUTH_TOKEN, World};
 use reqwest::{Client, Response};
 
-/// A call made by hand, webhook by webhook: for what a well-behaved Twilio does not do.
-pub(super) struct Webhooks {
+/// A call whose webhooks the test posts itself, to do what the simulated Twilio does not.
+pub(super) struct WebhookCall {
     http: Client,
-    door: String,
+    caddy_url: String,
     fields: Vec<(&'static str, String)>,
     last: (String, Form),
-    /// The document answered last.
+    /// The TwiML of the last answer.
     pub(super) document: String,
 }
 
-impl Webhooks {
-    /// Rings, from this number.
+impl WebhookCall {
+    /// Posts the first webhook of a call from this number.
     pub(super) async fn begin(world: &World, from: &str) -> Self {
         let sid = format!("CA{:032x}", rand::random::<u128>());
         let mut call = Self {
@@ -27,7 +27,7 @@ impl Webhooks {
                 total: Duration::from_secs(15),
                 ..HttpTimeouts::default()
             }),
-            door: world.door_url(),
+            caddy_url: world.public_url(),
             fields: vec![
                 ("CallSid", sid),
                 ("From", format!("+{from}")),
@@ -44,31 +44,31 @@ impl Webhooks {
         call
     }
 
-    /// Says something.
-    pub(super) async fn begin_to_say(&mut self, words: &str) {
+    /// Posts an utterance, and returns after the first answer.
+    pub(super) async fn start_saying(&mut self, words: &str) {
         let action = self.between("action=\"", "\"");
         self.post(&action, &[("SpeechResult", words), ("Confidence", "0.9")])
             .await;
     }
 
-    /// Tells that the caller has hung up.
+    /// Posts the call's final status.
     pub(super) async fn hang_up(&mut self) {
         let url = format!("{BASE_URL}/voice/webhook/call-status");
         let form = self.form(&[("CallStatus", "completed"), ("CallDuration", "63")]);
         assert!(self.request(&url, &form).await.status().is_success());
     }
 
-    /// Says something, and waits until that is answered.
+    /// Posts an utterance, and follows redirects until the assistant has answered.
     pub(super) async fn say(&mut self, words: &str) {
-        self.begin_to_say(words).await;
+        self.start_saying(words).await;
         while !self.document.contains("<Gather") {
             let url = self.between("<Redirect method=\"POST\">", "<");
             self.post(&url, &[]).await;
         }
     }
 
-    /// Posts the last request once more, as if it were new.
-    pub(super) async fn again(&mut self) {
+    /// Posts the last request again.
+    pub(super) async fn repeat_last(&mut self) {
         let (url, form) = self.last.clone();
         self.send(&url, form).await;
     }
@@ -76,7 +76,7 @@ impl Webhooks {
     fn between(&self, before: &str, after: &str) -> String {
         let rest = self.document.split_once(before).map(|(_, rest)| rest);
         let url = rest.and_then(|rest| rest.split_once(after));
-        url.expect("a document with somewhere to go")
+        url.expect("TwiML with a URL to go on at")
             .0
             .replace("&amp;", "&")
     }
@@ -95,7 +95,7 @@ impl Webhooks {
 
     async fn request(&self, url: &str, form: &Form) -> Response {
         self.http
-            .post(url.replacen(BASE_URL, &self.door, 1))
+            .post(url.replacen(BASE_URL, &self.caddy_url, 1))
             .header(
                 signature::HEADER,
                 sign(&TWILIO_AUTH_TOKEN.into(), url, form),
@@ -108,8 +108,8 @@ impl Webhooks {
     }
 
     fn form(&self, fields: &[(&'static str, &str)]) -> Form {
-        let is_told = |name: &str| fields.iter().any(|(told, _)| *told == name);
-        let known = self.fields.iter().filter(|(name, _)| !is_told(name));
+        let is_given = |name: &str| fields.iter().any(|(given, _)| *given == name);
+        let known = self.fields.iter().filter(|(name, _)| !is_given(name));
         let known = known.map(|(name, value)| (*name, value.as_str()));
         Form::from_pairs(known.chain(fields.iter().copied()))
     }

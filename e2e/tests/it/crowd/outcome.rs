@@ -1,5 +1,5 @@
-//! What became of each message, as the simulators saw it: when its words were written, put to the
-//! assistant and heard on the phone.
+//! The outcome of each message as the simulators saw it: when it was written, when the assistant got it, and
+//! when the phone received the answer.
 
 use std::{collections::HashMap, fmt, ops::RangeInclusive};
 
@@ -9,34 +9,33 @@ use sim_openclaw::GatewayStats;
 
 use super::{Crowd, number};
 
-/// After a process died or stood still, messages of this time count for the takeover.
+/// Messages written in this time after an outage count as affected by the takeover.
 const TAKEOVER_MS: i64 = 3_000;
 
-/// What became of a crowd's messages.
+/// The outcome of a crowd's messages.
 pub struct Outcome {
-    messages: Vec<Fate>,
+    messages: Vec<MessageRecord>,
     out_of_order: usize,
     assistants: GatewayStats,
     meta: MetaStats,
 }
 
-/// What became of one message, and when.
+/// The times of one message, in milliseconds since 1970.
 #[derive(Default)]
-#[expect(clippy::struct_field_names, reason = "units stand last")]
-struct Fate {
-    /// When the person wrote it. This and the others in milliseconds since 1970.
+#[expect(clippy::struct_field_names, reason = "the unit is the suffix")]
+struct MessageRecord {
     written_ms: i64,
-    /// When it was stored in the assistant's transcript.
+    /// Each time the message was stored in the assistant's transcript.
     asked_ms: Vec<i64>,
-    /// When the business said it back.
+    /// Each time the phone received an answer with the message's number.
     answered_ms: Vec<i64>,
 }
 
-/// How long something took, over many.
+/// Durations in milliseconds, sorted.
 pub struct Times(Vec<i64>);
 
 impl Outcome {
-    /// What is to be seen now.
+    /// Reads the outcome so far from the phones and the transcripts.
     pub(super) fn of(crowd: &Crowd, world: &World) -> Self {
         let mut outcome = Self {
             messages: Vec::new(),
@@ -44,62 +43,62 @@ impl Outcome {
             assistants: world.openclaw.as_ref().unwrap().stats(),
             meta: world.meta.stats(),
         };
-        for person in 0..crowd.people {
-            let mut fates = HashMap::new();
+        for user in 0..crowd.users {
+            let mut records = HashMap::new();
             for message in 0..crowd.messages_each {
-                fates.insert(crowd.token(person, message), Fate::default());
+                records.insert(crowd.token(user, message), MessageRecord::default());
             }
-            read_phone(world, person, &mut fates);
-            outcome.out_of_order += descents(world, person);
-            read_transcript(world, person, &mut fates);
-            outcome.messages.extend(fates.into_values());
+            read_phone(world, user, &mut records);
+            outcome.out_of_order += order_violations(world, user);
+            read_transcript(world, user, &mut records);
+            outcome.messages.extend(records.into_values());
         }
         outcome
     }
 
-    /// Messages whose words nobody heard back.
+    /// The number of messages without an answer.
     pub fn lost(&self) -> usize {
-        let lost = |fate: &&Fate| fate.answered_ms.is_empty();
+        let lost = |record: &&MessageRecord| record.answered_ms.is_empty();
         self.messages.iter().filter(lost).count()
     }
 
-    /// Messages whose words were heard back more than once.
+    /// The number of messages with more than one answer.
     pub fn doubled(&self) -> usize {
-        let doubled = |fate: &&Fate| fate.answered_ms.len() > 1;
+        let doubled = |record: &&MessageRecord| record.answered_ms.len() > 1;
         self.messages.iter().filter(doubled).count()
     }
 
-    /// Messages that stand in a transcript more than once.
+    /// The number of messages that are in a transcript more than once.
     pub fn asked_again(&self) -> usize {
-        let again = |fate: &&Fate| fate.asked_ms.len() > 1;
+        let again = |record: &&MessageRecord| record.asked_ms.len() > 1;
         self.messages.iter().filter(again).count()
     }
 
-    /// From each message to its answer.
+    /// The time from each message to its answer.
     pub fn latencies(&self) -> Times {
-        self.times(|_| true, Fate::latency)
+        self.times(|_| true, MessageRecord::latency)
     }
 
-    /// The same for messages written from 0 to 3 s after one of these moments.
+    /// The latencies of messages written from 0 to 3 s after one of these moments.
     pub fn takeovers(&self, moments_ms: &[i64]) -> Times {
-        let is_near = |fate: &Fate| {
+        let is_near = |record: &MessageRecord| {
             moments_ms
                 .iter()
-                .any(|at| (*at..=at + TAKEOVER_MS).contains(&fate.written_ms))
+                .any(|at| (*at..=at + TAKEOVER_MS).contains(&record.written_ms))
         };
-        self.times(is_near, Fate::latency)
+        self.times(is_near, MessageRecord::latency)
     }
 
-    /// From each message written in this time until it was put to its assistant.
+    /// The time until the assistant got each message that was written in this period.
     pub fn waits(&self, written_ms: &RangeInclusive<i64>) -> Times {
-        let is_of_then = |fate: &Fate| written_ms.contains(&fate.written_ms);
-        self.times(is_of_then, Fate::wait)
+        let is_in_range = |record: &MessageRecord| written_ms.contains(&record.written_ms);
+        self.times(is_in_range, MessageRecord::wait)
     }
 
     pub(super) fn print(&self) {
         let (messages, lost) = (self.messages.len(), self.lost());
         eprintln!(
-            "{} of {messages} messages answered: {lost} lost, {} doubled, {} out of order, {} put \
+            "{} of {messages} messages answered: {lost} lost, {} doubled, {} out of order, {} asked \
              twice, {} runs overlapped; from message to answer {}",
             messages - lost,
             self.doubled(),
@@ -114,31 +113,36 @@ impl Outcome {
     pub(super) fn check(&self) {
         assert_eq!(self.lost(), 0, "messages without an answer");
         assert_eq!(self.doubled(), 0, "messages answered twice");
-        assert_eq!(self.out_of_order, 0, "answers in another order");
-        assert_eq!(self.asked_again(), 0, "messages put twice");
-        let assistants = &self.assistants;
+        assert_eq!(self.out_of_order, 0, "answers out of order");
         assert_eq!(
-            assistants.overlaps, 0,
-            "a run was begun while another was open"
+            self.asked_again(),
+            0,
+            "messages that the assistant got twice"
         );
-        assert_eq!(assistants.answered_again, 0, "a message was put twice");
-        let unasked = assistants.resumed + assistants.lost + assistants.heartbeats;
-        let asked = usize::try_from(assistants.turns - unasked).unwrap();
+        let assistants = &self.assistants;
+        assert_eq!(assistants.overlaps, 0, "a run began during another");
+        assert_eq!(assistants.answered_again, 0, "a message was answered again");
+        let proactive = assistants.resumed + assistants.lost + assistants.heartbeats;
+        let asked = usize::try_from(assistants.turns - proactive).unwrap();
         assert!(
             asked <= self.messages.len(),
-            "{asked} turns for the messages"
+            "{asked} turns are more than the messages"
         );
         assert_eq!(self.meta.duplicate_trackers, 0, "a piece was sent twice");
         assert_eq!(self.meta.untracked, 0);
     }
 
-    fn times(&self, counts: impl Fn(&Fate) -> bool, time: impl Fn(&Fate) -> Option<i64>) -> Times {
-        let counted = self.messages.iter().filter(|fate| counts(fate));
+    fn times(
+        &self,
+        counts: impl Fn(&MessageRecord) -> bool,
+        time: impl Fn(&MessageRecord) -> Option<i64>,
+    ) -> Times {
+        let counted = self.messages.iter().filter(|record| counts(record));
         counted.filter_map(time).collect()
     }
 }
 
-impl Fate {
+impl MessageRecord {
     fn latency(&self) -> Option<i64> {
         let answered = self.answered_ms.first()?;
         Some(answered - self.written_ms)
@@ -159,7 +163,7 @@ impl FromIterator<i64> for Times {
 }
 
 impl Times {
-    /// The time that this share of all, in percent, did not exceed; 0 of none. In milliseconds.
+    /// The percentile in milliseconds; 0 if nothing was measured.
     pub fn percentile(&self, percent: usize) -> i64 {
         let rank = (self.0.len() * percent).div_ceil(100).max(1);
         self.0.get(rank - 1).copied().unwrap_or_default()
@@ -180,41 +184,41 @@ impl fmt::Display for Times {
     }
 }
 
-fn read_phone(world: &World, person: u32, fates: &mut HashMap<u32, Fate>) {
-    for line in world.meta.chat(&number(person)).lines {
+fn read_phone(world: &World, user: u32, records: &mut HashMap<u32, MessageRecord>) {
+    for line in world.meta.chat(&number(user)).lines {
         for token in tokens(&line.text) {
-            let Some(fate) = fates.get_mut(&token) else {
+            let Some(record) = records.get_mut(&token) else {
                 continue;
             };
             match line.from {
-                Speaker::User => fate.written_ms = line.at_ms,
-                Speaker::Business => fate.answered_ms.push(line.at_ms),
+                Speaker::User => record.written_ms = line.at_ms,
+                Speaker::Business => record.answered_ms.push(line.at_ms),
             }
         }
     }
 }
 
-fn read_transcript(world: &World, person: u32, fates: &mut HashMap<u32, Fate>) {
-    let assistant = world.assistant_of(&number(person)).unwrap();
+fn read_transcript(world: &World, user: u32, records: &mut HashMap<u32, MessageRecord>) {
+    let assistant = world.assistant_of(&number(user)).unwrap();
     let transcript = world.openclaw.as_ref().unwrap().transcript(&assistant);
     for row in transcript.iter().filter(|row| row.role == "user") {
         for token in tokens(&row.text) {
-            if let Some(fate) = fates.get_mut(&token) {
-                fate.asked_ms.push(row.stored_at_ms);
+            if let Some(record) = records.get_mut(&token) {
+                record.asked_ms.push(row.stored_at_ms);
             }
         }
     }
 }
 
-/// How often a person heard of an earlier message after a later one. Tokens grow with each message.
-fn descents(world: &World, person: u32) -> usize {
-    let chat = world.meta.chat(&number(person));
+/// How often an earlier message was answered after a later one. Tokens grow with each message.
+fn order_violations(world: &World, user: u32) -> usize {
+    let chat = world.meta.chat(&number(user));
     let texts = chat.received_texts();
     let heard: Vec<u32> = texts.iter().flat_map(|text| tokens(text)).collect();
     heard.windows(2).filter(|pair| pair[0] > pair[1]).count()
 }
 
-/// The numbers of the messages whose words are in `text`: several, when a turn took several.
+/// The numbers of the messages in `text`: several if one turn answered several messages.
 fn tokens(text: &str) -> Vec<u32> {
     let words = text.split_whitespace();
     words

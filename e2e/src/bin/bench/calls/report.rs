@@ -7,57 +7,57 @@ use sim_openclaw::GatewayStats;
 use tokio::time::{sleep, timeout};
 
 use super::{
-    person::{REPLY_PREFIX, TURNS, Talk},
-    spent::Spent,
+    caller::{CallResult, REPLY_PREFIX, TURNS},
+    processor_use::ProcessorUse,
     turns::{Turn, turns_of},
 };
-use crate::{bare::Beats, figures::Times, people::number};
+use crate::{baseline::Baseline, figures::Times, users::number};
 
-/// How long assistants may still be busy with what was said at last.
-const STRAGGLERS: Duration = Duration::from_secs(20);
+/// Longest time until the assistants have finished the last turns.
+const IDLE_LIMIT: Duration = Duration::from_secs(20);
 
-/// Between two looks whether they are.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// Pause between two checks whether an assistant is busy.
+const POLL_PAUSE: Duration = Duration::from_millis(100);
 
-/// What many calls at once came to.
+/// The result of many simultaneous calls.
 pub(super) struct Report {
     voice: VoiceMode,
-    people: usize,
+    users: usize,
     rows: Vec<Row>,
-    talks: Talk,
+    results: CallResult,
     broken: usize,
     stats: GatewayStats,
-    spent: Spent,
+    spent: ProcessorUse,
     memory: Vec<(Service, u64)>,
     load: String,
 }
 
-/// A line of the table.
+/// A row of the printed table.
 struct Row {
     what: &'static str,
     took: Times,
-    wanted: Option<Wanted>,
+    target: Option<Target>,
 }
 
-/// What a time is to be.
+/// The target for a time.
 #[derive(Clone, Copy)]
-struct Wanted {
+struct Target {
     words: &'static str,
-    /// Of how many it is told that they were within this.
+    /// The table shows the share of times within this limit.
     limit: Duration,
 }
 
-const SHARE: Wanted = Wanted {
+const DISPATCH_TARGET: Target = Target {
     words: "p50 ≤ 20, p99 ≤ 60",
     limit: Duration::from_millis(60),
 };
 
-const FIRST_WORD: Wanted = Wanted {
+const FIRST_TOKEN_TARGET: Target = Target {
     words: "p50 ≤ 20, p99 ≤ 60; ≤ 20",
     limit: Duration::from_millis(20),
 };
 
-const LAST_WORD: Wanted = Wanted {
+const LAST_TOKEN_TARGET: Target = Target {
     words: "≤ 50",
     limit: Duration::from_millis(50),
 };
@@ -66,34 +66,40 @@ impl Report {
     pub(super) async fn of(
         world: &World,
         voice: VoiceMode,
-        talks: &[Talk],
+        results: &[CallResult],
         timeline: &[Entry],
-        beats: Beats,
-        spent: Spent,
+        baseline: Baseline,
+        spent: ProcessorUse,
     ) -> Result<Self> {
         let openclaw = world.openclaw.as_ref().context("a world of simulators")?;
         let load = std::fs::read_to_string("/proc/loadavg")?;
         let settled = async {
             while !openclaw.busy().is_empty() {
-                sleep(LOOK_AGAIN).await;
+                sleep(POLL_PAUSE).await;
             }
         };
-        timeout(STRAGGLERS, settled).await.ok();
-        let turns = turns(world, talks.len(), timeline)?;
+        timeout(IDLE_LIMIT, settled).await.ok();
+        let turns = turns(world, results.len(), timeline)?;
         let mut rows = rows_of(voice, &turns)?;
         rows.extend([
-            Row::beside("beside it: an event stored by bare JetStream", beats.stored),
-            Row::beside("beside it: a row written by Postgres", beats.written),
-            Row::beside("beside it: a signal through bare NATS", beats.signalled),
+            Row::baseline(
+                "baseline: an event stored by bare JetStream",
+                baseline.stored,
+            ),
+            Row::baseline("baseline: a row written by Postgres", baseline.written),
+            Row::baseline("baseline: a signal through bare NATS", baseline.signalled),
         ]);
         let memory_of = |service| Ok((service, world.memory_of(service)?));
         let memory = [Service::Ingress, Service::Gateway].into_iter();
         Ok(Self {
             voice,
-            people: talks.len(),
+            users: results.len(),
             rows,
-            talks: sum(talks),
-            broken: talks.iter().filter(|talk| talk.broke.is_some()).count(),
+            results: sum(results),
+            broken: results
+                .iter()
+                .filter(|result| result.failure.is_some())
+                .count(),
             stats: openclaw.stats(),
             spent,
             memory: memory.map(memory_of).collect::<Result<_>>()?,
@@ -102,31 +108,31 @@ impl Report {
     }
 
     pub(super) fn print(&self) {
-        let per_second = f64::from(self.talks.asked) / self.spent.seconds();
+        let per_second = f64::from(self.results.asked) / self.spent.seconds();
         println!(
             "\n{} calls at once, {:?}: {TURNS} turns each, {per_second:.0} turns a second, the assistants thinking for 300 to 800 ms:",
-            self.people, self.voice
+            self.users, self.voice
         );
         println!(
-            "  {:<58} {:>5} {:>8} {:>8} {:>8}   wanted, in ms",
+            "  {:<58} {:>5} {:>8} {:>8} {:>8}   target, in ms",
             "", "n", "p50", "p99", "longest"
         );
         for row in &self.rows {
             row.print();
         }
-        let Talk {
+        let CallResult {
             asked,
             answered,
-            spoken_over,
+            interrupted,
             warnings,
-            broke,
-        } = &self.talks;
+            failure,
+        } = &self.results;
         println!(
-            "  {asked} turns, {answered} answers heard to their end, {spoken_over} spoken over; {} calls broke off, {warnings} warnings of Twilio",
+            "  {asked} turns, {answered} answers heard to their end, {interrupted} interrupted; {} calls ended early, {warnings} warnings of Twilio",
             self.broken
         );
-        if let Some(broke) = broke {
-            println!("  the first that broke off: {broke}");
+        if let Some(failure) = failure {
+            println!("  the first of them: {failure}");
         }
         let stats = &self.stats;
         println!(
@@ -148,30 +154,30 @@ impl Row {
         what: &'static str,
         turns: &[Turn],
         time: fn(&Turn) -> Option<Duration>,
-        wanted: Option<Wanted>,
+        target: Option<Target>,
     ) -> Result<Self> {
         let mut took = Times::none()?;
         turns
             .iter()
             .filter_map(time)
             .for_each(|time| took.add(time));
-        Ok(Self { what, took, wanted })
+        Ok(Self { what, took, target })
     }
 
-    const fn beside(what: &'static str, took: Times) -> Self {
-        let wanted = None;
-        Self { what, took, wanted }
+    const fn baseline(what: &'static str, took: Times) -> Self {
+        let target = None;
+        Self { what, took, target }
     }
 
     fn print(&self) {
         let took = &self.took;
-        let wanted = self.wanted.map_or_else(String::new, |wanted| {
-            let within = took.percent_within(wanted.limit);
-            let limit = wanted.limit.as_millis();
-            format!("{} ({within:.1} % ≤ {limit})", wanted.words)
+        let target = self.target.map_or_else(String::new, |target| {
+            let within = took.percent_within(target.limit);
+            let limit = target.limit.as_millis();
+            format!("{} ({within:.1} % ≤ {limit})", target.words)
         });
         println!(
-            "  {:<58} {:>5} {:>8.1} {:>8.1} {:>8.1}   {wanted}",
+            "  {:<58} {:>5} {:>8.1} {:>8.1} {:>8.1}   {target}",
             self.what,
             took.count(),
             took.milliseconds(0.5),
@@ -182,8 +188,8 @@ impl Row {
 }
 
 fn rows_of(voice: VoiceMode, turns: &[Turn]) -> Result<Vec<Row>> {
-    let share = Some(SHARE);
-    let row = |what, time, wanted| Row::of(what, turns, time, wanted);
+    let share = Some(DISPATCH_TARGET);
+    let row = |what, time, target| Row::of(what, turns, time, target);
     match voice {
         VoiceMode::Gather => [
             row(
@@ -208,12 +214,12 @@ fn rows_of(voice: VoiceMode, turns: &[Turn]) -> Result<Vec<Row>> {
             row(
                 "first delta → first token",
                 Turn::to_first_token,
-                Some(FIRST_WORD),
+                Some(FIRST_TOKEN_TARGET),
             ),
             row(
                 "interrupt → last token (0 if none came)",
                 Turn::to_last_token,
-                Some(LAST_WORD),
+                Some(LAST_TOKEN_TARGET),
             ),
             row("interrupt → chat.abort", Turn::to_stop, None),
             row(
@@ -227,23 +233,23 @@ fn rows_of(voice: VoiceMode, turns: &[Turn]) -> Result<Vec<Row>> {
     }
 }
 
-/// The turns of everybody, from the notes of their phones and of their assistants.
-fn turns(world: &World, people: usize, timeline: &[Entry]) -> Result<Vec<Turn>> {
-    let mut by_whom: HashMap<&str, usize> = HashMap::new();
+/// The turns of all users, from the timeline entries of their phones and assistants.
+fn turns(world: &World, users: usize, timeline: &[Entry]) -> Result<Vec<Turn>> {
+    let mut user_of: HashMap<&str, usize> = HashMap::new();
     let mut names = Vec::new();
-    for person in 0..people {
-        let number = number(u32::try_from(person)?);
+    for user in 0..users {
+        let number = number(u32::try_from(user)?);
         let assistant = world.assistant_of(&number)?;
         names.push((format!("+{number}"), assistant));
     }
-    for (person, (phone, assistant)) in names.iter().enumerate() {
-        by_whom.insert(phone, person);
-        by_whom.insert(assistant, person);
+    for (user, (phone, assistant)) in names.iter().enumerate() {
+        user_of.insert(phone, user);
+        user_of.insert(assistant, user);
     }
-    let mut sorted: Vec<Vec<&Entry>> = vec![Vec::new(); people];
+    let mut sorted: Vec<Vec<&Entry>> = vec![Vec::new(); users];
     for entry in timeline {
-        if let Some(&person) = by_whom.get(entry.subject.as_str()) {
-            sorted[person].push(entry);
+        if let Some(&user) = user_of.get(entry.subject.as_str()) {
+            sorted[user].push(entry);
         }
     }
     let turns = sorted
@@ -252,14 +258,14 @@ fn turns(world: &World, people: usize, timeline: &[Entry]) -> Result<Vec<Turn>> 
     Ok(turns.collect())
 }
 
-fn sum(talks: &[Talk]) -> Talk {
-    let mut sum = Talk::default();
-    for talk in talks {
-        sum.asked += talk.asked;
-        sum.answered += talk.answered;
-        sum.spoken_over += talk.spoken_over;
-        sum.warnings += talk.warnings;
-        sum.broke = sum.broke.or_else(|| talk.broke.clone());
+fn sum(results: &[CallResult]) -> CallResult {
+    let mut sum = CallResult::default();
+    for result in results {
+        sum.asked += result.asked;
+        sum.answered += result.answered;
+        sum.interrupted += result.interrupted;
+        sum.warnings += result.warnings;
+        sum.failure = sum.failure.or_else(|| result.failure.clone());
     }
     sum
 }

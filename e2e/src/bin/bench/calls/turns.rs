@@ -2,26 +2,26 @@ use std::time::{Duration, Instant};
 
 use sim_kit::timeline::{Entry, EntryKind};
 
-/// One turn of a call, as far as it came.
+/// The times of one turn of a call; `None` for a step that was not reached.
 #[derive(Debug, Clone)]
 pub(super) struct Turn {
     words: String,
     said: Instant,
-    /// It was said over the answer before.
-    is_over_another: bool,
+    /// Whether the utterance interrupted the answer before.
+    interrupts: bool,
     asked: Option<Instant>,
-    speaks: Option<Instant>,
-    answered: Option<Instant>,
+    answer_began: Option<Instant>,
+    answer_ended: Option<Instant>,
     token: Option<Instant>,
     document: Option<Instant>,
-    spoken_over: Option<Instant>,
-    stopped: Option<Instant>,
-    /// The last piece of its answer that came though it was spoken over.
+    interrupted: Option<Instant>,
+    aborted: Option<Instant>,
+    /// The last piece of the answer that came after the interruption.
     late_token: Option<Instant>,
 }
 
-/// The turns of one person, from the notes of their phone and of their assistant together, in the order of
-/// time. Every answer begins with `prefix`, and goes on with what was asked.
+/// The turns of one user, from the entries of their phone and their assistant in the order of time. Every answer
+/// consists of `prefix` and the question.
 pub(super) fn turns_of<'a>(
     entries: impl IntoIterator<Item = &'a Entry>,
     prefix: &str,
@@ -32,42 +32,49 @@ pub(super) fn turns_of<'a>(
         match &entry.kind {
             EntryKind::UtteranceSent(words) => {
                 let before = turns.last();
-                let is_over_another = before.is_some_and(|turn| turn.spoken_over.is_some());
-                turns.push(Turn::new(words, at, is_over_another));
+                let interrupts = before.is_some_and(|turn| turn.interrupted.is_some());
+                turns.push(Turn::new(words, at, interrupts));
             }
             EntryKind::InterruptSent => {
                 if let Some(turn) = turns.last_mut() {
-                    turn.spoken_over = Some(at);
+                    turn.interrupted = Some(at);
                 }
             }
             EntryKind::TokenReceived(text) => token(&mut turns, text.trim(), prefix, at),
             EntryKind::DocumentReceived(document) => {
-                let is_in_it = |turn: &&mut Turn| document.contains(&turn.words);
-                if let Some(turn) = turns.iter_mut().rev().find(is_in_it) {
+                let has_answer = |turn: &&mut Turn| document.contains(&turn.words);
+                if let Some(turn) = turns.iter_mut().rev().find(has_answer) {
                     turn.document.get_or_insert(at);
                 }
             }
             EntryKind::PromptReceived(words) => note(&mut turns, words, at, |turn| &mut turn.asked),
-            EntryKind::AnswerStarted(words) => note(&mut turns, words, at, |turn| &mut turn.speaks),
-            EntryKind::AnswerEnded(words) => note(&mut turns, words, at, |turn| &mut turn.answered),
+            EntryKind::AnswerStarted(words) => {
+                note(&mut turns, words, at, |turn| &mut turn.answer_began)
+            }
+            EntryKind::AnswerEnded(words) => {
+                note(&mut turns, words, at, |turn| &mut turn.answer_ended)
+            }
             EntryKind::AnswerAborted(words) => {
-                note(&mut turns, words, at, |turn| &mut turn.stopped);
+                note(&mut turns, words, at, |turn| &mut turn.aborted);
             }
         }
     }
     turns
 }
 
-/// The first time counts.
+/// Records `at` for the turn of these words, unless it has a time already.
 fn note(turns: &mut [Turn], words: &str, at: Instant, of: fn(&mut Turn) -> &mut Option<Instant>) {
     if let Some(turn) = turns.iter_mut().find(|turn| turn.words == words) {
         of(turn).get_or_insert(at);
     }
 }
 
-/// A piece of the answer that is being given; anything else, as a line of ours, is none.
+/// Records a token of the present answer; tokens of our own phrases do not count.
 fn token(turns: &mut [Turn], text: &str, prefix: &str, at: Instant) {
-    let speaking = turns.iter_mut().rev().find(|turn| turn.speaks.is_some());
+    let speaking = turns
+        .iter_mut()
+        .rev()
+        .find(|turn| turn.answer_began.is_some());
     let Some(turn) = speaking else {
         return;
     };
@@ -75,7 +82,7 @@ fn token(turns: &mut [Turn], text: &str, prefix: &str, at: Instant) {
     if text.is_empty() || !is_of_answer {
         return;
     }
-    if turn.spoken_over.is_some() {
+    if turn.interrupted.is_some() {
         turn.late_token = Some(at);
     } else {
         turn.token.get_or_insert(at);
@@ -83,54 +90,55 @@ fn token(turns: &mut [Turn], text: &str, prefix: &str, at: Instant) {
 }
 
 impl Turn {
-    fn new(words: &str, said: Instant, is_over_another: bool) -> Self {
+    fn new(words: &str, said: Instant, interrupts: bool) -> Self {
         Self {
             words: words.to_owned(),
             said,
-            is_over_another,
+            interrupts,
             asked: None,
-            speaks: None,
-            answered: None,
+            answer_began: None,
+            answer_ended: None,
             token: None,
             document: None,
-            spoken_over: None,
-            stopped: None,
+            interrupted: None,
+            aborted: None,
             late_token: None,
         }
     }
 
-    /// From Twilio's webhook or prompt to the assistant.
+    /// From Twilio's webhook or prompt to the assistant, for an utterance that interrupted no answer.
     pub(super) fn to_assistant(&self) -> Option<Duration> {
         let took = self.asked?.saturating_duration_since(self.said);
-        (!self.is_over_another).then_some(took)
+        (!self.interrupts).then_some(took)
     }
 
-    /// The same for what was said over an answer, which has to be stopped first.
+    /// From Twilio's prompt to the assistant, for an utterance that interrupted an answer. The answer has to be
+    /// stopped first.
     pub(super) fn to_stopped_assistant(&self) -> Option<Duration> {
         let took = self.asked?.saturating_duration_since(self.said);
-        self.is_over_another.then_some(took)
+        self.interrupts.then_some(took)
     }
 
     /// From the first piece of the assistant's answer to the first piece of speech.
     pub(super) fn to_first_token(&self) -> Option<Duration> {
-        Some(self.token?.saturating_duration_since(self.speaks?))
+        Some(self.token?.saturating_duration_since(self.answer_began?))
     }
 
-    /// From the end of the assistant's answer to the document with it.
+    /// From the end of the assistant's answer to the TwiML document with the answer.
     pub(super) fn to_document(&self) -> Option<Duration> {
-        Some(self.document?.saturating_duration_since(self.answered?))
+        Some(self.document?.saturating_duration_since(self.answer_ended?))
     }
 
-    /// From where the caller spoke over the answer to its last piece; nothing if none came after.
+    /// From the interruption to the last piece of the answer; 0 if none came after it.
     pub(super) fn to_last_token(&self) -> Option<Duration> {
-        let over = self.spoken_over?;
+        let over = self.interrupted?;
         let last = self.late_token.unwrap_or(over);
         Some(last.saturating_duration_since(over))
     }
 
-    /// From there to the assistant that is told to stop.
+    /// From the interruption to the assistant's abort.
     pub(super) fn to_stop(&self) -> Option<Duration> {
-        Some(self.stopped?.saturating_duration_since(self.spoken_over?))
+        Some(self.aborted?.saturating_duration_since(self.interrupted?))
     }
 }
 
@@ -150,7 +158,7 @@ mod tests {
             (507, EntryKind::TokenReceived("Well, ".into())),
             (560, EntryKind::TokenReceived("it is so.".into())),
         ])[..] else {
-            panic!("one turn");
+            panic!("expected one turn");
         };
 
         assert_eq!(turn.to_assistant(), Some(ms(11)));

@@ -1,4 +1,4 @@
-//! Doors that die, answers that get lost, and what a well-behaved Twilio never does.
+//! Webhooks under faults: ingress dies or freezes, answers get lost, and requests are repeated or forged.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use e2e::harness::{Options, Service, World};
 use sim_twilio::{CallView, EndReason, RequestKind, SimTwilioConfig, TwilioFaults};
 
 use super::{
-    ADA, LINES, PATIENCE, converse, dial, ended, hang_up, hears, say, webhooks::Webhooks, world,
-    write,
+    ADA, PHRASES, WAIT_LIMIT, converse, dial, ended, hang_up, hears, say, webhooks::WebhookCall,
+    world, write,
 };
 use crate::crowd::Crowd;
 
@@ -20,7 +20,7 @@ async fn without_nats_a_caller_hears_an_apology() {
     let call = dial(&world, ADA);
 
     assert_eq!(ended(&call).await.why, EndReason::Hangup);
-    assert_eq!(call.view().heard_texts(), [LINES.apology]);
+    assert_eq!(call.view().heard_texts(), [PHRASES.apology]);
     assert_eq!(call.view().requests_of(RequestKind::Fallback).len(), 0);
 }
 
@@ -40,10 +40,10 @@ async fn a_call_goes_on_at_another_ingress_when_one_dies_between_or_during_turns
     say(&call, "two", "echo: two").await;
     world.restart(Service::Ingress.replica(0)).await.unwrap();
     call.say("[[SLOW 4000]] three").await.unwrap();
-    call.begins_to_hear(LINES.fillers[0], PATIENCE)
+    call.begins_to_hear(PHRASES.fillers[0], WAIT_LIMIT)
         .await
         .unwrap();
-    // Whichever of them is being asked.
+    // Either replica may have the request; the other takes over.
     world.kill(Service::Ingress.replica(1)).await.unwrap();
     hears(&call, "three").await;
 
@@ -65,7 +65,7 @@ async fn a_webhook_that_times_out_goes_on_at_the_fallback_url_without_a_second_t
     world.pause(Service::Ingress).await.unwrap();
     call.say("one").await.unwrap();
     let falls_back = |view: &CallView| !view.requests_of(RequestKind::Fallback).is_empty();
-    call.view_where(falls_back, PATIENCE).await.unwrap();
+    call.view_where(falls_back, WAIT_LIMIT).await.unwrap();
     world.resume(Service::Ingress).await.unwrap();
     hears(&call, "echo: one").await;
     say(&call, "two", "echo: two").await;
@@ -105,14 +105,14 @@ async fn repeated_webhooks_and_lost_answers_cause_no_second_turn() {
 async fn a_webhook_repeated_at_a_new_ingress_process_gets_the_same_answer() {
     let mut world = world().await;
     write(&world, ADA, "hi", "echo: hi").await;
-    let mut call = Webhooks::begin(&world, ADA).await;
+    let mut call = WebhookCall::begin(&world, ADA).await;
     call.say("one").await;
     let before = call.document.clone();
     assert!(call.document.contains("echo: one"), "{before}");
 
     world.kill(Service::Ingress).await.unwrap();
     world.restart(Service::Ingress).await.unwrap();
-    call.again().await;
+    call.repeat_last().await;
 
     assert_eq!(call.document, before);
     assert_eq!(world.openclaw.as_ref().unwrap().stats().turns, 2);
@@ -124,7 +124,7 @@ async fn a_webhook_with_a_wrong_signature_is_refused() {
     let body = "CallSid=CA1&From=%2B491515550001&CallStatus=ringing";
 
     let answer = reqwest::Client::new()
-        .post(format!("{}/voice/webhook/voice", world.door_url()))
+        .post(format!("{}/voice/webhook/voice", world.public_url()))
         .header(signature::HEADER, "bm9ib2R5IHNpZ25lZCB0aGlz")
         .body(body)
         .send()

@@ -1,4 +1,4 @@
-//! What NATS, Postgres and the disk take by themselves, beside which our own figures stand.
+//! Baselines: the time that NATS, Postgres and the disk take without our services.
 
 use std::{
     convert::Infallible,
@@ -16,31 +16,31 @@ use tokio::time::interval;
 
 use crate::figures::Times;
 
-/// Between two looks at how fast things are beside everything else.
-const BEAT: Duration = Duration::from_millis(100);
+/// Time between two measurements during other load.
+const BASELINE_PERIOD: Duration = Duration::from_millis(100);
 
-/// Where we signal to ourselves.
+/// The subject of signals that this process sends to itself.
 const ECHO: &str = "signal.bench.echo";
 
-/// A connection to the bus that none of our crates is between.
+/// Connections to the bus, without `claw-bus`, and to the database.
 #[derive(Clone)]
-pub(crate) struct Bare {
+pub(crate) struct DirectClients {
     client: Client,
     jetstream: jetstream::Context,
     store: Store,
 }
 
-/// What took how long, beat by beat.
-pub(crate) struct Beats {
-    /// An event, until it is on disk and acknowledged.
+/// The measured times.
+pub(crate) struct Baseline {
+    /// Storing an event, until JetStream has acknowledged it.
     pub(crate) stored: Times,
-    /// A row, until Postgres has it on disk.
+    /// Writing a row, until Postgres has committed it.
     pub(crate) written: Times,
-    /// A signal to ourselves: nothing is written.
+    /// A signal over core NATS to this process; nothing is stored.
     pub(crate) signalled: Times,
 }
 
-impl Bare {
+impl DirectClients {
     pub(crate) async fn connect(world: &World) -> Result<Self> {
         let url: async_nats::ServerAddr = world.nats.url("admin").parse()?;
         let password = url.password().context("a URL without password")?.to_owned();
@@ -56,7 +56,7 @@ impl Bare {
         })
     }
 
-    /// Stores an event with a number of its own.
+    /// Stores an event; `number` makes its id unique.
     pub(crate) async fn store(&self, number: u32, payload: Vec<u8>) -> Result<()> {
         let mut headers = HeaderMap::new();
         headers.insert("Nats-Msg-Id", format!("bench-{number}").as_str());
@@ -68,24 +68,28 @@ impl Bare {
         Ok(())
     }
 
-    /// Stores events of this size, writes rows and signals, ten times a second, for ever.
-    pub(crate) async fn beat(&self, beats: &mut Beats, bytes: usize) -> Result<Infallible> {
+    /// Stores an event of this size, writes a row and sends a signal ten times a second, until one of them fails.
+    pub(crate) async fn measure(
+        &self,
+        baseline: &mut Baseline,
+        bytes: usize,
+    ) -> Result<Infallible> {
         let mut echo = self.client.subscribe(ECHO).await?;
         let calls = self.store.calls();
-        let mut due = interval(BEAT);
+        let mut due = interval(BASELINE_PERIOD);
         let mut number = 0;
         loop {
             due.tick().await;
             let began = Instant::now();
             self.store(number, vec![b'x'; bytes]).await?;
-            beats.stored.add(began.elapsed());
+            baseline.stored.add(began.elapsed());
             let began = Instant::now();
             let call = CallId::derived_from(&format!("bench-{number}"));
-            calls.begin(&call_of_nobody(call)).await?;
-            beats.written.add(began.elapsed());
+            calls.begin(&call_of_unknown_user(call)).await?;
+            baseline.written.add(began.elapsed());
             let began = Instant::now();
             self.signal(&mut echo).await?;
-            beats.signalled.add(began.elapsed());
+            baseline.signalled.add(began.elapsed());
             number += 1;
         }
     }
@@ -97,7 +101,7 @@ impl Bare {
     }
 }
 
-impl Beats {
+impl Baseline {
     pub(crate) fn none() -> Result<Self> {
         Ok(Self {
             stored: Times::none()?,
@@ -107,7 +111,7 @@ impl Beats {
     }
 }
 
-fn call_of_nobody(call: CallId) -> CallBegin {
+fn call_of_unknown_user(call: CallId) -> CallBegin {
     CallBegin {
         call,
         user: UserId::from_uuid(call.as_uuid()),

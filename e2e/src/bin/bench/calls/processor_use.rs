@@ -4,17 +4,17 @@ use anyhow::Result;
 use e2e::harness::{MachineTime, Service, World};
 use tokio::time::Instant;
 
-/// Processor time, and the time it was spent in.
-pub(super) struct Spent {
+/// Processor time, and the elapsed time in which it was used.
+pub(super) struct ProcessorUse {
     at: Instant,
     services: [Duration; Service::ALL.len()],
     machine: MachineTime,
     elapsed: Duration,
 }
 
-impl Spent {
-    /// Since ever.
-    pub(super) fn until_now(world: &World) -> Result<Self> {
+impl ProcessorUse {
+    /// The processor time since the start of each process and of the machine.
+    pub(super) fn so_far(world: &World) -> Result<Self> {
         let mut services = [Duration::ZERO; Service::ALL.len()];
         for (spent, service) in services.iter_mut().zip(Service::ALL) {
             *spent = world.cpu_of(service)?;
@@ -27,12 +27,12 @@ impl Spent {
         })
     }
 
-    /// How long it was.
+    /// The elapsed time in seconds.
     pub(super) fn seconds(&self) -> f64 {
         self.elapsed.as_secs_f64()
     }
 
-    /// How many processors were busy with what.
+    /// Prints how many processors each service, the simulators and the rest kept busy.
     pub(super) fn print(&self) {
         println!("  processors, of {}:", processors());
         for (spent, service) in self.services.iter().zip(Service::ALL) {
@@ -52,7 +52,7 @@ impl Spent {
     }
 }
 
-impl Sub for Spent {
+impl Sub for ProcessorUse {
     type Output = Self;
 
     fn sub(self, before: Self) -> Self {

@@ -1,4 +1,4 @@
-//! How a person is treated: what waits, what takes long, what disturbs, and what they say about it.
+//! The rules of the chat: waiting messages, slow and failed turns, quiet hours, and the user's commands.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,8 +11,8 @@ use crate::crowd::{Crowd, is_notice_of_waiting};
 
 const ADA: &str = "491515550001";
 
-/// How long one line of an answer may take.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Longest time until one expected message.
+const WAIT_LIMIT: Duration = Duration::from_secs(20);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_written_during_a_turn_form_one_turn_and_the_user_is_told_that_they_wait() {
@@ -31,7 +31,7 @@ async fn messages_written_during_a_turn_form_one_turn_and_the_user_is_told_that_
     assert_eq!(turns.len(), 2, "{turns:?}");
     assert_eq!(turns[1], "echo: second\n\nthird\n\nfourth");
     let told = ada.heard_with("still working").len() + ada.heard_with("got all").len();
-    assert_eq!(told, 2, "each is said once: {:?}", ada.heard_with(""));
+    assert_eq!(told, 2, "each notice comes once: {:?}", ada.heard_with(""));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -64,13 +64,16 @@ async fn a_model_failure_is_reported_in_our_own_words() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_proactive_message_in_quiet_hours_is_held_and_then_delivered_once() {
-    // From a minute ago for a day less two minutes, whatever the time zone: always.
+    // All day but for one minute, so the test's time of day does not matter.
     let ada = Conversation::with(&[("QUIET_HOURS", "00:00-23:59")]).await;
 
-    ada.is_told_unasked("the plants are thirsty").await;
+    ada.is_sent_an_alert("the plants are thirsty").await;
     ada.write("hello");
     ada.hears("echo: hello").await;
-    assert!(ada.heard_with("thirsty").is_empty(), "it is night");
+    assert!(
+        ada.heard_with("thirsty").is_empty(),
+        "delivered in quiet hours"
+    );
     ada.write("quiet hours off");
     ada.hears("no quiet hours").await;
     ada.hears("thirsty").await;
@@ -86,18 +89,18 @@ async fn stopped_updates_leave_only_answers_until_they_are_resumed() {
 
     ada.write("stop updates");
     ada.hears("only write when you write to me").await;
-    ada.is_told_unasked("not now").await;
+    ada.is_sent_an_alert("not now").await;
     ada.write("hello");
     ada.hears("echo: hello").await;
     ada.write("resume updates");
     ada.hears("Good to be back").await;
-    ada.is_told_unasked("the milk is out").await;
+    ada.is_sent_an_alert("the milk is out").await;
     ada.hears("the milk is out").await;
 
     assert!(ada.heard_with("not now").is_empty());
     assert!(
         ada.heard_with("echo: stop").is_empty(),
-        "the assistant sees none of it"
+        "the assistant got a command"
     );
 }
 
@@ -109,7 +112,7 @@ struct Conversation {
 }
 
 impl Conversation {
-    /// A world with these further variables, in which Ada has had her first answer.
+    /// Starts a world with these additional variables, and waits for Ada's first answer.
     async fn with(variables: &[(&'static str, &str)]) -> Self {
         let mut options = Crowd::options_of_gateways(1);
         for (name, value) in variables {
@@ -131,8 +134,8 @@ impl Conversation {
         self.meta.write(ADA, text).unwrap();
     }
 
-    /// What she heard with these words in it, without the first answer and, unless they are asked for, notices
-    /// of waiting: a busy machine makes them true.
+    /// The messages Ada received that contain `words`, except the first answer. With empty `words`, notices of
+    /// waiting are left out, because they depend on how busy the machine is.
     fn heard_with(&self, words: &str) -> Vec<String> {
         let chat = self.meta.chat(ADA);
         let heard = chat.received_texts().into_iter().filter(|text| {
@@ -143,7 +146,7 @@ impl Conversation {
     }
 
     async fn hears(&self, words: &str) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + WAIT_LIMIT;
         let is_heard = || {
             let chat = self.meta.chat(ADA);
             chat.received_texts()
@@ -153,9 +156,9 @@ impl Conversation {
         while !is_heard() {
             assert!(
                 Instant::now() < deadline,
-                "{words:?} is not heard: {:#?}\n{}",
+                "{words:?} was not received: {:#?}\n{}",
                 self.meta.chat(ADA).received_texts(),
-                self.world.troubles()
+                self.world.recent_warnings()
             );
             sleep(Duration::from_millis(20)).await;
         }
@@ -167,8 +170,8 @@ impl Conversation {
         }
     }
 
-    /// Her assistant says something by itself.
-    async fn is_told_unasked(&self, text: &str) {
+    /// Lets Ada's assistant write `text` at a heartbeat, and waits until the heartbeat is over.
+    async fn is_sent_an_alert(&self, text: &str) {
         let alert = Heartbeat::Alert(text.to_owned());
         for sandbox in self.openclaw.sandboxes() {
             assert_eq!(self.openclaw.heartbeat(&sandbox, &alert), Beat::Began);

@@ -1,4 +1,4 @@
-//! A call to a real assistant.
+//! Calls to a real assistant.
 
 use std::time::Duration;
 
@@ -7,17 +7,17 @@ use sim_twilio::Call;
 
 use crate::reminders::asked;
 
-use super::{LINES, chat_has_within, dial, hang_up, nothing_waits};
+use super::{PHRASES, all_answered, chat_has_within, dial, hang_up};
 
-/// How long an answer may take, on a busy machine.
-const ANSWER: Duration = Duration::from_secs(90);
+/// Longest time until an answer, on a busy machine.
+const ANSWER_LIMIT: Duration = Duration::from_secs(90);
 
-/// Somebody who wrote what they had for lunch calls: three turns, the last of which needs what was
-/// written. After the call the assistant writes.
+/// The user has reported a lunch in the chat, and now calls. The last of three turns needs that lunch. After the
+/// call the assistant writes a follow-up.
 pub(crate) async fn a_call_continues_the_chat_and_gets_a_follow_up(world: &World, number: &str) {
     let question = "what did I eat today";
     let call = dial(world, number);
-    hears(&call, LINES.greeting).await;
+    hears(&call, PHRASES.greeting).await;
 
     say(&call, "hello", "I am your personal assistant").await;
     say(&call, "I had an apple for a snack", "Logged: an apple").await;
@@ -27,21 +27,21 @@ pub(crate) async fn a_call_continues_the_chat_and_gets_a_follow_up(world: &World
     let view = hang_up(&call).await;
 
     let follow_up = format!("After our call, in writing: \"{question}\"");
-    chat_has_within(world, number, &[&follow_up], ANSWER).await;
-    nothing_waits(world, number).await;
+    chat_has_within(world, number, &[&follow_up], ANSWER_LIMIT).await;
+    all_answered(world, number).await;
     let events = world.nats.dump().await.unwrap();
     assert!(events.contains(r#""source":"voice_followup""#));
     eprintln!("Heard in the call: {:#?}", view.heard_texts());
 }
 
-/// The same person calls where answers are streamed; once they ask for something else before the assistant
-/// has answered, and hear that instead.
+/// The user calls in relay mode. Once they ask something else before the assistant has answered, and hear
+/// only the second answer.
 pub(crate) async fn a_streamed_answer_is_spoken_piece_by_piece_and_can_be_interrupted(
     world: &World,
     number: &str,
 ) {
     let call = dial(world, number);
-    hears(&call, LINES.greeting).await;
+    hears(&call, PHRASES.greeting).await;
 
     say(&call, "what did I eat today", "an apple").await;
     call.say("[[SLOW 60]] tell me a story").await.unwrap();
@@ -53,7 +53,7 @@ pub(crate) async fn a_streamed_answer_is_spoken_piece_by_piece_and_can_be_interr
     assert!(!said.contains("story"), "{said}");
     let tokens = view.relays[0].tokens.len();
     assert!(tokens > 4, "{view:#?}");
-    nothing_waits(world, number).await;
+    all_answered(world, number).await;
 }
 
 async fn say(call: &Call, text: &str, answer: &str) -> String {
@@ -62,5 +62,5 @@ async fn say(call: &Call, text: &str, answer: &str) -> String {
 }
 
 async fn hears(call: &Call, words: &str) -> String {
-    call.next_heard(words, ANSWER).await.unwrap().text
+    call.next_heard(words, ANSWER_LIMIT).await.unwrap().text
 }
