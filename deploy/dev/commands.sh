@@ -115,7 +115,7 @@ command_help() {
 ./dev test [--quick]  Run every check and test, as CI does; --quick skips the tests that need Docker or the whole machine.
 ./dev check           Run the checks without the tests.
 ./dev env             Print the variables for tests run by hand: eval "$(./dev env)" && cargo nextest run -p …
-./dev bench […]       Measure a release build: everything, or one of load, calls [people], idle [sandboxes].
+./dev bench […]       Measure a release build: everything, or one of load, calls [users], idle [sandboxes].
 ./dev secrets [dir]   Create the secret files that docker-compose.yml reads; existing files are kept.
 ./dev host            Prepare this machine for sandboxes: network, firewall, image (in production, at boot, as root).
 

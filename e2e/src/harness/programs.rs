@@ -75,7 +75,7 @@ impl fmt::Display for Replica {
     }
 }
 
-/// A child process, which is killed when dropped.
+/// A child process that is killed when this is dropped.
 pub(super) struct Program {
     child: Child,
 }

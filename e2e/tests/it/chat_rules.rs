@@ -30,8 +30,13 @@ async fn messages_written_during_a_turn_form_one_turn_and_the_user_is_told_that_
     let turns = ada.heard_with("echo: ");
     assert_eq!(turns.len(), 2, "{turns:?}");
     assert_eq!(turns[1], "echo: second\n\nthird\n\nfourth");
-    let told = ada.heard_with("still working").len() + ada.heard_with("got all").len();
-    assert_eq!(told, 2, "each notice comes once: {:?}", ada.heard_with(""));
+    let notices = ada.heard_with("still working").len() + ada.heard_with("got all").len();
+    assert_eq!(
+        notices,
+        2,
+        "each notice comes once: {:?}",
+        ada.heard_with("")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

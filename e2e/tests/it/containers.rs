@@ -19,7 +19,7 @@ const FIRST_ANSWER_LIMIT: Duration = Duration::from_mins(4);
 /// Longest time for a later answer.
 const ANSWER_LIMIT: Duration = Duration::from_secs(90);
 
-/// Messages whose words the answers repeat.
+/// Messages that the simulated model repeats in its answers.
 const STORIES: [&str; 2] = ["tell me a story", "tell me another one"];
 
 const ADA: &str = "491515550001";

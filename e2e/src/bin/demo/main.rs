@@ -67,7 +67,7 @@ async fn show_meals(containers: &Containers, number: &str) -> Result<()> {
     let shell = format!("sqlite3 -box ~/assistant/assistant.db '{query}'");
     let rows = containers.run(number, &shell).await?;
     println!(
-        "\nIn the database of this person's sandbox:\n\n$ sqlite3 assistant.db '{query}'\n{rows}"
+        "\nIn the database of this user's sandbox:\n\n$ sqlite3 assistant.db '{query}'\n{rows}"
     );
     ensure!(rows.contains("roti"), "the meal is not in the database");
     Ok(())

@@ -89,7 +89,7 @@ async fn a_caller_who_hangs_up_during_an_answer_gets_a_follow_up() {
 async fn a_new_caller_who_hangs_up_is_told_when_the_assistant_is_ready() {
     let mut world = world().await;
     world.kill(Service::Provisioner).await.unwrap();
-    // `newcomers` tests callers who have never written.
+    // `new_callers` tests callers who have never written.
     world.meta.write(ADA, "hi").unwrap();
     chat_has(&world, ADA, "setting up").await;
 

@@ -2,7 +2,7 @@
 
 mod dialogue;
 mod endings;
-mod newcomers;
+mod new_callers;
 pub(crate) mod real_assistant;
 mod relay;
 mod sockets;

@@ -15,7 +15,7 @@ async fn all_dead_letters_that_were_events_are_replayed() {
 
     let replayed = world.run("dead replay --all").await;
     let again = world.run("dead replay --all --json").await;
-    let of_nobody = world
+    let of_other_consumer = world
         .run("dead replay --all --consumer gateway-messages")
         .await;
 
@@ -35,10 +35,10 @@ async fn all_dead_letters_that_were_events_are_replayed() {
     );
     assert_eq!(again.err, "clawkaka: 1 of 2 could not be replayed\n");
     assert_eq!(
-        of_nobody.err,
+        of_other_consumer.err,
         "DEAD holds nothing from a consumer named gateway-messages\n"
     );
-    assert_eq!(of_nobody.status, 0);
+    assert_eq!(of_other_consumer.status, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,14 +8,14 @@ use claw_testkit::TestNats;
 use serde_json::Value;
 use tokio::process::Command;
 
-/// A server with its streams.
+/// A NATS server with our streams.
 pub struct World {
     pub nats: TestNats,
     /// Publishes as the user `admin`.
     pub publisher: Publisher,
 }
 
-/// What a command printed, and its exit status.
+/// A command's output and exit status.
 pub struct Ran {
     pub out: String,
     pub err: String,
@@ -59,7 +59,7 @@ impl World {
 
     /// Stores a dead letter with the payload `secret`.
     pub async fn dead_letter(&self, letter: &DeadLetter) {
-        let user = UserId::derived_from("somebody");
+        let user = UserId::derived_from("user");
         let dead = [Outgoing::dead(letter, user, "secret".into())];
         let stored = self.publisher.publish_all(&dead, Duration::from_secs(5));
         stored.await.unwrap();
@@ -95,10 +95,10 @@ pub async fn run(line: &str, variables: &[(&str, &str)]) -> Ran {
     }
 }
 
-/// A fact of which only the number differs.
+/// A request for a sandbox; requests differ only in their number.
 pub fn request(number: u32) -> SandboxRequested {
     SandboxRequested {
-        user: UserId::derived_from("somebody"),
+        user: UserId::derived_from("user"),
         cause: MessageId::derived_from(&number.to_string()),
         attempt: number,
     }
@@ -117,7 +117,7 @@ pub fn rejected(sequence: u64, subject: &str) -> DeadLetter {
     }
 }
 
-/// What ingress sets aside of a webhook that is not JSON.
+/// The dead letter that ingress stores for a webhook that is not JSON.
 pub fn unreadable_webhook(sequence: u64) -> DeadLetter {
     DeadLetter {
         stream: "webhook".to_owned(),

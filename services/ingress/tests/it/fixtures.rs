@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::harness::{Ingress, OUR_NUMBER, nats_server, streams_of};
 
-/// Real payloads. They are kept beside the repository and may be absent.
+/// Recorded webhooks of Meta's. They are outside the repository; without them these tests are skipped.
 const FOLDER: &str = "../../../shared/fixtures/whatsapp";
 
 /// A recorded webhook body with its signature.

@@ -17,7 +17,7 @@ pub const APP_SECRET: &str = "clawkaka-fake-app-secret-0001";
 pub const VERIFICATION_TOKEN: &str = "vibecoding";
 pub const OUR_NUMBER: &str = "106540352242922";
 
-/// The service, running in this process on a port of its own.
+/// Ingress, running in this process on its own port. Dropping it aborts it.
 pub struct Ingress {
     pub address: SocketAddr,
     client: Client,
@@ -38,7 +38,7 @@ pub async fn nats_server() -> TestNats {
     nats
 }
 
-/// Shows what the streams hold.
+/// A connection that reads the contents of the streams.
 pub async fn streams_of(nats: &TestNats) -> JetStream {
     JetStream::connect(&nats.url("admin")).await
 }

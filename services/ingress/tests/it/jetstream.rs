@@ -1,4 +1,4 @@
-//! The part of NATS' protocol that shows what a stream holds, independently of the code under test.
+//! A minimal NATS client that reads the contents of a stream, independent of the code under test.
 
 use serde_json::{Value, json};
 use tokio::{
@@ -6,7 +6,7 @@ use tokio::{
     net::TcpStream,
 };
 
-/// A connection for questions about streams.
+/// A connection that reads the state of streams.
 pub struct JetStream {
     connection: BufReader<TcpStream>,
 }

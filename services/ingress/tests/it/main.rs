@@ -1,4 +1,4 @@
-//! Ingress on a real NATS server: its answers, and what is on disk by then.
+//! Ingress on a real NATS server: its answers, and the events stored before each answer.
 
 #![expect(
     clippy::unwrap_used,

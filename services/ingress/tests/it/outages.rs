@@ -9,7 +9,7 @@ use tokio::{
 
 use crate::harness::{Ingress, nats_server, one_text, signed, streams_of};
 
-/// Enough that some are under way when the server dies.
+/// Enough messages that some are in progress when the server is killed.
 const MESSAGES: u64 = 200;
 
 #[tokio::test]

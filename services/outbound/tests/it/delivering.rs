@@ -16,7 +16,7 @@ fn first_attempt() -> Attempt {
     }
 }
 
-/// A stop token that is never cancelled; this crate does not depend on the one that names its type.
+/// A stop token that is never cancelled. Its type is inferred, because this crate does not depend on `tokio-util`.
 fn never<T: Default>() -> T {
     T::default()
 }

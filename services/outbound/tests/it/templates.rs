@@ -1,4 +1,4 @@
-//! Replies to users who have not written for a day.
+//! Replies to users who have not written for 24 hours: WhatsApp accepts only templates.
 
 use claw_domain::{
     Address, CallId, DeliveryState, MessageId, PhoneNumber, ReplyId, Sensitive, VoiceKind,

@@ -1,4 +1,4 @@
-//! Sends of which it is unknown whether the message went out.
+//! Sends with an unknown outcome: the message may or may not have been sent.
 
 use std::sync::{
     Arc,

@@ -84,7 +84,7 @@ impl World {
         self.outbound_with(whatsapp, timeouts).await
     }
 
-    /// Starts outbound with the given WhatsApp.
+    /// Starts outbound with this implementation of WhatsApp.
     pub async fn outbound_with(&self, whatsapp: Arc<dyn WhatsApp>, timeouts: Timeouts) -> Outbound {
         let app = App::build_with(self.config(), whatsapp, timeouts)
             .await
@@ -101,7 +101,7 @@ impl World {
         }
     }
 
-    /// The handler alone, without its lanes.
+    /// The handler without a consumer, for tests that call it directly.
     pub async fn deliver_reply(&self) -> DeliverReply {
         let rate = NonZeroU32::new(1_000).unwrap();
         let sender = PieceSender::new(
@@ -197,7 +197,7 @@ impl World {
         .await;
     }
 
-    /// Waits until there were this many sends, whatever their result.
+    /// Waits until WhatsApp has got exactly this many sends, successful or not.
     pub async fn attempted(&self, count: usize) {
         eventually(&format!("{count} attempts to send"), async || {
             self.whatsapp.attempts() >= count
@@ -222,7 +222,7 @@ impl World {
         }
     }
 
-    /// Ada writes, which makes her a user.
+    /// Stores Ada's first message, which makes her a user.
     async fn introduce(&self) {
         let hello = InboundMessage {
             id: MessageId::derived_from("hello"),
@@ -276,7 +276,7 @@ pub async fn next<E>(events: &mut mpsc::UnboundedReceiver<E>) -> E {
 }
 
 pub fn unknown_user() -> UserId {
-    UserId::derived_from("nobody")
+    UserId::derived_from("unknown")
 }
 
 pub async fn connect(nats: &TestNats, service: &'static str) -> Bus {

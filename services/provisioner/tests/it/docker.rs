@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::world::{World, drive};
 
-/// The template with which the engine describes a container in one line.
+/// The `docker inspect` template that prints a container's restrictions in one line.
 const HARDENING: &str = "{{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}} {{.HostConfig.SecurityOpt}} \
      {{.HostConfig.Memory}} {{.HostConfig.PidsLimit}} {{.HostConfig.PortBindings}} {{.HostConfig.NetworkMode}}";
 
@@ -76,7 +76,7 @@ async fn a_real_openclaw_starts_accepts_our_connection_and_is_removed() {
     assert!(world.keys.names().is_empty());
 }
 
-/// The engine that `./dev test` starts, and the image that it builds.
+/// The Docker engine that `./dev test` starts, and the sandbox image that it builds.
 struct Engine {
     docker: DockerConfig,
     image: String,

@@ -1,5 +1,5 @@
-//! The provisioner on a real database and a real bus, with fakes for the container engine, the model provider and
-//! OpenClaw; and once with a real engine and a real OpenClaw.
+//! The provisioner on a real database and a real bus. The container engine, the key provider and OpenClaw are fakes,
+//! except in `docker`, which uses a real engine and a real OpenClaw.
 
 #[cfg(test)]
 mod docker;

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::world::{World, drive};
 
-/// More actions than any start takes.
+/// More actions than any start needs.
 const ENOUGH_ACTIONS: usize = 20;
 
 #[tokio::test]

@@ -19,10 +19,10 @@ use provisioner::{
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// The installation's name.
+/// The owner label of this installation's containers and keys.
 pub const OWNER: &str = "test";
 
-/// A database, a bus, and fakes for everything outside.
+/// A database, a bus, and fakes of the container engine, the key provider, the probe and the clock.
 pub struct World {
     pub runtime: Arc<FakeRuntime>,
     pub keys: Arc<FakeModelKeys>,
@@ -70,7 +70,7 @@ impl World {
         world
     }
 
-    /// The provisioner of a new process, without the state of any other.
+    /// A new provisioner, which shares no memory with any other, as after a restart.
     pub fn provisioner(&self) -> Provisioner {
         let containers = Containers {
             settings: self.container_settings.clone(),
@@ -129,7 +129,8 @@ impl World {
         self.store.sandboxes().of_user(user).await.unwrap().unwrap()
     }
 
-    /// Takes the next action `times` times, as a process does that does not know that it was taken.
+    /// Decides the next action once and takes it `times` times, as a process does that crashed before it knew the
+    /// result.
     pub async fn take_action(
         &self,
         provisioner: &Provisioner,
@@ -202,7 +203,7 @@ impl World {
     }
 }
 
-/// Handles a request in the background.
+/// Stores the request and drives the sandbox in the background; the result is that of `Provisioner::drive`.
 pub fn drive(provisioner: &Arc<Provisioner>, requested: &SandboxRequested) -> JoinHandle<bool> {
     let (provisioner, requested) = (provisioner.clone(), requested.clone());
     tokio::spawn(async move {
@@ -214,7 +215,7 @@ pub fn drive(provisioner: &Arc<Provisioner>, requested: &SandboxRequested) -> Jo
     })
 }
 
-/// Sandboxes that are not ready, then not approved, then ready; or what [`FakeProbe::fix`] says.
+/// Answers that a sandbox is not ready, then not approved, then ready, unless [`FakeProbe::fix`] fixes the answer.
 #[derive(Debug, Default)]
 pub struct FakeProbe {
     state: Mutex<ProbeState>,
