@@ -72,7 +72,7 @@ async fn a_proactive_message_in_quiet_hours_is_held_and_then_delivered_once() {
     // All day but for one minute, so the test's time of day does not matter.
     let ada = Conversation::with(&[("QUIET_HOURS", "00:00-23:59")]).await;
 
-    ada.is_sent_an_alert("the plants are thirsty").await;
+    ada.trigger_alert("the plants are thirsty").await;
     ada.write("hello");
     ada.hears("echo: hello").await;
     assert!(
@@ -94,12 +94,12 @@ async fn stopped_updates_leave_only_answers_until_they_are_resumed() {
 
     ada.write("stop updates");
     ada.hears("only write when you write to me").await;
-    ada.is_sent_an_alert("not now").await;
+    ada.trigger_alert("not now").await;
     ada.write("hello");
     ada.hears("echo: hello").await;
     ada.write("resume updates");
     ada.hears("Good to be back").await;
-    ada.is_sent_an_alert("the milk is out").await;
+    ada.trigger_alert("the milk is out").await;
     ada.hears("the milk is out").await;
 
     assert!(ada.heard_with("not now").is_empty());
@@ -176,7 +176,7 @@ impl Conversation {
     }
 
     /// Lets Ada's assistant write `text` at a heartbeat, and waits until the heartbeat is over.
-    async fn is_sent_an_alert(&self, text: &str) {
+    async fn trigger_alert(&self, text: &str) {
         let alert = Heartbeat::Alert(text.to_owned());
         for sandbox in self.openclaw.sandboxes() {
             assert_eq!(self.openclaw.heartbeat(&sandbox, &alert), Beat::Began);

@@ -28,8 +28,8 @@ const FIRST_SILENCE_LIMIT_MS: u64 = 3_500;
 /// Longest time for any step: more than the longest wait of a caller, on a busy machine.
 const LIMIT: Duration = Duration::from_secs(90);
 
-/// Longer than the longest wait of a caller.
-const GONE_FOR_MS: u64 = 68_000;
+/// How long Clara's assistant is down: longer than a caller waits.
+const DOWN_MS: u64 = 68_000;
 
 /// The four calls run at the same time, which takes a third of the time.
 #[tokio::test(flavor = "multi_thread")]
@@ -82,7 +82,7 @@ async fn assistant_killed_during_the_turn(world: &World) -> CallView {
     call.say("[[SLOW 3000]] tell me a story").await.unwrap();
     let is_at_work = || async { is_busy(world, CLARA) };
     eventually("the assistant is busy", is_at_work).await;
-    kill_assistant(world, CLARA, GONE_FOR_MS);
+    kill_assistant(world, CLARA, DOWN_MS);
     hears_within_limit(&call, PHRASES.answer_on_whatsapp).await;
     let view = hang_up(&call).await;
     chat_has_within(world, CLARA, &["story"], LIMIT).await;

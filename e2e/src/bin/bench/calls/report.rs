@@ -71,7 +71,10 @@ impl Report {
         baseline: Baseline,
         spent: ProcessorUse,
     ) -> Result<Self> {
-        let openclaw = world.openclaw.as_ref().context("a world of simulators")?;
+        let openclaw = world
+            .openclaw
+            .as_ref()
+            .context("the sandboxes are not simulated")?;
         let load = std::fs::read_to_string("/proc/loadavg")?;
         let settled = async {
             while !openclaw.busy().is_empty() {

@@ -7,7 +7,7 @@ use sim_kit::timeline::{Entry, EntryKind};
 pub(super) struct Turn {
     words: String,
     said: Instant,
-    /// Whether the utterance interrupted the answer before.
+    /// Whether the utterance interrupted the previous answer.
     interrupts: bool,
     asked: Option<Instant>,
     answer_began: Option<Instant>,
@@ -49,10 +49,10 @@ pub(super) fn turns_of<'a>(
             }
             EntryKind::PromptReceived(words) => note(&mut turns, words, at, |turn| &mut turn.asked),
             EntryKind::AnswerStarted(words) => {
-                note(&mut turns, words, at, |turn| &mut turn.answer_began)
+                note(&mut turns, words, at, |turn| &mut turn.answer_began);
             }
             EntryKind::AnswerEnded(words) => {
-                note(&mut turns, words, at, |turn| &mut turn.answer_ended)
+                note(&mut turns, words, at, |turn| &mut turn.answer_ended);
             }
             EntryKind::AnswerAborted(words) => {
                 note(&mut turns, words, at, |turn| &mut turn.aborted);
