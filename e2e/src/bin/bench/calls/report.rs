@@ -191,14 +191,14 @@ impl Row {
 }
 
 fn rows_of(voice: VoiceMode, turns: &[Turn]) -> Result<Vec<Row>> {
-    let share = Some(DISPATCH_TARGET);
+    let dispatch = Some(DISPATCH_TARGET);
     let row = |what, time, target| Row::of(what, turns, time, target);
     match voice {
         VoiceMode::Gather => [
             row(
                 "webhook → chat.send",
                 Turn::to_assistant as fn(&Turn) -> _,
-                share,
+                dispatch,
             ),
             row(
                 "final → document (a second request, if it took over 1.5 s)",
@@ -212,7 +212,7 @@ fn rows_of(voice: VoiceMode, turns: &[Turn]) -> Result<Vec<Row>> {
             row(
                 "prompt → chat.send",
                 Turn::to_assistant as fn(&Turn) -> _,
-                share,
+                dispatch,
             ),
             row(
                 "first delta → first token",
