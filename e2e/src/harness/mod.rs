@@ -35,7 +35,7 @@ pub struct Options {
     pub sandboxes: Sandboxes,
     /// The most users that can have a sandbox.
     pub cap: u32,
-    /// The simulated Meta; the harness sets its secrets and addresses.
+    /// The simulated Meta; its secrets stay the default ones, which the services know.
     pub meta: SimMetaConfig,
     /// The simulated Twilio; the harness sets its secrets and addresses.
     pub twilio: SimTwilioConfig,
