@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    Beat, Behaviour, GatewayStats, Heartbeat, Restart, TranscriptRow, boot,
+    Behaviour, Heartbeat, HeartbeatOutcome, OpenClawStats, Restart, TranscriptRow, boot,
     door::sandbox_of_path,
     proactive,
     sandbox::{Phase, Sandbox, Shared},
@@ -72,20 +72,20 @@ async fn forget(State(shared): State<Arc<Shared>>) -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-async fn stats(State(shared): State<Arc<Shared>>) -> Json<GatewayStats> {
+async fn stats(State(shared): State<Arc<Shared>>) -> Json<OpenClawStats> {
     Json(sum(&shared))
 }
 
 /// The counts of all sandboxes together.
-pub(crate) fn sum(shared: &Shared) -> GatewayStats {
-    let mut sum = GatewayStats::default();
+pub(crate) fn sum(shared: &Shared) -> OpenClawStats {
+    let mut sum = OpenClawStats::default();
     for sandbox in shared.all() {
         sum.add(&sandbox.stats());
     }
     sum
 }
 
-async fn sandboxes(State(shared): State<Arc<Shared>>) -> Json<BTreeMap<String, GatewayStats>> {
+async fn sandboxes(State(shared): State<Arc<Shared>>) -> Json<BTreeMap<String, OpenClawStats>> {
     let all = shared.all();
     Json(
         all.iter()
@@ -105,9 +105,9 @@ async fn transcript(
 async fn stats_of_one(
     State(shared): State<Arc<Shared>>,
     Path(name): Path<String>,
-) -> Json<GatewayStats> {
+) -> Json<OpenClawStats> {
     let sandbox = shared.find(&name);
-    Json(sandbox.map_or_else(GatewayStats::default, |sandbox| sandbox.stats()))
+    Json(sandbox.map_or_else(OpenClawStats::default, |sandbox| sandbox.stats()))
 }
 
 #[derive(Deserialize)]
@@ -216,7 +216,7 @@ struct Polling {
 async fn heartbeat(
     State(shared): State<Arc<Shared>>,
     Json(call): Json<Polling>,
-) -> Json<BTreeMap<String, Beat>> {
+) -> Json<BTreeMap<String, HeartbeatOutcome>> {
     let chosen = chosen(&shared, call.sandbox.as_deref());
     let beats = chosen.iter().map(|sandbox| {
         let beat = proactive::heartbeat(sandbox, &call.heartbeat);

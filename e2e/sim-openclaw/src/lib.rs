@@ -41,8 +41,8 @@ use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
 
 pub use config::{Behaviour, EventDetail, Pairing, QueueMode, SimOpenClawConfig};
-pub use proactive::{Beat, Heartbeat};
-pub use view::{Ending, GatewayStats, Restart, TranscriptRow};
+pub use proactive::{Heartbeat, HeartbeatOutcome};
+pub use view::{Ending, OpenClawStats, Restart, TranscriptRow};
 
 use sandbox::Shared;
 use session::Session;
@@ -100,14 +100,14 @@ impl SimOpenClaw {
     }
 
     /// Exact counts over all sandboxes.
-    pub fn stats(&self) -> GatewayStats {
+    pub fn stats(&self) -> OpenClawStats {
         control::sum(&self.shared)
     }
 
     /// Exact counts of one sandbox; zeros for one nobody has connected to.
-    pub fn stats_of(&self, sandbox: &str) -> GatewayStats {
+    pub fn stats_of(&self, sandbox: &str) -> OpenClawStats {
         let found = self.shared.find(sandbox);
-        found.map_or_else(GatewayStats::default, |sandbox| sandbox.stats())
+        found.map_or_else(OpenClawStats::default, |sandbox| sandbox.stats())
     }
 
     /// Names of all sandboxes, sorted.
@@ -153,12 +153,15 @@ impl SimOpenClaw {
     }
 
     /// Polls one agent, as its heartbeat schedule would.
-    pub fn heartbeat(&self, sandbox: &str, heartbeat: &Heartbeat) -> Beat {
+    pub fn heartbeat(&self, sandbox: &str, heartbeat: &Heartbeat) -> HeartbeatOutcome {
         proactive::heartbeat(&self.shared.sandbox(sandbox), heartbeat)
     }
 
     /// Polls every agent there is, all due at once; `what` is asked with each sandbox's name.
-    pub fn heartbeat_all(&self, what: impl Fn(&str) -> Heartbeat) -> Vec<(String, Beat)> {
+    pub fn heartbeat_all(
+        &self,
+        what: impl Fn(&str) -> Heartbeat,
+    ) -> Vec<(String, HeartbeatOutcome)> {
         let polled = self.shared.all().into_iter().map(|sandbox| {
             let beat = proactive::heartbeat(&sandbox, &what(&sandbox.name));
             (sandbox.name.clone(), beat)

@@ -37,7 +37,7 @@ pub enum Heartbeat {
 /// What became of a heartbeat that was due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Beat {
+pub enum HeartbeatOutcome {
     /// Its turn began; the text is in the transcript when the turn ends.
     Began,
     /// A turn occupied the session; the poll is left out, not put off.
@@ -47,11 +47,11 @@ pub enum Beat {
 }
 
 /// Polls an agent, as its schedule would.
-pub(crate) fn heartbeat(sandbox: &Arc<Sandbox>, heartbeat: &Heartbeat) -> Beat {
+pub(crate) fn heartbeat(sandbox: &Arc<Sandbox>, heartbeat: &Heartbeat) -> HeartbeatOutcome {
     let mut guard = sandbox.state();
     let state = &mut *guard;
     if state.boot.phase != Phase::Up {
-        return Beat::Away;
+        return HeartbeatOutcome::Away;
     }
     if state.session(MAIN_KEY).is_busy() {
         state.stats.heartbeats_skipped += 1;
@@ -59,10 +59,10 @@ pub(crate) fn heartbeat(sandbox: &Arc<Sandbox>, heartbeat: &Heartbeat) -> Beat {
             "ts": clock::now_ms(), "status": "skipped", "reason": "requests-in-flight",
         });
         state.room.tell(&event("heartbeat", &payload));
-        return Beat::Skipped;
+        return HeartbeatOutcome::Skipped;
     }
     begin(sandbox, state, heartbeat);
-    Beat::Began
+    HeartbeatOutcome::Began
 }
 
 fn begin(sandbox: &Arc<Sandbox>, state: &mut State, heartbeat: &Heartbeat) {

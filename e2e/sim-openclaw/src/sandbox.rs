@@ -13,7 +13,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
 use super::{
-    Behaviour, GatewayStats, SimOpenClawConfig, TranscriptRow,
+    Behaviour, OpenClawStats, SimOpenClawConfig, TranscriptRow,
     devices::Devices,
     frame::{Out, event},
     known::KnownRuns,
@@ -88,7 +88,7 @@ pub(crate) struct State {
     pub(crate) sessions: HashMap<String, Session>,
     pub(crate) known: KnownRuns,
     pub(crate) devices: Devices,
-    pub(crate) stats: GatewayStats,
+    pub(crate) stats: OpenClawStats,
     pub(crate) behaviour: Option<Behaviour>,
 }
 
@@ -136,9 +136,9 @@ impl Sandbox {
             sessions: HashMap::new(),
             known: KnownRuns::default(),
             devices: Devices::default(),
-            stats: GatewayStats {
+            stats: OpenClawStats {
                 boots: 1,
-                ..GatewayStats::default()
+                ..OpenClawStats::default()
             },
             behaviour: None,
         };
@@ -160,10 +160,10 @@ impl Sandbox {
         self.shared.config.timeline.record(&self.name, what);
     }
 
-    pub(crate) fn stats(&self) -> GatewayStats {
+    pub(crate) fn stats(&self) -> OpenClawStats {
         let state = self.state();
         let connections = u64::try_from(state.room.members.len()).unwrap_or(u64::MAX);
-        GatewayStats {
+        OpenClawStats {
             connections,
             ..state.stats.clone()
         }

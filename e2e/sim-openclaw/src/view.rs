@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Exact counts of one sandbox, or the sums over all.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct GatewayStats {
+pub struct OpenClawStats {
     /// Connections open now, handshake done.
     pub connections: u64,
     /// Handshakes that succeeded.
@@ -45,7 +45,7 @@ pub struct GatewayStats {
     pub boots: u64,
 }
 
-impl GatewayStats {
+impl OpenClawStats {
     /// Handshakes refused because of a token, a signature or a lockout. What waits for an approval or a
     /// start is not among them.
     pub fn auth_failures(&self) -> u64 {

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use e2e::harness::World;
 use sim_meta::SimMeta;
-use sim_openclaw::{Beat, Heartbeat, SimOpenClaw};
+use sim_openclaw::{Heartbeat, HeartbeatOutcome, SimOpenClaw};
 use tokio::time::{Instant, sleep};
 
 use crate::crowd::{Crowd, is_notice_of_waiting};
@@ -179,7 +179,10 @@ impl Conversation {
     async fn trigger_alert(&self, text: &str) {
         let alert = Heartbeat::Alert(text.to_owned());
         for sandbox in self.openclaw.sandboxes() {
-            assert_eq!(self.openclaw.heartbeat(&sandbox, &alert), Beat::Began);
+            assert_eq!(
+                self.openclaw.heartbeat(&sandbox, &alert),
+                HeartbeatOutcome::Began
+            );
         }
         while !self.openclaw.busy().is_empty() {
             sleep(Duration::from_millis(20)).await;

@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use e2e::harness::{Service, World};
 use sim_meta::Speaker;
-use sim_openclaw::{Beat, Heartbeat, TranscriptRow};
+use sim_openclaw::{Heartbeat, HeartbeatOutcome, TranscriptRow};
 use tokio::time::{Instant, sleep};
 
 use crate::crowd::{Crowd, Times, is_answer, is_notice_of_waiting, number};
@@ -23,7 +23,11 @@ async fn a_thousand_simultaneous_heartbeats_are_each_delivered_once() {
 
     let started = openclaw.heartbeat_all(|sandbox| alert(&format!("Alert for {sandbox}")));
 
-    assert!(started.iter().all(|(_, beat)| *beat == Beat::Began));
+    assert!(
+        started
+            .iter()
+            .all(|(_, outcome)| *outcome == HeartbeatOutcome::Began)
+    );
     let phones = everything_heard(&world, CROWD.users).await;
     let said = openclaw.stats().proactive;
     assert_eq!(said, u64::from(CROWD.users));

@@ -11,7 +11,10 @@ async fn an_alert_stands_in_the_transcript_and_its_event_calls_it_skipped() {
     client.call("sessions.subscribe", json!({})).await;
     let long = "Drink water. ".repeat(30);
 
-    assert_eq!(sim.heartbeat("alice", &alert(&long)), Beat::Began);
+    assert_eq!(
+        sim.heartbeat("alice", &alert(&long)),
+        HeartbeatOutcome::Began
+    );
 
     let row = client.event("session.message").await;
     let end = client.next_end().await;
@@ -63,7 +66,7 @@ async fn a_heartbeat_due_while_the_agent_is_busy_is_left_out() {
     let heartbeat = client.event("heartbeat").await;
     client.end_of("k1").await;
 
-    assert_eq!(beat, Beat::Skipped);
+    assert_eq!(beat, HeartbeatOutcome::Skipped);
     assert_eq!(heartbeat["payload"]["reason"], "requests-in-flight");
     assert_eq!(sim.stats().heartbeats_skipped, 1);
     assert_eq!(sim.transcript("alice").len(), 2);
@@ -193,16 +196,16 @@ async fn a_heartbeat_of_all_says_what_became_of_each() {
     let mut beats = sim.heartbeat_all(|sandbox| alert(&format!("for {sandbox}")));
     beats.sort_by(|one, other| one.0.cmp(&other.0));
 
-    let beats: Vec<(&str, Beat)> = beats
+    let beats: Vec<(&str, HeartbeatOutcome)> = beats
         .iter()
         .map(|(of, beat)| (of.as_str(), *beat))
         .collect();
     assert_eq!(
         beats,
         [
-            ("alice", Beat::Began),
-            ("bob", Beat::Began),
-            ("carol", Beat::Away)
+            ("alice", HeartbeatOutcome::Began),
+            ("bob", HeartbeatOutcome::Began),
+            ("carol", HeartbeatOutcome::Away)
         ]
     );
 }

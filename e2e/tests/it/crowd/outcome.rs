@@ -5,7 +5,7 @@ use std::{collections::HashMap, fmt, ops::RangeInclusive};
 
 use e2e::harness::World;
 use sim_meta::{MetaStats, Speaker};
-use sim_openclaw::GatewayStats;
+use sim_openclaw::OpenClawStats;
 
 use super::{Crowd, number};
 
@@ -16,7 +16,7 @@ const TAKEOVER_MS: i64 = 3_000;
 pub struct Outcome {
     messages: Vec<MessageRecord>,
     out_of_order: usize,
-    assistants: GatewayStats,
+    assistants: OpenClawStats,
     meta: MetaStats,
 }
 

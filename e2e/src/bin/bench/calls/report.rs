@@ -3,7 +3,7 @@ use std::{collections::HashMap, time::Duration};
 use anyhow::{Context, Result};
 use e2e::harness::{Service, VoiceMode, World};
 use sim_kit::timeline::Entry;
-use sim_openclaw::GatewayStats;
+use sim_openclaw::OpenClawStats;
 use tokio::time::{sleep, timeout};
 
 use super::{
@@ -26,7 +26,7 @@ pub(super) struct Report {
     rows: Vec<Row>,
     results: CallResult,
     broken: usize,
-    stats: GatewayStats,
+    stats: OpenClawStats,
     spent: ProcessorUse,
     memory: Vec<(Service, u64)>,
     load: String,
