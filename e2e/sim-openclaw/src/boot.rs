@@ -6,35 +6,35 @@ use uuid::Uuid;
 
 use super::{
     Ending, Restart,
-    frame::{Out, event},
-    known::KnownRuns,
-    next::resume,
+    dispatch::resume,
+    frame::{Outgoing, event},
+    known_runs::KnownRuns,
     sandbox::{Phase, Sandbox, State},
     session::Session,
 };
 
-/// Ends the gateway process of a sandbox and starts it again. Returns at once; the sandbox is back
-/// after the times in `restart` (at once when they are zero and nothing must be waited for).
+/// Ends the OpenClaw process of a sandbox and starts a new one. Returns at once. The new process is ready
+/// after the times in `restart`; a graceful ending first waits for active runs.
 pub(crate) fn restart(sandbox: &Arc<Sandbox>, restart: &Restart) {
     match restart.ending {
         Ending::Kill => {
             kill(&mut sandbox.state());
-            come_back(sandbox, restart);
+            start_again(sandbox, restart);
         }
         Ending::Graceful => {
             sandbox.state().boot.phase = Phase::Draining;
             let (sandbox, restart) = (Arc::clone(sandbox), restart.clone());
             let tasks = sandbox.shared.tasks.clone();
             tasks.spawn(async move {
-                drained(&sandbox).await;
-                say_goodbye(&mut sandbox.state());
-                come_back(&sandbox, &restart);
+                wait_until_idle(&sandbox).await;
+                shut_down(&mut sandbox.state());
+                start_again(&sandbox, &restart);
             });
         }
     }
 }
 
-/// SIGKILL: sockets drop, and with them everything that was only in memory.
+/// Simulates SIGKILL: cuts all sockets and forgets everything that was only in memory.
 fn kill(state: &mut State) {
     let mut lost = 0;
     for session in state.sessions.values_mut() {
@@ -53,20 +53,20 @@ fn kill(state: &mut State) {
         }
     }
     state.stats.lost += lost;
-    state.room.members.clear();
+    state.connections.open.clear();
     state.boot.cut.cancel();
     end_process(state);
 }
 
 fn end_process(state: &mut State) {
-    state.known = KnownRuns::default();
+    state.known_runs = KnownRuns::default();
     state.devices.unlock();
     state.boot.number += 1;
     state.boot.phase = Phase::Down;
 }
 
 /// Waits until no run is active.
-async fn drained(sandbox: &Sandbox) {
+async fn wait_until_idle(sandbox: &Sandbox) {
     loop {
         let ended = sandbox.run_ended.notified();
         tokio::pin!(ended);
@@ -82,19 +82,22 @@ async fn drained(sandbox: &Sandbox) {
     }
 }
 
-/// What SIGTERM does once nothing runs any more.
-fn say_goodbye(state: &mut State) {
+/// Ends the process after SIGTERM, once no run is active: announces it to all clients and closes their
+/// sockets.
+fn shut_down(state: &mut State) {
     let shutdown = json!({ "reason": "gateway stopping" });
-    state.room.tell(&event("shutdown", &shutdown));
-    state.room.tell(&Out::Close(1012, "service restart"));
-    state.room.members.clear();
+    state.connections.broadcast(&event("shutdown", &shutdown));
+    state
+        .connections
+        .broadcast(&Outgoing::Close(1012, "service restart"));
+    state.connections.open.clear();
     end_process(state);
 }
 
-fn come_back(sandbox: &Arc<Sandbox>, restart: &Restart) {
+fn start_again(sandbox: &Arc<Sandbox>, restart: &Restart) {
     if restart.down_ms == 0 && restart.starting_ms == 0 {
         listen(&mut sandbox.state());
-        get_ready(sandbox);
+        become_ready(sandbox);
         return;
     }
     let boot = sandbox.state().boot.number;
@@ -110,7 +113,7 @@ fn come_back(sandbox: &Arc<Sandbox>, restart: &Restart) {
             listen(&mut sandbox.state());
             tokio::time::sleep(Duration::from_millis(restart.starting_ms)).await;
             if sandbox.state().boot.number == boot {
-                get_ready(&sandbox);
+                become_ready(&sandbox);
             }
         };
         tokio::select! {
@@ -128,7 +131,7 @@ fn listen(state: &mut State) {
     state.stats.boots += 1;
 }
 
-fn get_ready(sandbox: &Arc<Sandbox>) {
+fn become_ready(sandbox: &Arc<Sandbox>) {
     let mut state = sandbox.state();
     state.boot.phase = Phase::Up;
     resume(sandbox, &mut state);

@@ -4,12 +4,12 @@ use serde_json::{Value, json};
 use sim_kit::{clock, timeline::EntryKind};
 
 use super::{
+    abort::{interrupt, stop_run},
     config::QueueMode,
     events::empty_final,
-    frame::{Out, Refusal, event},
-    halt::{interrupt, stop_run},
+    frame::{Outgoing, Refusal, event},
     history::session_key,
-    known::Recall,
+    known_runs::KeyState,
     params::Params,
     row::{Content, NewRow},
     rpc::refuse_while_draining,
@@ -41,32 +41,32 @@ const SEND_PARAMS: [&str; 20] = [
     "originatingThreadId",
 ];
 
-/// A `chat.send` that was taken: the answer, and what follows once it is given.
-pub(crate) struct Taken {
+/// The answer to an accepted `chat.send`, and the step that follows it.
+pub(crate) struct Accepted {
     pub(crate) answer: Value,
-    pub(crate) then: Then,
+    pub(crate) follow_up: FollowUp,
 }
 
-/// What follows an answer.
-pub(crate) enum Then {
+/// The step after the answer to a `chat.send` is sent.
+pub(crate) enum FollowUp {
     Nothing,
     Start(Box<Turn>),
-    /// A `final` without a message.
-    SayNothing(Out),
+    /// Broadcast a `final` event without a message.
+    EmptyFinal(Outgoing),
 }
 
-impl Then {
-    pub(crate) fn go_on(self, sandbox: &Sandbox) {
+impl FollowUp {
+    pub(crate) fn run(self, sandbox: &Sandbox) {
         match self {
             Self::Nothing => {}
             Self::Start(turn) => turn.start(),
-            Self::SayNothing(out) => sandbox.state().room.tell(&out),
+            Self::EmptyFinal(out) => sandbox.state().connections.broadcast(&out),
         }
     }
 }
 
-/// A `chat.send`, read.
-struct Send<'a> {
+/// The validated parameters of a `chat.send`.
+struct SendRequest<'a> {
     session_key: String,
     message: &'a str,
     key: &'a str,
@@ -74,7 +74,7 @@ struct Send<'a> {
     timeout_ms: Option<u64>,
 }
 
-impl<'a> Send<'a> {
+impl<'a> SendRequest<'a> {
     fn read(params: &'a Value) -> Result<Self, Refusal> {
         if params["sessionKey"].as_str().is_none_or(str::is_empty) {
             let details =
@@ -102,38 +102,41 @@ impl<'a> Send<'a> {
         })
     }
 
-    fn answered(&self, status: &str, then: Then) -> Taken {
-        Taken {
+    fn answered(&self, status: &str, follow_up: FollowUp) -> Accepted {
+        Accepted {
             answer: json!({ "runId": self.key, "status": status }),
-            then,
+            follow_up,
         }
     }
 }
 
-/// `chat.send`.
-pub(crate) fn send(sandbox: &Arc<Sandbox>, params: &Value) -> Result<Taken, Refusal> {
-    let send = Send::read(params)?;
-    sandbox.notes(|| EntryKind::PromptReceived(send.message.to_owned()));
+/// Handles `chat.send`. A repeated idempotency key starts no second turn.
+pub(crate) fn send(sandbox: &Arc<Sandbox>, params: &Value) -> Result<Accepted, Refusal> {
+    let send = SendRequest::read(params)?;
+    sandbox.record(|| EntryKind::PromptReceived(send.message.to_owned()));
     let mut guard = sandbox.state();
     let state = &mut *guard;
     refuse_while_draining(state.boot.phase, "chat.send")?;
     let remembered = sandbox.shared.config.remembered;
-    match state.known.recall(send.key, send.message, remembered) {
-        Recall::Fresh => Ok(take(sandbox, state, &send)),
-        Recall::InFlight => {
+    match state
+        .known_runs
+        .state_of(send.key, send.message, remembered)
+    {
+        KeyState::New => Ok(accept(sandbox, state, &send)),
+        KeyState::InFlight => {
             state.stats.repeated_in_flight += 1;
-            Ok(send.answered("in_flight", Then::Nothing))
+            Ok(send.answered("in_flight", FollowUp::Nothing))
         }
-        Recall::Done => {
+        KeyState::Ended => {
             state.stats.repeated_done += 1;
-            Ok(send.answered("ok", Then::Nothing))
+            Ok(send.answered("ok", FollowUp::Nothing))
         }
-        Recall::Stale => {
+        KeyState::OutcomeForgotten => {
             state.stats.repeated_done += 1;
             let nothing = empty_final(send.key, &send.session_key);
-            Ok(send.answered("started", Then::SayNothing(nothing)))
+            Ok(send.answered("started", FollowUp::EmptyFinal(nothing)))
         }
-        Recall::Conflict => {
+        KeyState::Conflict => {
             state.stats.conflicts += 1;
             Err(Refusal::invalid(
                 "This message ID was already used for different input. Check the conversation \
@@ -144,9 +147,9 @@ pub(crate) fn send(sandbox: &Arc<Sandbox>, params: &Value) -> Result<Taken, Refu
     }
 }
 
-fn take(sandbox: &Arc<Sandbox>, state: &mut State, send: &Send) -> Taken {
+fn accept(sandbox: &Arc<Sandbox>, state: &mut State, send: &SendRequest) -> Accepted {
     state.stats.sends += 1;
-    state.known.begin(send.key, send.message);
+    state.known_runs.begin(send.key, send.message);
     let session = state.session(&send.session_key);
     let is_answered_again = session.has_user_row(send.key);
     let is_overlap = session.is_busy();
@@ -154,9 +157,9 @@ fn take(sandbox: &Arc<Sandbox>, state: &mut State, send: &Send) -> Taken {
     state.stats.answered_again += u64::from(is_answered_again);
     if !is_overlap {
         let turn = begin(sandbox, state, send);
-        return send.answered("started", Then::Start(Box::new(turn)));
+        return send.answered("started", FollowUp::Start(Box::new(turn)));
     }
-    // That a heartbeat has begun cannot be known in time.
+    // A client cannot know that a heartbeat has just begun, so this overlap is not its mistake.
     if is_heartbeat {
         state.stats.overlaps_with_heartbeats += 1;
     } else {
@@ -167,9 +170,9 @@ fn take(sandbox: &Arc<Sandbox>, state: &mut State, send: &Send) -> Taken {
     if mode == QueueMode::Interrupt {
         interrupt(sandbox, state, &send.session_key);
         let turn = begin(sandbox, state, send);
-        let mut taken = send.answered("started", Then::Start(Box::new(turn)));
-        taken.answer["interruptedActiveRun"] = json!(true);
-        return taken;
+        let mut accepted = send.answered("started", FollowUp::Start(Box::new(turn)));
+        accepted.answer["interruptedActiveRun"] = json!(true);
+        return accepted;
     }
     let queued = Queued {
         key: send.key.to_owned(),
@@ -181,21 +184,21 @@ fn take(sandbox: &Arc<Sandbox>, state: &mut State, send: &Send) -> Taken {
     match &mut session.active {
         Some(run) if mode == QueueMode::Steer => {
             run.steered.push(queued);
-            send.answered("started", Then::Nothing)
+            send.answered("started", FollowUp::Nothing)
         }
         _ => {
             session.waiting.push_back(queued);
-            state.known.end(
+            state.known_runs.end(
                 send.key,
                 &json!({ "runId": send.key, "status": "ok", "endedAt": clock::now_ms() }),
             );
             let nothing = empty_final(send.key, &send.session_key);
-            send.answered("started", Then::SayNothing(nothing))
+            send.answered("started", FollowUp::EmptyFinal(nothing))
         }
     }
 }
 
-fn begin(sandbox: &Arc<Sandbox>, state: &mut State, send: &Send) -> Turn {
+fn begin(sandbox: &Arc<Sandbox>, state: &mut State, send: &SendRequest) -> Turn {
     let queued = Queued {
         key: send.key.to_owned(),
         message: send.message.to_owned(),
@@ -215,7 +218,7 @@ fn begin(sandbox: &Arc<Sandbox>, state: &mut State, send: &Send) -> Turn {
     )
 }
 
-/// `chat.abort`.
+/// Handles `chat.abort`. Without a `runId` it also discards the messages that wait for the active run.
 pub(crate) fn abort(sandbox: &Arc<Sandbox>, params: &Value) -> Result<Value, Refusal> {
     let params = Params::closed("chat.abort", params, &["sessionKey", "runId"])?;
     let key = session_key(params.required_text("sessionKey")?)?;
@@ -229,7 +232,7 @@ pub(crate) fn abort(sandbox: &Arc<Sandbox>, params: &Value) -> Result<Value, Ref
     let run = session.active.as_ref();
     let run = run.filter(|run| wanted.is_empty() || run.run_id == wanted);
     let run_id = run.map(|run| {
-        sandbox.notes(|| EntryKind::AnswerAborted(run.message.clone()));
+        sandbox.record(|| EntryKind::AnswerAborted(run.message.clone()));
         run.run_id.clone()
     });
     if run_id.is_some() {
@@ -239,7 +242,7 @@ pub(crate) fn abort(sandbox: &Arc<Sandbox>, params: &Value) -> Result<Value, Ref
     Ok(json!({ "ok": true, "aborted": !run_ids.is_empty(), "runIds": run_ids }))
 }
 
-/// `chat.inject`: puts words into the agent's mouth.
+/// Handles `chat.inject`: stores a text as a message of the agent, without a run.
 pub(crate) fn inject(sandbox: &Arc<Sandbox>, params: &Value) -> Result<Value, Refusal> {
     let params = Params::closed("chat.inject", params, &["sessionKey", "message", "label"])?;
     let key = session_key(params.required_text("sessionKey")?)?;
@@ -271,6 +274,6 @@ pub(crate) fn inject(sandbox: &Arc<Sandbox>, params: &Value) -> Result<Value, Re
         "state": "final",
         "message": message,
     });
-    state.room.tell(&event("chat", &payload));
+    state.connections.broadcast(&event("chat", &payload));
     Ok(json!({ "ok": true, "messageId": row.id }))
 }

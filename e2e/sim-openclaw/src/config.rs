@@ -5,69 +5,68 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use sim_kit::timeline::Timeline;
 
-/// What simulated gateways are told at their start. `Default` suits tests: a free port, no delays,
-/// any device is approved at its first connect.
+/// Settings of the simulated OpenClaw instances. `Default` suits tests: a free port, no delays, and every
+/// device is approved at its first connect.
 #[derive(Debug, Clone)]
 pub struct SimOpenClawConfig {
-    /// Where it listens; port 0 picks a free one.
+    /// The address to listen on; port 0 picks a free port.
     pub listen: SocketAddr,
-    /// The gateway token of every sandbox; `None` takes any (but not an empty one).
+    /// The token that `connect` must carry in every sandbox; `None` accepts any token that is not empty.
     pub token: Option<SecretString>,
-    /// Which devices get in.
+    /// How devices are approved.
     pub pairing: Pairing,
-    /// How agents behave until told otherwise.
+    /// How agents behave until `set_behaviour` changes it.
     pub behaviour: Behaviour,
     /// Time between `tick` events.
     pub tick: Duration,
-    /// Time a client has for its handshake.
+    /// Time limit for a client's handshake; afterwards its socket is closed with 1000.
     pub handshake: Duration,
     /// How long an idempotency key and the outcome of its run are remembered.
     pub remembered: Duration,
     /// Rows kept per session; a cursor older than the oldest kept row answers `reset`.
     pub rows_per_session: usize,
-    /// Whether all events of a turn are sent, or only those a client must understand (lifecycle
-    /// start and end, one delta, final). The latter is for load tests.
+    /// Whether all events of a turn are sent, or only the four that a client must understand.
     pub events: EventDetail,
-    /// Where is noted when messages and requests to stop came, and when answers began and ended.
+    /// Records when messages and aborts arrived, and when answers started and ended.
     pub timeline: Timeline,
 }
 
-/// Which devices get in.
+/// How devices are approved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Pairing {
-    /// A device is approved at its first connect, as by an approver in the container.
+    /// A device is approved at its first connect, as by the approver in the sandbox image.
     AtFirstConnect,
     /// A device is refused until the control API approves it.
     ByHand,
 }
 
-/// How much of a turn is told.
+/// Which events of a turn are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EventDetail {
-    /// As a real gateway does: some twenty frames per turn.
+    /// All events that a real OpenClaw sends, about twenty per turn.
     Full,
-    /// Four frames per turn.
+    /// Lifecycle start and end, one delta and the final event, for load tests.
     Terse,
 }
 
-/// What happens to a message sent while a run is active.
+/// The treatment of a message that arrives while a run is active.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum QueueMode {
-    /// Each becomes a turn of its own afterwards, under a random run id.
+    /// Each message becomes a turn of its own after the run, under a random run id.
     Followup,
-    /// All become one turn afterwards, under a random run id.
+    /// All messages become one turn after the run, under a random run id.
     Collect,
-    /// All are worked into the active run.
+    /// The active run also answers the messages.
     Steer,
-    /// The active run is aborted.
+    /// The active run is aborted and the message starts a turn.
     Interrupt,
 }
 
 impl QueueMode {
-    /// Its name on the wire.
+    /// The value of `queueMode` in requests.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Followup => "followup",
@@ -89,21 +88,21 @@ impl QueueMode {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Behaviour {
-    /// Milliseconds until the reply is complete, at least.
+    /// Shortest time until the reply is complete, in milliseconds.
     pub delay_ms: u64,
-    /// Up to so many milliseconds more, by chance.
+    /// Largest random addition to `delay_ms`, in milliseconds.
     pub delay_spread_ms: u64,
-    /// Pieces in which the reply is streamed.
+    /// Number of pieces in which the reply is streamed.
     pub deltas: u32,
-    /// Milliseconds between two pieces: the first comes after the rest of the delay. Without it all
-    /// pieces, the first too, come at even pauses.
+    /// Milliseconds between two pieces; the first piece comes after the rest of the delay. If absent, the
+    /// pauses before all pieces are equal.
     pub gap_ms: Option<u64>,
-    /// Milliseconds between the answer `started` and the storing of the user's row. A run killed
-    /// before is lost.
+    /// Milliseconds between the answer `started` and the moment the user's row is stored. A kill before that
+    /// moment loses the message.
     pub store_ms: u64,
-    /// What happens to overlapping messages when the request does not say.
+    /// The queue mode of overlapping messages whose request has no `queueMode`.
     pub queue_mode: QueueMode,
-    /// What precedes the echo of a message.
+    /// The text before the echo of a message.
     pub reply_prefix: String,
 }
 
@@ -139,8 +138,7 @@ impl Default for SimOpenClawConfig {
 }
 
 impl SimOpenClawConfig {
-    /// Reads `SIM_OPENCLAW_LISTEN`, `SANDBOX_EXTERNAL_TOKEN` (any token is taken when it is absent),
-    /// `SIM_OPENCLAW_DELAY_MS`, `SIM_OPENCLAW_DELAY_SPREAD_MS` and `SIM_OPENCLAW_TERSE`.
+    /// Reads the environment variables that `sim-openclaw --help` lists.
     pub fn read(env: &Env) -> Result<Self, EnvError> {
         let defaults = Self::default();
         let listen = env.or(

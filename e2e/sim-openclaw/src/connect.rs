@@ -8,7 +8,7 @@ use super::{
     signature::{self, Signed},
 };
 
-/// The protocol spoken; a client must include it in its range.
+/// The simulated protocol version, which must be in the client's range.
 const PROTOCOL: u64 = 4;
 
 const CLIENT_IDS: [&str; 17] = [
@@ -35,7 +35,7 @@ const CLIENT_MODES: [&str; 8] = [
     "webchat", "cli", "ui", "backend", "node", "worker", "probe", "test",
 ];
 
-/// `connect`, its shape checked.
+/// The parameters of `connect` after the check of their shape.
 pub(crate) struct Connect<'a> {
     min_protocol: u64,
     max_protocol: u64,
@@ -153,8 +153,8 @@ impl<'a> Connect<'a> {
             platform: self.platform,
             device_family: self.device_family,
         };
-        signature::check(&signed, nonce, clock::now_ms()).map_err(|distrust| {
-            let (message, code, reason) = distrust.words();
+        signature::check(&signed, nonce, clock::now_ms()).map_err(|error| {
+            let (message, code, reason) = error.texts();
             Refusal::invalid(message).with(json!({ "code": code, "reason": reason }))
         })
     }

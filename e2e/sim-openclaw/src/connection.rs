@@ -21,41 +21,41 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
-    frame::{Out, Refusal, Request, numbered, response},
+    frame::{Outgoing, Refusal, Request, numbered, response},
     handshake,
     hello::MAX_PAYLOAD_BYTES,
-    rpc::{self, Caller},
-    sandbox::{Member, Sandbox},
+    rpc::{self, Client},
+    sandbox::{OpenConnection, Sandbox},
 };
 
-/// Frames that may wait for a slow reader before it is thrown out (close 1008).
+/// Most frames that wait for a slow client before it is disconnected (close 1008).
 const FRAMES_WAITING: usize = 8192;
 
-/// Frames written at once.
+/// Most frames written before a flush.
 const FRAMES_AT_ONCE: usize = 64;
 
-/// Largest frame taken before the handshake is done.
+/// Largest frame accepted before the handshake is complete.
 const HANDSHAKE_FRAME_BYTES: usize = 64 << 10;
 
-/// Time the other side has to answer a close frame.
-const GOODBYE_LIMIT: Duration = Duration::from_secs(5);
+/// Time limit for the client's answer to a close frame.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Longest reason a close frame can carry.
+/// Longest reason in a close frame (RFC 6455: 125 bytes less the code).
 const CLOSE_REASON_BYTES: usize = 123;
 
 type Socket = WebSocketStream<TcpStream>;
 
-/// Serves one WebSocket until it or its gateway ends.
+/// Serves one WebSocket until the client closes it or the OpenClaw process ends.
 pub(crate) async fn serve(sandbox: Arc<Sandbox>, tcp: TcpStream) {
     let cut = sandbox.state().boot.cut.clone();
-    // A cut drops the socket where it stands: no close frame, as after SIGKILL.
+    // A cut drops the socket without a close frame, as SIGKILL does.
     tokio::select! {
         () = cut.cancelled() => {}
-        () = converse(&sandbox, tcp) => {}
+        () = run(&sandbox, tcp) => {}
     }
 }
 
-async fn converse(sandbox: &Arc<Sandbox>, tcp: TcpStream) {
+async fn run(sandbox: &Arc<Sandbox>, tcp: TcpStream) {
     let config = WebSocketConfig::default()
         .read_buffer_size(4 << 10)
         .write_buffer_size(4 << 10)
@@ -64,18 +64,21 @@ async fn converse(sandbox: &Arc<Sandbox>, tcp: TcpStream) {
     let Ok(mut socket) = accept_async_with_config(tcp, Some(config)).await else {
         return;
     };
-    let Some(scopes) = shake_hands(sandbox, &mut socket).await else {
+    let Some(scopes) = perform_handshake(sandbox, &mut socket).await else {
         return;
     };
-    let (member, out) = enter(sandbox);
-    let id = member.caller_id;
-    talk(sandbox, &mut socket, member, scopes, out).await;
+    let (registered, out) = register(sandbox);
+    let id = registered.id;
+    exchange_frames(sandbox, &mut socket, registered, scopes, out).await;
     let mut state = sandbox.state();
-    state.room.members.retain(|member| member.id != id);
+    state
+        .connections
+        .open
+        .retain(|connection| connection.id != id);
 }
 
-/// Does the handshake; returns the granted scopes.
-async fn shake_hands(sandbox: &Sandbox, socket: &mut Socket) -> Option<Vec<String>> {
+/// Performs the handshake and returns the granted scopes; `None` if the connection is over.
+async fn perform_handshake(sandbox: &Sandbox, socket: &mut Socket) -> Option<Vec<String>> {
     let nonce = Uuid::new_v4().to_string();
     let challenge = json!({
         "type": "event",
@@ -93,11 +96,11 @@ async fn shake_hands(sandbox: &Sandbox, socket: &mut Socket) -> Option<Vec<Strin
     };
     let (id, params) = match read_connect(&first?) {
         Ok(connect) => connect,
-        Err(FirstFrame::TooLarge) => {
+        Err(FirstFrameError::TooLarge) => {
             close(socket, 1009, "").await;
             return None;
         }
-        Err(FirstFrame::NotConnect(id)) => {
+        Err(FirstFrameError::NotConnect(id)) => {
             let message = "invalid handshake: first request must be connect";
             send(socket, response(&id, &Err(Refusal::invalid(message)))).await?;
             close(socket, 1008, message).await;
@@ -111,7 +114,7 @@ async fn shake_hands(sandbox: &Sandbox, socket: &mut Socket) -> Option<Vec<Strin
             Some(admitted.scopes)
         }
         Err(rejected) => {
-            note_refusal(sandbox, &rejected.refusal);
+            count_refusal(sandbox, &rejected.refusal);
             let reason = close_reason(&rejected);
             let refused: Result<Value, Refusal> = Err(rejected.refusal);
             send(socket, response(&id, &refused)).await?;
@@ -121,7 +124,7 @@ async fn shake_hands(sandbox: &Sandbox, socket: &mut Socket) -> Option<Vec<Strin
     }
 }
 
-enum FirstFrame {
+enum FirstFrameError {
     TooLarge,
     NotConnect(String),
 }
@@ -136,18 +139,18 @@ async fn first_frame(socket: &mut Socket) -> Option<String> {
     }
 }
 
-fn read_connect(text: &str) -> Result<(String, Value), FirstFrame> {
+fn read_connect(text: &str) -> Result<(String, Value), FirstFrameError> {
     if text.len() > HANDSHAKE_FRAME_BYTES {
-        return Err(FirstFrame::TooLarge);
+        return Err(FirstFrameError::TooLarge);
     }
     match serde_json::from_str::<Request>(text) {
         Ok(request) if request.method == "connect" => Ok((request.id, request.params)),
-        Ok(request) => Err(FirstFrame::NotConnect(request.id)),
-        Err(_) => Err(FirstFrame::NotConnect("invalid".to_owned())),
+        Ok(request) => Err(FirstFrameError::NotConnect(request.id)),
+        Err(_) => Err(FirstFrameError::NotConnect("invalid".to_owned())),
     }
 }
 
-fn note_refusal(sandbox: &Sandbox, refusal: &Refusal) {
+fn count_refusal(sandbox: &Sandbox, refusal: &Refusal) {
     let code = refusal
         .details
         .as_ref()
@@ -157,7 +160,7 @@ fn note_refusal(sandbox: &Sandbox, refusal: &Refusal) {
     *sandbox.state().stats.refused.entry(code).or_default() += 1;
 }
 
-/// The reason a real gateway closes with: the message, with the request id of a pairing, cut short.
+/// The close reason that OpenClaw sends: the message and the id of a pairing request, truncated.
 fn close_reason(rejected: &handshake::Rejected) -> String {
     let refusal = &rejected.refusal;
     let request = refusal
@@ -175,52 +178,52 @@ fn close_reason(rejected: &handshake::Rejected) -> String {
     reason
 }
 
-/// One connection's side in the conversation.
-struct Present {
-    caller_id: u64,
-    out: mpsc::Sender<Out>,
+/// A connection that receives broadcasts.
+struct Registered {
+    id: u64,
+    out: mpsc::Sender<Outgoing>,
     too_slow: CancellationToken,
 }
 
-fn enter(sandbox: &Sandbox) -> (Present, mpsc::Receiver<Out>) {
+fn register(sandbox: &Sandbox) -> (Registered, mpsc::Receiver<Outgoing>) {
     static NEXT_ID: AtomicU64 = AtomicU64::new(0);
     let (out, waiting) = mpsc::channel(FRAMES_WAITING);
-    let present = Present {
-        caller_id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+    let registered = Registered {
+        id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
         out: out.clone(),
         too_slow: CancellationToken::new(),
     };
-    sandbox.state().room.members.push(Member {
-        id: present.caller_id,
+    sandbox.state().connections.open.push(OpenConnection {
+        id: registered.id,
         out,
-        too_slow: present.too_slow.clone(),
+        too_slow: registered.too_slow.clone(),
         is_subscribed: false,
     });
-    (present, waiting)
+    (registered, waiting)
 }
 
-async fn talk(
+async fn exchange_frames(
     sandbox: &Arc<Sandbox>,
     socket: &mut Socket,
-    present: Present,
+    registered: Registered,
     scopes: Vec<String>,
-    mut out: mpsc::Receiver<Out>,
+    mut out: mpsc::Receiver<Outgoing>,
 ) {
-    let caller = Caller {
-        id: present.caller_id,
+    let client = Client {
+        id: registered.id,
         scopes,
-        out: present.out,
+        out: registered.out,
     };
     let mut waiting = Vec::with_capacity(FRAMES_AT_ONCE);
     let mut seq = 0;
     loop {
         tokio::select! {
-            () = present.too_slow.cancelled() => {
+            () = registered.too_slow.cancelled() => {
                 close(socket, 1008, "slow consumer").await;
                 return;
             }
-            heard = socket.next() => match heard {
-                Some(Ok(Message::Text(text))) => rpc::hear(sandbox, &caller, text.as_str()),
+            received = socket.next() => match received {
+                Some(Ok(Message::Text(text))) => rpc::handle_frame(sandbox, &client, text.as_str()),
                 Some(Ok(Message::Close(_))) | None => return,
                 Some(Ok(_)) => {}
                 Some(Err(Error::Capacity(_))) => {
@@ -238,16 +241,16 @@ async fn talk(
     }
 }
 
-/// Writes what waits; false when the connection is over.
-async fn write(socket: &mut Socket, waiting: &mut Vec<Out>, seq: &mut u64) -> bool {
+/// Writes all waiting frames; false when the connection is over.
+async fn write(socket: &mut Socket, waiting: &mut Vec<Outgoing>, seq: &mut u64) -> bool {
     for out in waiting.drain(..) {
         let text = match out {
-            Out::Event(event) => {
+            Outgoing::Event(event) => {
                 *seq += 1;
                 numbered(&event, *seq)
             }
-            Out::Response(text) => text,
-            Out::Close(code, reason) => {
+            Outgoing::Response(text) => text,
+            Outgoing::Close(code, reason) => {
                 close(socket, code, reason).await;
                 return false;
             }
@@ -263,17 +266,17 @@ async fn send(socket: &mut Socket, text: String) -> Option<()> {
     socket.send(Message::text(text)).await.ok()
 }
 
-/// Closes and waits until the other side has seen it.
+/// Sends a close frame and waits for the client's.
 async fn close(socket: &mut Socket, code: u16, reason: &str) {
     let frame = CloseFrame {
         code: CloseCode::from(code),
         reason: reason.into(),
     };
-    let say_goodbye = async {
+    let closing_handshake = async {
         if socket.close(Some(frame)).await.is_ok() {
             while let Some(Ok(_)) = socket.next().await {}
         }
     };
-    // Whoever does not answer is left where they are.
-    timeout(GOODBYE_LIMIT, say_goodbye).await.ok();
+    // The socket of a client that does not answer is dropped.
+    timeout(CLOSE_TIMEOUT, closing_handshake).await.ok();
 }

@@ -1,4 +1,4 @@
-//! The operator's side of the simulator, under `/sim/` on the same port, and health per sandbox.
+//! The control API of the simulator, under `/sim/` on the same port, and the health probes of every sandbox.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::{
     Behaviour, Heartbeat, HeartbeatOutcome, OpenClawStats, Restart, TranscriptRow, boot,
-    door::sandbox_of_path,
+    listener::sandbox_of_path,
     proactive,
     sandbox::{Phase, Sandbox, Shared},
 };
@@ -37,7 +37,7 @@ pub(crate) fn routes(shared: Arc<Shared>) -> Router {
         .with_state(shared)
 }
 
-/// `/healthz`, `/readyz` and their like, of the gateway at any path.
+/// Answers OpenClaw's probes (`/healthz`, `/readyz`, `/startupz`) at the path of any sandbox.
 async fn health(State(shared): State<Arc<Shared>>, uri: Uri) -> Response {
     let Some((path, probe)) = uri.path().rsplit_once('/') else {
         return StatusCode::NOT_FOUND.into_response();
@@ -121,15 +121,15 @@ async fn restart(
     State(shared): State<Arc<Shared>>,
     Json(call): Json<RestartCall>,
 ) -> Json<serde_json::Value> {
-    let chosen = chosen(&shared, call.sandbox.as_deref());
-    for sandbox in &chosen {
+    let selected = selected(&shared, call.sandbox.as_deref());
+    for sandbox in &selected {
         boot::restart(sandbox, &call.restart);
     }
-    Json(json!({ "restarted": chosen.len() }))
+    Json(json!({ "restarted": selected.len() }))
 }
 
-/// The sandbox of this name, or all of them.
-pub(crate) fn chosen(shared: &Arc<Shared>, name: Option<&str>) -> Vec<Arc<Sandbox>> {
+/// The sandbox of this name, or all sandboxes without a name.
+pub(crate) fn selected(shared: &Arc<Shared>, name: Option<&str>) -> Vec<Arc<Sandbox>> {
     match name {
         Some(name) => vec![shared.sandbox(name)],
         None => shared.all(),
@@ -147,42 +147,50 @@ async fn configure(State(shared): State<Arc<Shared>>, Json(call): Json<ConfigCal
     StatusCode::NO_CONTENT
 }
 
-/// Sets how one agent behaves, or all that have no behaviour of their own.
+/// Sets how the agent of one sandbox behaves, or all agents that have no behaviour of their own.
 pub(crate) fn set_behaviour(shared: &Arc<Shared>, name: Option<&str>, behaviour: Behaviour) {
     match name {
         Some(name) => shared.sandbox(name).state().behaviour = Some(behaviour),
-        None => *shared.behaviour.write().expect("nothing panics with it") = behaviour,
+        None => {
+            *shared
+                .behaviour
+                .write()
+                .expect("no thread panics while it holds this lock") = behaviour
+        }
     }
 }
 
 #[derive(Deserialize)]
-struct Named {
+struct DisconnectCall {
     sandbox: Option<String>,
 }
 
-async fn disconnect(State(shared): State<Arc<Shared>>, Json(call): Json<Named>) -> StatusCode {
+async fn disconnect(
+    State(shared): State<Arc<Shared>>,
+    Json(call): Json<DisconnectCall>,
+) -> StatusCode {
     cut_connections(&shared, call.sandbox.as_deref());
     StatusCode::NO_CONTENT
 }
 
-/// Drops sockets; the gateway process lives on.
+/// Drops the sockets of one sandbox or of all; the processes keep running.
 pub(crate) fn cut_connections(shared: &Arc<Shared>, name: Option<&str>) {
-    for sandbox in chosen(shared, name) {
+    for sandbox in selected(shared, name) {
         let mut state = sandbox.state();
         state.boot.cut.cancel();
         state.boot.cut = tokio_util::sync::CancellationToken::new();
-        state.room.members.clear();
+        state.connections.open.clear();
     }
 }
 
 #[derive(Deserialize)]
-struct Approval {
+struct ApproveCall {
     sandbox: String,
-    /// A request id or a device id.
+    /// The id of a pairing request or of a device.
     id: String,
 }
 
-async fn approve(State(shared): State<Arc<Shared>>, Json(call): Json<Approval>) -> StatusCode {
+async fn approve(State(shared): State<Arc<Shared>>, Json(call): Json<ApproveCall>) -> StatusCode {
     let sandbox = shared.sandbox(&call.sandbox);
     let is_known = sandbox.state().devices.approve_request(&call.id);
     if is_known {
@@ -193,13 +201,13 @@ async fn approve(State(shared): State<Arc<Shared>>, Json(call): Json<Approval>) 
 }
 
 #[derive(Deserialize)]
-struct Reminder {
+struct RemindCall {
     sandbox: String,
     text: String,
 }
 
-/// Lets a reminder be due.
-async fn remind(State(shared): State<Arc<Shared>>, Json(call): Json<Reminder>) -> StatusCode {
+/// Runs a reminder as if it were due; 409 if OpenClaw is not running.
+async fn remind(State(shared): State<Arc<Shared>>, Json(call): Json<RemindCall>) -> StatusCode {
     if proactive::remind(&shared.sandbox(&call.sandbox), &call.text) {
         StatusCode::ACCEPTED
     } else {
@@ -208,21 +216,21 @@ async fn remind(State(shared): State<Arc<Shared>>, Json(call): Json<Reminder>) -
 }
 
 #[derive(Deserialize)]
-struct Polling {
+struct HeartbeatCall {
     sandbox: Option<String>,
     heartbeat: Heartbeat,
 }
 
 async fn heartbeat(
     State(shared): State<Arc<Shared>>,
-    Json(call): Json<Polling>,
+    Json(call): Json<HeartbeatCall>,
 ) -> Json<BTreeMap<String, HeartbeatOutcome>> {
-    let chosen = chosen(&shared, call.sandbox.as_deref());
-    let beats = chosen.iter().map(|sandbox| {
-        let beat = proactive::heartbeat(sandbox, &call.heartbeat);
-        (sandbox.name.clone(), beat)
+    let selected = selected(&shared, call.sandbox.as_deref());
+    let outcomes = selected.iter().map(|sandbox| {
+        let outcome = proactive::heartbeat(sandbox, &call.heartbeat);
+        (sandbox.name.clone(), outcome)
     });
-    Json(beats.collect())
+    Json(outcomes.collect())
 }
 
 async fn proactive_texts(

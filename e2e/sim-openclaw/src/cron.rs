@@ -1,10 +1,10 @@
-//! The `cron` events of a job, as far as clients look at them.
+//! The `cron` events of a scheduled job, with the fields that clients read.
 
 use serde_json::{Value, json};
 
-use super::frame::{Out, event};
+use super::frame::{Outgoing, event};
 
-/// The job every gateway polls its agent with.
+/// The id of the heartbeat job.
 const HEARTBEAT_ID: &str = "91ab772f-01cb-4edd-8218-60f7e030d062";
 
 /// One run of a scheduled job.
@@ -14,7 +14,7 @@ pub(crate) struct JobRun {
 }
 
 impl JobRun {
-    /// A heartbeat poll.
+    /// A run of the heartbeat job.
     pub(crate) fn heartbeat(run_at_ms: i64) -> Self {
         let job = json!({
             "id": HEARTBEAT_ID,
@@ -31,7 +31,7 @@ impl JobRun {
         Self { job, run_at_ms }
     }
 
-    /// A one-shot the agent made in this session with its own tool.
+    /// A run of a one-shot job that the agent scheduled in this session with its tool.
     pub(crate) fn reminder(id: &str, session_key: &str, run_at_ms: i64) -> Self {
         let job = json!({
             "id": id,
@@ -50,14 +50,14 @@ impl JobRun {
         Self { job, run_at_ms }
     }
 
-    pub(crate) fn started(&self) -> Out {
+    pub(crate) fn started(&self) -> Outgoing {
         let mut payload = self.event("started");
         payload["runAtMs"] = json!(self.run_at_ms);
         event("cron", &payload)
     }
 
-    /// `summary` is what the agent said, except for a heartbeat, where it says nothing of it.
-    pub(crate) fn finished(&self, summary: &str, delivery_status: &str, now_ms: i64) -> Out {
+    /// `summary` is the agent's text; for a heartbeat it is always the same sentence.
+    pub(crate) fn finished(&self, summary: &str, delivery_status: &str, now_ms: i64) -> Outgoing {
         let mut payload = self.event("finished");
         payload["status"] = json!("ok");
         payload["completionStatus"] = json!("succeeded");
@@ -71,7 +71,7 @@ impl JobRun {
         event("cron", &payload)
     }
 
-    pub(crate) fn removed(&self) -> Out {
+    pub(crate) fn removed(&self) -> Outgoing {
         event("cron", &self.event("removed"))
     }
 

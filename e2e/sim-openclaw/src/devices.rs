@@ -9,20 +9,20 @@ use uuid::Uuid;
 
 use super::frame::Refusal;
 
-/// Failed tries in `WINDOW` after which nobody gets in.
+/// Refused logins within `WINDOW` after which all logins are refused.
 const FAILURES_ALLOWED: usize = 10;
 
-/// Time in which failures add up.
+/// The period in which refused logins are counted.
 const WINDOW: Duration = Duration::from_mins(1);
 
-/// Time nobody gets in after that.
+/// How long all logins are refused after too many failures.
 const LOCKED_FOR: Duration = Duration::from_mins(5);
 
-/// Devices of one sandbox, and who was turned away.
+/// The approved devices of one sandbox, its pairing requests and its refused logins.
 #[derive(Default)]
 pub(crate) struct Devices {
     approved: HashMap<String, Approved>,
-    requests: HashMap<String, Asked>,
+    requests: HashMap<String, DeviceRequest>,
     failures: VecDeque<Instant>,
     locked_until: Option<Instant>,
 }
@@ -33,9 +33,9 @@ struct Approved {
     token: String,
 }
 
-/// What a device asks for.
+/// The access that a device requests in `connect`.
 #[derive(Debug, Clone)]
-pub(crate) struct Asked {
+pub(crate) struct DeviceRequest {
     pub(crate) device_id: String,
     pub(crate) role: String,
     pub(crate) platform: String,
@@ -43,14 +43,14 @@ pub(crate) struct Asked {
 }
 
 impl Devices {
-    /// Whether logins are refused whatever the token, and for how long yet.
+    /// How long logins will still be refused, whatever their token; `None` if they are not.
     pub(crate) fn locked_for(&self) -> Option<Duration> {
         let left = self.locked_until?.saturating_duration_since(Instant::now());
         (!left.is_zero()).then_some(left)
     }
 
-    /// Counts a refused login; true when it was one too many.
-    pub(crate) fn note_failure(&mut self) -> bool {
+    /// Counts a refused login; true if it locks all logins.
+    pub(crate) fn count_failure(&mut self) -> bool {
         let now = Instant::now();
         self.failures.push_back(now);
         while self.failures.front().is_some_and(|at| now - *at > WINDOW) {
@@ -69,89 +69,91 @@ impl Devices {
         self.failures.clear();
     }
 
-    /// Forgets every approval.
+    /// Revokes all approvals, as the loss of the volume does.
     pub(crate) fn forget(&mut self) {
         self.approved.clear();
     }
 
-    /// The token a device may use in place of the gateway's.
+    /// The token that an approved device may use instead of the sandbox's token.
     pub(crate) fn token_of(&self, device_id: &str) -> Option<&str> {
         self.approved
             .get(device_id)
             .map(|device| device.token.as_str())
     }
 
-    /// Approves what was asked for under `request_id`, or the device of that id.
+    /// Approves a pairing request by its id or by its device's id; false if there is none.
     pub(crate) fn approve_request(&mut self, id: &str) -> bool {
         let request = self.requests.remove(id).or_else(|| {
-            let of_device = |asked: &&Asked| asked.device_id == id;
+            let of_device = |request: &&DeviceRequest| request.device_id == id;
             self.requests.values().find(of_device).cloned()
         });
-        let Some(asked) = request else {
+        let Some(request) = request else {
             return false;
         };
         self.requests
-            .retain(|_, other| other.device_id != asked.device_id);
-        self.approve(&asked);
+            .retain(|_, other| other.device_id != request.device_id);
+        self.approve(&request);
         true
     }
 
-    pub(crate) fn approve(&mut self, asked: &Asked) {
+    pub(crate) fn approve(&mut self, request: &DeviceRequest) {
         let device = Approved {
-            platform: asked.platform.to_lowercase(),
-            scopes: asked.scopes.iter().cloned().collect(),
+            platform: request.platform.to_lowercase(),
+            scopes: request.scopes.iter().cloned().collect(),
             token: format!("device-token-{}", Uuid::new_v4().simple()),
         };
-        self.approved.insert(asked.device_id.clone(), device);
+        self.approved.insert(request.device_id.clone(), device);
     }
 
-    /// Lets an approved device in, or files a request and says which.
-    pub(crate) fn admit(&mut self, asked: &Asked) -> Result<(), Refusal> {
-        let reason = match self.approved.get(&asked.device_id) {
+    /// Admits an approved device. For any other it files a pairing request and returns its id in the refusal.
+    pub(crate) fn admit(&mut self, request: &DeviceRequest) -> Result<(), Refusal> {
+        let reason = match self.approved.get(&request.device_id) {
             None => "not-paired",
-            Some(_) if asked.role != "operator" => "role-upgrade",
-            Some(device) if device.platform != asked.platform.to_lowercase() => "metadata-upgrade",
-            Some(device) if !device.covers(&asked.scopes) => "scope-upgrade",
+            Some(_) if request.role != "operator" => "role-upgrade",
+            Some(device) if device.platform != request.platform.to_lowercase() => {
+                "metadata-upgrade"
+            }
+            Some(device) if !device.covers(&request.scopes) => "scope-upgrade",
             Some(_) => return Ok(()),
         };
-        Err(self.file_request(asked, reason))
+        Err(self.file_request(request, reason))
     }
 
-    fn file_request(&mut self, asked: &Asked, reason: &str) -> Refusal {
+    fn file_request(&mut self, request: &DeviceRequest, reason: &str) -> Refusal {
         let known = self
             .requests
             .iter()
-            .find(|(_, other)| other.device_id == asked.device_id)
+            .find(|(_, other)| other.device_id == request.device_id)
             .map(|(id, _)| id.clone());
         let request_id = known.unwrap_or_else(|| Uuid::new_v4().to_string());
-        self.requests.insert(request_id.clone(), asked.clone());
+        self.requests.insert(request_id.clone(), request.clone());
         let mut details = json!({
             "code": "PAIRING_REQUIRED",
             "reason": reason,
             "requestId": request_id,
             "remediationHint": "Approve this device from the pending pairing requests.",
-            "deviceId": asked.device_id,
-            "requestedRole": asked.role,
-            "requestedScopes": asked.scopes,
+            "deviceId": request.device_id,
+            "requestedRole": request.role,
+            "requestedScopes": request.scopes,
         });
-        if let Some(device) = self.approved.get(&asked.device_id) {
+        if let Some(device) = self.approved.get(&request.device_id) {
             details["approvedRoles"] = json!(["operator"]);
             details["approvedScopes"] = json!(device.scopes);
         }
         Refusal {
             code: "NOT_PAIRED",
-            message: format!("pairing required: {}", words(reason)),
+            message: format!("pairing required: {}", description_of(reason)),
             retry_after_ms: None,
             details: Some(details),
         }
     }
 
-    /// `device.pair.list`.
+    /// The answer to `device.pair.list`.
     pub(crate) fn list(&self) -> Value {
         let pending: Vec<Value> = self
             .requests
             .iter()
-            .map(|(id, asked)| json!({ "requestId": id, "deviceId": asked.device_id }))
+            .map(|(id, request)| json!({ "requestId": id, "deviceId": request.device_id }))
             .collect();
         let paired: Vec<Value> = self
             .approved
@@ -162,7 +164,7 @@ impl Devices {
     }
 }
 
-/// Scopes there are; approving `operator.admin` approves them all.
+/// All scopes that exist; `operator.admin` includes the others.
 const KNOWN_SCOPES: [&str; 8] = [
     "operator.read",
     "operator.write",
@@ -183,7 +185,7 @@ impl Approved {
     }
 }
 
-fn words(reason: &str) -> &'static str {
+fn description_of(reason: &str) -> &'static str {
     match reason {
         "not-paired" => "device is not approved yet",
         "role-upgrade" => "device is asking for a higher role than currently approved",

@@ -1,36 +1,33 @@
-//! The frames of a turn, field by field as recorded from a real gateway.
+//! The event frames of a turn, with every field recorded from a real OpenClaw.
 
 use serde_json::{Value, json};
 
-use super::frame::{Out, event};
+use super::frame::{Outgoing, event};
 
-/// The run an event belongs to.
+/// Identifies the run and the session of an event.
 #[derive(Debug, Clone)]
 pub(crate) struct RunName {
     pub(crate) run_id: String,
     pub(crate) session_key: String,
     pub(crate) session_id: String,
-    /// Whether the turn came out of the queue: its events look a little different.
+    /// Whether the turn was queued behind another; some fields of its events differ.
     pub(crate) is_dispatched: bool,
     pub(crate) is_heartbeat: bool,
 }
 
 impl RunName {
-    /// `chat` with `state:"status"`.
-    pub(crate) fn status(&self, seq: u64, phase: &str) -> Out {
+    pub(crate) fn status(&self, seq: u64, phase: &str) -> Outgoing {
         let mut payload = self.chat(seq, "status");
         payload["phase"] = json!(phase);
         event("chat", &payload)
     }
 
-    /// `agent` on stream `run_status`.
-    pub(crate) fn run_status(&self, seq: u64, phase: &str, now_ms: i64) -> Out {
+    pub(crate) fn run_status(&self, seq: u64, phase: &str, now_ms: i64) -> Outgoing {
         let payload = self.agent(seq, "run_status", json!({ "phase": phase }), now_ms);
         event("agent", &payload)
     }
 
-    /// `agent` on stream `lifecycle`.
-    pub(crate) fn lifecycle(&self, seq: u64, mut data: Value, now_ms: i64) -> Out {
+    pub(crate) fn lifecycle(&self, seq: u64, mut data: Value, now_ms: i64) -> Outgoing {
         if self.is_dispatched {
             data["completionSource"] = json!("reply-dispatch");
         }
@@ -39,8 +36,8 @@ impl RunName {
         event("agent", &payload)
     }
 
-    /// The lifecycle event that no model is at work any more.
-    pub(crate) fn model_released(&self, seq: u64, now_ms: i64) -> Out {
+    /// The lifecycle event that tells that the model has finished.
+    pub(crate) fn model_released(&self, seq: u64, now_ms: i64) -> Outgoing {
         let mut data = json!({ "phase": "model", "provider": null, "model": null });
         if self.is_dispatched {
             data["completionSource"] = json!("reply-dispatch");
@@ -55,29 +52,28 @@ impl RunName {
         event("agent", &payload)
     }
 
-    /// `agent` on stream `assistant`.
-    pub(crate) fn assistant(&self, seq: u64, text: &str, delta: &str, now_ms: i64) -> Out {
+    /// The `agent` event with the text so far and the latest piece of it.
+    pub(crate) fn assistant(&self, seq: u64, text: &str, delta: &str, now_ms: i64) -> Outgoing {
         let data =
             json!({ "text": text, "delta": delta, "itemId": format!("{}:1", self.session_id) });
         event("agent", &self.agent(seq, "assistant", data, now_ms))
     }
 
-    /// `agent` on stream `usage`.
-    pub(crate) fn usage(&self, seq: u64, now_ms: i64) -> Out {
+    pub(crate) fn usage(&self, seq: u64, now_ms: i64) -> Outgoing {
         let data = json!({ "outputTokens": 20 });
         event("agent", &self.agent(seq, "usage", data, now_ms))
     }
 
-    /// `chat` with `state:"delta"`.
-    pub(crate) fn delta(&self, seq: u64, text: &str, delta: &str, now_ms: i64) -> Out {
+    /// The `chat` event with the text so far and the latest piece of it.
+    pub(crate) fn delta(&self, seq: u64, text: &str, delta: &str, now_ms: i64) -> Outgoing {
         let mut payload = self.chat(seq, "delta");
         payload["deltaText"] = json!(delta);
         payload["message"] = message(text, now_ms);
         event("chat", &payload)
     }
 
-    /// `chat` with `state:"final"`; without a text it says nothing was said.
-    pub(crate) fn last_word(&self, seq: u64, text: Option<&str>, now_ms: i64) -> Out {
+    /// The `chat` event that ends a run; it has no message if `text` is absent.
+    pub(crate) fn final_event(&self, seq: u64, text: Option<&str>, now_ms: i64) -> Outgoing {
         let mut payload = self.chat(seq, "final");
         payload["stopReason"] = json!("stop");
         if let Some(text) = text {
@@ -94,18 +90,24 @@ impl RunName {
         event("chat", &payload)
     }
 
-    /// `chat` with `state:"aborted"` and what had been said by then.
-    pub(crate) fn aborted(&self, seq: u64, reason: &str, text: &str, now_ms: i64) -> Out {
+    /// The `chat` event that ends an aborted run, with the text so far.
+    pub(crate) fn aborted(&self, seq: u64, reason: &str, text: &str, now_ms: i64) -> Outgoing {
         let mut payload = self.chat(seq, "aborted");
         payload["stopReason"] = json!(reason);
         payload["message"] = message(text, now_ms);
         event("chat", &payload)
     }
 
-    /// `chat` with `state:"error"`.
-    pub(crate) fn error(&self, seq: u64, words: &str, kind: Option<&str>, detail: Value) -> Out {
+    /// The `chat` event that ends a failed run.
+    pub(crate) fn error(
+        &self,
+        seq: u64,
+        message: &str,
+        kind: Option<&str>,
+        detail: Value,
+    ) -> Outgoing {
         let mut payload = self.chat(seq, "error");
-        payload["errorMessage"] = json!(words);
+        payload["errorMessage"] = json!(message);
         if let Some(kind) = kind {
             payload["errorKind"] = json!(kind);
         }
@@ -115,11 +117,11 @@ impl RunName {
         event("chat", &payload)
     }
 
-    /// The second `chat` error a real gateway sends, under sequence number 1 and without an agent.
-    pub(crate) fn error_again(&self, words: &str) -> Out {
+    /// The second `chat` error that OpenClaw sends for a failed run, with sequence number 1 and no agent.
+    pub(crate) fn second_error(&self, message: &str) -> Outgoing {
         let mut payload = self.chat(1, "error");
         remove(&mut payload, "agentId");
-        payload["errorMessage"] = json!(words);
+        payload["errorMessage"] = json!(message);
         event("chat", &payload)
     }
 
@@ -150,7 +152,7 @@ impl RunName {
         })
     }
 
-    /// What proves a run to have ended.
+    /// The `terminalReceipt` in the last lifecycle event and in the answer to `agent.wait`.
     pub(crate) fn receipt(&self, is_visible: bool, is_dispatched_as: &str) -> Value {
         let model = json!({ "provider": "openrouter", "model": "mock/model-1" });
         let mut effective = model.clone();
@@ -168,8 +170,8 @@ impl RunName {
     }
 }
 
-/// The `final` of a message that was queued or absorbed: no text, no agent.
-pub(crate) fn empty_final(run_id: &str, session_key: &str) -> Out {
+/// The `final` event for a message that was queued or steered into another run: no text, no agent.
+pub(crate) fn empty_final(run_id: &str, session_key: &str) -> Outgoing {
     let payload = json!({
         "runId": run_id,
         "sessionKey": session_key,

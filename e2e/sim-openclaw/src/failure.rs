@@ -1,20 +1,20 @@
 use serde_json::{Value, json};
 
-/// An error in a real gateway's words.
+/// A failed run, with the texts and codes that a real OpenClaw reports.
 pub(crate) struct Failure {
     pub(crate) reason: Option<String>,
     pub(crate) kind: Option<&'static str>,
-    /// As in the recorded events.
-    pub(crate) words: String,
-    /// The words of the second `chat` error.
-    pub(crate) second_words: String,
+    /// The text of the lifecycle event and of the first `chat` error.
+    pub(crate) message: String,
+    /// The text of the second `chat` error and of the answer to `agent.wait`.
+    pub(crate) second_message: String,
     runtime_kind: &'static str,
 }
 
 impl Failure {
-    /// The provider failed in this way (`auth`, `billing`, `rate_limit`, …).
+    /// A failure of the model's provider, by failover reason (`auth`, `billing`, `rate_limit`, …).
     pub(crate) fn of_reason(reason: &str) -> Self {
-        let (words, kind, runtime_kind) = match reason {
+        let (message, kind, runtime_kind) = match reason {
             "auth" => (
                 "⚠️ openrouter/mock/model-1 request failed (authentication failed, HTTP 401). \
                  Re-authenticate the provider and try again.",
@@ -51,28 +51,28 @@ impl Failure {
             reason: Some(reason.to_owned()),
             kind,
             runtime_kind,
-            words: words.to_owned(),
-            second_words: format!(
-                "⚠️ Agent failed before reply: {words}\nTo view logs, run `openclaw logs \
+            message: message.to_owned(),
+            second_message: format!(
+                "⚠️ Agent failed before reply: {message}\nTo view logs, run `openclaw logs \
                  --follow` in a terminal."
             ),
         }
     }
 
-    /// The request's own `timeoutMs` is over.
+    /// The run took longer than the request's `timeoutMs`.
     pub(crate) fn timeout() -> Self {
-        let words = "Request timed out before a response was generated. Please try again, or \
+        let message = "Request timed out before a response was generated. Please try again, or \
                      increase `agents.defaults.timeoutSeconds` in your config.";
         Self {
             reason: None,
             kind: Some("timeout"),
             runtime_kind: "timeout",
-            words: words.to_owned(),
-            second_words: words.to_owned(),
+            message: message.to_owned(),
+            second_message: message.to_owned(),
         }
     }
 
-    /// `errorDetail`; null for a timeout of the request's own.
+    /// `errorDetail`; null if the request timed out.
     pub(crate) fn detail(&self) -> Value {
         self.reason.as_ref().map_or(Value::Null, |reason| {
             json!({

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// A request frame.
+/// A request of a client; `id` is repeated in the response.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Request {
     pub(crate) id: String,
@@ -12,18 +12,18 @@ pub(crate) struct Request {
     pub(crate) params: Value,
 }
 
-/// What goes out on one connection, in order.
+/// An outgoing frame in the queue of one connection.
 #[derive(Debug, Clone)]
-pub(crate) enum Out {
-    /// An event without its closing brace: each connection adds its own `seq`.
+pub(crate) enum Outgoing {
+    /// An event without its closing brace, so that each connection can append its own `seq`.
     Event(Arc<str>),
-    /// A whole frame.
+    /// A complete response frame.
     Response(String),
-    /// Close with a code and a reason.
+    /// A close frame with its code and reason.
     Close(u16, &'static str),
 }
 
-/// Why a request is refused.
+/// The error of a refused request, as in its response.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Refusal {
     pub(crate) code: &'static str,
@@ -94,12 +94,12 @@ pub(crate) fn response(id: &str, answer: &Result<Value, Refusal>) -> String {
     }
 }
 
-/// An event to which connections add their `seq`.
-pub(crate) fn event(name: &str, payload: &Value) -> Out {
-    Out::Event(format!(r#"{{"type":"event","event":"{name}","payload":{payload}"#).into())
+/// Makes an event; each connection appends its own `seq`.
+pub(crate) fn event(name: &str, payload: &Value) -> Outgoing {
+    Outgoing::Event(format!(r#"{{"type":"event","event":"{name}","payload":{payload}"#).into())
 }
 
-/// The event with the number it has on one connection.
+/// Completes an event with its sequence number on one connection.
 pub(crate) fn numbered(event: &str, seq: u64) -> String {
     format!("{event},\"seq\":{seq}}}")
 }

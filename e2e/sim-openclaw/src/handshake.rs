@@ -5,13 +5,13 @@ use sim_kit::clock;
 use super::{
     Pairing,
     connect::Connect,
-    devices::Asked,
+    devices::DeviceRequest,
     frame::Refusal,
     hello::{self, Hello},
     sandbox::{Phase, Sandbox},
 };
 
-/// A handshake that failed: what is answered, and the close code and reason after it.
+/// A failed handshake: the error in the response, and the close code that follows it.
 pub(crate) struct Rejected {
     pub(crate) refusal: Refusal,
     pub(crate) close: u16,
@@ -26,13 +26,13 @@ impl From<Refusal> for Rejected {
     }
 }
 
-/// A handshake that succeeded.
+/// A successful handshake: the payload of the response and the granted scopes.
 pub(crate) struct Admitted {
     pub(crate) hello: Value,
     pub(crate) scopes: Vec<String>,
 }
 
-/// Decides about `connect`, in the order of checks of the real gateway.
+/// Decides about `connect`; the checks are in OpenClaw's order.
 pub(crate) fn decide(
     sandbox: &Sandbox,
     params: &Value,
@@ -58,7 +58,7 @@ pub(crate) fn decide(
             admit(sandbox, &connect, device.id)?;
             connect.scopes.clone()
         }
-        // From a bridge address a client without a device gets in, but may do nothing.
+        // OpenClaw admits a client without a device from a bridge address, but grants it no scopes.
         None => Vec::new(),
     };
     let mut state = sandbox.state();
@@ -114,7 +114,7 @@ fn check_token(sandbox: &Sandbox, connect: &Connect) -> Result<(), Refusal> {
         ),
         _ => return Ok(()),
     };
-    let is_locked = state.devices.note_failure();
+    let is_locked = state.devices.count_failure();
     state.stats.lockouts += u64::from(is_locked);
     Err(refusal)
 }
@@ -129,7 +129,7 @@ fn auth_refusal(message: &str, code: &str, reason: &str, next: &str) -> Refusal 
 }
 
 fn admit(sandbox: &Sandbox, connect: &Connect, device_id: &str) -> Result<(), Refusal> {
-    let asked = Asked {
+    let request = DeviceRequest {
         device_id: device_id.to_owned(),
         role: connect.role.to_owned(),
         platform: connect.platform.trim().to_owned(),
@@ -138,7 +138,7 @@ fn admit(sandbox: &Sandbox, connect: &Connect, device_id: &str) -> Result<(), Re
     let mut state = sandbox.state();
     let is_new = state.devices.token_of(device_id).is_none();
     if is_new && sandbox.shared.config.pairing == Pairing::AtFirstConnect {
-        state.devices.approve(&asked);
+        state.devices.approve(&request);
     }
-    state.devices.admit(&asked)
+    state.devices.admit(&request)
 }

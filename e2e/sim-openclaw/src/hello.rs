@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-/// Largest frame taken after the handshake, in bytes.
+/// Largest frame accepted after the handshake.
 pub(crate) const MAX_PAYLOAD_BYTES: usize = 26_214_400;
 
 const METHODS: [&str; 14] = [
@@ -33,7 +33,7 @@ const EVENTS: [&str; 10] = [
     "cron",
 ];
 
-/// What hello-ok says about this connection.
+/// The values in `hello-ok` that depend on the connection.
 pub(crate) struct Hello<'a> {
     pub(crate) boot_id: &'a str,
     pub(crate) connection_id: &'a str,
@@ -44,7 +44,7 @@ pub(crate) struct Hello<'a> {
     pub(crate) now_ms: i64,
 }
 
-/// The payload of a successful connect.
+/// The payload of the response to a successful `connect`.
 pub(crate) fn payload(hello: &Hello) -> Value {
     let mut auth = json!({
         "method": "token",

@@ -9,13 +9,13 @@ use super::{
     session::{ActiveRun, Session, canonical_key},
 };
 
-/// Rows on a page unless asked for more or fewer.
+/// Rows on a page of a request without `limit`.
 const ROWS_PER_PAGE: u64 = 200;
 
-/// Most rows on a page.
+/// Most rows on a page, whatever the request's `limit`.
 const ROWS_PER_PAGE_LIMIT: u64 = 1000;
 
-/// `chat.history`: a page, or everything since a cursor.
+/// Handles `chat.history`: returns a page, or all rows after a cursor.
 pub(crate) fn read(sandbox: &Sandbox, params: &Value) -> Result<Value, Refusal> {
     let allowed = [
         "sessionKey",
@@ -128,7 +128,7 @@ fn delta(session: &Session, cursor: &str, queue_mode: QueueMode) -> Value {
     })
 }
 
-/// `sessions.list`.
+/// The answer to `sessions.list`; paging parameters are ignored.
 pub(crate) fn list_sessions(sandbox: &Sandbox) -> Value {
     let state = sandbox.state();
     let queue_mode = state.behaviour(&sandbox.shared).queue_mode.name();

@@ -1,7 +1,9 @@
-//! `OpenClaw` gateways, simulated: any number in one process, each at its own path, speaking protocol
-//! 4 as recorded from a real 2026.9.6 with its traps (overlapping sends, short memory, restarts that
-//! answer under new run ids). Transcripts survive simulated restarts, as volumes do.
+//! A simulator of OpenClaw: any number of sandboxes in one process, each at its own path. It speaks
+//! protocol 4 as recorded from version 2026.9.6, with its difficulties: overlapping sends, limited memory
+//! of idempotency keys, restarts that answer under new run ids. Transcripts survive simulated restarts, as
+//! volumes do.
 
+mod abort;
 mod boot;
 mod chat;
 mod config;
@@ -10,17 +12,15 @@ mod connection;
 mod control;
 mod cron;
 mod devices;
-mod door;
-mod ending;
+mod dispatch;
 mod events;
 mod failure;
 mod frame;
-mod halt;
 mod handshake;
 mod hello;
 mod history;
-mod known;
-mod next;
+mod known_runs;
+mod listener;
 mod params;
 mod proactive;
 mod row;
@@ -47,13 +47,13 @@ pub use view::{Ending, OpenClawStats, Restart, TranscriptRow};
 use sandbox::Shared;
 use session::Session;
 
-/// Timeline within one tick at which some of the gateways tick.
+/// Number of groups of sandboxes that tick at different moments of one interval.
 const TICK_PHASES: u32 = 50;
 
-/// The shortest time between two such moments.
+/// Shortest time between the ticks of two groups.
 const MILLISECOND: Duration = Duration::from_millis(1);
 
-/// Running simulated gateways. Dropping it cuts every connection.
+/// A running simulator. Dropping it cuts every connection.
 #[derive(Debug)]
 pub struct SimOpenClaw {
     shared: Arc<Shared>,
@@ -61,37 +61,44 @@ pub struct SimOpenClaw {
 }
 
 impl SimOpenClaw {
-    /// Starts listening. Sandboxes come into being when something connects to their path.
+    /// Starts listening. A sandbox is created when a client connects to its path.
     pub async fn start(config: SimOpenClawConfig) -> anyhow::Result<Self> {
         let listen = config.listen;
         let port = TcpListener::bind(listen)
             .await
             .with_context(|| format!("listening on {listen}"))?;
-        let addr = port.local_addr().context("asking for the own address")?;
+        let addr = port
+            .local_addr()
+            .context("reading the listener's address")?;
         let shared = Arc::new(Shared::new(config));
         let router = control::routes(Arc::clone(&shared));
         let tasks = shared.tasks.clone();
-        tasks.spawn(door::keep(Arc::clone(&shared), port, addr, router));
+        tasks.spawn(listener::accept_connections(
+            Arc::clone(&shared),
+            port,
+            addr,
+            router,
+        ));
         tasks.spawn(tick(Arc::clone(&shared)));
         Ok(Self { shared, addr })
     }
 
-    /// Where it listens.
+    /// The address it listens on.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// What to set `SANDBOX_EXTERNAL_URL` to.
+    /// The value for `SANDBOX_EXTERNAL_URL`.
     pub fn url_template(&self) -> String {
         format!("ws://{}/s/{{sandbox}}", self.addr)
     }
 
-    /// The address of one gateway.
+    /// The WebSocket URL of one sandbox.
     pub fn url(&self, sandbox: &str) -> String {
         format!("ws://{}/s/{sandbox}", self.addr)
     }
 
-    /// What to set `SANDBOX_EXTERNAL_TOKEN` to.
+    /// The value for `SANDBOX_EXTERNAL_TOKEN`.
     pub fn token(&self) -> String {
         let token = self.shared.config.token.as_ref();
         token
@@ -104,7 +111,7 @@ impl SimOpenClaw {
         control::sum(&self.shared)
     }
 
-    /// Exact counts of one sandbox; zeros for one nobody has connected to.
+    /// Exact counts of one sandbox; zeros if it does not exist.
     pub fn stats_of(&self, sandbox: &str) -> OpenClawStats {
         let found = self.shared.find(sandbox);
         found.map_or_else(OpenClawStats::default, |sandbox| sandbox.stats())
@@ -118,63 +125,64 @@ impl SimOpenClaw {
         names
     }
 
-    /// All rows of a sandbox, in order.
+    /// All rows of a sandbox, ordered by session key and then by position.
     pub fn transcript(&self, sandbox: &str) -> Vec<TranscriptRow> {
         let found = self.shared.find(sandbox);
         found.map_or_else(Vec::new, |sandbox| sandbox.transcript())
     }
 
-    /// Restarts one gateway, or every one there is.
+    /// Restarts OpenClaw in one sandbox, or in all.
     pub fn restart(&self, sandbox: Option<&str>, restart: &Restart) {
-        for sandbox in control::chosen(&self.shared, sandbox) {
+        for sandbox in control::selected(&self.shared, sandbox) {
             boot::restart(&sandbox, restart);
         }
     }
 
-    /// Drops the sockets of one gateway, or of all; the processes live on.
+    /// Drops the sockets of one sandbox, or of all; the processes keep running.
     pub fn cut_connections(&self, sandbox: Option<&str>) {
         control::cut_connections(&self.shared, sandbox);
     }
 
-    /// Changes how one agent behaves, or all without a behaviour of their own.
+    /// Sets how the agent of one sandbox behaves, or all agents that have no behaviour of their own.
     pub fn set_behaviour(&self, sandbox: Option<&str>, behaviour: Behaviour) {
         control::set_behaviour(&self.shared, sandbox, behaviour);
     }
 
-    /// Approves a waiting device by request id or device id (with [`Pairing::ByHand`]).
+    /// Approves a device by the id of its pairing request or its own (with [`Pairing::ByHand`]); false if no
+    /// request is pending.
     pub fn approve(&self, sandbox: &str, id: &str) -> bool {
         let sandbox = self.shared.sandbox(sandbox);
         sandbox.state().devices.approve_request(id)
     }
 
-    /// Forgets the approvals of a sandbox, as a lost volume would.
+    /// Revokes all approvals of a sandbox, as the loss of its volume does.
     pub fn forget_devices(&self, sandbox: &str) {
         self.shared.sandbox(sandbox).state().devices.forget();
     }
 
-    /// Polls one agent, as its heartbeat schedule would.
+    /// Runs a heartbeat in one sandbox as if it were due.
     pub fn heartbeat(&self, sandbox: &str, heartbeat: &Heartbeat) -> HeartbeatOutcome {
         proactive::heartbeat(&self.shared.sandbox(sandbox), heartbeat)
     }
 
-    /// Polls every agent there is, all due at once; `what` is asked with each sandbox's name.
+    /// Runs a heartbeat in every sandbox; `heartbeat_for` gets the sandbox's name and decides its answer.
     pub fn heartbeat_all(
         &self,
-        what: impl Fn(&str) -> Heartbeat,
+        heartbeat_for: impl Fn(&str) -> Heartbeat,
     ) -> Vec<(String, HeartbeatOutcome)> {
         let polled = self.shared.all().into_iter().map(|sandbox| {
-            let beat = proactive::heartbeat(&sandbox, &what(&sandbox.name));
-            (sandbox.name.clone(), beat)
+            let outcome = proactive::heartbeat(&sandbox, &heartbeat_for(&sandbox.name));
+            (sandbox.name.clone(), outcome)
         });
         polled.collect()
     }
 
-    /// Lets a reminder the agent once scheduled be due; false while its gateway is away.
+    /// Runs a reminder in one sandbox as if it were due; false if OpenClaw is not ready.
     pub fn remind(&self, sandbox: &str, text: &str) -> bool {
         proactive::remind(&self.shared.sandbox(sandbox), text)
     }
 
-    /// Names of the sandboxes in which a turn is under way.
+    /// Names of the sandboxes in which a run is active.
     pub fn busy(&self) -> Vec<String> {
         let all = self.shared.all().into_iter();
         all.filter(|sandbox| sandbox.state().sessions.values().any(Session::is_busy))
@@ -201,19 +209,20 @@ impl Drop for SimOpenClaw {
     }
 }
 
-/// Ticks each gateway in its own time, as processes do that were not started at the same moment.
+/// Sends `tick` events. The sandboxes tick at different moments, as processes do that started at different
+/// times.
 async fn tick(shared: Arc<Shared>) {
     let pause = shared.config.tick.max(TICK_PHASES * MILLISECOND) / TICK_PHASES;
     let phases = TICK_PHASES as usize;
-    let mut beats = tokio::time::interval(pause);
-    beats.tick().await;
+    let mut interval = tokio::time::interval(pause);
+    interval.tick().await;
     for phase in (0..phases).cycle() {
         tokio::select! {
             () = shared.stop.cancelled() => return,
-            _ = beats.tick() => {
+            _ = interval.tick() => {
                 let due = shared.all().into_iter();
                 for sandbox in due.filter(|sandbox| sandbox.number % phases == phase) {
-                    sandbox.state().room.tick();
+                    sandbox.state().connections.tick();
                 }
             }
         }

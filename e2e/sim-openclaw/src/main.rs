@@ -1,4 +1,4 @@
-//! Simulates `OpenClaw` agents; `sim-openclaw --help` tells how to use it.
+//! Simulates OpenClaw; `sim-openclaw --help` tells how to use it.
 
 use std::process::ExitCode;
 

@@ -2,7 +2,7 @@ use serde_json::Value;
 
 use super::frame::Refusal;
 
-/// The parameters of a request, which are a closed object: an unknown key is an error.
+/// The parameters of a request: an object in which an unknown key is an error.
 pub(crate) struct Params<'a> {
     method: &'a str,
     at: &'static str,
@@ -10,7 +10,7 @@ pub(crate) struct Params<'a> {
 }
 
 impl<'a> Params<'a> {
-    /// Checks that `value` has no keys but these.
+    /// Checks that `value` has no keys other than `allowed`.
     pub(crate) fn closed(
         method: &'a str,
         value: &'a Value,
@@ -24,7 +24,7 @@ impl<'a> Params<'a> {
         .checked(allowed)
     }
 
-    /// The object under `key`, with no keys but these.
+    /// The object under `key`, with no keys other than `allowed`; empty when absent.
     pub(crate) fn object(
         &self,
         key: &str,
@@ -43,11 +43,11 @@ impl<'a> Params<'a> {
         match self.value {
             Value::Null => Ok(self),
             Value::Object(map) => match map.keys().find(|key| !allowed.contains(&key.as_str())) {
-                Some(key) => Err(self.wrong(&format!("unexpected property '{key}'"))),
+                Some(key) => Err(self.invalid(&format!("unexpected property '{key}'"))),
                 None => Ok(self),
             },
             Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-                Err(self.wrong("must be object"))
+                Err(self.invalid("must be object"))
             }
         }
     }
@@ -58,7 +58,7 @@ impl<'a> Params<'a> {
 
     pub(crate) fn require(&self, keys: &[&str]) -> Result<(), Refusal> {
         match keys.iter().find(|key| !self.has(key)) {
-            Some(key) => Err(self.wrong(&format!("must have required property '{key}'"))),
+            Some(key) => Err(self.invalid(&format!("must have required property '{key}'"))),
             None => Ok(()),
         }
     }
@@ -71,13 +71,13 @@ impl<'a> Params<'a> {
         }
         value
             .as_str()
-            .ok_or_else(|| self.wrong_at(key, "must be string"))
+            .ok_or_else(|| self.invalid_at(key, "must be string"))
     }
 
     pub(crate) fn required_text(&self, key: &str) -> Result<&'a str, Refusal> {
         self.require(&[key])?;
         match self.text(key)? {
-            "" => Err(self.wrong_at(key, "must NOT have fewer than 1 characters")),
+            "" => Err(self.invalid_at(key, "must NOT have fewer than 1 characters")),
             text => Ok(text),
         }
     }
@@ -90,7 +90,7 @@ impl<'a> Params<'a> {
         let number = value.as_u64();
         number
             .map(Some)
-            .ok_or_else(|| self.wrong_at(key, "must be integer"))
+            .ok_or_else(|| self.invalid_at(key, "must be integer"))
     }
 
     pub(crate) fn one_of(&self, key: &str, allowed: &[&str]) -> Result<&'a str, Refusal> {
@@ -98,7 +98,7 @@ impl<'a> Params<'a> {
         if allowed.contains(&text) {
             Ok(text)
         } else {
-            Err(self.wrong_at(key, "must be equal to one of the allowed values"))
+            Err(self.invalid_at(key, "must be equal to one of the allowed values"))
         }
     }
 
@@ -109,22 +109,24 @@ impl<'a> Params<'a> {
         }
         let items = value
             .as_array()
-            .ok_or_else(|| self.wrong_at(key, "must be array"))?;
+            .ok_or_else(|| self.invalid_at(key, "must be array"))?;
         items
             .iter()
             .map(|item| item.as_str().map(str::to_owned))
             .collect::<Option<_>>()
-            .ok_or_else(|| self.wrong_at(key, "must be array of string"))
+            .ok_or_else(|| self.invalid_at(key, "must be array of string"))
     }
 
-    fn wrong(&self, what: &str) -> Refusal {
+    fn invalid(&self, problem: &str) -> Refusal {
         let (method, at) = (self.method, self.at);
-        Refusal::invalid(format!("invalid {method} params: at {at}: {what}"))
+        Refusal::invalid(format!("invalid {method} params: at {at}: {problem}"))
     }
 
-    fn wrong_at(&self, key: &str, what: &str) -> Refusal {
+    fn invalid_at(&self, key: &str, problem: &str) -> Refusal {
         let path = if self.at == "root" { "" } else { self.at };
         let method = self.method;
-        Refusal::invalid(format!("invalid {method} params: at {path}/{key}: {what}"))
+        Refusal::invalid(format!(
+            "invalid {method} params: at {path}/{key}: {problem}"
+        ))
     }
 }

@@ -1,5 +1,5 @@
-//! What an agent says without being asked: heartbeats, which are turns of the main session, and
-//! reminders, which run beside it and leave their result there.
+//! Proactive texts of an agent. A heartbeat is a turn of the main session; a reminder runs in a session of
+//! its own and leaves its result in the main session.
 
 use std::sync::Arc;
 
@@ -19,34 +19,34 @@ use super::{
     turn::{Origin, Turn},
 };
 
-/// The older token for nothing to say. Unlike `NO_REPLY` the end of the run calls it visible.
+/// The older form of `NO_REPLY`. The end of the run reports it as a visible reply.
 pub(crate) const HEARTBEAT_OK: &str = "HEARTBEAT_OK";
 
-/// What a heartbeat poll makes the agent say.
+/// The agent's answer to a heartbeat.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Heartbeat {
-    /// Something the person should hear.
+    /// A text for the user.
     Alert(String),
-    /// Nothing: `NO_REPLY`.
+    /// `NO_REPLY`: the agent has nothing to say.
     NoReply,
-    /// Nothing, in the older words: `HEARTBEAT_OK`.
+    /// `HEARTBEAT_OK`, the older form of `NO_REPLY`.
     HeartbeatOk,
 }
 
-/// What became of a heartbeat that was due.
+/// The outcome of a heartbeat that was due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HeartbeatOutcome {
-    /// Its turn began; the text is in the transcript when the turn ends.
+    /// A turn began; its text is in the transcript when the turn has ended.
     Began,
-    /// A turn occupied the session; the poll is left out, not put off.
+    /// A turn occupied the session; the heartbeat is dropped, not postponed.
     Skipped,
-    /// The gateway is not up.
+    /// OpenClaw is not running or not ready.
     Away,
 }
 
-/// Polls an agent, as its schedule would.
+/// Runs a heartbeat as if it were due.
 pub(crate) fn heartbeat(sandbox: &Arc<Sandbox>, heartbeat: &Heartbeat) -> HeartbeatOutcome {
     let mut guard = sandbox.state();
     let state = &mut *guard;
@@ -58,7 +58,7 @@ pub(crate) fn heartbeat(sandbox: &Arc<Sandbox>, heartbeat: &Heartbeat) -> Heartb
         let payload = json!({
             "ts": clock::now_ms(), "status": "skipped", "reason": "requests-in-flight",
         });
-        state.room.tell(&event("heartbeat", &payload));
+        state.connections.broadcast(&event("heartbeat", &payload));
         return HeartbeatOutcome::Skipped;
     }
     begin(sandbox, state, heartbeat);
@@ -68,7 +68,9 @@ pub(crate) fn heartbeat(sandbox: &Arc<Sandbox>, heartbeat: &Heartbeat) -> Heartb
 fn begin(sandbox: &Arc<Sandbox>, state: &mut State, heartbeat: &Heartbeat) {
     let now_ms = clock::now_ms();
     if sandbox.shared.config.events == EventDetail::Full {
-        state.room.tell(&JobRun::heartbeat(now_ms).started());
+        state
+            .connections
+            .broadcast(&JobRun::heartbeat(now_ms).started());
     }
     state.stats.heartbeats += 1;
     let poll = Queued {
@@ -83,7 +85,7 @@ fn begin(sandbox: &Arc<Sandbox>, state: &mut State, heartbeat: &Heartbeat) {
 }
 
 impl Heartbeat {
-    /// The message that makes the script do it.
+    /// The directive that makes the simulated agent give this answer.
     fn directive(&self) -> String {
         match self {
             Self::Alert(text) => format!("[[SAY {text}]]"),
@@ -93,8 +95,8 @@ impl Heartbeat {
     }
 }
 
-/// A reminder the agent had scheduled is due: its run has a session of its own and is over at once, its
-/// result stands in the main session, whatever goes on there. `false` when the gateway is not up.
+/// Runs a reminder as if it were due. It ends at once, in a session of its own, and its result is stored in
+/// the main session even if a run is active there. `false` if OpenClaw is not ready.
 pub(crate) fn remind(sandbox: &Sandbox, text: &str) -> bool {
     let mut guard = sandbox.state();
     let state = &mut *guard;
@@ -105,9 +107,9 @@ pub(crate) fn remind(sandbox: &Sandbox, text: &str) -> bool {
     let job_id = Uuid::new_v4().to_string();
     let run = JobRun::reminder(&job_id, MAIN_KEY, now_ms);
     let is_full = sandbox.shared.config.events == EventDetail::Full;
-    state.room.tell(&run.started());
+    state.connections.broadcast(&run.started());
     if is_full {
-        tell_own_session(state, &job_id, text, now_ms);
+        broadcast_own_session(state, &job_id, text, now_ms);
     }
     let run_id = format!("cron:{job_id}:{now_ms}");
     let result = NewRow {
@@ -121,9 +123,11 @@ pub(crate) fn remind(sandbox: &Sandbox, text: &str) -> bool {
         now_ms,
     };
     store(sandbox, state, result);
-    state.room.tell(&run.finished(text, "delivered", now_ms));
+    state
+        .connections
+        .broadcast(&run.finished(text, "delivered", now_ms));
     if is_full {
-        state.room.tell(&run.removed());
+        state.connections.broadcast(&run.removed());
     }
     true
 }
@@ -134,13 +138,13 @@ fn store(sandbox: &Sandbox, state: &mut State, result: NewRow) {
     let row = state.session(MAIN_KEY).append(result, kept);
     state.stats.proactive += 1;
     if let Some(session) = state.sessions.get(MAIN_KEY) {
-        state.room.tell_of_row(session, &row, mode);
+        state.connections.broadcast_row(session, &row, mode);
     }
 }
 
-/// The run tells of itself under the key of its own session, which is gone after it: whoever forwards by
-/// `chat` finals says it twice.
-fn tell_own_session(state: &State, job_id: &str, text: &str, now_ms: i64) {
+/// Broadcasts the events of the reminder's own session. A client that delivers every `chat` final would
+/// deliver the text twice: once from here and once from the main session.
+fn broadcast_own_session(state: &State, job_id: &str, text: &str, now_ms: i64) {
     let key = format!("agent:main:cron:{job_id}:run:{}", Uuid::new_v4());
     let mut session = Session::new(&key, now_ms);
     let name = RunName {
@@ -161,6 +165,8 @@ fn tell_own_session(state: &State, job_id: &str, text: &str, now_ms: i64) {
         now_ms,
     };
     let row = session.append(said, 1);
-    state.room.tell_of_row(&session, &row, "followup");
-    state.room.tell(&name.last_word(1, Some(text), now_ms));
+    state.connections.broadcast_row(&session, &row, "followup");
+    state
+        .connections
+        .broadcast(&name.final_event(1, Some(text), now_ms));
 }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-/// One entry of a transcript. Everything but its JSON, which is made when asked for.
+/// One entry of a transcript. Its JSON is made on request.
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) id: String,
@@ -16,16 +16,16 @@ pub(crate) struct Row {
     source: Arc<str>,
 }
 
-/// Who said what.
+/// The author and the text of a row.
 #[derive(Debug)]
 pub(crate) enum Content {
-    /// A message of the client's, or (`recovery`) of the gateway to its own agent.
+    /// A message of a client, or OpenClaw's own message to its agent after a kill (`is_recovery`).
     User {
         text: String,
         steered_into: Option<String>,
         is_recovery: bool,
     },
-    /// What the agent said.
+    /// A reply of the agent.
     Assistant {
         text: String,
         run_id: String,
@@ -37,17 +37,17 @@ pub(crate) enum Content {
         job_id: String,
         run_id: String,
     },
-    /// What the agent had said when it was stopped.
+    /// The agent's text so far when its run was aborted.
     Aborted { text: String, run_id: String },
-    /// What an operator put in its mouth.
+    /// A text that a client stored with `chat.inject`.
     Injected { text: String },
 }
 
-/// A row before it has its place.
+/// A row without an id and sequence numbers, which `Session::append` gives it.
 pub(crate) struct NewRow {
     pub(crate) content: Content,
     pub(crate) idempotency_key: Option<String>,
-    /// When it was said; stored later.
+    /// When the message arrived or the reply ended, which can be earlier than `now_ms`.
     pub(crate) at_ms: i64,
     pub(crate) now_ms: i64,
 }
@@ -93,7 +93,7 @@ impl Row {
         }
     }
 
-    /// Whether the agent said it without being asked.
+    /// Whether the row is the text of a heartbeat or of a reminder.
     pub(crate) fn is_proactive(&self) -> bool {
         match &self.content {
             Content::Assistant { is_heartbeat, .. } => *is_heartbeat,
@@ -102,7 +102,7 @@ impl Row {
         }
     }
 
-    /// The row as `chat.history` shows it.
+    /// The row as `chat.history` returns it.
     pub(crate) fn json(&self) -> Value {
         let mut own = json!({
             "id": self.id,
@@ -133,7 +133,7 @@ impl Row {
             } => {
                 own["runId"] = json!(run_id);
                 if *is_heartbeat {
-                    // Its prompt is hidden, so the turn begins with the answer.
+                    // The prompt of a heartbeat is hidden, so its turn begins with the answer.
                     own["turnBoundary"] = json!(true);
                 }
                 assistant(text, "openai-completions", "openrouter", "mock/model-1")
@@ -143,7 +143,7 @@ impl Row {
                 job_id,
                 run_id,
             } => {
-                let mut row = unpaid(text, "openclaw-transcript", "automation-result");
+                let mut row = openclaw_row(text, "openclaw-transcript", "automation-result");
                 row["openclawAutomation"] =
                     json!({ "kind": "cron", "jobId": job_id, "runId": run_id });
                 row
@@ -196,11 +196,11 @@ fn assistant(text: &str, api: &str, provider: &str, model: &str) -> Value {
 }
 
 fn injected(text: &str) -> Value {
-    unpaid(text, "openai-responses", "gateway-injected")
+    openclaw_row(text, "openai-responses", "gateway-injected")
 }
 
-/// A row the gateway itself wrote: no model was asked.
-fn unpaid(text: &str, api: &str, model: &str) -> Value {
+/// A row that OpenClaw wrote without a model.
+fn openclaw_row(text: &str, api: &str, model: &str) -> Value {
     json!({
         "role": "assistant",
         "content": [{ "type": "text", "text": text }],

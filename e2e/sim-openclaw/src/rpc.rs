@@ -6,57 +6,59 @@ use tokio::{sync::mpsc, time::Instant};
 
 use super::{
     chat,
-    frame::{Out, Refusal, Request, response},
+    frame::{Outgoing, Refusal, Request, response},
     history,
     params::Params,
     sandbox::{Phase, Sandbox},
     session,
 };
 
-/// Longest an `agent.wait` is held, in milliseconds.
+/// Longest time that `agent.wait` waits.
 const LONGEST_WAIT_MS: u64 = 600_000;
 
-/// Whoever asks.
-pub(crate) struct Caller {
+/// The client that sent a request, and the queue for its response.
+pub(crate) struct Client {
     pub(crate) id: u64,
     pub(crate) scopes: Vec<String>,
-    pub(crate) out: mpsc::Sender<Out>,
+    pub(crate) out: mpsc::Sender<Outgoing>,
 }
 
-/// Takes a frame of a client. What is no request is ignored, as by the real gateway.
-pub(crate) fn hear(sandbox: &Arc<Sandbox>, caller: &Caller, text: &str) {
+/// Handles a frame of a client. Frames without a `method` are ignored, as by OpenClaw.
+pub(crate) fn handle_frame(sandbox: &Arc<Sandbox>, client: &Client, text: &str) {
     let Ok(request) = serde_json::from_str::<Request>(text) else {
         if text.contains("\"method\"") {
             let message = "invalid request frame: must have required property 'id'";
-            caller.answer("invalid", &Err(Refusal::invalid(message)));
+            client.answer("invalid", &Err(Refusal::invalid(message)));
         }
         return;
     };
     if request.method == "agent.wait" {
-        wait(sandbox, caller, request);
+        wait(sandbox, client, request);
         return;
     }
     if request.method == "chat.send" {
-        let sent = caller
+        let sent = client
             .needs("operator.write")
             .and_then(|()| chat::send(sandbox, &request.params));
         match sent {
             Ok(sent) => {
-                caller.answer(&request.id, &Ok(sent.answer));
-                sent.then.go_on(sandbox);
+                client.answer(&request.id, &Ok(sent.answer));
+                sent.follow_up.run(sandbox);
             }
-            Err(refusal) => caller.answer(&request.id, &Err(refusal)),
+            Err(refusal) => client.answer(&request.id, &Err(refusal)),
         }
         return;
     }
-    let answer = call(sandbox, caller, &request.method, &request.params);
-    caller.answer(&request.id, &answer);
+    let answer = call(sandbox, client, &request.method, &request.params);
+    client.answer(&request.id, &answer);
 }
 
-impl Caller {
+impl Client {
     fn answer(&self, id: &str, answer: &Result<Value, Refusal>) {
-        // A caller who does not read is thrown out by the room.
-        self.out.try_send(Out::Response(response(id, answer))).ok();
+        // If the queue is full, the next broadcast disconnects the client.
+        self.out
+            .try_send(Outgoing::Response(response(id, answer)))
+            .ok();
     }
 
     fn needs(&self, scope: &'static str) -> Result<(), Refusal> {
@@ -71,7 +73,7 @@ impl Caller {
 
 fn call(
     sandbox: &Arc<Sandbox>,
-    caller: &Caller,
+    client: &Client,
     method: &str,
     params: &Value,
 ) -> Result<Value, Refusal> {
@@ -80,60 +82,60 @@ fn call(
             "connect is only valid as the first request",
         )),
         "chat.abort" => {
-            caller.needs("operator.write")?;
+            client.needs("operator.write")?;
             chat::abort(sandbox, params)
         }
         "chat.inject" => {
-            caller.needs("operator.admin")?;
+            client.needs("operator.admin")?;
             chat::inject(sandbox, params)
         }
         "chat.history" => {
-            caller.needs("operator.read")?;
+            client.needs("operator.read")?;
             history::read(sandbox, params)
         }
         "sessions.list" => {
-            caller.needs("operator.read")?;
+            client.needs("operator.read")?;
             Ok(history::list_sessions(sandbox))
         }
         "sessions.subscribe" => {
-            caller.needs("operator.read")?;
-            subscribe(sandbox, caller);
+            client.needs("operator.read")?;
+            subscribe(sandbox, client);
             Ok(json!({ "subscribed": true }))
         }
         "sessions.messages.subscribe" => {
-            caller.needs("operator.read")?;
+            client.needs("operator.read")?;
             let params = Params::closed(method, params, &["key"])?;
             let key = session::canonical_key(params.required_text("key")?);
-            subscribe(sandbox, caller);
+            subscribe(sandbox, client);
             Ok(json!({ "subscribed": true, "key": key }))
         }
         "health" => Ok(json!({ "ok": true, "ts": clock::now_ms() })),
         "status" => Ok(json!({ "runtimeVersion": "2026.9.6" })),
         "last-heartbeat" => {
-            caller.needs("operator.read")?;
+            client.needs("operator.read")?;
             Ok(Value::Null)
         }
         "cron.list" => {
-            caller.needs("operator.read")?;
+            client.needs("operator.read")?;
             Ok(json!({ "jobs": [], "total": 0, "hasMore": false }))
         }
         "device.pair.list" => {
-            caller.needs("operator.pairing")?;
+            client.needs("operator.pairing")?;
             Ok(sandbox.state().devices.list())
         }
         _ => Err(Refusal::invalid(format!("unknown method: {method}"))),
     }
 }
 
-fn subscribe(sandbox: &Sandbox, caller: &Caller) {
+fn subscribe(sandbox: &Sandbox, client: &Client) {
     let mut state = sandbox.state();
-    let members = state.room.members.iter_mut();
-    for member in members.filter(|member| member.id == caller.id) {
-        member.is_subscribed = true;
+    let open = state.connections.open.iter_mut();
+    for connection in open.filter(|connection| connection.id == client.id) {
+        connection.is_subscribed = true;
     }
 }
 
-/// `UNAVAILABLE` while the gateway drains.
+/// Refuses with `UNAVAILABLE` unless OpenClaw is ready.
 pub(crate) fn refuse_while_draining(phase: Phase, method: &str) -> Result<(), Refusal> {
     if phase == Phase::Up {
         return Ok(());
@@ -145,10 +147,10 @@ pub(crate) fn refuse_while_draining(phase: Phase, method: &str) -> Result<(), Re
     ))
 }
 
-/// `agent.wait`: holds the answer until the run has ended; runs nobody remembers time out.
-fn wait(sandbox: &Arc<Sandbox>, caller: &Caller, request: Request) {
+/// Handles `agent.wait`: answers when the run has ended. The wait for an unknown run times out.
+fn wait(sandbox: &Arc<Sandbox>, client: &Client, request: Request) {
     let read = || -> Result<(String, u64), Refusal> {
-        caller.needs("operator.read")?;
+        client.needs("operator.read")?;
         refuse_while_draining(sandbox.state().boot.phase, "agent.wait")?;
         let params = Params::closed("agent.wait", &request.params, &["runId", "timeoutMs"])?;
         let run_id = params.required_text("runId")?.to_owned();
@@ -157,21 +159,21 @@ fn wait(sandbox: &Arc<Sandbox>, caller: &Caller, request: Request) {
     };
     let (run_id, limit_ms) = match read() {
         Ok(wanted) => wanted,
-        Err(refusal) => return caller.answer(&request.id, &Err(refusal)),
+        Err(refusal) => return client.answer(&request.id, &Err(refusal)),
     };
     if let Some(outcome) = outcome(sandbox, &run_id) {
-        return caller.answer(&request.id, &Ok(outcome));
+        return client.answer(&request.id, &Ok(outcome));
     }
-    let caller = Caller {
-        id: caller.id,
+    let client = Client {
+        id: client.id,
         scopes: Vec::new(),
-        out: caller.out.clone(),
+        out: client.out.clone(),
     };
     let (sandbox, tasks) = (Arc::clone(sandbox), sandbox.shared.tasks.clone());
     tasks.spawn(async move {
         let until = Instant::now() + Duration::from_millis(limit_ms);
         let answer = wait_until(&sandbox, &run_id, until).await;
-        caller.answer(&request.id, &Ok(answer));
+        client.answer(&request.id, &Ok(answer));
     });
 }
 
@@ -195,5 +197,5 @@ async fn wait_until(sandbox: &Sandbox, run_id: &str, until: Instant) -> Value {
 
 fn outcome(sandbox: &Sandbox, run_id: &str) -> Option<Value> {
     let remembered = sandbox.shared.config.remembered;
-    sandbox.state().known.outcome(run_id, remembered)
+    sandbox.state().known_runs.outcome(run_id, remembered)
 }

@@ -15,13 +15,13 @@ use uuid::Uuid;
 use super::{
     Behaviour, OpenClawStats, SimOpenClawConfig, TranscriptRow,
     devices::Devices,
-    frame::{Out, event},
-    known::KnownRuns,
+    frame::{Outgoing, event},
+    known_runs::KnownRuns,
     row::Row,
     session::Session,
 };
 
-/// What all sandboxes of one simulator share.
+/// State that all sandboxes of one simulator share.
 pub(crate) struct Shared {
     pub(crate) config: SimOpenClawConfig,
     pub(crate) behaviour: RwLock<Behaviour>,
@@ -42,77 +42,88 @@ impl Shared {
     }
 
     pub(crate) fn find(&self, name: &str) -> Option<Arc<Sandbox>> {
-        let sandboxes = self.sandboxes.read().expect("nothing panics with the map");
+        let sandboxes = self
+            .sandboxes
+            .read()
+            .expect("no thread panics while it holds this lock");
         sandboxes.get(name).cloned()
     }
 
-    /// The sandbox of this name; it comes into being when it is first asked for.
+    /// The sandbox of this name, which is created if it does not exist.
     pub(crate) fn sandbox(self: &Arc<Self>, name: &str) -> Arc<Sandbox> {
         if let Some(sandbox) = self.find(name) {
             return sandbox;
         }
-        let mut sandboxes = self.sandboxes.write().expect("nothing panics with the map");
+        let mut sandboxes = self
+            .sandboxes
+            .write()
+            .expect("no thread panics while it holds this lock");
         let number = sandboxes.len();
         let new = || Arc::new(Sandbox::new(name, number, Arc::clone(self)));
         Arc::clone(sandboxes.entry(name.to_owned()).or_insert_with(new))
     }
 
     pub(crate) fn all(&self) -> Vec<Arc<Sandbox>> {
-        let sandboxes = self.sandboxes.read().expect("nothing panics with the map");
+        let sandboxes = self
+            .sandboxes
+            .read()
+            .expect("no thread panics while it holds this lock");
         sandboxes.values().cloned().collect()
     }
 
     pub(crate) fn forget_all(&self) {
-        let mut sandboxes = self.sandboxes.write().expect("nothing panics with the map");
+        let mut sandboxes = self
+            .sandboxes
+            .write()
+            .expect("no thread panics while it holds this lock");
         for (_, sandbox) in sandboxes.drain() {
             sandbox.state().boot.cut.cancel();
         }
     }
 }
 
-/// One virtual gateway with what its volume holds.
+/// One simulated OpenClaw with the data of its volume.
 pub(crate) struct Sandbox {
     pub(crate) name: String,
-    /// How many there were before it.
+    /// The number of sandboxes that were created before this one.
     pub(crate) number: usize,
     pub(crate) shared: Arc<Shared>,
-    /// Rings whenever a run has ended.
+    /// Notified whenever a run has ended.
     pub(crate) run_ended: Notify,
     state: Mutex<State>,
 }
 
-/// What one lock protects; never held across an await.
+/// State behind one lock, which is never held across an await.
 pub(crate) struct State {
     pub(crate) boot: Boot,
-    pub(crate) room: Room,
+    pub(crate) connections: Connections,
     pub(crate) sessions: HashMap<String, Session>,
-    pub(crate) known: KnownRuns,
+    pub(crate) known_runs: KnownRuns,
     pub(crate) devices: Devices,
     pub(crate) stats: OpenClawStats,
     pub(crate) behaviour: Option<Behaviour>,
 }
 
-/// One life of the gateway process.
+/// One run of the OpenClaw process.
 pub(crate) struct Boot {
     pub(crate) id: String,
-    /// Counts boots; tasks of an earlier one must not touch anything.
+    /// The number of this boot. A task of an earlier boot must not change the state.
     pub(crate) number: u64,
     pub(crate) phase: Phase,
     pub(crate) started: Instant,
-    /// Cuts every connection of this life.
+    /// Cuts every connection of this boot.
     pub(crate) cut: CancellationToken,
 }
 
-/// Where a gateway process stands.
+/// The state of an OpenClaw process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// Not running: connections are refused.
+    /// Not running; new connections are dropped.
     Down,
-    /// Listening, but not ready.
+    /// Listening, but not ready: `connect` is answered with `UNAVAILABLE`.
     Starting,
-    /// Ready.
     Up,
-    /// Told to stop; runs still end.
+    /// Stopping after SIGTERM: active runs continue, new ones are refused.
     Draining,
 }
 
@@ -132,9 +143,9 @@ impl Sandbox {
     fn new(name: &str, number: usize, shared: Arc<Shared>) -> Self {
         let state = State {
             boot: Boot::first(),
-            room: Room::default(),
+            connections: Connections::default(),
             sessions: HashMap::new(),
-            known: KnownRuns::default(),
+            known_runs: KnownRuns::default(),
             devices: Devices::default(),
             stats: OpenClawStats {
                 boots: 1,
@@ -152,24 +163,25 @@ impl Sandbox {
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("nothing panics with the state")
+        self.state
+            .lock()
+            .expect("no thread panics while it holds this lock")
     }
 
-    /// Notes what happens, if that is wanted.
-    pub(crate) fn notes(&self, what: impl FnOnce() -> EntryKind) {
-        self.shared.config.timeline.record(&self.name, what);
+    pub(crate) fn record(&self, kind: impl FnOnce() -> EntryKind) {
+        self.shared.config.timeline.record(&self.name, kind);
     }
 
     pub(crate) fn stats(&self) -> OpenClawStats {
         let state = self.state();
-        let connections = u64::try_from(state.room.members.len()).unwrap_or(u64::MAX);
+        let connections = u64::try_from(state.connections.open.len()).unwrap_or(u64::MAX);
         OpenClawStats {
             connections,
             ..state.stats.clone()
         }
     }
 
-    /// Rows of all sessions, session by session, in order.
+    /// The rows of all sessions, ordered by session key and then by position.
     pub(crate) fn transcript(&self) -> Vec<TranscriptRow> {
         let state = self.state();
         let mut sessions: Vec<&Session> = state.sessions.values().collect();
@@ -182,11 +194,13 @@ impl Sandbox {
 }
 
 impl State {
-    /// How the agent behaves at present.
+    /// The agent's own behaviour, or else the common one.
     pub(crate) fn behaviour(&self, shared: &Shared) -> Behaviour {
         self.behaviour.clone().unwrap_or_else(|| {
             let common = shared.behaviour.read();
-            common.expect("nothing panics with it").clone()
+            common
+                .expect("no thread panics while it holds this lock")
+                .clone()
         })
     }
 
@@ -195,7 +209,9 @@ impl State {
             let session = Session::new(key, clock::now_ms());
             self.sessions.insert(key.to_owned(), session);
         }
-        self.sessions.get_mut(key).expect("just put there")
+        self.sessions
+            .get_mut(key)
+            .expect("the session has just been inserted")
     }
 }
 
@@ -216,48 +232,52 @@ fn transcript_row(session: &str, row: &Row) -> TranscriptRow {
     }
 }
 
-/// Everyone connected.
+/// The open connections of one sandbox, all past their handshake.
 #[derive(Default)]
-pub(crate) struct Room {
-    pub(crate) members: Vec<Member>,
+pub(crate) struct Connections {
+    pub(crate) open: Vec<OpenConnection>,
 }
 
-/// One connection.
-pub(crate) struct Member {
+/// The sending side of an open connection.
+pub(crate) struct OpenConnection {
     pub(crate) id: u64,
-    pub(crate) out: mpsc::Sender<Out>,
-    /// Rings when it read too slowly.
+    pub(crate) out: mpsc::Sender<Outgoing>,
+    /// Cancelled when the queue of frames is full; the connection is then closed.
     pub(crate) too_slow: CancellationToken,
-    /// Whether it also wants to hear of rows and sessions.
+    /// Whether the client subscribed to new rows.
     pub(crate) is_subscribed: bool,
 }
 
-impl Room {
-    pub(crate) fn tell(&self, out: &Out) {
-        for member in &self.members {
-            member.send(out.clone());
+impl Connections {
+    pub(crate) fn broadcast(&self, out: &Outgoing) {
+        for connection in &self.open {
+            connection.send(out.clone());
         }
     }
 
-    /// Tells those who subscribed to rows.
-    pub(crate) fn tell_of_row(&self, session: &Session, row: &Row, queue_mode: &str) {
-        if !self.members.iter().any(|member| member.is_subscribed) {
+    /// Sends a new row to the clients that subscribed to rows.
+    pub(crate) fn broadcast_row(&self, session: &Session, row: &Row, queue_mode: &str) {
+        if !self.open.iter().any(|connection| connection.is_subscribed) {
             return;
         }
         let out = event("session.message", &row_event(session, row, queue_mode));
-        for member in self.members.iter().filter(|member| member.is_subscribed) {
-            member.send(out.clone());
+        for connection in self
+            .open
+            .iter()
+            .filter(|connection| connection.is_subscribed)
+        {
+            connection.send(out.clone());
         }
     }
 
     pub(crate) fn tick(&self) {
-        if !self.members.is_empty() {
-            self.tell(&event("tick", &json!({ "ts": clock::now_ms() })));
+        if !self.open.is_empty() {
+            self.broadcast(&event("tick", &json!({ "ts": clock::now_ms() })));
         }
     }
 }
 
-/// A row with its session around it: `session.message`, and the entries of a history delta.
+/// A row with its session's data, as in `session.message` and in a history delta.
 pub(crate) fn row_event(session: &Session, row: &Row, queue_mode: &str) -> serde_json::Value {
     let info = session.info(queue_mode);
     let mut payload = json!({
@@ -279,9 +299,9 @@ pub(crate) fn row_event(session: &Session, row: &Row, queue_mode: &str) -> serde
     payload
 }
 
-impl Member {
-    /// Queues a frame; whoever does not read is thrown out.
-    pub(crate) fn send(&self, out: Out) {
+impl OpenConnection {
+    /// Queues a frame. If the queue is full, the client is disconnected.
+    pub(crate) fn send(&self, out: Outgoing) {
         if let Err(mpsc::error::TrySendError::Full(_)) = self.out.try_send(out) {
             self.too_slow.cancel();
         }

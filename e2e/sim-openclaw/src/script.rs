@@ -2,26 +2,25 @@ use rand::RngExt;
 
 use super::Behaviour;
 
-/// What the agent will do with a message.
+/// How the agent answers a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Plan {
-    pub(crate) outcome: Outcome,
+    pub(crate) outcome: TurnOutcome,
     pub(crate) delay_ms: u64,
     pub(crate) deltas: u32,
 }
 
 /// How a turn ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// With something to say.
+pub(crate) enum TurnOutcome {
     Reply(String),
-    /// With `NO_REPLY`.
+    /// With `NO_REPLY`, which is not shown to the user.
     Silence,
     /// With an error of the model's provider, by failover reason.
     Failure(String),
 }
 
-/// Reads directives in `text`; without any the agent echoes it.
+/// Obeys the directives in `text`; a text without directives is echoed.
 pub(crate) fn plan(text: &str, behaviour: &Behaviour) -> Plan {
     let spread = rand::rng().random_range(0..=behaviour.delay_spread_ms);
     let slow = directive(text, "SLOW").and_then(|ms| ms.parse().ok());
@@ -32,20 +31,20 @@ pub(crate) fn plan(text: &str, behaviour: &Behaviour) -> Plan {
     }
 }
 
-fn outcome(text: &str, behaviour: &Behaviour) -> Outcome {
+fn outcome(text: &str, behaviour: &Behaviour) -> TurnOutcome {
     if let Some(reason) = directive(text, "ERROR") {
-        return Outcome::Failure(reason.to_owned());
+        return TurnOutcome::Failure(reason.to_owned());
     }
     if text.contains("[[SILENT]]") {
-        return Outcome::Silence;
+        return TurnOutcome::Silence;
     }
     if let Some(reply) = directive(text, "SAY") {
-        return Outcome::Reply(reply.to_owned());
+        return TurnOutcome::Reply(reply.to_owned());
     }
     if let Some(chars) = directive(text, "LONG").and_then(|n| n.parse().ok()) {
-        return Outcome::Reply(long_text(chars));
+        return TurnOutcome::Reply(long_text(chars));
     }
-    Outcome::Reply(format!("{}{text}", behaviour.reply_prefix))
+    TurnOutcome::Reply(format!("{}{text}", behaviour.reply_prefix))
 }
 
 /// The argument of the last `[[NAME argument]]` in `text`.
@@ -54,7 +53,7 @@ fn directive<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     rest.split_once("]]").map(|(argument, _)| argument.trim())
 }
 
-/// `chars` characters of paragraphs, so that whoever splits it finds places to do so.
+/// A text of `chars` characters in paragraphs, at which a client can split it.
 fn long_text(chars: usize) -> String {
     let words = (1_u64..).flat_map(|n| {
         let end = if n % 40 == 0 { ".\n\n" } else { " " };
@@ -63,7 +62,7 @@ fn long_text(chars: usize) -> String {
     words.take(chars).collect()
 }
 
-/// Cuts `text` into at most `pieces` of about the same length, at character borders.
+/// Splits `text` at character boundaries into at most `pieces` of about the same length.
 pub(crate) fn pieces(text: &str, pieces: u32) -> Vec<&str> {
     let chars = text.chars().count();
     let pieces = usize::try_from(pieces).unwrap_or(1).clamp(1, chars.max(1));
@@ -74,8 +73,8 @@ pub(crate) fn pieces(text: &str, pieces: u32) -> Vec<&str> {
         .collect()
 }
 
-/// Milliseconds before each of so many pieces, `delay_ms` together: a long one and then `gap_ms` each, or
-/// all the same.
+/// The pause before each piece in milliseconds, in total `delay_ms`. With `gap_ms` all pauses but the first
+/// have that length; without it all pauses are equal.
 pub(crate) fn pauses(
     delay_ms: u64,
     gap_ms: Option<u64>,
@@ -96,22 +95,22 @@ mod tests {
         let usual = Behaviour::default();
         let reply = |text: &str| plan(text, &usual).outcome;
 
-        assert_eq!(reply("hi"), Outcome::Reply("echo: hi".to_owned()));
-        assert_eq!(reply("x [[SAY a b]]"), Outcome::Reply("a b".to_owned()));
-        assert_eq!(reply("[[SILENT]]"), Outcome::Silence);
+        assert_eq!(reply("hi"), TurnOutcome::Reply("echo: hi".to_owned()));
+        assert_eq!(reply("x [[SAY a b]]"), TurnOutcome::Reply("a b".to_owned()));
+        assert_eq!(reply("[[SILENT]]"), TurnOutcome::Silence);
         assert_eq!(
             reply("[[ERROR billing]]"),
-            Outcome::Failure("billing".to_owned())
+            TurnOutcome::Failure("billing".to_owned())
         );
         assert_eq!(plan("[[SLOW 250]]", &usual).delay_ms, 250);
-        let Outcome::Reply(long) = reply("[[LONG 5000]]") else {
+        let TurnOutcome::Reply(long) = reply("[[LONG 5000]]") else {
             panic!()
         };
         assert_eq!(long.chars().count(), 5000);
     }
 
     #[test]
-    fn who_thinks_first_speaks_fast_and_who_does_not_takes_even_pauses() {
+    fn with_a_gap_the_first_pause_takes_the_rest_of_the_delay_and_without_one_pauses_are_equal() {
         let first = |gap_ms| -> Vec<u64> { pauses(1_000, gap_ms, 4).take(4).collect() };
 
         assert_eq!(first(Some(60)), [820, 60, 60, 60]);

@@ -11,11 +11,11 @@ use uuid::Uuid;
 
 use super::row::{NewRow, Row};
 
-/// Transcript entries a session begins with besides its first row; they are counted but never
-/// shown.
+/// Entries that a session's transcript has besides its first row. They take raw sequence
+/// numbers but are never shown.
 const HIDDEN_AFTER_FIRST_ROW: u64 = 2;
 
-/// One conversation: its transcript, which survives restarts, and what is going on, which does not.
+/// One conversation. Its transcript survives restarts; its active run and waiting messages do not.
 pub(crate) struct Session {
     pub(crate) key: String,
     pub(crate) id: String,
@@ -24,7 +24,7 @@ pub(crate) struct Session {
     pub(crate) last_run_id: Option<String>,
     pub(crate) updated_at_ms: i64,
     pub(crate) aborted_last_run: bool,
-    /// What a killed gateway was answering; it goes on with that after its start.
+    /// The message whose run a kill interrupted; the next start continues it.
     pub(crate) interrupted: Option<String>,
     generation: String,
     source: Arc<str>,
@@ -48,7 +48,7 @@ pub(crate) struct ActiveRun {
     pub(crate) stop: CancellationToken,
 }
 
-/// A message that came while a run was active.
+/// A message for the agent that has not been answered yet.
 #[derive(Debug, Clone)]
 pub(crate) struct Queued {
     pub(crate) key: String,
@@ -79,7 +79,7 @@ impl Session {
         }
     }
 
-    /// Appends a row and returns it.
+    /// Appends a row and returns it; beyond `kept` rows the oldest is dropped.
     pub(crate) fn append(&mut self, new: NewRow, kept: usize) -> Arc<Row> {
         let seq = self.total_rows() + 1;
         let raw_seq = self.next_raw_seq();
@@ -98,7 +98,7 @@ impl Session {
         row
     }
 
-    /// Counts a row that is never shown: heartbeat polls, and answers without words.
+    /// Counts a row that is never shown: the prompt of a heartbeat, or an answer without text.
     pub(crate) fn append_hidden(&mut self) {
         self.next_raw_seq();
         self.hidden += 1;
@@ -127,12 +127,12 @@ impl Session {
         self.rows.iter()
     }
 
-    /// Rows there ever were, hidden ones included.
+    /// All rows of the session, including dropped and hidden ones.
     pub(crate) fn total_rows(&self) -> u64 {
         self.forgotten + self.hidden + u64::try_from(self.rows.len()).unwrap_or(u64::MAX)
     }
 
-    /// An opaque cursor behind the last row.
+    /// An opaque cursor that points after the last row.
     pub(crate) fn cursor(&self) -> String {
         let cursor = json!({
             "agentId": "main",
@@ -144,7 +144,8 @@ impl Session {
         URL_SAFE_NO_PAD.encode(cursor.to_string())
     }
 
-    /// The rows behind `cursor`; `None` when it is not one of ours or too old.
+    /// The rows after `cursor`; `None` if it is not a cursor of this session, or if rows after it were
+    /// dropped.
     pub(crate) fn rows_after(&self, cursor: &str) -> Option<impl Iterator<Item = &Arc<Row>>> {
         let json = URL_SAFE_NO_PAD.decode(cursor).ok()?;
         let cursor: Value = serde_json::from_slice(&json).ok()?;
@@ -164,7 +165,7 @@ impl Session {
         self.active.is_some()
     }
 
-    /// `sessionInfo`, as far as clients need it.
+    /// `sessionInfo`, with the fields that clients read.
     pub(crate) fn info(&self, queue_mode: &str) -> Value {
         let mut info = json!({
             "key": self.key,
@@ -188,7 +189,7 @@ impl Session {
     }
 }
 
-/// The session everything of one user happens in.
+/// The session of the user's messages, heartbeats and results of reminders.
 pub(crate) const MAIN_KEY: &str = "agent:main:main";
 
 /// The canonical form of a session key; `None` for an agent that does not exist.

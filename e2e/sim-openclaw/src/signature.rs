@@ -5,10 +5,10 @@ use base64::{
 use ed25519_dalek::{Signature, VerifyingKey};
 use sha2::{Digest, Sha256};
 
-/// How far `signedAt` may be from the gateway's clock, in milliseconds.
+/// Largest difference between `signedAt` and OpenClaw's clock.
 const TOLERANCE_MS: i64 = 120_000;
 
-/// What a device signed, as it appears in `connect`.
+/// A device's signature and the values that it covers, as in `connect`.
 #[derive(Debug)]
 pub(crate) struct Signed<'a> {
     pub(crate) device_id: &'a str,
@@ -25,18 +25,18 @@ pub(crate) struct Signed<'a> {
     pub(crate) device_family: &'a str,
 }
 
-/// Why a device is not believed.
+/// The reason for which a device's signature is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Distrust {
+pub(crate) enum DeviceError {
     IdMismatch,
     Expired,
     NonceMismatch,
     Signature,
 }
 
-impl Distrust {
-    /// Message, `details.code` and `details.reason` of the refusal.
-    pub(crate) fn words(self) -> (&'static str, &'static str, &'static str) {
+impl DeviceError {
+    /// The message, `details.code` and `details.reason` of the refusal.
+    pub(crate) fn texts(self) -> (&'static str, &'static str, &'static str) {
         match self {
             Self::IdMismatch => (
                 "device identity mismatch",
@@ -62,22 +62,22 @@ impl Distrust {
     }
 }
 
-/// Checks id, age, nonce and signature, in the order the gateway does.
-pub(crate) fn check(signed: &Signed, nonce: &str, now_ms: i64) -> Result<(), Distrust> {
-    let public_key = decode(signed.public_key).ok_or(Distrust::IdMismatch)?;
+/// Checks id, age, nonce and signature, in OpenClaw's order.
+pub(crate) fn check(signed: &Signed, nonce: &str, now_ms: i64) -> Result<(), DeviceError> {
+    let public_key = decode(signed.public_key).ok_or(DeviceError::IdMismatch)?;
     if hex::encode(Sha256::digest(&public_key)) != signed.device_id {
-        return Err(Distrust::IdMismatch);
+        return Err(DeviceError::IdMismatch);
     }
     if signed.at_ms.abs_diff(now_ms) > TOLERANCE_MS.unsigned_abs() {
-        return Err(Distrust::Expired);
+        return Err(DeviceError::Expired);
     }
     if signed.nonce != nonce {
-        return Err(Distrust::NonceMismatch);
+        return Err(DeviceError::NonceMismatch);
     }
     if is_signed(signed, &public_key) {
         Ok(())
     } else {
-        Err(Distrust::Signature)
+        Err(DeviceError::Signature)
     }
 }
 
@@ -117,7 +117,7 @@ fn payload(signed: &Signed, version: &str) -> String {
     )
 }
 
-/// Both alphabets are taken.
+/// Decodes base64 in the URL-safe or the standard alphabet.
 fn decode(text: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD
         .decode(text)
@@ -133,7 +133,7 @@ mod tests {
     const AT_MS: i64 = 1_795_327_141_510;
 
     #[test]
-    fn the_recorded_signatures_of_both_versions_are_believed() {
+    fn the_recorded_signatures_of_both_versions_are_accepted() {
         let scopes = scopes();
         for signature in [V3, V2] {
             assert_eq!(check(&recorded(signature, &scopes), NONCE, AT_MS), Ok(()));
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_changed_is_distrusted_for_its_own_reason() {
+    fn every_changed_field_is_refused_with_its_own_error() {
         let scopes = scopes();
         let mut reordered = scopes.clone();
         reordered.reverse();
@@ -155,13 +155,19 @@ mod tests {
         };
 
         let check_now = |signed: &Signed| check(signed, NONCE, AT_MS).unwrap_err();
-        assert_eq!(check_now(&recorded(V3, &reordered)), Distrust::Signature);
-        assert_eq!(check_now(&wrong_token), Distrust::Signature);
-        assert_eq!(check_now(&id), Distrust::IdMismatch);
+        assert_eq!(check_now(&recorded(V3, &reordered)), DeviceError::Signature);
+        assert_eq!(check_now(&wrong_token), DeviceError::Signature);
+        assert_eq!(check_now(&id), DeviceError::IdMismatch);
         let good = recorded(V3, &scopes);
-        assert_eq!(check(&good, "other", AT_MS), Err(Distrust::NonceMismatch));
+        assert_eq!(
+            check(&good, "other", AT_MS),
+            Err(DeviceError::NonceMismatch)
+        );
         assert_eq!(check(&good, NONCE, AT_MS + 120_000), Ok(()));
-        assert_eq!(check(&good, NONCE, AT_MS + 120_001), Err(Distrust::Expired));
+        assert_eq!(
+            check(&good, NONCE, AT_MS + 120_001),
+            Err(DeviceError::Expired)
+        );
     }
 
     const V2: &str =

@@ -5,49 +5,50 @@ use serde::{Deserialize, Serialize};
 /// Exact counts of one sandbox, or the sums over all.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenClawStats {
-    /// Connections open now, handshake done.
+    /// Connections that are open and past their handshake.
     pub connections: u64,
-    /// Handshakes that succeeded.
+    /// Handshakes that ended in `hello-ok`.
     pub handshakes: u64,
     /// Handshakes refused, by `details.code` (or `error.code` where there is none).
     pub refused: BTreeMap<String, u64>,
-    /// `chat.send` requests taken as new.
+    /// `chat.send` requests with a new idempotency key.
     pub sends: u64,
     /// `chat.send` requests repeated while their run was active (`in_flight`).
     pub repeated_in_flight: u64,
     /// `chat.send` requests repeated after their run (`ok`, or an empty final).
     pub repeated_done: u64,
-    /// `chat.send` requests whose key belonged to another message.
+    /// `chat.send` requests refused because their key had been used for another message.
     pub conflicts: u64,
-    /// Times a kind of login was locked after too many refusals.
+    /// How many times logins were locked after too many refusals.
     pub lockouts: u64,
-    /// `chat.send` requests that came while a run occupied the session: each is a mistake of ours.
+    /// `chat.send` requests that arrived while a run occupied the session. Each one is a bug of the client.
     pub overlaps: u64,
-    /// The same while the run was a heartbeat, which nobody can foresee.
+    /// Overlaps with a heartbeat's run, which a client cannot foresee; not counted in `overlaps`.
     pub overlaps_with_heartbeats: u64,
-    /// Turns begun, heartbeats included: how often the model was asked.
+    /// Turns begun, heartbeats included. Each one asks the model once.
     pub turns: u64,
     /// Turns begun by heartbeats.
     pub heartbeats: u64,
-    /// Heartbeats left out because a run occupied the session.
+    /// Heartbeats dropped because a run occupied the session.
     pub heartbeats_skipped: u64,
-    /// Texts nobody asked for that stand in a transcript: of heartbeats and of reminders.
+    /// Proactive texts stored in transcripts, of heartbeats and of reminders.
     pub proactive: u64,
-    /// Turns that ended with a reply, in silence or with an error.
+    /// Turns that ended with a reply, without one, with an error or by an abort.
     pub turns_ended: u64,
-    /// Turns that continued by themselves after a kill.
+    /// Turns that OpenClaw continued after a kill.
     pub resumed: u64,
-    /// Turns a kill ended before the user's row was stored.
+    /// Turns that a kill ended before the user's row was stored.
     pub lost: u64,
-    /// Turns asked for under a key whose user row was stored already: the person is answered twice.
+    /// New `chat.send` requests whose message was in the transcript already, so that the user is answered
+    /// twice.
     pub answered_again: u64,
-    /// Times the gateway process was started, the first included.
+    /// Starts of the OpenClaw process, the first included.
     pub boots: u64,
 }
 
 impl OpenClawStats {
-    /// Handshakes refused because of a token, a signature or a lockout. What waits for an approval or a
-    /// start is not among them.
+    /// Handshakes refused because of a token, a signature or a lockout. Refusals because of a pending
+    /// approval or a starting process are not counted.
     pub fn auth_failures(&self) -> u64 {
         let of_auth = |code: &str| code.starts_with("AUTH_") || code.starts_with("DEVICE_AUTH_");
         let refused = self.refused.iter();
@@ -83,62 +84,62 @@ impl OpenClawStats {
     }
 }
 
-/// One row of a transcript, for people and tests.
+/// One row of a transcript, for operators and tests.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TranscriptRow {
-    /// The session it stands in.
+    /// The key of its session.
     pub session: String,
-    /// `__openclaw.id`.
+    /// `__openclaw.id` in OpenClaw's JSON.
     pub id: String,
-    /// `user` or `assistant`.
+    /// The author: `user` or `assistant`.
     pub role: String,
-    /// The text.
+    /// The text, without the author's name.
     pub text: String,
-    /// `idempotencyKey` as sent, for user rows.
+    /// The `idempotencyKey` of the row, without OpenClaw's suffix `:user`.
     pub key: Option<String>,
-    /// The run that made it, for assistant rows.
+    /// The run that wrote it, for replies and aborted replies.
     pub run_id: Option<String>,
-    /// Its place.
+    /// Position in the session, from 1; hidden rows take positions too.
     pub seq: u64,
-    /// When it was stored, in milliseconds since 1970.
+    /// Time at which it was stored, in milliseconds since 1970.
     pub stored_at_ms: i64,
-    /// Whether the agent said it without being asked: for a heartbeat or a reminder.
+    /// Whether it is the text of a heartbeat or of a reminder.
     pub is_proactive: bool,
 }
 
-/// How a gateway process ends.
+/// How an OpenClaw process ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ending {
-    /// SIGKILL: sockets drop, memory is lost, the interrupted turn continues after the start.
+    /// SIGKILL: sockets are cut, memory is lost, and the next start continues the interrupted turn.
     Kill,
-    /// SIGTERM: runs end first, then `shutdown` and close 1012.
+    /// SIGTERM: active runs end, then a `shutdown` event and close code 1012 are sent.
     Graceful,
 }
 
-/// A restart of gateway processes.
+/// A restart of OpenClaw processes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Restart {
-    /// How it ends.
+    /// How the old process ends.
     pub ending: Ending,
-    /// Milliseconds during which connections are refused.
+    /// Milliseconds without a process, in which connections are dropped.
     #[serde(default)]
     pub down_ms: u64,
-    /// Milliseconds after that during which connects are answered with `UNAVAILABLE`.
+    /// Milliseconds after `down_ms` in which `connect` is answered with `UNAVAILABLE`.
     #[serde(default)]
     pub starting_ms: u64,
 }
 
 impl Restart {
-    /// A SIGKILL after which the gateway is back at once.
+    /// A SIGKILL after which the new process is ready at once.
     pub const KILL: Self = Self {
         ending: Ending::Kill,
         down_ms: 0,
         starting_ms: 0,
     };
 
-    /// A SIGTERM after which the gateway is back at once.
+    /// A SIGTERM after which the new process is ready at once.
     pub const GRACEFUL: Self = Self {
         ending: Ending::Graceful,
         down_ms: 0,

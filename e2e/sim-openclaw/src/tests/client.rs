@@ -10,10 +10,10 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async, tungsten
 
 use super::SimOpenClaw;
 
-/// Longest a test waits for a frame.
+/// Longest time a test waits for a frame.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// A client of one simulated gateway, as strict as needed.
+/// A client of one simulated OpenClaw.
 pub(super) struct Client {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     seen: VecDeque<Value>,
@@ -22,7 +22,7 @@ pub(super) struct Client {
     requests: u64,
 }
 
-/// What became of a connection.
+/// How a connection was closed: with a code and a reason, or without a close frame.
 #[derive(Debug, PartialEq)]
 pub(super) enum Closed {
     With(u16, String),
@@ -30,7 +30,7 @@ pub(super) enum Closed {
 }
 
 impl Client {
-    /// Connects and does the handshake as our backend does.
+    /// Connects and performs the handshake as our gateway does.
     pub(super) async fn of(sim: &SimOpenClaw, sandbox: &str) -> Self {
         let mut client = Self::challenged(sim, sandbox).await;
         let params = client.connect_params(|_| {});
@@ -40,7 +40,7 @@ impl Client {
         client
     }
 
-    /// Connects and reads the challenge.
+    /// Connects and reads the challenge, but does not answer it.
     pub(super) async fn challenged(sim: &SimOpenClaw, sandbox: &str) -> Self {
         let (socket, _) = connect_async(sim.url(sandbox)).await.unwrap();
         let mut client = Self {
@@ -55,7 +55,7 @@ impl Client {
         client
     }
 
-    /// The parameters of `connect`, signed after `change`.
+    /// The parameters of `connect`, changed by `change` and then signed.
     pub(super) fn connect_params(&self, change: impl FnOnce(&mut Value)) -> Value {
         let mut params = json!({
             "minProtocol": 4,
@@ -111,14 +111,14 @@ impl Client {
         self.frame(is_terminal).await["payload"].clone()
     }
 
-    /// The first frame not yet taken that fits; frames before it stay for later.
+    /// The first frame that fits and was not returned before. Earlier frames are kept for later calls.
     pub(super) async fn frame(&mut self, fits: impl Fn(&Value) -> bool) -> Value {
         if let Some(at) = self.seen.iter().position(&fits) {
             return self.seen.remove(at).unwrap();
         }
         loop {
             let heard = tokio::time::timeout(LIMIT, self.socket.next()).await;
-            let heard = heard.unwrap_or_else(|_| panic!("nothing fits: {:?}", self.seen));
+            let heard = heard.unwrap_or_else(|_| panic!("no frame fits: {:?}", self.seen));
             let text = heard.unwrap().unwrap().into_text().unwrap();
             let frame: Value = serde_json::from_str(&text).unwrap();
             self.all.push(frame.clone());
@@ -129,11 +129,11 @@ impl Client {
         }
     }
 
-    /// Reads on until the connection is over.
+    /// Reads frames until the connection is closed.
     pub(super) async fn closed(&mut self) -> Closed {
         loop {
             let heard = tokio::time::timeout(LIMIT, self.socket.next()).await;
-            match heard.expect("stays open") {
+            match heard.expect("the connection is closed in time") {
                 Some(Ok(Message::Close(Some(frame)))) => {
                     return Closed::With(frame.code.into(), frame.reason.as_str().to_owned());
                 }

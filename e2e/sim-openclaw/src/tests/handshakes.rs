@@ -20,7 +20,7 @@ fn code(refusal: &(Value, Closed)) -> (&str, u16) {
 }
 
 #[tokio::test]
-async fn a_good_handshake_grants_the_scopes_asked_for() {
+async fn a_valid_handshake_grants_the_requested_scopes() {
     let sim = plain().await;
     let client = Client::of(&sim, "alice").await;
 
@@ -31,7 +31,7 @@ async fn a_good_handshake_grants_the_scopes_asked_for() {
 }
 
 #[tokio::test]
-async fn every_mistake_has_its_code_and_close_code() {
+async fn every_invalid_connect_has_its_error_code_and_close_code() {
     let sim = plain().await;
     Client::of(&sim, "alice").await;
 
@@ -67,7 +67,7 @@ async fn every_mistake_has_its_code_and_close_code() {
 }
 
 #[tokio::test]
-async fn ten_wrong_tokens_lock_out_the_right_one_too() {
+async fn after_ten_wrong_tokens_the_right_token_is_refused_too() {
     let sim = plain().await;
     for _ in 0..10 {
         refusal(&sim, |p| p["auth"]["token"] = json!("x")).await;
@@ -81,7 +81,7 @@ async fn ten_wrong_tokens_lock_out_the_right_one_too() {
 }
 
 #[tokio::test]
-async fn without_a_device_one_gets_in_but_may_do_nothing() {
+async fn a_client_without_a_device_is_admitted_without_scopes() {
     let sim = plain().await;
     let mut client = Client::challenged(&sim, "alice").await;
     let params = client.connect_params(|p| {
@@ -96,7 +96,7 @@ async fn without_a_device_one_gets_in_but_may_do_nothing() {
 }
 
 #[tokio::test]
-async fn a_device_waits_for_its_approval_when_pairing_is_by_hand() {
+async fn with_pairing_by_hand_a_device_is_refused_until_it_is_approved() {
     let sim = sim(SimOpenClawConfig {
         pairing: Pairing::ByHand,
         ..SimOpenClawConfig::default()
@@ -112,7 +112,7 @@ async fn a_device_waits_for_its_approval_when_pairing_is_by_hand() {
 }
 
 #[tokio::test]
-async fn whoever_does_not_speak_is_shown_the_door() {
+async fn a_client_whose_first_request_is_late_or_not_connect_is_disconnected() {
     let sim = sim(SimOpenClawConfig {
         handshake: Duration::from_millis(20),
         ..SimOpenClawConfig::default()
@@ -122,14 +122,14 @@ async fn whoever_does_not_speak_is_shown_the_door() {
     assert_eq!(silent.closed().await, Closed::With(1000, String::new()));
 
     let sim = plain().await;
-    let mut rude = Client::challenged(&sim, "alice").await;
-    rude.ask("health", json!({})).await;
-    let words = "invalid handshake: first request must be connect";
-    assert_eq!(rude.closed().await, Closed::With(1008, words.to_owned()));
+    let mut hasty = Client::challenged(&sim, "alice").await;
+    hasty.ask("health", json!({})).await;
+    let reason = "invalid handshake: first request must be connect";
+    assert_eq!(hasty.closed().await, Closed::With(1008, reason.to_owned()));
 }
 
 #[tokio::test]
-async fn a_frame_too_large_for_the_handshake_closes_with_1009() {
+async fn a_frame_too_large_for_the_handshake_closes_the_connection_with_1009() {
     let sim = plain().await;
     let mut client = Client::challenged(&sim, "alice").await;
 

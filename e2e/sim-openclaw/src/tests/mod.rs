@@ -11,7 +11,6 @@ use serde_json::{Value, json};
 use super::*;
 use client::Client;
 
-/// A simulator and the name of a sandbox in it.
 async fn sim(config: SimOpenClawConfig) -> SimOpenClaw {
     SimOpenClaw::start(config).await.unwrap()
 }

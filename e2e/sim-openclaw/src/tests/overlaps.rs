@@ -1,6 +1,6 @@
 use super::*;
 
-/// A slow first message and two quick ones behind it, all in one mode; returns the client.
+/// Sends a slow message and two quick ones while it is answered, all in one queue mode; returns the client.
 async fn overlap(sim: &SimOpenClaw, mode: &str) -> Client {
     let mut client = Client::of(sim, "alice").await;
     let say = |key: &str, message: &str| {
@@ -26,7 +26,7 @@ fn text(end: &Value) -> &Value {
 }
 
 #[tokio::test]
-async fn followups_are_answered_later_under_strange_run_ids() {
+async fn follow_ups_are_answered_after_the_run_under_random_run_ids() {
     let sim = plain().await;
     let mut client = overlap(&sim, "followup").await;
 

@@ -5,7 +5,7 @@ fn alert(text: &str) -> Heartbeat {
 }
 
 #[tokio::test]
-async fn an_alert_stands_in_the_transcript_and_its_event_calls_it_skipped() {
+async fn an_alert_is_stored_in_the_transcript_although_its_event_says_skipped() {
     let sim = plain().await;
     let mut client = Client::of(&sim, "alice").await;
     client.call("sessions.subscribe", json!({})).await;
@@ -36,7 +36,7 @@ async fn an_alert_stands_in_the_transcript_and_its_event_calls_it_skipped() {
 }
 
 #[tokio::test]
-async fn with_nothing_to_say_poll_and_answer_are_hidden_but_counted() {
+async fn the_rows_of_a_heartbeat_without_an_alert_are_hidden_but_counted() {
     for quiet in [Heartbeat::NoReply, Heartbeat::HeartbeatOk] {
         let sim = plain().await;
         let mut client = Client::of(&sim, "alice").await;
@@ -57,23 +57,23 @@ async fn with_nothing_to_say_poll_and_answer_are_hidden_but_counted() {
 }
 
 #[tokio::test]
-async fn a_heartbeat_due_while_the_agent_is_busy_is_left_out() {
+async fn a_heartbeat_that_is_due_during_a_run_is_dropped() {
     let sim = plain().await;
     let mut client = Client::of(&sim, "alice").await;
     client.call("chat.send", send("k1", "[[SLOW 100]]")).await;
 
-    let beat = sim.heartbeat("alice", &alert("Drink water"));
+    let outcome = sim.heartbeat("alice", &alert("Drink water"));
     let heartbeat = client.event("heartbeat").await;
     client.end_of("k1").await;
 
-    assert_eq!(beat, HeartbeatOutcome::Skipped);
+    assert_eq!(outcome, HeartbeatOutcome::Skipped);
     assert_eq!(heartbeat["payload"]["reason"], "requests-in-flight");
     assert_eq!(sim.stats().heartbeats_skipped, 1);
     assert_eq!(sim.transcript("alice").len(), 2);
 }
 
 #[tokio::test]
-async fn a_message_sent_into_a_heartbeat_waits_and_is_no_mistake() {
+async fn a_message_sent_during_a_heartbeat_waits_and_does_not_count_as_an_overlap() {
     let sim = plain().await;
     let slow = Behaviour {
         delay_ms: 100,
@@ -101,7 +101,7 @@ async fn a_message_sent_into_a_heartbeat_waits_and_is_no_mistake() {
 }
 
 #[tokio::test]
-async fn a_reminder_leaves_a_row_of_its_own_kind_in_the_main_session() {
+async fn a_reminder_stores_an_automation_row_in_the_main_session() {
     let sim = plain().await;
     let mut client = Client::of(&sim, "alice").await;
     client.call("sessions.subscribe", json!({})).await;
@@ -137,7 +137,7 @@ async fn a_reminder_leaves_a_row_of_its_own_kind_in_the_main_session() {
 }
 
 #[tokio::test]
-async fn what_is_said_while_nobody_is_connected_is_behind_the_cursor() {
+async fn proactive_texts_without_a_connected_client_are_returned_for_the_old_cursor() {
     let sim = plain().await;
     let mut before = Client::of(&sim, "alice").await;
     let page = before
@@ -164,7 +164,7 @@ async fn what_is_said_while_nobody_is_connected_is_behind_the_cursor() {
 }
 
 #[tokio::test]
-async fn a_kill_forgets_a_heartbeat_that_was_under_way() {
+async fn a_heartbeat_interrupted_by_a_kill_is_not_continued() {
     let sim = plain().await;
     sim.set_behaviour(
         None,
@@ -182,7 +182,7 @@ async fn a_kill_forgets_a_heartbeat_that_was_under_way() {
 }
 
 #[tokio::test]
-async fn a_heartbeat_of_all_says_what_became_of_each() {
+async fn a_heartbeat_of_all_sandboxes_returns_the_outcome_of_each() {
     let sim = plain().await;
     for sandbox in ["alice", "bob", "carol"] {
         Client::of(&sim, sandbox).await;
@@ -193,15 +193,15 @@ async fn a_heartbeat_of_all_says_what_became_of_each() {
     };
     sim.restart(Some("carol"), &away);
 
-    let mut beats = sim.heartbeat_all(|sandbox| alert(&format!("for {sandbox}")));
-    beats.sort_by(|one, other| one.0.cmp(&other.0));
+    let mut outcomes = sim.heartbeat_all(|sandbox| alert(&format!("for {sandbox}")));
+    outcomes.sort_by(|one, other| one.0.cmp(&other.0));
 
-    let beats: Vec<(&str, HeartbeatOutcome)> = beats
+    let outcomes: Vec<(&str, HeartbeatOutcome)> = outcomes
         .iter()
-        .map(|(of, beat)| (of.as_str(), *beat))
+        .map(|(sandbox, outcome)| (sandbox.as_str(), *outcome))
         .collect();
     assert_eq!(
-        beats,
+        outcomes,
         [
             ("alice", HeartbeatOutcome::Began),
             ("bob", HeartbeatOutcome::Began),

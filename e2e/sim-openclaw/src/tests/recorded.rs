@@ -1,4 +1,4 @@
-//! Our frames against those of a real gateway: the same keys, and the same order of events.
+//! Compares our frames with those recorded from a real OpenClaw: the keys, and the order of events.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -51,7 +51,7 @@ async fn rows_and_pages_have_the_recorded_keys() {
 }
 
 #[tokio::test]
-async fn a_delta_row_wraps_the_row_as_recorded() {
+async fn a_row_of_a_delta_has_the_recorded_keys() {
     let Some(recorded) = recording("history-cursor") else {
         return;
     };
@@ -131,7 +131,7 @@ async fn dispatched_and_interrupted_runs_end_in_the_recorded_shapes() {
 }
 
 #[tokio::test]
-async fn heartbeats_are_told_in_the_recorded_order() {
+async fn events_of_a_heartbeat_have_the_recorded_order() {
     for (name, heartbeat) in [
         (
             "heartbeat-alert-target-none",
@@ -216,7 +216,7 @@ async fn hello_has_the_recorded_keys() {
     }
 }
 
-/// Frames a real gateway sent, when this machine has the recordings.
+/// The frames that a real OpenClaw sent; `None` if this machine has no recordings.
 fn recording(name: &str) -> Option<Vec<Value>> {
     let root = option_env!("CLAWKAKA_FIXTURES")?;
     let path = Path::new(root).join(format!("openclaw/{name}.jsonl"));
@@ -250,7 +250,7 @@ fn kind(frame: &Value) -> Option<String> {
     }
 }
 
-/// Kinds of event in the order in which each was first seen.
+/// The kinds of events, in the order of their first occurrence.
 fn order(frames: &[Value]) -> Vec<String> {
     let mut seen = Vec::new();
     for kind in frames.iter().filter_map(kind) {
@@ -272,7 +272,7 @@ fn keys_by_kind(frames: &[Value]) -> BTreeMap<String, BTreeSet<String>> {
     shapes
 }
 
-/// Keys without values.
+/// The value with every leaf replaced by null, so that only the keys are compared.
 fn shape(value: &Value) -> Value {
     match value {
         Value::Object(map) => map.iter().map(|(k, v)| (k.clone(), shape(v))).collect(),

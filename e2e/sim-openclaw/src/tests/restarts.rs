@@ -1,7 +1,7 @@
 use super::{client::Closed, *};
 
 #[tokio::test]
-async fn a_killed_gateway_continues_its_turn_under_a_new_run_id() {
+async fn a_turn_interrupted_by_a_kill_continues_under_a_new_run_id() {
     let sim = plain().await;
     let mut before = Client::of(&sim, "alice").await;
     before
@@ -39,7 +39,7 @@ async fn a_killed_gateway_continues_its_turn_under_a_new_run_id() {
 }
 
 #[tokio::test]
-async fn a_message_resent_after_a_restart_is_answered_again() {
+async fn a_message_sent_again_after_a_restart_is_answered_again() {
     let sim = plain().await;
     let mut before = Client::of(&sim, "alice").await;
     before.call("chat.send", send("k1", "hi")).await;
@@ -82,7 +82,7 @@ async fn a_run_killed_before_its_row_was_stored_is_lost() {
 }
 
 #[tokio::test]
-async fn a_graceful_stop_lets_the_run_end_and_refuses_new_ones() {
+async fn a_graceful_restart_lets_the_active_run_end_and_refuses_new_ones() {
     let sim = plain().await;
     let mut client = Client::of(&sim, "alice").await;
     client.call("chat.send", send("k1", "[[SLOW 100]]")).await;
@@ -103,7 +103,7 @@ async fn a_graceful_stop_lets_the_run_end_and_refuses_new_ones() {
 }
 
 #[tokio::test]
-async fn a_starting_gateway_is_unavailable_and_not_ready() {
+async fn while_openclaw_starts_it_is_unavailable_and_not_ready() {
     let sim = plain().await;
     Client::of(&sim, "alice").await;
     let starting = Restart {
@@ -135,7 +135,7 @@ async fn a_starting_gateway_is_unavailable_and_not_ready() {
 }
 
 #[tokio::test]
-async fn a_dropped_socket_leaves_the_run_alone() {
+async fn a_run_continues_after_its_socket_is_cut() {
     let sim = plain().await;
     let mut before = Client::of(&sim, "alice").await;
     before.call("chat.send", send("k1", "[[SLOW 100]]")).await;

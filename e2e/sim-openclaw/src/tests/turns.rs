@@ -2,7 +2,7 @@ use super::*;
 use sim_kit::timeline::{EntryKind, Timeline};
 
 #[tokio::test]
-async fn a_turn_is_answered_at_once_streamed_and_ended_under_the_key_of_the_message() {
+async fn a_send_is_answered_at_once_and_its_events_have_its_key_as_run_id() {
     let sim = plain().await;
     let mut client = Client::of(&sim, "alice").await;
 
@@ -47,7 +47,7 @@ async fn a_silent_turn_ends_without_a_message_and_leaves_no_row() {
 }
 
 #[tokio::test]
-async fn a_failure_of_the_provider_is_told_by_its_reason() {
+async fn a_failure_of_the_provider_is_reported_with_its_failover_reason() {
     let sim = plain().await;
     let mut client = Client::of(&sim, "alice").await;
 
@@ -84,7 +84,7 @@ async fn a_turn_longer_than_its_timeout_ends_as_timed_out() {
 }
 
 #[tokio::test]
-async fn the_same_key_is_known_while_it_runs_and_after_and_refused_for_other_words() {
+async fn a_repeated_key_starts_no_second_turn_and_is_refused_for_another_message() {
     let sim = plain().await;
     let mut client = Client::of(&sim, "alice").await;
     let status = |answer: Value| answer["payload"]["status"].clone();
@@ -113,7 +113,7 @@ async fn the_same_key_is_known_while_it_runs_and_after_and_refused_for_other_wor
 }
 
 #[tokio::test]
-async fn a_key_forgotten_after_its_time_gets_an_empty_final_and_no_second_turn() {
+async fn a_key_whose_outcome_is_forgotten_gets_an_empty_final_and_no_second_turn() {
     let sim = sim(SimOpenClawConfig {
         remembered: Duration::ZERO,
         ..SimOpenClawConfig::default()
@@ -132,7 +132,7 @@ async fn a_key_forgotten_after_its_time_gets_an_empty_final_and_no_second_turn()
 }
 
 #[tokio::test]
-async fn waiting_for_a_run_holds_until_its_end_and_times_out_for_strangers() {
+async fn agent_wait_answers_at_the_end_of_a_run_and_times_out_for_an_unknown_run() {
     let sim = plain().await;
     let mut client = Client::of(&sim, "alice").await;
     client.call("chat.send", send("k1", "[[SLOW 50]]")).await;
@@ -152,7 +152,7 @@ async fn waiting_for_a_run_holds_until_its_end_and_times_out_for_strangers() {
 }
 
 #[tokio::test]
-async fn a_cursor_brings_everything_since_and_a_strange_one_resets() {
+async fn a_cursor_returns_all_rows_after_it_and_an_unknown_one_resets() {
     let sim = plain().await;
     let mut client = Client::of(&sim, "alice").await;
     let history = |more: Value| {
@@ -219,7 +219,7 @@ async fn a_cursor_older_than_the_oldest_kept_row_resets() {
 }
 
 #[tokio::test]
-async fn an_aborted_run_says_what_it_had_said_and_stores_it() {
+async fn an_aborted_run_ends_with_the_reason_rpc() {
     let sim = plain().await;
     sim.set_behaviour(
         None,
@@ -248,7 +248,7 @@ async fn an_aborted_run_says_what_it_had_said_and_stores_it() {
 }
 
 #[tokio::test]
-async fn wrong_requests_are_refused_in_the_gateways_words() {
+async fn invalid_requests_are_refused_with_openclaws_messages() {
     let sim = plain().await;
     let mut client = Client::of(&sim, "alice").await;
     let mut bogus = send("k", "x");
@@ -273,9 +273,9 @@ async fn wrong_requests_are_refused_in_the_gateways_words() {
         ),
     ];
 
-    for (method, params, words) in cases {
+    for (method, params, message) in cases {
         let answer = client.call(method, params).await;
-        assert_eq!(answer["error"]["message"], words);
+        assert_eq!(answer["error"]["message"], message);
     }
     client.say("this is no frame".to_owned()).await;
     client

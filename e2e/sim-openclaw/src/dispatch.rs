@@ -1,4 +1,4 @@
-//! Turns that nobody just asked for: what waited behind another, and what a kill interrupted.
+//! Starts turns without a request: for messages that waited for another run, and after a kill.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::{
     turn::{Origin, Turn},
 };
 
-/// Starts what waits behind a run that has just ended.
+/// Starts a turn for the messages that waited for a run that has just ended, if there are any.
 pub(crate) fn start_next(sandbox: &Arc<Sandbox>, state: &mut State, session_key: &str) {
     let session = state.session(session_key);
     let Some(first) = session.waiting.pop_front() else {
@@ -35,7 +35,7 @@ pub(crate) fn start_next(sandbox: &Arc<Sandbox>, state: &mut State, session_key:
     .start();
 }
 
-/// Continues what a kill interrupted, under a new run id.
+/// Continues the turns that a kill interrupted, each under a new run id.
 pub(crate) fn resume(sandbox: &Arc<Sandbox>, state: &mut State) {
     let interrupted: Vec<(String, String)> = state
         .sessions

@@ -1,4 +1,4 @@
-//! Runs that are stopped from outside.
+//! Ends runs before they are complete.
 
 use std::sync::Arc;
 
@@ -6,29 +6,31 @@ use serde_json::json;
 use sim_kit::clock;
 
 use super::{
+    dispatch::start_next,
     events::{RunName, empty_final},
-    next::start_next,
     row::{Content, NewRow},
     sandbox::{Sandbox, State},
     session::ActiveRun,
 };
 
-/// `chat.abort`: stops the active run and keeps what it had said.
+/// Stops the active run after `chat.abort` and stores its text so far.
 pub(crate) fn stop_run(sandbox: &Arc<Sandbox>, state: &mut State, session_key: &str) {
     let kept = sandbox.shared.config.rows_per_session;
-    let Some((name, run)) = vacate(state, session_key) else {
+    let Some((name, run)) = take_active_run(state, session_key) else {
         return;
     };
     let now_ms = clock::now_ms();
     let seq = run.seq + 1;
     state
-        .room
-        .tell(&name.aborted(seq, "rpc", &run.text_so_far, now_ms));
+        .connections
+        .broadcast(&name.aborted(seq, "rpc", &run.text_so_far, now_ms));
     let end = json!({
         "phase": "end", "status": "cancelled", "aborted": true, "stopReason": "rpc",
         "startedAt": run.started_at_ms, "endedAt": now_ms,
     });
-    state.room.tell(&name.lifecycle(seq, end, now_ms));
+    state
+        .connections
+        .broadcast(&name.lifecycle(seq, end, now_ms));
     if !run.text_so_far.is_empty() {
         let row = NewRow {
             content: Content::Aborted {
@@ -41,7 +43,7 @@ pub(crate) fn stop_run(sandbox: &Arc<Sandbox>, state: &mut State, session_key: &
         };
         state.session(session_key).append(row, kept);
     }
-    state.known.end(
+    state.known_runs.end(
         &run.run_id,
         &json!({
             "runId": run.run_id, "status": "error", "endedAt": now_ms, "error": "aborted",
@@ -53,9 +55,9 @@ pub(crate) fn stop_run(sandbox: &Arc<Sandbox>, state: &mut State, session_key: &
     start_next(sandbox, state, session_key);
 }
 
-/// Queue mode `interrupt`: the active run gives way.
+/// Stops the active run because a message arrived in queue mode `interrupt`.
 pub(crate) fn interrupt(sandbox: &Arc<Sandbox>, state: &mut State, session_key: &str) {
-    let Some((name, run)) = vacate(state, session_key) else {
+    let Some((name, run)) = take_active_run(state, session_key) else {
         return;
     };
     let now_ms = clock::now_ms();
@@ -66,24 +68,28 @@ pub(crate) fn interrupt(sandbox: &Arc<Sandbox>, state: &mut State, session_key: 
             "phase": "error", "endedAt": now_ms, "startedAt": run.started_at_ms, "error": error,
             "aborted": true, "stopReason": "aborted", "executionSettled": true,
         });
-        state.room.tell(&name.lifecycle(seq, data, now_ms));
         state
-            .room
-            .tell(&name.aborted(seq, "aborted", &run.text_so_far, now_ms));
+            .connections
+            .broadcast(&name.lifecycle(seq, data, now_ms));
+        state
+            .connections
+            .broadcast(&name.aborted(seq, "aborted", &run.text_so_far, now_ms));
         json!({
             "runId": run.run_id, "status": "error", "startedAt": run.started_at_ms,
             "endedAt": now_ms, "error": error, "stopReason": "aborted",
         })
     } else {
-        state.room.tell(&empty_final(&run.run_id, session_key));
+        state
+            .connections
+            .broadcast(&empty_final(&run.run_id, session_key));
         json!({ "runId": run.run_id, "status": "ok", "endedAt": now_ms })
     };
-    state.known.end(&run.run_id, &outcome);
+    state.known_runs.end(&run.run_id, &outcome);
     state.stats.turns_ended += 1;
     sandbox.run_ended.notify_waiters();
 }
 
-fn vacate(state: &mut State, session_key: &str) -> Option<(RunName, ActiveRun)> {
+fn take_active_run(state: &mut State, session_key: &str) -> Option<(RunName, ActiveRun)> {
     let session = state.session(session_key);
     let run = session.active.take()?;
     run.stop.cancel();

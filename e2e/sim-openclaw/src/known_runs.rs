@@ -7,10 +7,10 @@ use std::{
 use serde_json::Value;
 use tokio::time::Instant;
 
-/// Runs one gateway process remembers.
+/// Most runs that one OpenClaw process remembers.
 const RUNS_REMEMBERED: usize = 1000;
 
-/// What one gateway process remembers of runs: gone after a restart.
+/// The idempotency keys that one OpenClaw process remembers, with their runs. A restart forgets them.
 #[derive(Default)]
 pub(crate) struct KnownRuns {
     runs: HashMap<String, KnownRun>,
@@ -24,32 +24,32 @@ struct KnownRun {
 
 struct Ended {
     at: Instant,
-    /// What `agent.wait` answers, as text: a hundred thousand of them are kept in a load test.
+    /// The answer to `agent.wait`, kept as text because a load test keeps 100,000 of them.
     outcome: Box<str>,
 }
 
-/// What the memory says of a key that is used (again).
+/// The state of the idempotency key of a `chat.send`.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Recall {
-    Fresh,
+pub(crate) enum KeyState {
+    New,
     InFlight,
-    Done,
-    /// Ended so long ago that only the fact is remembered.
-    Stale,
+    Ended,
+    /// The run ended so long ago that its outcome is forgotten.
+    OutcomeForgotten,
     /// The key was used for another message.
     Conflict,
 }
 
 impl KnownRuns {
-    pub(crate) fn recall(&self, key: &str, message: &str, remembered: Duration) -> Recall {
+    pub(crate) fn state_of(&self, key: &str, message: &str, remembered: Duration) -> KeyState {
         let Some(run) = self.runs.get(key) else {
-            return Recall::Fresh;
+            return KeyState::New;
         };
         match &run.ended {
-            Some(ended) if ended.at.elapsed() > remembered => Recall::Stale,
-            _ if run.message_hash != hash(message) => Recall::Conflict,
-            Some(_) => Recall::Done,
-            None => Recall::InFlight,
+            Some(ended) if ended.at.elapsed() > remembered => KeyState::OutcomeForgotten,
+            _ if run.message_hash != hash(message) => KeyState::Conflict,
+            Some(_) => KeyState::Ended,
+            None => KeyState::InFlight,
         }
     }
 
@@ -77,7 +77,7 @@ impl KnownRuns {
         }
     }
 
-    /// What `agent.wait` answers, once the run has ended and while it is remembered.
+    /// The answer to `agent.wait`; `None` if the run is active, unknown or forgotten.
     pub(crate) fn outcome(&self, key: &str, remembered: Duration) -> Option<Value> {
         let ended = self.runs.get(key)?.ended.as_ref()?;
         let is_remembered = ended.at.elapsed() <= remembered;

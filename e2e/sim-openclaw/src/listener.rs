@@ -13,21 +13,26 @@ use super::{
     sandbox::{Phase, Shared},
 };
 
-/// Bytes of a request's head we look at to tell a WebSocket from plain HTTP.
+/// Most bytes of a request's head that are read to distinguish a WebSocket from plain HTTP.
 const HEAD_BYTES: usize = 4096;
 
-/// Time a client has to send its head.
-const HEAD_LIMIT: Duration = Duration::from_secs(10);
+/// Time limit for a client to send the head of its request.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Between two looks at a head that has come only in part.
-const LOOK_AGAIN: Duration = Duration::from_millis(5);
+/// Pause between two attempts to read a head that has arrived only in part.
+const PEEK_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Plain HTTP connections that may wait for the router.
-const HTTP_WAITING: usize = 128;
+/// Most plain HTTP connections that wait for the router.
+const HTTP_BACKLOG: usize = 128;
 
-/// Accepts connections and sends every `WebSocket` to its sandbox, all else to `router`.
-pub(crate) async fn keep(shared: Arc<Shared>, port: TcpListener, addr: SocketAddr, router: Router) {
-    let (http, connections) = mpsc::channel(HTTP_WAITING);
+/// Accepts connections; passes every WebSocket to its sandbox and all other requests to `router`.
+pub(crate) async fn accept_connections(
+    shared: Arc<Shared>,
+    port: TcpListener,
+    addr: SocketAddr,
+    router: Router,
+) {
+    let (http, connections) = mpsc::channel(HTTP_BACKLOG);
     let stop = shared.stop.clone();
     let serving = server::serve_connections(connections, addr, router, stop.clone());
     shared.tasks.spawn(serving);
@@ -35,14 +40,14 @@ pub(crate) async fn keep(shared: Arc<Shared>, port: TcpListener, addr: SocketAdd
         tokio::select! {
             () = stop.cancelled() => return,
             accepted = port.accept() => {
-                // A failed accept concerns one caller, who will try again.
+                // A failed accept affects one client, which will try again.
                 let Ok((tcp, from)) = accepted else { continue };
                 let (shared, http) = (Arc::clone(&shared), http.clone());
                 let stop = stop.clone();
                 shared.tasks.clone().spawn(async move {
                     tokio::select! {
                         () = stop.cancelled() => {}
-                        () = lead_in(shared, tcp, from, http) => {}
+                        () = route(shared, tcp, from, http) => {}
                     }
                 });
             }
@@ -50,14 +55,14 @@ pub(crate) async fn keep(shared: Arc<Shared>, port: TcpListener, addr: SocketAdd
     }
 }
 
-async fn lead_in(
+async fn route(
     shared: Arc<Shared>,
     tcp: TcpStream,
     from: SocketAddr,
     http: mpsc::Sender<(TcpStream, SocketAddr)>,
 ) {
     tcp.set_nodelay(true).ok();
-    let Ok(Some(head)) = timeout(HEAD_LIMIT, peek_head(&tcp)).await else {
+    let Ok(Some(head)) = timeout(HEAD_TIMEOUT, peek_head(&tcp)).await else {
         return;
     };
     match head {
@@ -79,7 +84,7 @@ enum Head {
     WebSocket { path: String },
 }
 
-/// Looks at the head of the request without taking it; `None` when the caller went away.
+/// Reads the head of the request without consuming it; `None` if the client closed the connection.
 async fn peek_head(tcp: &TcpStream) -> Option<Head> {
     let mut buffer = vec![0; HEAD_BYTES];
     loop {
@@ -91,7 +96,7 @@ async fn peek_head(tcp: &TcpStream) -> Option<Head> {
         if text.contains("\r\n\r\n") || seen == HEAD_BYTES {
             return Some(read_head(&text));
         }
-        tokio::time::sleep(LOOK_AGAIN).await;
+        tokio::time::sleep(PEEK_INTERVAL).await;
     }
 }
 
@@ -110,8 +115,8 @@ fn read_head(head: &str) -> Head {
     }
 }
 
-/// The name of the sandbox behind a path: what follows `/s/`, or the path without its slashes. The
-/// root path is the sandbox without a name.
+/// The name of the sandbox at a path: the part after `/s/`, or else the path without its outer slashes. At
+/// the root path the name is empty.
 pub(crate) fn sandbox_of_path(path: &str) -> String {
     let path = path.split(['?', '#']).next().unwrap_or_default();
     let path = path.strip_prefix("/s/").unwrap_or(path);
