@@ -3,12 +3,12 @@
 use chrono::{DateTime, Utc};
 use claw_runtime::{Clock, SystemClock};
 
-/// The time.
+/// The current time of this machine's clock.
 pub fn now() -> DateTime<Utc> {
     SystemClock.now()
 }
 
-/// The time in milliseconds since 1970, as `OpenClaw` and our own records write it.
+/// The time in milliseconds since 1970, as OpenClaw and our own records write it.
 pub fn now_ms() -> i64 {
     now().timestamp_millis()
 }

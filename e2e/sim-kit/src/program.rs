@@ -45,11 +45,11 @@ fn asks_for_help(
 }
 
 /// For tests: asserts that `help` names every environment variable and every path of the control API that
-/// stands as a string literal in `sources`.
+/// is a string literal in `sources`.
 ///
 /// # Panics
 ///
-/// If one is missing.
+/// If `help` lacks one of them, or if `sources` contain none.
 pub fn assert_help_is_complete(help: &str, sources: &[&str]) {
     let is_variable = |literal: &&str| {
         literal.contains('_')

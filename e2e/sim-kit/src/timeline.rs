@@ -1,5 +1,5 @@
-//! When things happened in the simulated outside world, on one clock, so that the time between them can
-//! be measured.
+//! A timeline of events in the simulated outside world, on one clock, so that the time between two events
+//! can be measured.
 
 use std::{sync::Arc, time::Instant};
 
@@ -17,18 +17,18 @@ struct Log {
     entries: Mutex<Vec<Entry>>,
 }
 
-/// One thing that happened.
+/// One event of the timeline.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// When it happened.
+    /// The time of the event, on the monotonic clock.
     pub at: Instant,
-    /// Whom it concerns: a caller's number, or the name of a sandbox.
+    /// The number of the caller, or the name of the sandbox.
     pub subject: String,
-    /// What happened.
+    /// The kind of event and its text.
     pub kind: EntryKind,
 }
 
-/// What happened.
+/// The kinds of events, each with its text if it has one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EntryKind {
     /// Twilio began to send the caller's words, in a webhook or in a prompt.
@@ -64,7 +64,7 @@ impl Timeline {
         log.map_or_else(Vec::new, |log| log.entries.lock().clone())
     }
 
-    /// Records that something just happened. `kind` is not called when no entry is kept.
+    /// Records an event at the current time. `kind` is not called when no entry is kept.
     pub fn record(&self, subject: &str, kind: impl FnOnce() -> EntryKind) {
         let Some(log) = &self.log else {
             return;

@@ -22,13 +22,13 @@ pub(crate) struct Chat {
 }
 
 enum Entry {
-    Wrote {
+    FromUser {
         wamid: String,
         text: String,
         at_ms: i64,
         is_read: bool,
     },
-    Got(Arc<Sent>),
+    FromBusiness(Arc<Sent>),
 }
 
 impl Chat {
@@ -46,7 +46,7 @@ impl Chat {
     pub(crate) fn write(&mut self, wamid: &str, text: String, at_ms: i64, kept: usize) {
         self.written += 1;
         self.last_written_ms = Some(at_ms);
-        let entry = Entry::Wrote {
+        let entry = Entry::FromUser {
             wamid: wamid.to_owned(),
             text,
             at_ms,
@@ -57,7 +57,7 @@ impl Chat {
 
     /// Adds a message of the business; true if it is the first one.
     pub(crate) fn receive(&mut self, sent: Arc<Sent>, kept: usize) -> bool {
-        self.push(Entry::Got(sent), kept);
+        self.push(Entry::FromBusiness(sent), kept);
         self.received.send_modify(|received| *received += 1);
         self.received() == 1
     }
@@ -74,12 +74,12 @@ impl Chat {
         let Some(upto) = self
             .entries
             .iter()
-            .rposition(|entry| matches!(entry, Entry::Wrote { wamid: id, .. } if id == wamid))
+            .rposition(|entry| matches!(entry, Entry::FromUser { wamid: id, .. } if id == wamid))
         else {
             return;
         };
         for entry in self.entries.iter_mut().take(upto + 1) {
-            if let Entry::Wrote { is_read, .. } = entry {
+            if let Entry::FromUser { is_read, .. } = entry {
                 *is_read = true;
             }
         }
@@ -127,8 +127,8 @@ impl Chat {
 impl Entry {
     fn line(&self) -> ChatLine {
         match self {
-            Self::Got(sent) => sent.line(),
-            Self::Wrote {
+            Self::FromBusiness(sent) => sent.line(),
+            Self::FromUser {
                 wamid,
                 text,
                 at_ms,

@@ -12,9 +12,9 @@ use super::SimTemplate;
 pub struct SimMetaConfig {
     /// The address to listen on; port 0 picks a free port.
     pub listen: SocketAddr,
-    /// The URL webhooks are posted to. Without it they wait in the backlog until one is set.
+    /// The URL that webhooks are posted to. If absent, webhooks wait in the backlog until a URL is set.
     pub webhook_url: Option<String>,
-    /// Signs webhooks (`X-Hub-Signature-256`).
+    /// The secret that signs webhooks (`X-Hub-Signature-256`).
     pub app_secret: SecretString,
     /// The bearer token that sends must carry.
     pub access_token: SecretString,
@@ -42,11 +42,11 @@ pub struct SimMetaConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct StatusPlan {
-    /// Milliseconds until `sent`.
+    /// Milliseconds from the acceptance of the send to the status `sent`.
     pub sent_ms: Option<u64>,
-    /// Milliseconds until `delivered`.
+    /// Milliseconds from the acceptance to the status `delivered`.
     pub delivered_ms: Option<u64>,
-    /// Milliseconds until `read`; many users have read receipts switched off.
+    /// Milliseconds from the acceptance to the status `read`; many users have switched read receipts off.
     pub read_ms: Option<u64>,
     /// Largest random delay added to each status, in milliseconds: statuses overtake one another.
     pub shuffle_ms: u64,

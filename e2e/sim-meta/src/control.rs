@@ -43,7 +43,7 @@ pub struct Inbound {
     pub copies: Option<u32>,
 }
 
-/// Why a user's message was not posted.
+/// The reason for which a user's message was not posted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WriteError {
     /// It has no sender, or neither text nor message.
@@ -75,7 +75,7 @@ impl World {
         let (message, text) = message_of(inbound, &number, &wamid, at_ms)?;
         let contact = contact_of(inbound, &number);
         let mut state = self.state();
-        if state.note_inbound(&wamid, &user) {
+        if state.record_writer(&wamid, &user) {
             state.stats.written += 1;
             let kept = self.config.lines_per_chat;
             state.chat(&user).write(&wamid, text, at_ms, kept);

@@ -15,7 +15,7 @@ pub(crate) struct GraphError {
 }
 
 impl GraphError {
-    /// The error with this code, in Meta's words if the code is in `KNOWN`.
+    /// The error with this code, with Meta's texts if the code is in `KNOWN`.
     pub(crate) fn of_code(code: i64) -> Self {
         let (status, message, details) = known(code);
         Self {

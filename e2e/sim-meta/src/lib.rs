@@ -1,4 +1,4 @@
-//! A simulator of Meta's `WhatsApp` Cloud API. It accepts sends as the Graph API does, refuses them with
+//! A simulator of Meta's WhatsApp Cloud API. It accepts sends as the Graph API does, refuses them with
 //! Meta's error codes, reports on them in signed webhooks that repeat and overtake one another, and posts
 //! users' messages until they are accepted. All counts are exact; texts are kept up to a limit.
 
@@ -83,7 +83,7 @@ impl SimMeta {
         self.world.webhooks.target.send_replace(url);
     }
 
-    /// Posts a text of a user; returns `WhatsApp`'s id of the message.
+    /// Posts a text of a user; returns WhatsApp's id of the message.
     pub fn write(&self, from: &str, text: &str) -> Result<String, WriteError> {
         self.write_anything(Inbound {
             from: from.to_owned(),
@@ -92,7 +92,7 @@ impl SimMeta {
         })
     }
 
-    /// Posts any message of a user; returns `WhatsApp`'s id of the message.
+    /// Posts any message of a user; returns WhatsApp's id of the message.
     #[expect(
         clippy::needless_pass_by_value,
         reason = "callers build the message in the call"

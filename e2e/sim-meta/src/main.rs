@@ -1,4 +1,4 @@
-//! Simulates Meta's `WhatsApp` Cloud API; `sim-meta --help` tells how to use it.
+//! Simulates Meta's WhatsApp Cloud API; `sim-meta --help` tells how to use it.
 
 use std::process::ExitCode;
 

@@ -28,14 +28,14 @@ pub(crate) struct StatusUpdate {
     pub(crate) at_ms: i64,
 }
 
-/// `status` on the wire.
+/// The value of `status` in a webhook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr)]
 #[strum(serialize_all = "snake_case", const_into_str)]
 pub(crate) enum StatusKind {
     Sent,
     Delivered,
     Read,
-    /// With its error code.
+    /// The send failed with this error code.
     Failed(i64),
 }
 

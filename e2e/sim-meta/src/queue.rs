@@ -115,7 +115,7 @@ impl Queue {
         match self.due.peek() {
             Some(due) if due.at <= now => {
                 self.in_flight += 1;
-                Ok(self.due.pop().expect("just seen").post)
+                Ok(self.due.pop().expect("peek has returned a post").post)
             }
             next => Err(next.map(|due| due.at)),
         }
@@ -136,7 +136,7 @@ impl Queue {
     }
 }
 
-/// Reversed, because the heap yields the greatest first and the earliest must come first.
+/// The order is reversed, because the heap yields the greatest first and the earliest must come first.
 impl Ord for Due {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         (other.at, other.order).cmp(&(self.at, self.order))

@@ -108,8 +108,8 @@ fn mark_read(status: &Value, request: &Value) -> Result<GraphRequest, GraphError
     })
 }
 
-/// The recipient as given, as we key it, and whether it is a user id. `to` takes precedence over
-/// `recipient`, as at Meta.
+/// The recipient as given, the recipient as the key of a chat, and whether that is a user id. `to` takes
+/// precedence over `recipient`, as at Meta.
 fn recipient(request: &Value) -> Result<(String, String, bool), GraphError> {
     if let Some(to) = request["to"].as_str() {
         let digits: String = to.chars().filter(char::is_ascii_digit).collect();

@@ -11,7 +11,7 @@ const BLANKS_LIMIT: usize = 4;
 /// A template that Meta has approved for the business.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SimTemplate {
-    /// `<name>:<language code>`.
+    /// The name and the language code, as `<name>:<language code>`.
     pub name: String,
     /// The text, with a placeholder for each parameter: `{{1}}`, `{{2}}` …
     pub body: String,

@@ -11,7 +11,7 @@ pub struct ChatView {
     pub written: u64,
     /// Messages the user received, including those no longer in `lines`.
     pub received: u64,
-    /// Typing indicators shown.
+    /// How many typing indicators the phone has shown.
     pub typing: u64,
     /// The latest lines, oldest first, at most `lines_per_chat`.
     pub lines: Vec<ChatLine>,
@@ -42,7 +42,7 @@ impl ChatView {
 pub struct ChatLine {
     /// The side that wrote it.
     pub from: Speaker,
-    /// WhatsApp's id.
+    /// WhatsApp's id of the message.
     pub wamid: String,
     /// The text, or `<type>` for anything else.
     pub text: String,
@@ -66,7 +66,7 @@ pub enum Speaker {
     Business,
 }
 
-/// One accepted send.
+/// An accepted send, as `GET /sim/sends` returns it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SendView {
     /// Sequence number in order of acceptance, from 0.
@@ -86,19 +86,19 @@ pub struct MetaStats {
     pub refused: BTreeMap<i64, u64>,
     /// Sends accepted but never answered, because of a fault.
     pub unanswered: u64,
-    /// Users who received something.
+    /// Users who received at least one message.
     pub recipients: u64,
     /// Sends accepted whose tracker (`biz_opaque_callback_data`) had been seen before.
     pub duplicate_trackers: u64,
     /// Sends accepted without a tracker.
     pub untracked: u64,
-    /// Typing indicators.
+    /// Requests for a typing indicator.
     pub typing: u64,
     /// Read marks, including those of typing indicators.
     pub read_marks: u64,
     /// Messages users wrote, copies not counted.
     pub written: u64,
-    /// Webhooks.
+    /// Counts of webhook POSTs and of their content.
     pub webhooks: WebhookStats,
 }
 

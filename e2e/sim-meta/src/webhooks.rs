@@ -114,7 +114,7 @@ impl Webhooks {
         self.grew.notify_one();
     }
 
-    /// Waits for the next POST that is due. For one caller at a time.
+    /// Waits for the next POST that is due. Only one task may call it at a time.
     pub(crate) async fn next(&self) -> Post {
         loop {
             let grew = self.grew.notified();
@@ -181,9 +181,9 @@ impl Webhooks {
             !post.is_duplicate && percent > 0 && rand::rng().random_range(0..100) < percent;
         if is_repeated {
             let mut queue = self.queue();
-            let mut twin = queue.new_post(post.content.clone(), None);
-            twin.is_duplicate = true;
-            queue.push(twin, Instant::now());
+            let mut duplicate = queue.new_post(post.content.clone(), None);
+            duplicate.is_duplicate = true;
+            queue.push(duplicate, Instant::now());
             drop(queue);
             self.grew.notify_one();
         }

@@ -223,11 +223,13 @@ impl State {
         if !self.chats.contains_key(number) {
             self.chats.insert(number.to_owned(), Chat::new());
         }
-        self.chats.get_mut(number).expect("just put there")
+        self.chats
+            .get_mut(number)
+            .expect("the chat has just been inserted")
     }
 
-    /// Records who wrote the message with this id; false if the id is already known.
-    pub(crate) fn note_inbound(&mut self, wamid: &str, number: &str) -> bool {
+    /// Records the writer of the message with this id; false if the id is already known.
+    pub(crate) fn record_writer(&mut self, wamid: &str, number: &str) -> bool {
         if self.inbound.contains_key(wamid) {
             return false;
         }

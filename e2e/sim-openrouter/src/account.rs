@@ -15,7 +15,7 @@ use super::{
     script::{self, Answer},
 };
 
-/// The account at `OpenRouter` with its keys.
+/// The account at OpenRouter with its keys.
 pub(crate) struct Account {
     pub(crate) config: SimOpenRouterConfig,
     state: Mutex<State>,
@@ -37,13 +37,13 @@ pub(crate) struct State {
 pub struct CompletionRequest {
     /// Hash of its key.
     pub key: String,
-    /// The requested model.
+    /// The name of the requested model.
     pub model: String,
     /// The last text of the user.
     pub said: String,
     /// Results of the tools called since then.
     pub results: Vec<String>,
-    /// The answer.
+    /// The action with which the model answered.
     pub answered: Action,
     /// Time in milliseconds since 1970.
     pub at_ms: i64,
@@ -52,15 +52,15 @@ pub struct CompletionRequest {
 /// Exact counts since the start or the last reset.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelStats {
-    /// Completions answered.
+    /// Completions answered, over all keys.
     pub completions: u64,
     /// Completions answered, by hash of the key.
     pub by_key: BTreeMap<String, u64>,
     /// Completions refused, by status.
     pub refused: BTreeMap<u16, u64>,
-    /// Keys ever made.
+    /// Keys made, deleted ones included.
     pub keys_made: u64,
-    /// Keys deleted.
+    /// Keys deleted through the API.
     pub keys_deleted: u64,
     /// Keys that exist now.
     pub keys_alive: u64,
@@ -124,7 +124,7 @@ impl State {
         script::answer(prompt, &mut self.rules, now)
     }
 
-    pub(crate) fn book(&mut self, hash: &str, usd: f64, now: DateTime<Utc>) {
+    pub(crate) fn charge(&mut self, hash: &str, usd: f64, now: DateTime<Utc>) {
         self.stats.completions += 1;
         *self.stats.by_key.entry(hash.to_owned()).or_default() += 1;
         if let Some(key) = self.keys.get_mut(hash) {
@@ -133,11 +133,11 @@ impl State {
         }
     }
 
-    pub(crate) fn note_refusal(&mut self, status: u16) {
+    pub(crate) fn count_refusal(&mut self, status: u16) {
         *self.stats.refused.entry(status).or_default() += 1;
     }
 
-    pub(crate) fn note_request(
+    pub(crate) fn record_request(
         &mut self,
         key: &str,
         request: &Value,

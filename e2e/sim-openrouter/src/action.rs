@@ -1,4 +1,4 @@
-//! What the simulated model can do, and the directives with which a message asks for it.
+//! The actions of the simulated model, and the directives that request them in a message.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -6,17 +6,17 @@ use serde_json::Value;
 /// The text with which the model sends no reply.
 pub(crate) const NO_REPLY: &str = "NO_REPLY";
 
-/// What the model does in answer to a request.
+/// The model's answer to a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
-    /// Says this text.
+    /// Says this text and calls no tool.
     Say(String),
     /// Runs this command and says its output.
     Exec(String),
     /// Calls a tool and says its result.
     Call {
-        /// The tool's name.
+        /// The name of a tool that the request offers.
         tool: String,
         /// The tool's arguments, according to its schema.
         arguments: Value,

@@ -230,11 +230,11 @@ async fn complete(
     let hash = hash_of(bearer(&headers)?);
     let answered = account.answer(&hash, &body);
     if let Err(refusal) = &answered {
-        account.state().note_refusal(refusal.code);
+        account.state().count_refusal(refusal.code);
     }
     let (request, answer) = answered?;
     if let Action::Error(code) = answer.action {
-        account.state().note_refusal(code);
+        account.state().count_refusal(code);
     }
     let generation = Generation {
         id: format!("gen-{}", Uuid::new_v4().simple()),
@@ -276,9 +276,9 @@ impl Account {
         }
         let answer = state.decide(&prompt, now);
         if !matches!(answer.action, Action::Error(_)) {
-            state.book(hash, self.config.cost_usd, now);
+            state.charge(hash, self.config.cost_usd, now);
         }
-        state.note_request(hash, &request, &prompt, &answer, self.config.requests_kept);
+        state.record_request(hash, &request, &prompt, &answer, self.config.requests_kept);
         Ok((request, answer))
     }
 }

@@ -1,4 +1,5 @@
-//! Phone calls: what our gateway adds to a caller's words, and what the assistant writes after a call.
+//! Phone calls: removes the note that our gateway puts before a caller's words, and answers the end of a
+//! call.
 
 use super::action::Action;
 
@@ -25,7 +26,7 @@ pub(crate) fn is_end(said: &str) -> bool {
     said == IS_OVER
 }
 
-/// Writes to the user what they said last.
+/// Answers the end of a call with a message that quotes the user's last text.
 pub(crate) fn follow_up(said_last: &str) -> Action {
     Action::Say(format!("After our call, in writing: \"{said_last}\""))
 }
@@ -35,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_found_after_a_note() {
+    fn the_callers_words_are_found_after_the_note() {
         let spoken = "This was said to you on the phone, and your answer is read out.\n\nhello";
 
         assert_eq!(without_note(spoken), "hello");

@@ -6,7 +6,7 @@ use secrecy::SecretString;
 /// The host's address on the sandbox bridge; containers reach only this port of it.
 const FOR_CONTAINERS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(172, 30, 0, 1)), 18080);
 
-/// Settings of a simulated `OpenRouter`. The default suits tests: one free port on loopback and a known
+/// Settings of a simulated OpenRouter. The default suits tests: one free port on loopback and a known
 /// management key.
 #[derive(Debug, Clone)]
 pub struct SimOpenRouterConfig {

@@ -5,7 +5,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-/// An error of `OpenRouter`'s API.
+/// An error of OpenRouter's API.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ApiError {
     pub(crate) code: u16,

@@ -4,19 +4,19 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-/// When the spending of a key is reset, at midnight UTC.
+/// The period after which the spending of a key is reset, at midnight UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum LimitReset {
-    /// Every day.
+    /// At the start of every day.
     Daily,
-    /// On Mondays.
+    /// At the start of every Monday.
     Weekly,
-    /// On the first of the month.
+    /// At the start of every month.
     Monthly,
 }
 
-/// An inference key.
+/// An inference key, known by the hash of its secret.
 #[derive(Debug, Clone)]
 pub(crate) struct Key {
     pub(crate) hash: String,
@@ -33,7 +33,7 @@ pub(crate) struct Key {
     spent: Spending,
 }
 
-/// What was spent, in USD, in total and in the current periods.
+/// The USD spent, in total and in the current periods.
 #[derive(Debug, Clone, Default)]
 struct Spending {
     total: f64,

@@ -1,5 +1,5 @@
-//! A simulator of `OpenRouter`: key administration with limits, and a model that answers by rules, well
-//! enough to show a real `OpenClaw` at work. The model greets, keeps a diary of meals with the tool `exec`,
+//! A simulator of OpenRouter: key administration with limits, and a model that answers by rules, well
+//! enough to show a real OpenClaw at work. The model greets, keeps a diary of meals with the tool `exec`,
 //! sets reminders with the tool `automations`, and obeys the directives that `sim-openrouter --help` lists.
 
 mod account;
@@ -36,7 +36,7 @@ use account::Account;
 /// Largest request body; an agent's prompt with its history stays far below it.
 const BODY_LIMIT_BYTES: usize = 32 << 20;
 
-/// A running simulated `OpenRouter`. Dropping it cuts every connection.
+/// A running simulated OpenRouter. Dropping it cuts every connection.
 #[derive(Debug)]
 pub struct SimOpenRouter {
     account: Arc<Account>,

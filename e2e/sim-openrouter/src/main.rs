@@ -1,4 +1,4 @@
-//! Simulates `OpenRouter`; `sim-openrouter --help` tells how to use it.
+//! Simulates OpenRouter; `sim-openrouter --help` tells how to use it.
 
 use std::process::ExitCode;
 

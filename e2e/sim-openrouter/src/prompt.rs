@@ -1,4 +1,4 @@
-//! Extracts from a completion request what the user said and which tool results followed.
+//! Extracts the user's last text and the tool results after it from a completion request.
 
 use serde_json::Value;
 
@@ -7,25 +7,25 @@ use super::{
     heartbeats::{self, HeartbeatQueue},
 };
 
-/// The start of the extra message that `OpenClaw` puts after the user's.
+/// The start of the extra message that OpenClaw puts after the user's.
 const INTERNAL_CONTEXT: &str = "<<<BEGIN_OPENCLAW_INTERNAL_CONTEXT>>>";
 
-/// The start of the facts about itself that `OpenClaw` appends to the first text of a session.
+/// The start of the facts about itself that OpenClaw appends to the first text of a session.
 const RUNTIME: &str = "\n\nRuntime: agent=";
 
-/// The start of the message with which a restarted `OpenClaw` continues an interrupted turn.
+/// The start of the message with which a restarted OpenClaw continues an interrupted turn.
 const INTERRUPTED: &str = "[System] Your previous turn was interrupted";
 
 /// The start of an automation's instruction; the automation's id, its name and a bracket follow.
 const AUTOMATION: &str = "[cron:";
 
-/// The start of the line that `OpenClaw` puts after an automation's instruction.
+/// The start of the line that OpenClaw puts after an automation's instruction.
 const NOW: &str = "\nCurrent time: ";
 
-/// Weekdays, with which the time stamp begins that `OpenClaw` puts before the user's text.
+/// Weekdays, with which the time stamp begins that OpenClaw puts before the user's text.
 const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 
-/// What started the agent's turn.
+/// The cause of the agent's turn.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Trigger {
     /// A message of the user.
@@ -38,7 +38,7 @@ pub(crate) enum Trigger {
     CallEnd(String),
 }
 
-/// What a completion is requested for.
+/// The parts of a completion request on which the answer depends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Prompt {
     pub(crate) trigger: Trigger,
@@ -128,7 +128,7 @@ fn to_tell(messages: &[Value]) -> Option<String> {
     to_tell.next()
 }
 
-/// The instruction of an automation: the last paragraph, after the conversation that it is shown.
+/// The instruction of an automation: the last paragraph, after the conversation that precedes it.
 fn instruction_of(said: &str) -> Option<&str> {
     let (_, shown) = said.strip_prefix(AUTOMATION)?.split_once("] ")?;
     let shown = shown.split_once(NOW).map_or(shown, |(shown, _)| shown);
@@ -150,7 +150,7 @@ fn text_of(message: &Value) -> String {
     content.as_str().unwrap_or_default().trim().to_owned()
 }
 
-/// What the user wrote, without what `OpenClaw` adds before and after it.
+/// The user's text, without OpenClaw's additions before and after it.
 fn words_of(text: &str) -> &str {
     let text = without_stamp(calls::without_note(without_stamp(text)));
     text.split_once(RUNTIME).map_or(text, |(words, _)| words)

@@ -15,7 +15,7 @@ const REQUEST: &str = "remind me in ";
 /// The start of the instruction in our automations.
 const DUE: &str = "Reminder is due: tell them to ";
 
-/// The name of the scheduling tool in `OpenClaw`'s catalogue.
+/// The name of the scheduling tool in OpenClaw's catalogue.
 const TOOL: &str = "automations";
 
 /// Part of the tool's result when it has scheduled an automation.

@@ -1,5 +1,5 @@
-//! What the simulated model answers: by rules first, then by directives in the user's text, then as a small
-//! assistant that greets, keeps a diary of meals and reminds; otherwise it echoes the text.
+//! Decides the answer of the simulated model: by rules first, then by directives in the user's text, then
+//! as a small assistant that greets, keeps a diary of meals and sets reminders. Any other text is echoed.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -20,7 +20,7 @@ pub struct Rule {
     /// How many times the rule applies; without limit when absent.
     #[serde(default)]
     pub times: Option<u64>,
-    /// The answer.
+    /// The action with which the model answers.
     #[serde(flatten)]
     pub action: Action,
     /// Seconds over which the answer is streamed.

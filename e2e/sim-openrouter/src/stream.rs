@@ -35,7 +35,7 @@ impl ToolCall {
     }
 }
 
-/// What all chunks of one completion share.
+/// The values that all chunks of one completion share.
 pub(crate) struct Generation {
     pub(crate) id: String,
     pub(crate) model: String,

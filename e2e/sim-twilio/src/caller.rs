@@ -19,11 +19,11 @@ use super::{
 pub struct Call {
     line: Arc<Line>,
     action_timeout: Duration,
-    /// How many entries of `heard` the method `next_heard` has passed.
+    /// How many entries of `heard` the method `next_heard` has returned or skipped.
     passed: Arc<AtomicUsize>,
 }
 
-/// An action of the caller, or a condition waited for, that did not succeed in time or no longer can.
+/// An action of the caller failed, or a condition was not met in time or can no longer be met.
 #[derive(Debug)]
 pub struct WaitError {
     /// The action or condition, and why it failed.
@@ -85,7 +85,7 @@ impl Call {
         self.line.hung_up.cancel();
     }
 
-    /// What the caller has heard, oldest first.
+    /// The texts and sounds that the caller has heard, oldest first.
     pub fn heard(&self) -> Vec<Heard> {
         self.line.view().heard
     }

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-/// What the network knows about a caller.
+/// The facts that the network reports about a caller.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CallerIdentity {
@@ -8,7 +8,7 @@ pub struct CallerIdentity {
     pub from: String,
     /// `StirVerstat`; absent if the network does not verify the number.
     pub stir: Option<String>,
-    /// The caller's name.
+    /// The caller's name, if the network reports it.
     pub name: Option<String>,
     /// The number that forwarded the call to ours.
     pub forwarded_from: Option<String>,

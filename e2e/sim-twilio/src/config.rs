@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 use sim_kit::timeline::Timeline;
 
 /// Settings of a simulated Twilio. The default suits tests: a free port, known secrets, speech a hundred
-/// times faster than real speech, callers who are silent only when told.
+/// times faster than real speech, and a caller is silent only when told to.
 #[derive(Debug, Clone)]
 pub struct SimTwilioConfig {
     /// The address of the control API; port 0 picks a free port.
     pub listen: SocketAddr,
     /// The account of all calls.
     pub account_sid: String,
-    /// Signs webhooks and upgrades (`X-Twilio-Signature`).
+    /// The secret that signs webhooks and upgrades (`X-Twilio-Signature`).
     pub auth_token: SecretString,
     /// The number that is called.
     pub number: String,
@@ -33,7 +33,7 @@ pub struct SimTwilioConfig {
     pub read_limit: Duration,
     /// How fast time passes on the line.
     pub pace: Pace,
-    /// When a Gather detects silence.
+    /// The condition on which a Gather detects silence.
     pub silence: Silence,
     /// Longest time an action of the caller waits for the call to listen.
     pub action_timeout: Duration,
@@ -63,7 +63,7 @@ impl Default for Pace {
 }
 
 impl Pace {
-    /// Real time.
+    /// The pace of a real call.
     pub const REAL: Self = Self {
         characters_per_second: 15.0,
         time_factor: 1.0,
@@ -97,7 +97,7 @@ impl Pace {
     }
 }
 
-/// When a Gather detects that the caller says nothing.
+/// The condition on which a Gather detects that the caller is silent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Silence {
     /// Only when the caller is told to be silent, so that a test does not depend on the machine's speed.

@@ -16,14 +16,18 @@ pub(crate) fn of_call(world: &World, line: &Line, status: &str) -> Fields {
         ("Direction", "inbound"),
     ]);
     for side in ["Called", "To"] {
-        fields.extend(place(
+        fields.extend(location(
             side,
             &config.number,
             ["SAN FRANCISCO", "CA", "94105", "US"],
         ));
     }
     for side in ["Caller", "From"] {
-        fields.extend(place(side, &caller.from, ["OAKLAND", "CA", "94601", "US"]));
+        fields.extend(location(
+            side,
+            &caller.from,
+            ["OAKLAND", "CA", "94601", "US"],
+        ));
     }
     if let Some(number) = &caller.forwarded_from {
         fields.push(("ForwardedFrom".to_owned(), number.clone()));
@@ -46,7 +50,7 @@ pub(crate) fn of_ring(line: &Line) -> Fields {
 
 /// The number of one side with its location, which Twilio guesses from the number and which is usually
 /// empty outside North America.
-fn place(side: &str, number: &str, american: [&str; 4]) -> Fields {
+fn location(side: &str, number: &str, american: [&str; 4]) -> Fields {
     let is_american = number.starts_with("+1");
     let parts = if is_american { american } else { [""; 4] };
     let mut fields = vec![(side.to_owned(), number.to_owned())];

@@ -27,7 +27,7 @@ impl Interpreter {
                 Some(pending) => pending,
                 None => match self.listen(gather).await? {
                     Some(pending) => pending,
-                    None => return Ok(self.nothing(gather)),
+                    None => return Ok(self.no_input(gather)),
                 },
             };
             match pending.action.clone() {
@@ -36,7 +36,7 @@ impl Interpreter {
                 }
                 CallerAction::Key(keys) if gather.keys => {
                     let fields = self.keys(gather, keys, pending).await?;
-                    return Ok(fields.or_else(|| self.nothing(gather)));
+                    return Ok(fields.or_else(|| self.no_input(gather)));
                 }
                 CallerAction::Silent => {
                     let pace = self.world.config.pace;
@@ -46,7 +46,7 @@ impl Interpreter {
                         return Err(EndReason::CallerHungUp);
                     }
                     pending.succeeds();
-                    return Ok(self.nothing(gather));
+                    return Ok(self.no_input(gather));
                 }
                 CallerAction::Say(_) => pending.fails("the Gather takes no speech"),
                 CallerAction::Key(_) => pending.fails("the Gather takes no keys"),
@@ -188,8 +188,9 @@ impl Interpreter {
         }
     }
 
-    /// The result of a Gather without input.
-    fn nothing(&self, gather: &Gather) -> Option<Fields> {
+    /// Counts a Gather without input; returns the fields for its action, or `None` to continue with the
+    /// next verb.
+    fn no_input(&self, gather: &Gather) -> Option<Fields> {
         self.line.update(|view| view.silences += 1);
         if !gather.action_on_empty_result {
             return None;

@@ -16,13 +16,13 @@ use super::{
     world::World,
 };
 
-/// Documents that one call can execute before it is taken to be in an endless loop.
+/// Documents that one call can execute before it is ended as an endless loop.
 const DOCUMENTS_LIMIT: usize = 2_000;
 
 /// Duration of every sound file, in seconds.
 const SOUND_SECONDS: f64 = 2.0;
 
-/// What a caller hears when no document could be fetched.
+/// The text that a caller hears when no document could be fetched.
 const APOLOGY: &str = "We are sorry, an application error has occurred. Goodbye.";
 
 /// Executes the documents of one call until it ends.
@@ -30,7 +30,7 @@ pub(crate) struct Interpreter {
     pub(crate) world: Arc<World>,
     pub(crate) line: Arc<Line>,
     pub(crate) actions: mpsc::Receiver<PendingAction>,
-    /// The caller was told to be silent, but the call does not listen yet.
+    /// The order to be silent, if the call has not listened since the caller got it.
     pub(crate) pending_silence: Option<PendingAction>,
     status_callbacks: StatusCallbacks,
 }
@@ -38,7 +38,7 @@ pub(crate) struct Interpreter {
 /// A result of which `Err` is the end of the call.
 pub(crate) type CallResult<T> = Result<T, EndReason>;
 
-/// What ended a wait.
+/// The event that ended a wait.
 pub(crate) enum WaitOutcome {
     Elapsed,
     HungUp,
@@ -146,7 +146,7 @@ impl Interpreter {
         }
     }
 
-    /// Speaks to the caller, who cannot interrupt it.
+    /// Speaks to the caller; the caller cannot interrupt the speech.
     async fn speak(&mut self, spoken: &Spoken) -> CallResult<()> {
         match self.play(spoken, false).await {
             WaitOutcome::HungUp => Err(EndReason::CallerHungUp),
@@ -191,7 +191,8 @@ impl Interpreter {
         WaitOutcome::Elapsed
     }
 
-    /// Lets `time` pass. An order to be silent does not end it, any other action does if the call `listens`.
+    /// Waits for `time`. If the call `listens`, an action of the caller ends the wait, except the order to
+    /// be silent.
     async fn pass_time(&mut self, time: Duration, listens: bool) -> WaitOutcome {
         let until = Instant::now() + time;
         loop {
@@ -208,7 +209,8 @@ impl Interpreter {
         }
     }
 
-    /// Waits until `time` has passed (for ever without one), or for the caller.
+    /// Waits until `time` has passed (without limit if absent), the caller hangs up, or, if the call
+    /// `listens`, acts.
     pub(crate) async fn wait(&mut self, time: Option<Duration>, listens: bool) -> WaitOutcome {
         let hung_up = self.line.hung_up.clone();
         let passing = async {

@@ -1,5 +1,5 @@
 //! A simulator of Twilio Voice. It calls our number, executes the documents that our webhooks return
-//! (`TwiML`, Gather, `ConversationRelay`) according to Twilio's documentation, signs its requests, retries
+//! (TwiML, Gather, ConversationRelay) according to Twilio's documentation, signs its requests, retries
 //! and falls back according to the number's settings, and reports how calls ended. A test or an operator
 //! acts as the caller: speaks, presses keys, keeps silent, hangs up.
 //!
@@ -89,7 +89,7 @@ impl SimTwilio {
         self.server.addr()
     }
 
-    /// Calls our number.
+    /// Dials our number; returns the caller's handle on the call.
     pub fn call(&self, caller: impl Into<CallerIdentity>) -> Call {
         let line = self.world.dial(caller.into());
         Call::new(line, self.world.config.action_timeout)
@@ -114,7 +114,7 @@ impl SimTwilio {
         self.world.faults.change(&faults);
     }
 
-    /// Clears all faults.
+    /// Clears all faults that `set_faults` has set.
     pub fn clear_faults(&self) {
         self.world.faults.clear();
     }

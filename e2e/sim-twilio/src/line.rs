@@ -12,8 +12,7 @@ use super::{
     view::{CallView, EndReason, Ended, Heard, RequestKind, RequestView},
 };
 
-/// A phone line with one call on it: shared by the caller, who acts on it, and by the network, which records
-/// what happens.
+/// A phone line with one call on it. The caller acts on it, and the network records the events of the call.
 #[derive(Debug)]
 pub(crate) struct Line {
     pub(crate) sid: String,
@@ -43,7 +42,7 @@ pub(crate) enum CallerAction {
 pub(crate) struct LineState {
     pub(crate) view: CallView,
     answered: Option<Instant>,
-    /// The time since which the caller waits for us and hears nothing.
+    /// The start of the silence in which the caller waits for us.
     waits_since: Option<Instant>,
 }
 
@@ -96,8 +95,8 @@ impl Line {
         self.state.send_modify(|state| change(&mut state.view));
     }
 
-    pub(crate) fn set_doing(&self, what: &str) {
-        self.update(|view| what.clone_into(&mut view.doing));
+    pub(crate) fn set_doing(&self, activity: &str) {
+        self.update(|view| activity.clone_into(&mut view.doing));
     }
 
     pub(crate) fn warn(&self, warning: String) {

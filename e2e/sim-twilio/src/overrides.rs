@@ -18,7 +18,7 @@ pub(crate) struct ConnectionOverrides {
     policy: Vec<String>,
 }
 
-/// Why an attempt failed, as far as the retry policy distinguishes.
+/// The failures of an attempt that the retry policy distinguishes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Failure {
     /// The connection was not established.

@@ -24,7 +24,7 @@ const EVENTS_KEPT: usize = 500;
 const RECONNECTS: u32 = 5;
 const RECONNECT_SECONDS: f64 = 1.0;
 
-/// `handoffData` of an application's `end`.
+/// An `end` message of the application, with its `handoffData`.
 pub(crate) struct EndRequest(Option<String>);
 
 /// How a session ended.
@@ -33,11 +33,11 @@ pub(crate) enum SessionEnd {
     Completed,
     /// The application ended it, with this `handoffData`.
     Ended(Option<String>),
-    /// With Twilio's error code.
+    /// The session failed with this error code of Twilio's.
     Failed(u32),
 }
 
-/// A `ConversationRelay` session. (Twilio docs, *ConversationRelay* and its WebSocket messages.)
+/// A ConversationRelay session. (Twilio docs, *ConversationRelay* and its WebSocket messages.)
 pub(crate) struct RelaySession<'a> {
     pub(crate) interpreter: &'a mut Interpreter,
     pub(crate) settings: RelaySettings,

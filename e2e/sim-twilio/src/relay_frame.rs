@@ -7,7 +7,7 @@ use super::{line::Line, relay_settings::Interruptible, world::World};
 pub(crate) enum AppMessage {
     Text(TextToken),
     Play(String),
-    /// With `handoffData`.
+    /// Ends the session, with this `handoffData`.
     End(Option<String>),
     /// A message without an effect that a simulated caller notices.
     Setting,
@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn a_token_without_last_leaves_the_speech_open() {
         let Ok(AppMessage::Text(token)) = read(r#"{"type":"text","token":"Hi"}"#) else {
-            panic!("a token");
+            panic!("the frame is not a text token");
         };
 
         assert!(!token.last);

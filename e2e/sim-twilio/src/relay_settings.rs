@@ -2,7 +2,7 @@ use serde_json::{Map, Value};
 
 use super::xml::Element;
 
-/// The attributes of a `ConversationRelay` element.
+/// The attributes of a ConversationRelay element.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -22,7 +22,7 @@ pub(crate) struct RelaySettings {
     pub(crate) parameters: Value,
 }
 
-/// Which actions of the caller interrupt the agent's speech.
+/// The actions of the caller that interrupt the agent's speech.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Interruptible {
     pub(crate) speech: bool,

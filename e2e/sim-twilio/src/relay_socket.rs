@@ -41,7 +41,7 @@ pub(crate) async fn open(world: &World, url: &str) -> anyhow::Result<Socket> {
     };
     timeout(OPEN_LIMIT, opening)
         .await
-        .context("no connection in time")?
+        .context("the connection was not opened in time")?
 }
 
 /// Connects to the first replica that accepts the connection.
@@ -59,5 +59,5 @@ async fn reach(world: &World, url: &Url) -> anyhow::Result<TcpStream> {
             return Ok(stream);
         }
     }
-    bail!("no replica takes the connection")
+    bail!("no replica accepts the connection")
 }

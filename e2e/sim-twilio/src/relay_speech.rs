@@ -8,7 +8,7 @@ use super::{Pace, line::Line, relay_settings::Interruptible};
 pub(crate) struct SpeechPlayer {
     line: Arc<Line>,
     pace: Pace,
-    /// The front is being spoken; the others wait.
+    /// The first speech is being spoken; the others wait.
     queue: VecDeque<Speech>,
 }
 
@@ -53,7 +53,7 @@ impl SpeechPlayer {
                 speaking_since: None,
             }),
         }
-        self.go_on();
+        self.start_next();
     }
 
     /// Closes the last speech: no more tokens follow.
@@ -61,7 +61,7 @@ impl SpeechPlayer {
         if let Some(utterance) = self.queue.back_mut() {
             utterance.open = false;
         }
-        self.go_on();
+        self.start_next();
     }
 
     /// Whether nothing is being spoken or waiting.
@@ -75,7 +75,7 @@ impl SpeechPlayer {
         Some(front.speaking_since? + front.left(self.pace))
     }
 
-    /// To be called at the time of `due`: ends the current speech, or waits for its next token.
+    /// Ends the current speech, or waits for its next token. Must be called at the time that `due` returned.
     pub(crate) fn advance(&mut self) {
         let Some(front) = self.queue.front_mut() else {
             return;
@@ -85,16 +85,16 @@ impl SpeechPlayer {
         if front.open {
             self.line.caller_waits();
         } else {
-            self.go_on();
+            self.start_next();
         }
     }
 
-    /// What interrupts the current speech; `None` when nothing is being spoken.
+    /// The actions that interrupt the current speech; `None` when nothing is being spoken.
     pub(crate) fn interruptible(&self) -> Option<Interruptible> {
         self.queue.front().map(|front| front.interruptible)
     }
 
-    /// Stops all speech; returns what was heard of the current one, and for how long on the line.
+    /// Stops all speech; returns the part of the current one that was heard, and its duration on the line.
     pub(crate) fn interrupt(&mut self) -> Option<(String, Duration)> {
         let queue = std::mem::take(&mut self.queue);
         let front = queue.into_iter().next()?;
@@ -107,7 +107,7 @@ impl SpeechPlayer {
     }
 
     /// Removes finished speech from the queue and starts the next.
-    fn go_on(&mut self) {
+    fn start_next(&mut self) {
         while let Some(front) = self.queue.front_mut() {
             let index = *front
                 .index
@@ -124,7 +124,7 @@ impl SpeechPlayer {
                 return;
             }
             self.line.end_speech(index, usize::MAX, false);
-            // Whether more will come is unknown, so the caller is not counted as waiting.
+            // More speech may follow, so the caller is not counted as waiting.
             self.line.caller_is_prompted();
             self.queue.pop_front();
         }

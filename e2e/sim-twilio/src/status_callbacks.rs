@@ -47,7 +47,7 @@ impl StatusCallbacks {
         }
     }
 
-    /// Reports the end.
+    /// Reports the end of the call with its duration.
     pub(crate) async fn report_end(&mut self, status: &str, duration_seconds: u64) {
         let seconds = duration_seconds.to_string();
         let minutes = duration_seconds.div_ceil(60).to_string();

@@ -54,7 +54,7 @@ pub(crate) struct Gather {
     pub(crate) prompt: Vec<Spoken>,
 }
 
-/// Why an answer is not a valid document, with Twilio's error code.
+/// The reason for which an answer is not a valid document, with Twilio's error code.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct DocumentError {
     pub(crate) code: u32,

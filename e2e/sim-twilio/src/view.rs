@@ -9,19 +9,19 @@ pub struct CallView {
     pub sid: String,
     /// The caller's number as Twilio reports it.
     pub from: String,
-    /// Twilio's `CallStatus`.
+    /// Twilio's `CallStatus`, such as `ringing` or `completed`.
     pub status: String,
-    /// What the call is doing, for humans to read.
+    /// The current activity of the call, for humans to read.
     pub doing: String,
-    /// What the caller heard, oldest first.
+    /// The texts and sounds that the caller heard, oldest first.
     pub heard: Vec<Heard>,
     /// Every request made for the call, oldest first.
     pub requests: Vec<RequestView>,
-    /// What Twilio's debugger would show, with its error codes.
+    /// Warnings as in Twilio's debugger, with its error codes.
     pub warnings: Vec<String>,
-    /// `ConversationRelay` sessions, oldest first.
+    /// ConversationRelay sessions, oldest first.
     pub relays: Vec<RelayView>,
-    /// Gathers without input.
+    /// How many Gathers ended without input.
     pub silences: u64,
     /// Longest time the caller waited for us and heard nothing, without the time in which a Gather or a
     /// relay waited for the caller.
@@ -34,7 +34,7 @@ impl CallView {
     /// `doing` while a Gather listens to the caller.
     pub const GATHERING: &str = "gathering";
 
-    /// `doing` during a `ConversationRelay` session.
+    /// `doing` during a ConversationRelay session.
     pub const IN_RELAY_SESSION: &str = "in a relay session";
 
     /// The texts the caller heard, in order, each up to where it was cut off.
@@ -64,7 +64,7 @@ pub struct Heard {
     pub interrupted: bool,
 }
 
-/// Why a request was made.
+/// The reason for a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RequestKind {
@@ -74,24 +74,24 @@ pub enum RequestKind {
     Gather,
     /// A partial result of a Gather.
     Partial,
-    /// A Redirect.
+    /// A Redirect to another document.
     Redirect,
     /// The action of a Connect.
     Connect,
     /// The fallback, because a document could not be fetched.
     Fallback,
-    /// A status callback.
+    /// A status callback about the call.
     Status,
 }
 
 /// One request, with all its attempts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestView {
-    /// Why it was made.
+    /// The reason for the request.
     pub kind: RequestKind,
     /// The URL that was signed.
     pub url: String,
-    /// The fields sent.
+    /// The form fields, by name.
     pub fields: BTreeMap<String, String>,
     /// `I-Twilio-Idempotency-Token`, the same in all attempts.
     pub token: String,
@@ -109,7 +109,7 @@ pub struct RequestView {
     pub error: Option<u32>,
 }
 
-/// One `ConversationRelay` session.
+/// One ConversationRelay session with all its connections.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct RelayView {
     /// Twilio's id of the session.
@@ -131,7 +131,7 @@ pub struct RelayView {
 /// One text token of a relay.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenView {
-    /// The text.
+    /// The characters to speak.
     pub text: String,
     /// Whether it was the last one of a text.
     pub last: bool,
@@ -142,25 +142,25 @@ pub struct TokenView {
 /// How a call ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ended {
-    /// The reason.
+    /// The side or the event that ended it.
     pub why: EndReason,
-    /// The time.
+    /// Milliseconds from the caller's dialling to the end.
     pub at_ms: u64,
     /// Whole seconds on the line, as in `CallDuration`.
     pub duration_seconds: u64,
 }
 
-/// Why a call ended.
+/// The reason for the end of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EndReason {
     /// The caller hung up.
     CallerHungUp,
-    /// The verb Hangup.
+    /// The document executed the verb Hangup.
     Hangup,
     /// The document had no verb left, or a Connect had no action.
     DocumentEnded,
-    /// The verb Reject, before the call was answered.
+    /// The document executed the verb Reject before the call was answered.
     Rejected,
     /// No document could be fetched (with Twilio's error code): the caller heard *an application error has
     /// occurred*.

@@ -1,6 +1,6 @@
 use quick_xml::{Reader, escape::resolve_predefined_entity, events::BytesStart, events::Event};
 
-/// An XML element.
+/// An XML element with its children in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Element {
     pub(crate) name: String,
@@ -60,7 +60,9 @@ pub(crate) fn parse(document: &str) -> Result<Element, String> {
                     (None, None) => return Err(format!("the entity {name} is not known")),
                 }
             }
-            Event::DocType(_) => return Err("a document type is not taken".to_owned()),
+            Event::DocType(_) => {
+                return Err("a document type declaration is not accepted".to_owned());
+            }
             Event::Comment(_) | Event::Decl(_) | Event::PI(_) => {}
             Event::Eof => break,
         }

@@ -12,10 +12,10 @@ use setup::Setup;
 
 const ALICE: &str = "4915112345678";
 
-/// Longest a test waits for anything.
+/// Longest time a test waits for a condition.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// A recorded payload, if this machine has them.
+/// A recorded payload; `None` if this machine has no recordings.
 fn fixture_bytes(name: &str) -> Option<Vec<u8>> {
     let root = option_env!("CLAWKAKA_FIXTURES")?;
     std::fs::read(Path::new(root).join(name)).ok()

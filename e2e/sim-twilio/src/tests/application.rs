@@ -68,7 +68,7 @@ impl Session {
     pub(super) async fn next(&mut self) -> Value {
         let frame = timeout(LIMIT, self.socket.next()).await;
         let Ok(Some(Ok(Message::Text(text)))) = frame else {
-            panic!("no text came: {frame:?}");
+            panic!("not a text frame: {frame:?}");
         };
         serde_json::from_str(&text).unwrap()
     }

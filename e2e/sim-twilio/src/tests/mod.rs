@@ -15,7 +15,7 @@ use server::{Reply, Server};
 
 const ALICE: &str = "+14155550101";
 
-/// Longest a test waits for anything.
+/// Longest time a test waits for a condition.
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// Speech so slow that a caller who interrupts always cuts it off.
@@ -37,7 +37,7 @@ async fn sim_at(server: &Server) -> SimTwilio {
     SimTwilio::start(number_at(server)).await.unwrap()
 }
 
-/// The names of a recorded form, if this machine has it.
+/// The field names of a recorded form; `None` if this machine has no recordings.
 fn names_of_fixture(name: &str) -> Option<Vec<String>> {
     let root = option_env!("CLAWKAKA_FIXTURES")?;
     let form = std::fs::read(Path::new(root).join("twilio").join(name)).unwrap();

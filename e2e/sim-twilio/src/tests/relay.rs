@@ -3,7 +3,7 @@ use sim_kit::timeline::{EntryKind, Timeline};
 
 use super::{super::signature, application::Application, *};
 
-/// A server whose document connects to `application`, and has an action for the time after the session.
+/// A server whose document connects to `application`, and has an action that is requested after the session.
 pub(super) async fn connecting(application: &Application, attributes: &str) -> Server {
     let (url, attributes) = (application.url(), attributes.to_owned());
     Server::start(move |received| match received.path.as_str() {

@@ -11,13 +11,13 @@ use sim_kit::server::HttpServer;
 
 use crate::signature;
 
-/// A server that answers webhooks by a script.
+/// A server that answers webhooks with the replies of a function.
 pub(super) struct Server {
     http: HttpServer,
     got: Arc<Mutex<Vec<Received>>>,
 }
 
-/// A received webhook.
+/// A webhook that the server has received.
 #[derive(Debug, Clone)]
 pub(super) struct Received {
     pub(super) path: String,

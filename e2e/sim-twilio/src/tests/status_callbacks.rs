@@ -29,7 +29,7 @@ async fn reporting(events: &[&str]) -> (Server, SimTwilio) {
     (server, sim.await.unwrap())
 }
 
-fn word(status: &str, sequence: &str) -> (String, String) {
+fn report(status: &str, sequence: &str) -> (String, String) {
     (status.to_owned(), sequence.to_owned())
 }
 
@@ -37,7 +37,7 @@ fn word(status: &str, sequence: &str) -> (String, String) {
 async fn the_end_is_reported_with_its_duration() {
     let (server, sim) = reporting(&[]).await;
 
-    assert_eq!(statuses(&sim, &server, 1).await, [word("completed", "0")]);
+    assert_eq!(statuses(&sim, &server, 1).await, [report("completed", "0")]);
     let seconds: u64 = server.got("/status")[0]
         .field("CallDuration")
         .parse()
@@ -56,10 +56,10 @@ async fn configured_events_are_reported_in_order() {
     assert_eq!(
         statuses(&sim, &server, 4).await,
         [
-            word("initiated", "0"),
-            word("ringing", "1"),
-            word("in-progress", "2"),
-            word("completed", "3"),
+            report("initiated", "0"),
+            report("ringing", "1"),
+            report("in-progress", "2"),
+            report("completed", "3"),
         ]
     );
 }
