@@ -97,7 +97,7 @@ impl Keyring {
     }
 
     /// The prefix of every value that this keyring seals.
-    pub(crate) fn prefix(&self) -> String {
+    fn prefix(&self) -> String {
         format!("{FORMAT}.{}.", self.first.id)
     }
 
