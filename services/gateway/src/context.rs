@@ -2,8 +2,8 @@ use std::{sync::Arc, time::Duration};
 
 use claw_bus::{Bus, Publisher};
 use claw_calls::LiveCalls;
-use claw_chat::Defaults;
-use claw_domain::{Language, UserId};
+use claw_chat::{Defaults, language_of};
+use claw_domain::{Address, Language, UserId};
 use claw_events::CallStatus;
 use claw_runtime::Clock;
 use claw_store::{Store, StoreError};
@@ -25,15 +25,19 @@ pub(crate) struct Context {
     pub(crate) agents: Agents,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) policy: Policy,
-    /// Has [`STARTS_AT_ONCE`] permits.
+    /// Permits to read a user's messages and connect to their assistant: [`STARTS_AT_ONCE`] in all.
     pub(crate) starts: Arc<Semaphore>,
 }
 
 impl Context {
-    /// The status of a call that is put through, with the language the user chose, if any.
+    /// The status of a call that is put through, with the language the user chose, or else that of their number.
     pub(crate) async fn ready_for(&self, user: UserId) -> Result<CallStatus, StoreError> {
         let profile = self.store.users().profile(user).await?;
-        let language = profile.and_then(|profile| Language::parse(profile.language.as_deref()?));
+        let language = profile.and_then(|profile| match (profile.language, profile.address) {
+            (Some(tag), _) => Language::parse(&tag),
+            (None, Address::Phone(phone)) => Some(language_of(&phone)),
+            (None, Address::WhatsApp(_)) => None,
+        });
         Ok(CallStatus::Ready { language })
     }
 }

@@ -2,8 +2,8 @@ use anyhow::anyhow;
 use async_trait::async_trait;
 use claw_bus::{Attempt, Handler, HandlerError, Publisher};
 use claw_calls::LiveCalls;
-use claw_domain::{CallId, Channel};
-use claw_events::{ReplyDelivered, ReplyFailed, ReplyProduced, TurnStatus};
+use claw_domain::{CallId, Channel, Language};
+use claw_events::{CallStatus, ReplyDelivered, ReplyFailed, ReplyProduced, TurnStatus};
 use claw_metrics::{REPLIES, SPOKEN_ANSWERS};
 use claw_whatsapp::send::Template;
 use tracing::info;
@@ -62,7 +62,13 @@ impl DeliverReply {
         call: CallId,
         turn: u32,
     ) -> Result<bool, HandlerError> {
-        let speech = speech_of(reply.text.expose());
+        let language = match self.live_calls.status(call).await? {
+            Some(CallStatus::Ready { language }) => language,
+            Some(CallStatus::SettingUp | CallStatus::NeedsPin { .. } | CallStatus::Refused)
+            | None => None,
+        };
+        let language = language.unwrap_or(Language::EnglishUs);
+        let speech = speech_of(reply.text.expose(), language);
         let status = self.live_calls.answer(call, turn, speech).await?;
         let (label, is_all) = match status {
             TurnStatus::Speech(speech) if speech.is_cut => ("cut", false),

@@ -29,7 +29,7 @@ enum Construct<'a> {
     Tag { inside: &'a str, length: usize },
     /// A construct whose end is not there yet.
     Unfinished,
-    /// A plain bracket.
+    /// A bracket that begins no construct and is text.
     None,
 }
 

@@ -14,16 +14,19 @@ pub(super) enum LineKind {
     /// An empty line, which ends a paragraph.
     Blank,
     /// A heading or a list item, which is a sentence of its own.
-    Block { marker: usize },
+    Block {
+        marker: usize,
+    },
     /// A quotation; after the marker follows another line.
-    Quote { marker: usize },
-    /// A table row.
+    Quote {
+        marker: usize,
+    },
+    /// A row of a table, which begins with `|`.
     Row,
     /// The beginning or end of a code block.
     Fence,
     /// A horizontal rule, or the underline of a heading.
     Rule,
-    /// Plain text.
     Paragraph,
 }
 

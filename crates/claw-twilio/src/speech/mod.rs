@@ -12,7 +12,7 @@ mod table;
 mod word_writer;
 
 pub use cut::{LONGEST_SPEECH_CHARS, cut, pieces, whole_sentences};
-pub use stream::{SpeechStream, speakable, speakable_in};
+pub use stream::{SpeechStream, speakable_in};
 
 #[cfg(test)]
 mod tests;

@@ -15,11 +15,6 @@ const MAX_HELD_CHARS: usize = 300;
 /// Longest word. Longer ones are split, so that reading stays cheap.
 const MAX_WORD_CHARS: usize = 8_000;
 
-/// The speech for a text, with English phrases in place of links and code.
-pub fn speakable(text: &str) -> String {
-    speakable_in(text, Language::EnglishUs)
-}
-
 /// The speech for a text, with phrases of this language in place of links and code.
 pub fn speakable_in(text: &str, language: Language) -> String {
     let mut stream = SpeechStream::in_language(language);
@@ -43,11 +38,6 @@ pub struct SpeechStream {
 }
 
 impl SpeechStream {
-    /// A stream with English phrases in place of links and code.
-    pub fn new() -> Self {
-        Self::in_language(Language::EnglishUs)
-    }
-
     /// A stream with phrases of this language in place of links and code.
     pub fn in_language(language: Language) -> Self {
         let phrases = Phrases::of(language);
@@ -239,13 +229,7 @@ impl SpeechStream {
     }
 }
 
-impl Default for SpeechStream {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-/// Hides the text.
+/// Does not print the text, which is private.
 impl fmt::Debug for SpeechStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SpeechStream(…)")

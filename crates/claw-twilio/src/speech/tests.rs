@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::{SpeechStream, speakable, speakable_in};
+use super::{SpeechStream, speakable_in};
 use crate::voices::Language;
 
 const CASES: [(&str, &str); 49] = [
@@ -113,7 +113,7 @@ fn a_text_letter_by_letter_has_the_same_speech() {
 
 #[test]
 fn words_are_spoken_as_soon_as_they_are_complete() {
-    let mut stream = SpeechStream::new();
+    let mut stream = SpeechStream::in_language(Language::EnglishUs);
 
     assert_eq!(stream.push("Good mor"), "Good");
     assert_eq!(stream.push("ning, see [the"), " morning, see");
@@ -125,7 +125,7 @@ fn words_are_spoken_as_soon_as_they_are_complete() {
 #[test]
 fn an_open_bracket_does_not_hold_back_the_rest() {
     let written = format!("[{}", "word ".repeat(300));
-    let mut stream = SpeechStream::new();
+    let mut stream = SpeechStream::in_language(Language::EnglishUs);
 
     assert!(!stream.push(&written).is_empty());
 }
@@ -153,7 +153,7 @@ fn hindi_keeps_its_joiners_and_ends_its_sentences() {
 
 #[test]
 fn debug_output_hides_the_text() {
-    let mut stream = SpeechStream::new();
+    let mut stream = SpeechStream::in_language(Language::EnglishUs);
     stream.push("secret");
     assert!(!format!("{stream:?}").contains("secret"));
 }
@@ -182,8 +182,12 @@ proptest! {
     }
 }
 
+fn speakable(written: &str) -> String {
+    speakable_in(written, Language::EnglishUs)
+}
+
 fn streamed<'a>(pieces: impl IntoIterator<Item = &'a str>) -> String {
-    let mut stream = SpeechStream::new();
+    let mut stream = SpeechStream::in_language(Language::EnglishUs);
     let mut spoken: String = pieces.into_iter().map(|piece| stream.push(piece)).collect();
     spoken.push_str(&stream.finish());
     spoken

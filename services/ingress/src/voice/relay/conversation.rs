@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use claw_domain::Sensitive;
 use claw_events::{CallerInput, SpeechStreamed, TurnStatus};
+use claw_twilio::voices::Language;
 use tokio::time::Instant;
 
 use super::streamed_answer::StreamedAnswer;
@@ -51,6 +52,8 @@ pub(super) enum Action {
 /// The state of a streamed conversation.
 pub(super) struct RelayConversation {
     last_turn: u32,
+    /// The language of the phrases in place of links and code. Outbound uses the same for the complete answer.
+    language: Language,
     /// The answer that the caller waits for.
     answer: Option<StreamedAnswer>,
     /// When to say a filler if no answer has come.
@@ -70,9 +73,15 @@ pub(super) struct RelayConversation {
 
 impl RelayConversation {
     /// A conversation after `last_turn`, while Twilio speaks a greeting of this length.
-    pub(super) fn after(last_turn: u32, greeting_chars: u32, now: Instant) -> Self {
+    pub(super) fn after(
+        last_turn: u32,
+        language: Language,
+        greeting_chars: u32,
+        now: Instant,
+    ) -> Self {
         Self {
             last_turn,
+            language,
             answer: None,
             filler_at: now,
             fillers: 0,
@@ -87,7 +96,7 @@ impl RelayConversation {
 
     /// The socket had broken. The answer to the turn `owed`, if there is one, is spoken when it is complete.
     pub(super) fn resume(&mut self, owed: Option<u32>, now: Instant) {
-        self.answer = owed.map(StreamedAnswer::missed);
+        self.answer = owed.map(|turn| StreamedAnswer::missed(turn, self.language));
         self.filler_at = now + FIRST_FILLER_AFTER;
         self.may_have_missed = owed.is_none();
     }
@@ -250,7 +259,7 @@ impl RelayConversation {
             self.heard.get_or_insert_with(|| stopped.spoken().into());
         }
         self.last_turn += 1;
-        self.answer = Some(StreamedAnswer::to(self.last_turn));
+        self.answer = Some(StreamedAnswer::to(self.last_turn, self.language));
         self.filler_at = now + FIRST_FILLER_AFTER;
         self.spoken_at = now;
         self.fillers = 0;

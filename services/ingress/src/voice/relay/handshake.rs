@@ -56,7 +56,8 @@ pub(super) async fn serve(incoming: IncomingSocket) -> anyhow::Result<()> {
     let greeting_chars = if is_first { ticket.greeting_chars } else { 0 };
     let earlier_sockets = redeemed.previous_uses.saturating_mul(TURNS_PER_SOCKET);
     let last_turn = ticket.turn.saturating_add(earlier_sockets);
-    let mut conversation = RelayConversation::after(last_turn, greeting_chars, Instant::now());
+    let mut conversation =
+        RelayConversation::after(last_turn, ticket.language, greeting_chars, Instant::now());
     if !is_first {
         let owed = control.watcher.live_calls().owed_turn(call).await?;
         conversation.resume(owed, Instant::now());

@@ -49,7 +49,7 @@ pub(crate) struct RelayEndpoint {
 #[derive(Clone)]
 pub(crate) struct RelaySessions {
     tasks: TaskTracker,
-    /// Has [`MAX_SESSIONS`] permits.
+    /// One permit per session, [`MAX_SESSIONS`] in all.
     permits: Arc<Semaphore>,
     /// No new call starts a session here.
     closing: CancellationToken,

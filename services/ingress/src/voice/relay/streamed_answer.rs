@@ -1,4 +1,7 @@
-use claw_twilio::speech::{LONGEST_SPEECH_CHARS, SpeechStream, whole_sentences};
+use claw_twilio::{
+    speech::{LONGEST_SPEECH_CHARS, SpeechStream, whole_sentences},
+    voices::Language,
+};
 
 /// Characters spoken as they arrive. After these only whole sentences are spoken, so that an answer too long to
 /// listen to ends with one.
@@ -21,10 +24,10 @@ pub(super) struct StreamedAnswer {
 }
 
 impl StreamedAnswer {
-    pub(super) fn to(turn: u32) -> Self {
+    pub(super) fn to(turn: u32, language: Language) -> Self {
         Self {
             turn,
-            stream: SpeechStream::new(),
+            stream: SpeechStream::in_language(language),
             received_chars: 0,
             speech: String::new(),
             speech_chars: 0,
@@ -34,10 +37,10 @@ impl StreamedAnswer {
     }
 
     /// An answer whose beginning was missed.
-    pub(super) fn missed(turn: u32) -> Self {
+    pub(super) fn missed(turn: u32, language: Language) -> Self {
         Self {
             has_gap: true,
-            ..Self::to(turn)
+            ..Self::to(turn, language)
         }
     }
 

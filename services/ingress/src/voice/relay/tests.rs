@@ -1,5 +1,6 @@
 use claw_domain::CallId;
 use claw_events::{CallerInput, Speech, SpeechStreamed, TurnStatus};
+use claw_twilio::voices::Language;
 use tokio::time::Instant;
 
 use super::conversation::{Action, RelayConversation};
@@ -19,6 +20,15 @@ fn an_answer_is_spoken_as_it_arrives() {
         said.last(),
         Some(Action::Say { is_last: true, .. })
     ));
+}
+
+#[test]
+fn a_streamed_link_is_spoken_in_the_language_of_the_call() {
+    let mut conversation = asked("hola");
+
+    let said = conversation.piece(&piece(1, 0, "Mira https://a.example ahora. "), now());
+
+    assert_eq!(words(&said), "Mira un enlace ahora.");
 }
 
 #[test]
@@ -44,7 +54,7 @@ fn an_answer_that_did_not_stream_is_spoken_whole() {
 
 #[test]
 fn an_answer_owed_from_before_a_break_is_spoken_whole() {
-    let mut conversation = RelayConversation::after(10_000, 0, now());
+    let mut conversation = RelayConversation::after(10_000, Language::Spanish, 0, now());
     conversation.resume(Some(3), now());
 
     let piece = conversation.piece(&piece(3, 14, "and on "), now());
@@ -55,7 +65,7 @@ fn an_answer_owed_from_before_a_break_is_spoken_whole() {
 
 #[test]
 fn a_caller_who_may_have_gone_unheard_is_asked_unless_they_speak_again() {
-    let mut conversation = RelayConversation::after(10_000, 0, now());
+    let mut conversation = RelayConversation::after(10_000, Language::Spanish, 0, now());
     conversation.resume(None, now());
     let at = conversation.next_tick();
     assert_eq!(
@@ -197,7 +207,7 @@ fn after_a_failed_turn_the_caller_is_told_and_listened_to() {
 #[test]
 fn no_filler_interrupts_an_answer_that_has_begun() {
     let begin = now();
-    let mut conversation = RelayConversation::after(0, 0, begin);
+    let mut conversation = RelayConversation::after(0, Language::Spanish, 0, begin);
     conversation.prompt(&"hello".into(), begin);
     let first_filler = conversation.next_tick();
 
@@ -213,7 +223,7 @@ fn no_filler_interrupts_an_answer_that_has_begun() {
 
 #[test]
 fn a_silent_caller_is_asked_twice_before_we_hang_up() {
-    let mut conversation = RelayConversation::after(0, 100, now());
+    let mut conversation = RelayConversation::after(0, Language::Spanish, 100, now());
     let mut actions = Vec::new();
     while actions.last() != Some(&Action::HangUp) {
         let at = conversation.next_tick();
@@ -234,7 +244,7 @@ fn a_silent_caller_is_asked_twice_before_we_hang_up() {
 #[test]
 fn keys_before_a_pause_are_one_utterance() {
     let begin = now();
-    let mut conversation = RelayConversation::after(0, 0, begin);
+    let mut conversation = RelayConversation::after(0, Language::Spanish, 0, begin);
 
     for key in ["1", "2"] {
         assert_eq!(conversation.key(&key.into(), begin), []);
@@ -254,7 +264,7 @@ fn keys_before_a_pause_are_one_utterance() {
 
 #[test]
 fn a_prompt_without_words_is_ignored() {
-    let mut conversation = RelayConversation::after(7, 0, now());
+    let mut conversation = RelayConversation::after(7, Language::Spanish, 0, now());
 
     assert_eq!(conversation.prompt(&"  ".into(), now()), []);
     assert_eq!(conversation.turn(), None);
@@ -265,7 +275,7 @@ fn now() -> Instant {
 }
 
 fn asked(words: &str) -> RelayConversation {
-    let mut conversation = RelayConversation::after(0, 0, now());
+    let mut conversation = RelayConversation::after(0, Language::Spanish, 0, now());
     conversation.prompt(&words.into(), now());
     conversation
 }
