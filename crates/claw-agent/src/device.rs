@@ -24,7 +24,7 @@ pub(crate) struct SignedFields<'a> {
     pub(crate) token: &'a SecretString,
     /// The nonce of the challenge; valid for one connection.
     pub(crate) nonce: &'a str,
-    /// In lower case.
+    /// The platform that `connect` names, but in lower case.
     pub(crate) platform: &'a str,
 }
 

@@ -55,7 +55,7 @@ pub enum RetryClass {
     Never,
 }
 
-/// Why connecting failed.
+/// Why there is no connection: the socket could not be opened, or OpenClaw refused the handshake.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// Nothing listens at the address, or the server does not speak WebSocket.
@@ -157,7 +157,7 @@ impl ConnectError {
     }
 }
 
-/// OpenClaw's default lockout.
+/// How long OpenClaw, by default, refuses an address after ten failed attempts within a minute.
 const LOCKOUT: Duration = Duration::from_mins(5);
 
 /// Why a request has no answer, and whether it may have taken effect.

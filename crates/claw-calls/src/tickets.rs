@@ -15,7 +15,7 @@ const VALIDITY: TimeDelta = TimeDelta::minutes(2);
 pub struct RelayTicket {
     /// The call it is for.
     pub call: CallId,
-    /// The caller's number.
+    /// The number that the caller showed or keyed in.
     pub address: Address,
     /// How well the number proves who calls.
     pub trust: Trust,
@@ -34,7 +34,7 @@ pub struct TicketCode(Sensitive<String>);
 /// A ticket that let a socket in.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RedeemedTicket {
-    /// The ticket.
+    /// The ticket as it was issued.
     pub ticket: RelayTicket,
     /// How often the same session had redeemed it before: its socket broke, and Twilio reconnected.
     pub previous_uses: u32,
@@ -62,7 +62,7 @@ struct Stored {
 }
 
 impl LiveCalls {
-    /// Issues a ticket.
+    /// Stores a ticket that can be redeemed for the first time within two minutes of `now`.
     pub async fn issue_ticket(
         &self,
         ticket: RelayTicket,

@@ -22,7 +22,7 @@ pub enum Next {
     Turn(Batch),
     /// Answer this message with a notice.
     Say(MessageId, Notice),
-    /// Obey a command.
+    /// Execute the command of this message, and confirm it.
     Obey(MessageId, Command),
     /// Put the caller through as soon as their assistant is ready.
     PutThrough(MessageId, CallId),

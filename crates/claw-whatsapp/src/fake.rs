@@ -23,7 +23,7 @@ struct State {
 /// A message that the fake accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AcceptedMessage {
-    /// The recipient.
+    /// The address that the message was sent to.
     pub to: Address,
     /// The text, or the parameter of the template.
     pub text: String,

@@ -30,7 +30,7 @@ pub(crate) async fn list(env: &Env, command: ListLetters) -> Result<()> {
     if newest.total == 0 {
         return remark(nothing_from(consumer));
     }
-    format.print_for_people(TITLES)?;
+    format.print_if_text(TITLES)?;
     for letter in &newest.letters {
         let replayed_as = letters.latest_replay(letter).await?;
         format.print(&LetterLine::new(letter, replayed_as))?;
@@ -162,7 +162,7 @@ impl fmt::Display for ShownLetter<'_> {
     }
 }
 
-/// `2026-01-02T03:04:05Z`.
+/// A time in UTC and whole seconds, such as `2026-01-02T03:04:05Z`.
 fn rfc3339(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Secs, true)
 }

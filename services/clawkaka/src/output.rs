@@ -9,7 +9,7 @@ use serde::Serialize;
 /// How results are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
-    /// For people.
+    /// Text for an operator at a terminal.
     Text,
     /// One JSON object per line.
     Json,
@@ -25,8 +25,8 @@ impl Format {
         write_line(io::stdout(), line.as_bytes())
     }
 
-    /// Prints on stdout what only people need, such as the titles of columns.
-    pub(crate) fn print_for_people(self, line: &str) -> Result<()> {
+    /// Prints on stdout a line that JSON does not have, such as the titles of columns.
+    pub(crate) fn print_if_text(self, line: &str) -> Result<()> {
         match self {
             Self::Text => write_line(io::stdout(), line.as_bytes()),
             Self::Json => Ok(()),

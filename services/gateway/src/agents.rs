@@ -13,7 +13,6 @@ use crate::session::Session;
 /// Why there is no session with a sandbox.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SessionError {
-    /// The database failed.
     #[error("reading the sandbox's secrets")]
     Store(#[from] StoreError),
     /// The sandbox's row lacks a value that is needed to connect.
@@ -37,7 +36,7 @@ impl SessionError {
     }
 }
 
-/// Connects to sandboxes.
+/// Opens sessions with sandboxes, using the secrets in the store.
 #[derive(Clone)]
 pub(crate) struct Agents {
     store: Store,

@@ -35,9 +35,9 @@ const DEFAULT_PROACTIVE_PER_DAY: u32 = 12;
 
 /// The settings of this service.
 pub struct Config {
-    /// The bus.
+    /// The address of the bus: `NATS_URL`.
     pub bus: BusConfig,
-    /// Postgres.
+    /// The address of Postgres, with the password: `DATABASE_URL`.
     pub database_url: SecretString,
     /// Most connections to Postgres.
     pub database_connections: u32,

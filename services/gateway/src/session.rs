@@ -35,10 +35,13 @@ pub(crate) enum RunEnd {
         run: String,
         text: Option<Sensitive<String>>,
     },
-    /// The run failed.
-    Failed { run: String, failure: RunFailure },
-    /// The run was stopped.
-    Aborted { run: String },
+    Failed {
+        run: String,
+        failure: RunFailure,
+    },
+    Aborted {
+        run: String,
+    },
 }
 
 /// An open connection to one sandbox, with one reader.

@@ -9,11 +9,10 @@ use serde_json::Value;
 /// The content of one webhook body, sorted by what is done with it.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Intake {
-    /// To publish, in Meta's order.
+    /// Events to publish, in Meta's order.
     pub facts: Vec<Fact>,
     /// Items without a sender or a usable form, with what they lack: dead letters.
     pub unattributable: Vec<(Lack, Sensitive<Value>)>,
-    /// To log.
     pub notices: Vec<OperatorNotice>,
     /// Number of items for another business number under the same Meta app. Its owner has a webhook of
     /// their own.

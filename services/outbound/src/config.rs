@@ -15,9 +15,9 @@ const DEFAULT_MESSAGES_PER_SECOND: NonZeroU32 = NonZeroU32::new(80).expect("80 i
 pub struct Config {
     /// The address of health and metrics: `LISTEN_HOST` and `HEALTH_PORT`.
     pub health: SocketAddr,
-    /// The bus: `NATS_URL`.
+    /// The address of the bus, with the password: `NATS_URL`.
     pub nats_url: SecretString,
-    /// The database: `DATABASE_URL`.
+    /// The address of Postgres, with the password: `DATABASE_URL`.
     pub database_url: SecretString,
     /// The Cloud API: `WHATSAPP_API_BASE_URL`, `WHATSAPP_SENDER_PHONE_NUMBER_ID`,
     /// `WHATSAPP_ACCESS_TOKEN`.

@@ -14,13 +14,11 @@ const WINDOW: TimeDelta = TimeDelta::minutes(24 * 60 - 1);
 #[derive(Debug, Clone, PartialEq, Eq, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Content<'a> {
-    /// A plain text.
     Text(&'a str),
     /// A text inside a template.
     Template {
-        /// The template.
         template: &'a Template,
-        /// Its parameter.
+        /// The parameter of the template's body, on one line.
         text: String,
     },
 }
@@ -28,9 +26,8 @@ pub enum Content<'a> {
 /// One WhatsApp message of a reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WhatsAppMessage<'a> {
-    /// What is sent.
     pub content: Content<'a>,
-    /// What is sent instead if WhatsApp accepts only a template.
+    /// Sent instead if WhatsApp accepts only a template.
     pub fallback: Option<Content<'a>>,
 }
 

@@ -34,7 +34,6 @@ impl Default for Timeouts {
 /// What to do next about a piece.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NextAction {
-    /// Send the piece.
     Send,
     /// The piece may have gone out: wait for a report.
     AwaitReport {

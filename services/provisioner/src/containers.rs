@@ -27,7 +27,7 @@ use crate::{
 pub struct ContainerSettings {
     /// The installation's name, which is part of its model keys' names.
     pub owner: String,
-    /// The image.
+    /// The image that containers of new starts are made from.
     pub image: String,
     /// The ports on which they may be published.
     pub ports: RangeInclusive<u16>,
@@ -47,17 +47,17 @@ pub struct ContainerSettings {
 pub struct Containers {
     /// The settings of all containers.
     pub settings: ContainerSettings,
-    /// The container engine.
+    /// The container engine of this host.
     pub runtime: Arc<dyn Runtime>,
     /// The account in which their model keys are made.
     pub keys: Arc<dyn ModelKeys>,
-    /// The readiness probe.
+    /// Tells whether a started container accepts our connection.
     pub probe: Arc<dyn ReadinessProbe>,
     /// The repository of sandboxes.
     pub sandboxes: Sandboxes,
     /// The keys that seal and open their secrets.
     pub keyring: Arc<Keyring>,
-    /// The clock.
+    /// The clock that tells when a start has taken too long.
     pub clock: Arc<dyn Clock>,
 }
 

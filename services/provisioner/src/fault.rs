@@ -16,7 +16,7 @@ pub enum Fault {
         is_permanent: bool,
         /// The shortest pause that the dependency asked for.
         asked_pause: Option<Duration>,
-        /// The cause.
+        /// The dependency's error, for the log.
         #[source]
         source: anyhow::Error,
     },

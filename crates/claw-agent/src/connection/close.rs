@@ -5,7 +5,7 @@ use tokio_tungstenite::tungstenite::{self, protocol::CloseFrame};
 /// Why a connection is closed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum CloseReason {
-    /// We closed it.
+    /// We closed it: its stop was requested, or its events are no longer read.
     #[error("closed by us")]
     Asked,
     /// OpenClaw closed it: with 1012 when it stops or restarts, 1008 when it rejects us, 1013 while
@@ -14,7 +14,7 @@ pub enum CloseReason {
     ByOpenClaw {
         /// The WebSocket close code.
         code: u16,
-        /// OpenClaw's explanation.
+        /// OpenClaw's explanation, in English; empty if it gave none.
         reason: String,
     },
     /// The socket failed, or a received frame was not a WebSocket frame.

@@ -16,7 +16,7 @@ pub enum AgentEvent {
     ChatDelta {
         /// The run that produces the reply.
         run: String,
-        /// The session of the run.
+        /// The key of the session of the run.
         session: String,
         /// The new part, or the whole text so far if it `replaces`.
         text: Sensitive<String>,
@@ -26,41 +26,41 @@ pub enum AgentEvent {
     /// A run ended. Without text it was silent, queued, absorbed by another run, or a duplicate; only
     /// the transcript tells which. It never means that an empty reply should be sent.
     ChatFinal {
-        /// The run; `inject-…` for rows that an operator wrote.
+        /// OpenClaw's id of the run; `inject-…` for rows that an operator wrote.
         run: String,
-        /// The session of the run.
+        /// The key of the session of the run.
         session: String,
         /// All texts of the run, joined by empty lines.
         text: Option<Sensitive<String>>,
     },
     /// A run failed. A second event without a cause may follow for the same run; the first counts.
     ChatError {
-        /// The run.
+        /// OpenClaw's id of the run.
         run: String,
-        /// The session of the run.
+        /// The key of the session of the run.
         session: String,
-        /// The cause.
+        /// The cause, from the closed set that metrics use.
         failure: RunFailure,
     },
     /// A run was stopped.
     ChatAborted {
-        /// The run.
+        /// OpenClaw's id of the run.
         run: String,
-        /// The session of the run.
+        /// The key of the session of the run.
         session: String,
     },
     /// The model began to work on a run.
     LifecycleStart {
-        /// The run.
+        /// OpenClaw's id of the run.
         run: String,
-        /// The session of the run.
+        /// The key of the session of the run.
         session: String,
     },
     /// The model ended its work on a run, successfully or not. The run's `Chat…` event follows.
     LifecycleEnd {
-        /// The run.
+        /// OpenClaw's id of the run.
         run: String,
-        /// The session of the run.
+        /// The key of the session of the run.
         session: String,
     },
     /// A row was added to a transcript. Sent only after [`crate::AgentHandle::subscribe`].
@@ -99,7 +99,7 @@ pub enum RunFailure {
     ServerError,
     /// The run or the provider took too long.
     Timeout,
-    /// Any other cause.
+    /// A cause that OpenClaw does not classify, or that was introduced after this was written.
     Other,
 }
 

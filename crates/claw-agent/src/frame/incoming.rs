@@ -14,7 +14,6 @@ const LONGEST_ADVICE: Duration = Duration::from_mins(10);
 pub(crate) enum Incoming {
     /// The answer to one of our requests. Answers may come out of order.
     Response(Response),
-    /// An event.
     Event(AgentEvent),
 }
 

@@ -90,7 +90,7 @@ pub(crate) struct HistoryDelta<'a> {
     pub(crate) cursor: &'a str,
 }
 
-/// `chat.abort`.
+/// `chat.abort` for one run, or for every run of the session if `run_id` is `None`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Abort<'a> {

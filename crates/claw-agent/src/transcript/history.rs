@@ -32,7 +32,7 @@ impl fmt::Debug for Cursor {
 /// Rows of a session's transcript, and the activity of the session when they were read.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct History {
-    /// Oldest first.
+    /// The rows that were read, oldest first.
     pub rows: Vec<Row>,
     /// The position after the last row.
     pub cursor: Option<Cursor>,

@@ -9,7 +9,7 @@ use super::{Row, RowKind, Stop};
 pub struct AssistantRow {
     /// The row's id in the transcript. Send the text once per id.
     pub id: String,
-    /// The text.
+    /// The assistant's text, in Markdown.
     pub text: Sensitive<String>,
     /// Whether OpenClaw cut the text.
     pub is_cut: bool,

@@ -22,7 +22,6 @@ pub struct Row {
 /// The kind of a row, classified once; the rules about answers depend only on it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum RowKind {
-    /// A user's message.
     User {
         /// The run key the message was sent with.
         run: Option<String>,

@@ -23,7 +23,7 @@ pub enum Command {
     /// "resume updates", or "resume". The latter could be about a CV, so while updates are on it is
     /// taken for a message to the assistant.
     ResumeUpdates,
-    /// "timezone Europe/Berlin".
+    /// "timezone Europe/Berlin": the zone of quiet hours and of the daily limit.
     SetZone(Tz),
     /// A time zone command that names no known zone.
     UnknownZone,
@@ -38,7 +38,7 @@ pub enum Command {
     /// "pin 4711": the PIN that identifies the user on the phone. The command does not hold the PIN,
     /// because commands are copied and printed: [`pin_of`] reads it.
     SetPin,
-    /// "remove pin".
+    /// "remove pin": callers cannot prove with a PIN any more that they are this user.
     RemovePin,
     /// A PIN command with too few or too many digits.
     UnknownPin,

@@ -8,7 +8,7 @@ use crate::{Preferences, Updates, wall_clock::next_local_midnight};
 /// What to do with a proactive message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
-    /// Send it.
+    /// Send it at once: it is neither in quiet hours nor over the daily limit.
     Send,
     /// Hold it and decide again at this moment, which is in the future: by then the user may have
     /// changed their preferences, and earlier held messages may have used up the day's limit.

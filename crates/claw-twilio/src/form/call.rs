@@ -66,7 +66,7 @@ pub enum TwilioCallStatus {
     Busy,
     /// The call could not be connected.
     Failed,
-    /// Nobody answered.
+    /// The called number rang until Twilio gave up.
     NoAnswer,
     /// The call was cancelled before anybody answered.
     Canceled,

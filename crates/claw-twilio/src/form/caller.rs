@@ -6,7 +6,7 @@ use claw_domain::{PhoneNumber, Trust};
 pub enum Caller {
     /// The caller shows a phone number.
     Known {
-        /// The number shown.
+        /// The number shown, as the carrier gave it to Twilio.
         phone: PhoneNumber,
         /// Whether the caller is trusted to own that number.
         trust: Trust,

@@ -22,7 +22,7 @@ pub enum SessionStatus {
 /// The end of a `ConversationRelay` session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RelayEnd {
-    /// How it ended.
+    /// Whether the session ended as planned, or broke.
     pub status: SessionStatus,
     /// The data that we attached when we ended the session.
     pub handoff: Option<Sensitive<String>>,
@@ -34,7 +34,7 @@ pub struct RelayEnd {
 pub struct VoiceRequest {
     /// Twilio's id of the call.
     pub sid: CallSid,
-    /// The caller.
+    /// The number that the caller shows, and how far it is trusted.
     pub caller: Caller,
     /// The status of the call.
     pub status: Option<TwilioCallStatus>,

@@ -14,7 +14,7 @@ use crate::voices::Language;
 /// The phrases in one language. They are fields so that no language can lack one.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Phrases {
-    /// The assistant listens.
+    /// Said first when the assistant listens: invites the caller to speak.
     pub greeting: &'static str,
     /// The assistant of a first-time caller is being set up.
     pub setting_up: &'static str,
@@ -26,7 +26,7 @@ pub struct Phrases {
     pub fillers: [&'static str; 6],
     /// Nothing was understood: the first request to repeat, and the later ones.
     pub did_not_hear: [&'static str; 2],
-    /// The call ends.
+    /// Said last, before a call ends because the caller stayed silent.
     pub goodbye: &'static str,
     /// A fault on our side ends the call.
     pub apology: &'static str,

@@ -15,7 +15,7 @@ pub enum FromTwilio {
     Prompt(Prompt),
     /// The caller pressed a key.
     Dtmf {
-        /// The key.
+        /// The key: one of `0` to `9`, `*` and `#`.
         digit: Sensitive<String>,
     },
     /// The caller spoke over us.
@@ -52,9 +52,9 @@ impl Setup {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Prompt {
-    /// The transcribed words.
+    /// The caller's words, as Twilio transcribed them.
     pub voice_prompt: Sensitive<String>,
-    /// The language tag.
+    /// The BCP 47 tag of the language that Twilio recognized.
     #[serde(default)]
     pub lang: Option<String>,
     /// Whether the utterance is complete. Twilio sends partial ones only on request.

@@ -51,7 +51,7 @@ impl ToTwilio {
         }
     }
 
-    /// The text frame.
+    /// The message as JSON, for one WebSocket text frame.
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("texts and flags can be written as JSON")
     }

@@ -50,7 +50,7 @@ impl Script {
         self
     }
 
-    /// Ends by listening.
+    /// Ends by listening for speech or keys; Twilio sends them to the address in `gather`.
     pub fn listen(self, gather: &Gather) -> Twiml {
         self.end(&Ending::Listen(gather))
     }
@@ -65,7 +65,7 @@ impl Script {
         self.end(&Ending::Connect(relay))
     }
 
-    /// Ends the call.
+    /// Ends the call once everything is said.
     pub fn hang_up(self) -> Twiml {
         self.end(&Ending::HangUp)
     }

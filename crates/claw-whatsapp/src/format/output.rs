@@ -1,11 +1,8 @@
 /// The space between two blocks, in order of size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Gap {
-    /// No space.
     None,
-    /// A line end.
     Line,
-    /// A blank line.
     Blank,
 }
 
@@ -18,7 +15,7 @@ pub enum Container {
     Item {
         /// The marker, such as `- ` or `3. `, until it is written.
         marker: Option<String>,
-        /// The marker's width.
+        /// Spaces before each further line: as many as the marker has bytes.
         indent: usize,
     },
 }

@@ -17,7 +17,7 @@ pub struct CloudApiConfig {
     pub base_url: String,
     /// Meta's id of the number we send from, which is not the number itself.
     pub phone_number_id: String,
-    /// The access token.
+    /// The Meta app's access token, sent as a bearer token.
     pub access_token: SecretString,
 }
 

@@ -5,7 +5,7 @@ use strum::IntoStaticStr;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum ErrorClass {
-    /// Temporary: retry.
+    /// A temporary failure at Meta: retry as often as it takes.
     Retry,
     /// Temporary, or a request that Meta never accepts: retry a few times.
     RetryFewTimes,
@@ -97,7 +97,7 @@ fn is_for_the_operator(code: i64) -> bool {
 mod tests {
     use super::*;
 
-    /// Meta's table.
+    /// Every code of Meta's table, under the class that it must have.
     const TABLE: [(ErrorClass, &[i64]); 7] = [
         (ErrorClass::RetryFewTimes, &[1, 131_000]),
         (ErrorClass::Retry, &[2, 131_057, 131_016, 133_004, 132_069]),

@@ -112,7 +112,7 @@ impl<'a> Node<'a> {
         })
     }
 
-    /// The value itself.
+    /// A copy of the value as received; null if it is missing.
     pub fn raw(self) -> Sensitive<Value> {
         Sensitive::new(self.0.clone())
     }

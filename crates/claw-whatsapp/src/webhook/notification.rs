@@ -13,7 +13,7 @@ pub struct Notification {
     pub items: Vec<Item>,
 }
 
-/// One update.
+/// One update of a webhook body: a message, a status, or news about our account.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Item {
     /// A message from a user.
@@ -43,7 +43,7 @@ pub struct InboundMessage {
     pub wamid: Wamid,
     /// When it was sent, in whole seconds; `None` if Meta did not say (use the time of arrival).
     pub sent_at: Option<DateTime<Utc>>,
-    /// The content.
+    /// What the user sent: a text, media, a reaction or something else.
     pub content: MessageContent,
     /// The message or product it refers to, if any.
     pub context: Option<MessageContext>,
@@ -87,7 +87,7 @@ impl Status {
 /// An error in Meta's description. Only the code is stable enough for decisions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiError {
-    /// Meta's error code.
+    /// Meta's error code, which [`ErrorClass::of`](crate::send::ErrorClass::of) classifies.
     pub code: i64,
     /// Meta's description of the code, which changes without notice.
     pub title: Option<String>,
@@ -100,7 +100,7 @@ pub struct ApiError {
 pub struct AccountError {
     /// Meta's id of the number, if Meta names one.
     pub phone_number_id: Option<String>,
-    /// The error.
+    /// The error; it belongs to no message.
     pub error: ApiError,
 }
 
@@ -128,7 +128,7 @@ impl OtherField {
 pub struct Unattributable {
     /// Meta's id of our number that received it.
     pub phone_number_id: Option<String>,
-    /// The missing part.
+    /// The reason why it cannot be acted upon.
     pub lack: Lack,
     /// The JSON, as received.
     pub raw: Sensitive<Value>,
@@ -142,7 +142,7 @@ pub enum Lack {
     Sender,
     /// A usable id, without which a repeated delivery cannot be recognized.
     Id,
-    /// The expected shape.
+    /// A shape that we can read, such as an object where one is expected.
     Shape,
 }
 

@@ -12,7 +12,7 @@ pub fn repaired(body: &[u8]) -> Cow<'_, str> {
 }
 
 const REPLACEMENT: &str = "\\ufffd";
-/// `\uXXXX`
+/// Length of `\uXXXX`.
 const ESCAPE_BYTES: usize = 6;
 
 fn without_broken_escapes(text: &str) -> String {

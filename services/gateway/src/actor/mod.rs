@@ -80,7 +80,6 @@ struct PendingTurn {
 enum Held {
     /// The database has not been read.
     Unknown,
-    /// There are none.
     None,
     /// The first is due at this time.
     Until(DateTime<Utc>),

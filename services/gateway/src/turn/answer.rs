@@ -7,10 +7,12 @@ use claw_store::NewReply;
 #[derive(Debug)]
 pub(crate) enum Answer {
     /// A text, and the id of the transcript row that ends it.
-    Said { reply: NewReply, row: String },
+    Said {
+        reply: NewReply,
+        row: String,
+    },
     /// The assistant chose to say nothing.
     Silent,
-    /// The run failed.
     Failed(RunFailure),
     /// The run was aborted, or its answer was cut off and will not come.
     Lost,
@@ -20,7 +22,6 @@ pub(crate) enum Answer {
     SpokenOver,
 }
 
-/// A finished turn.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) answer: Answer,

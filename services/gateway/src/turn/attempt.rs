@@ -39,7 +39,7 @@ enum SendResult {
     /// OpenClaw accepted the message earlier and crashed before the run began. It will neither begin the
     /// run nor accept the message again under this key.
     KeySpent,
-    /// Refused for good.
+    /// OpenClaw refused the message for good: the turn has failed.
     Refused,
 }
 

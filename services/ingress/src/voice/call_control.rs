@@ -39,7 +39,7 @@ pub(crate) struct CallControl {
 }
 
 impl CallControl {
-    /// The phone rings.
+    /// Answers the first webhook of a call: asks for a hidden number, or announces the call to the gateway.
     pub(crate) async fn ring(
         &self,
         request: &VoiceRequest,

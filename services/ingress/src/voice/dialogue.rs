@@ -51,9 +51,7 @@ impl CallResponse {
 /// Something that the caller hears.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum SpeechPart {
-    /// Our own words.
     Phrase(Phrase),
-    /// The assistant's words.
     Answer(Sensitive<String>),
 }
 
@@ -68,7 +66,6 @@ pub(crate) enum Then {
     Wait(Progress),
     /// Twilio asks at once for the status of the call.
     WaitForCall(Progress),
-    /// The call ends.
     HangUp,
 }
 

@@ -15,7 +15,7 @@ pub(crate) enum Handoff {
     Answer { turn: u32 },
     /// As the status of the call says.
     SeeCall,
-    /// The call ends.
+    /// With its end.
     HangUp,
 }
 

@@ -11,13 +11,13 @@ pub(crate) enum Phrase {
     StillSettingUp(u32),
     /// Setting up takes too long for a call: we write to the caller's chat when it is done.
     WillWriteWhenReady,
-    /// The answer takes a moment.
+    /// Bridges the wait for an answer.
     Filler(u32),
-    /// We heard nothing.
+    /// Nothing was understood: asks the caller to repeat.
     Pardon(u32),
     /// The caller has stayed silent.
     Goodbye,
-    /// Something of ours is broken.
+    /// A fault on our side ends the call.
     Apology,
     /// The caller has to enter their PIN.
     AskPin,

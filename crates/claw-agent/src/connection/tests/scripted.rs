@@ -41,7 +41,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> FakeOpenClaw<S> {
             .await;
     }
 
-    /// The next request.
     pub(super) async fn request(&mut self) -> Value {
         let heard = self.heard().await;
         let Some(Message::Text(text)) = heard else {
