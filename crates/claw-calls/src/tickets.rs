@@ -46,7 +46,7 @@ pub enum TicketError {
     /// No such ticket was issued, it is for another call, it has expired, or another session has redeemed it.
     #[error("the ticket is not valid")]
     Invalid,
-    /// It could not be looked up.
+    /// The ticket could not be looked up.
     #[error(transparent)]
     Bus(#[from] BusError),
 }

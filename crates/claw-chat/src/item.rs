@@ -16,7 +16,7 @@ pub struct Item {
     pub sequence: u64,
     /// When it was stored.
     pub taken_at: DateTime<Utc>,
-    /// What to do with it.
+    /// The plan for its answer.
     pub plan: Plan,
     /// The first message of the batch it was sent to the assistant with; `None` if the database knows of
     /// no batch.

@@ -2,7 +2,7 @@ use claw_domain::{CallId, Interactive, Location, MediaKind, MessageContent, Sens
 
 use crate::{Command, Notice, command_of};
 
-/// What to do with a message.
+/// The plan for answering a message.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Plan {
     /// Send this text to the assistant.

@@ -3,7 +3,7 @@ use claw_domain::Address;
 
 use crate::{NO_QUIET_HOURS, QuietHours, zone_of};
 
-/// What a user allows their assistant to send unprompted, and when.
+/// A user's rules for proactive messages: whether, when and how many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Preferences {
     /// The user's time zone.
@@ -19,9 +19,9 @@ pub struct Preferences {
 /// Whether a user wants proactive messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Updates {
-    /// They never stopped them, or resumed them.
+    /// The user never said "stop updates", or has resumed them since.
     On,
-    /// They said "stop updates".
+    /// The user said "stop updates".
     Stopped,
 }
 
@@ -34,7 +34,7 @@ pub struct Stored<'a> {
     pub zone: Option<&'a str>,
     /// The quiet hours they set, as [`QuietHours`] prints them, or [`NO_QUIET_HOURS`].
     pub quiet_hours: Option<&'a str>,
-    /// They said "stop updates".
+    /// The user said "stop updates".
     pub updates_stopped: bool,
 }
 

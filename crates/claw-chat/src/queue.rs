@@ -15,7 +15,7 @@ const BATCH_MESSAGES: usize = 32;
 /// Most characters in one batch, unless its first message alone is longer.
 const BATCH_CHARACTERS: usize = 32_000;
 
-/// What to do next with the queue.
+/// The next step for the queue.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Next {
     /// Send this batch to the assistant.

@@ -5,7 +5,7 @@ use chrono_tz::Tz;
 
 use crate::wall_clock::{day_after, first_instant_at};
 
-/// What is stored and configured for "no quiet hours".
+/// The value for "no quiet hours" in the database and in `QUIET_HOURS`.
 pub const NO_QUIET_HOURS: &str = "off";
 
 /// The hours of each local day in which a user must not be disturbed. The start is included, the end is

@@ -104,7 +104,7 @@ impl Event for CallProgressed {
 pub enum CallStatus {
     /// The assistant is ready to answer the caller.
     Ready {
-        /// The language that the user chose; if absent, the language of the caller's number is used.
+        /// The language that the user chose, or else that of their number; `None` if both are unknown.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         language: Option<Language>,
     },

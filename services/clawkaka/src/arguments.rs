@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_be_a_slip_is_refused_and_named() {
+    fn a_mistyped_argument_is_refused_and_named() {
         for (line, word) in [
             ("dead replay", "--all"),
             ("dead replay 1 --all", "cannot be used with"),

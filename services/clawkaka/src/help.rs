@@ -1,4 +1,4 @@
-//! The long help of each subcommand: what it does, examples, JSON, and exit status.
+//! The long help of each subcommand: its effect, examples, JSON, and exit status.
 
 pub(crate) const SETTINGS: &str = "\
 Settings (environment variables; an empty value counts as absent):
@@ -72,7 +72,7 @@ Examples:
   clawkaka replay INBOUND 4711
   clawkaka replay INBOUND 4711 --to 4720 --ticket OPS-1234";
 
-/// What a replay means, the same for dead letters and past events.
+/// The effect of a replay, the same for dead letters and past events.
 const REPLAY_MEANING: &str = "\
 A replay is a new event at the end of its stream, with the subject and payload of the old event, an id of
 its own, and a header `Claw-Replay-Of: STREAM:SEQ` that names the old event. Every consumer of the subject
@@ -110,7 +110,7 @@ Examples:
 
 Exit status: 0 printed, 1 failed, 2 the command line is wrong.";
 
-/// The help of a command that replays, with what a replay means.
+/// The help of a command that replays, with [`REPLAY_MEANING`].
 pub(crate) fn with_replay(help: &str) -> String {
     format!("{help}\n\n{REPLAY_MEANING}")
 }

@@ -83,7 +83,7 @@ impl Report {
         if is_refused {
             self.refused += 1;
         }
-        // A script reads all outcomes in one place; a person sees refusals apart from results.
+        // A script reads all outcomes in one place; text keeps refusals apart from results.
         if is_refused && self.format == Format::Text {
             remark(line)
         } else {

@@ -15,7 +15,7 @@ pub(crate) struct Mailbox {
     inbox: Mutex<Inbox>,
 }
 
-/// What has arrived since the actor last took its mail.
+/// The news that has arrived since the actor last emptied its mailbox.
 #[derive(Default)]
 pub(crate) struct Inbox {
     /// New messages in order of arrival; none of them was ever sent to the assistant.

@@ -22,7 +22,7 @@ pub(crate) struct SetupNotice {
     pub(crate) look_at: Instant,
 }
 
-/// What to do about a sandbox that is not ready.
+/// The next step for a sandbox that is not ready.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct SetupStep {
     /// Give the user this notice.

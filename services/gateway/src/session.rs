@@ -51,7 +51,7 @@ pub(crate) struct Session {
     _events: AbortOnDropHandle<()>,
 }
 
-/// What the task that reads events shares with the session's reader.
+/// The state that the task that reads events shares with the session's reader.
 struct Shared {
     changed: Notify,
     state: Mutex<State>,

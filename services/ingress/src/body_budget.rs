@@ -24,7 +24,7 @@ impl BodyBudget {
         }
     }
 
-    /// Reserves memory for a request with these headers: what they announce, or the largest body if they
+    /// Reserves memory for a request with these headers: the length they announce, or the largest body if they
     /// announce none. `None` if it does not fit: requests that wait would take memory, too.
     pub(crate) fn reserve(&self, headers: &HeaderMap) -> Option<SemaphorePermit<'_>> {
         let announced = headers

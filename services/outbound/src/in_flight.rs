@@ -7,7 +7,7 @@ use tokio::time::Instant;
 /// The shortest time between two log messages that the operator is needed, however many replies wait.
 const ALERT_INTERVAL: Duration = Duration::from_mins(1);
 
-/// What this process knows about pieces in flight and the database does not. Losing it costs a wait, never a
+/// The state of pieces in flight that is not in the database. Losing it costs a wait, never a
 /// message.
 #[derive(Debug, Default)]
 pub struct InFlight(Mutex<State>);

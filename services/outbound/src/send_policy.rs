@@ -31,7 +31,7 @@ impl Default for Timeouts {
     }
 }
 
-/// What to do next about a piece.
+/// The next step for a piece.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NextAction {
     Send,
@@ -49,7 +49,7 @@ pub enum NextAction {
     },
 }
 
-/// What to do next about a piece that was read from the database at `read_at`.
+/// The next step for a piece that was read from the database at `read_at`.
 pub fn next_action(
     piece: &Delivery,
     read_at: DateTime<Utc>,

@@ -59,7 +59,7 @@ pub struct Timeouts {
     pub poll_pause: Duration,
 }
 
-/// What runs the sandboxes.
+/// The kind of system that runs the sandboxes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hosting {
     /// Containers and model keys that we make.

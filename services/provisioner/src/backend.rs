@@ -3,7 +3,7 @@ use secrecy::SecretString;
 
 use crate::containers::Containers;
 
-/// What runs the sandboxes.
+/// The system that runs the sandboxes.
 pub enum Backend {
     /// Containers on this host.
     Containers(Box<Containers>),

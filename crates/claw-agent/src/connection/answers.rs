@@ -18,7 +18,7 @@ pub struct ChatSend {
     pub note: Option<Sensitive<String>>,
 }
 
-/// What OpenClaw does with a message it accepted.
+/// The status of a message that OpenClaw accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SendStatus {
     /// It begins the run, or queues it behind another run.

@@ -40,7 +40,7 @@ const LONGEST_TICK: Duration = Duration::from_mins(2);
 /// Added to two ticks before a silent connection counts as lost.
 const SILENCE_MARGIN: Duration = Duration::from_secs(10);
 
-/// What OpenClaw says about itself in `hello-ok`.
+/// The facts about OpenClaw in `hello-ok`.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct ServerInfo {
     /// Identifies the OpenClaw process: every restart changes it.

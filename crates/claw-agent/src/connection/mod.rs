@@ -49,7 +49,7 @@ const EVENTS_IN_FLIGHT: usize = 256;
 /// The time limit for everything up to `hello-ok`. OpenClaw itself gives up after 15 s.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// What proves to a sandbox who we are.
+/// The credentials that we present to a sandbox.
 #[derive(Debug, Clone)]
 pub struct Credentials {
     /// The token of the sandbox's OpenClaw.

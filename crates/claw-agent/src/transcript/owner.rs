@@ -17,7 +17,7 @@ pub struct AssistantRow {
     pub is_automation: bool,
 }
 
-/// What a row of the assistant answers.
+/// The question that a row of the assistant answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Owner<'a> {
     /// The question sent with this run key.

@@ -70,7 +70,7 @@ pub fn command_of(text: &str) -> Option<Command> {
     }
 }
 
-/// What is stored in place of a message that sets a PIN. Read again, it is [`Command::SetPin`] without a
+/// The text stored in place of a message that sets a PIN. Read again, it is [`Command::SetPin`] without a
 /// PIN.
 pub const PIN_PLACEHOLDER: &str = "pin ••••";
 

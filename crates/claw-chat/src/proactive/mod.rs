@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 
 use crate::{Preferences, Updates, wall_clock::next_local_midnight};
 
-/// What to do with a proactive message.
+/// The decision on a proactive message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
     /// Send it at once: it is neither in quiet hours nor over the daily limit.

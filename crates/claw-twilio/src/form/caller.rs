@@ -16,7 +16,7 @@ pub enum Caller {
     Hidden,
 }
 
-/// What carriers send in place of a withheld number: a word, spelled on a telephone keypad.
+/// The numbers that carriers send in place of a withheld one: a word, spelled on a telephone keypad.
 const WITHHELD: [(&str, &str); 5] = [
     ("ANONYMOUS", "266696687"),
     ("RESTRICTED", "7378742833"),

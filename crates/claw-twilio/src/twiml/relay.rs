@@ -26,7 +26,7 @@ impl Relay {
         }
     }
 
-    /// What Twilio says first.
+    /// The text that Twilio speaks first.
     #[must_use]
     pub fn greeting(mut self, text: &str) -> Self {
         self.greeting = Some(text.into());

@@ -14,7 +14,7 @@ pub const CONTENT_TYPE: &str = "text/xml; charset=utf-8";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Twiml(Sensitive<String>);
 
-/// What is said before a document's ending.
+/// The texts that are spoken before a document's ending.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[must_use = "a script becomes a document only through its ending"]
 pub struct Script(Vec<(Language, Sensitive<String>)>);

@@ -75,7 +75,7 @@ struct PendingTurn {
     failing_since: Option<Instant>,
 }
 
-/// What is known of proactive messages that are held back.
+/// What the actor knows of proactive messages that are held back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Held {
     /// The database has not been read.
@@ -85,7 +85,7 @@ enum Held {
     Until(DateTime<Utc>),
 }
 
-/// What an actor does after a step.
+/// How an actor goes on after a step.
 enum Flow {
     /// The next step, at once.
     Continue,

@@ -24,7 +24,7 @@ impl UserActor {
             .is_none_or(|sandbox| sandbox.transcript.is_none());
         let now = Instant::now();
         let Some(step) = setup_step(self.sandbox.as_ref(), is_new_here) else {
-            // Each earlier look moved this moment: when it has come, no event ended the wait.
+            // Every look at the row sets a later `look_at`. If it has passed, no event arrived during the wait.
             if self
                 .setup_notice
                 .take()

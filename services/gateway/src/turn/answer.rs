@@ -47,7 +47,7 @@ impl Answer {
     }
 }
 
-/// The id of the reply to a turn, whatever it says and whichever replica sends it.
+/// The id of the reply to a turn. It depends neither on the text nor on the replica.
 pub(crate) fn answer_id(sandbox: SandboxId, first: MessageId) -> ReplyId {
     ReplyId::derived_from(&format!("answer:{sandbox}:{first}"))
 }

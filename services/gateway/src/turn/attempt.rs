@@ -101,7 +101,7 @@ impl Run<'_> {
                 SendResult::Accepted(SendStatus::Started | SendStatus::InFlight) => {
                     self.await_answer(self.turn.limits.total).await?
                 }
-                // Finished before, or queued behind another run: there may be no event.
+                // The run has ended or is queued behind another one, so there may be no event.
                 SendResult::Accepted(SendStatus::AlreadyDone) => {
                     self.await_answer(LOOK_EVERY).await?
                 }
@@ -157,7 +157,7 @@ impl Run<'_> {
             let look_at = Instant::now() + look_every.min(limits.idle);
             let run_end = self.next_run_end(look_at.min(ends_at)).await?;
             if run_end.is_some() {
-                // Its row may be a moment late, and no further event would announce it.
+                // The row of the answer may be written a moment later, and no further event would announce it.
                 look_every = LOOK_EVERY;
             }
             match run_end {
@@ -173,7 +173,7 @@ impl Run<'_> {
                 }) if run == self.key => {
                     return self.read_ended(text).await.map(WaitOutcome::Ended);
                 }
-                // A final without a text, another run's end, or none: the transcript is authoritative.
+                // There was no event, or one that does not tell the answer: the transcript is authoritative.
                 Some(_) | None => {}
             }
             let is_polling = look_every == LOOK_EVERY;

@@ -1,4 +1,4 @@
-//! Sends a batch of messages to an assistant and finds its answer, whatever crashes meanwhile.
+//! Sends a batch of messages to an assistant and finds its answer, even if either process crashes meanwhile.
 
 mod answer;
 mod attempt;

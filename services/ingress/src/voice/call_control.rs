@@ -245,7 +245,7 @@ impl CallControl {
     }
 }
 
-/// What the caller said or keyed in. Keys take precedence over words: they are pressed on purpose.
+/// The words or keys of the caller. Keys take precedence over words: they are pressed on purpose.
 fn input_of(request: &VoiceRequest) -> Option<CallerInput> {
     let is_filled = |text: &&Sensitive<String>| !text.expose().trim().is_empty();
     if let Some(keys) = request.digits.as_ref().filter(is_filled) {

@@ -4,7 +4,7 @@ use claw_twilio::{form::Caller, voices::Language};
 
 use super::dialogue::Progress;
 
-/// What must be known of a call when Twilio asks next. It travels in the query of the URLs that we give to
+/// The state of a call that the next webhook needs. It travels in the query of the URLs that we give to
 /// Twilio, whose signature covers it: any replica can go on with a call, and none stores anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct CallState {
@@ -56,7 +56,7 @@ impl CallState {
         state
     }
 
-    /// The same state in the language that the user chose, if `status` tells one.
+    /// The same state in the language of `status`, if it names one.
     pub(crate) fn in_language_of(self, status: Option<CallStatus>) -> Self {
         let Some(CallStatus::Ready {
             language: Some(language),
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chosen_language_replaces_that_of_the_number() {
+    fn the_language_of_a_ready_call_replaces_that_of_the_number() {
         let state = CallState::read("language=de-DE");
         let ready = |language| Some(CallStatus::Ready { language });
 

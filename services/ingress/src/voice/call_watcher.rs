@@ -16,8 +16,8 @@ use tracing::warn;
 /// Pause before a watch that has ended is started again.
 const WATCH_PAUSE: Duration = Duration::from_millis(200);
 
-/// Waits for changes in live calls. One watch serves all who wait. Everyone also reads before and after waiting,
-/// so a broken watch delays an answer and loses none.
+/// Waits for changes in live calls. One watch serves all waiting tasks. Every task also reads the state before and
+/// after its wait, so a broken watch delays an answer and loses none.
 #[derive(Clone)]
 pub(crate) struct CallWatcher {
     live_calls: LiveCalls,

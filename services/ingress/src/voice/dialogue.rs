@@ -33,7 +33,7 @@ pub(crate) struct Progress {
     pub(crate) fillers: u32,
 }
 
-/// The response to a webhook: what the caller hears, and what comes after it.
+/// The response to a webhook: the speech, and the step after it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct CallResponse {
     pub(crate) say: Vec<SpeechPart>,
@@ -55,7 +55,7 @@ pub(crate) enum SpeechPart {
     Answer(Sensitive<String>),
 }
 
-/// What follows the speech.
+/// The step after the speech.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Then {
     /// The caller speaks or presses keys, and may interrupt us.
@@ -69,7 +69,7 @@ pub(crate) enum Then {
     HangUp,
 }
 
-/// What to do after waiting for an answer.
+/// The step after waiting for an answer.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum TurnOutcome {
     Respond(CallResponse),

@@ -32,7 +32,7 @@ pub(super) enum Action {
     Say { text: String, is_last: bool },
     /// Say something of our own.
     SayPhrase(Phrase),
-    /// Publish what the caller said.
+    /// Publish the caller's utterance.
     Ask {
         turn: u32,
         words: CallerInput,
@@ -59,7 +59,7 @@ pub(super) struct RelayConversation {
     /// When to say a filler if no answer has come.
     filler_at: Instant,
     fillers: u32,
-    /// What the caller heard of an answer they interrupted, until they speak.
+    /// The part of an interrupted answer that the caller heard; kept until they speak.
     heard: Option<Sensitive<String>>,
     keys: String,
     /// When to take the keys if no other is pressed.

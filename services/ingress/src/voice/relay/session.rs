@@ -50,7 +50,7 @@ pub(super) struct RelaySession {
     pub(super) phrases: &'static Phrases,
     pub(super) conversation: RelayConversation,
     pub(super) pending: Option<PendingTurn>,
-    /// We have ended the session: what arrives is ignored, and the socket closes by then.
+    /// The deadline for closing the socket after we have ended the session. Later messages are ignored.
     pub(super) ends_by: Option<Instant>,
 }
 
