@@ -1,6 +1,6 @@
 use claw_bus::{Bus, BusError, CALLS, JsonBucket, Written};
 use claw_domain::{Address, CallId};
-use claw_events::{CallStatus, Speech, TurnStatus};
+use claw_events::{CallStatus, TurnStatus};
 use futures_util::{Stream, StreamExt};
 
 /// The state of live calls. Ingress waits here for what the gateway and outbound write. Cheap to clone.
@@ -37,32 +37,21 @@ impl LiveCalls {
         self.bucket.get(&call_key(call)).await
     }
 
-    /// Stores the answer to a turn. A turn keeps its first status: if it has one already, for example
-    /// because the caller is no longer kept waiting, that one is returned.
-    pub async fn answer(
+    /// Gives a turn its status, unless it has one already. Returns the status that the turn then has: the first one
+    /// stays, for example if the caller stopped waiting before the answer came.
+    pub async fn settle(
         &self,
         call: CallId,
         turn: u32,
-        speech: Speech,
+        status: TurnStatus,
     ) -> Result<TurnStatus, BusError> {
-        self.settle(call, turn, TurnStatus::Speech(speech)).await
-    }
-
-    /// Records that the caller no longer waits for the answer to a turn. If the turn has a status already,
-    /// that one is returned.
-    pub async fn give_up(&self, call: CallId, turn: u32) -> Result<TurnStatus, BusError> {
-        self.settle(call, turn, TurnStatus::GivenUp).await
-    }
-
-    /// Records that the assistant failed at a turn. If the turn has a status already, that one is returned.
-    pub async fn fail(&self, call: CallId, turn: u32) -> Result<TurnStatus, BusError> {
-        self.settle(call, turn, TurnStatus::Failed).await
-    }
-
-    /// Records that a turn gets no answer of its own (it was a PIN, for example) and that the status of the
-    /// call decides how to go on. If the turn has a status already, that one is returned.
-    pub async fn refer_to_call(&self, call: CallId, turn: u32) -> Result<TurnStatus, BusError> {
-        self.settle(call, turn, TurnStatus::SeeCall).await
+        let key = turn_key(call, turn);
+        if self.bucket.create(&key, &status).await? {
+            return Ok(status);
+        }
+        let first = self.bucket.get(&key).await?;
+        // Only its age removes a status, and by then no caller waits for the turn.
+        Ok(first.unwrap_or(TurnStatus::GivenUp))
     }
 
     /// The status of a turn; `None` while nothing has come of it.
@@ -125,21 +114,6 @@ impl LiveCalls {
     pub async fn watch(&self) -> Result<impl Stream<Item = CallUpdate> + use<>, BusError> {
         let written = self.bucket.watch().await?;
         Ok(written.filter_map(|written| std::future::ready(update_of(&written))))
-    }
-
-    async fn settle(
-        &self,
-        call: CallId,
-        turn: u32,
-        status: TurnStatus,
-    ) -> Result<TurnStatus, BusError> {
-        let key = turn_key(call, turn);
-        if self.bucket.create(&key, &status).await? {
-            return Ok(status);
-        }
-        let first = self.bucket.get(&key).await?;
-        // Only its age removes a status, and by then nobody waits for the turn.
-        Ok(first.unwrap_or(TurnStatus::GivenUp))
     }
 }
 

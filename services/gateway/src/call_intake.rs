@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use claw_bus::{Attempt, Handler, HandlerError};
 use claw_chat::Plan;
 use claw_domain::{Address, Pin, SandboxStatus, Trust, VoiceKind};
-use claw_events::{CallProgressed, CallStatus, CallStep, CallerInput, Utterance};
+use claw_events::{CallProgressed, CallStatus, CallStep, CallerInput, TurnStatus, Utterance};
 use claw_metrics::{CALL_STEPS, PIN_ATTEMPTS};
 use claw_store::{CallBegin, CallEnd, Caller, PinOutcome, Received, VoiceMessage};
 
@@ -151,7 +151,7 @@ impl CallIntake {
         };
         PIN_ATTEMPTS.increment([label]);
         live_calls
-            .refer_to_call(call.call, utterance.number)
+            .settle(call.call, utterance.number, TurnStatus::SeeCall)
             .await?;
         Ok(())
     }

@@ -69,8 +69,8 @@ impl DeliverReply {
         };
         let language = language.unwrap_or(Language::EnglishUs);
         let speech = speech_of(reply.text.expose(), language);
-        let status = self.live_calls.answer(call, turn, speech).await?;
-        let (label, is_all) = match status {
+        let speech = TurnStatus::Speech(speech);
+        let (label, is_all) = match self.live_calls.settle(call, turn, speech).await? {
             TurnStatus::Speech(speech) if speech.is_cut => ("cut", false),
             TurnStatus::Speech(_) => ("whole", true),
             TurnStatus::GivenUp | TurnStatus::Failed | TurnStatus::SeeCall => ("late", false),

@@ -25,11 +25,11 @@ async fn a_watcher_hears_what_others_write() {
         .set_status(call(), CallStatus::SettingUp)
         .await
         .unwrap();
-    outbound.answer(call(), 1, speech("Yes.")).await.unwrap();
+    let answer = speech("Yes.");
+    outbound.settle(call(), 1, answer.clone()).await.unwrap();
 
     let setting_up = CallUpdate::Call(call(), CallStatus::SettingUp);
     assert_eq!(updates.next().await, Some(setting_up));
-    let answer = TurnStatus::Speech(speech("Yes."));
     assert_eq!(
         updates.next().await,
         Some(CallUpdate::Turn(call(), 1, answer))
@@ -120,19 +120,21 @@ async fn noting_a_heard_answer_is_no_update_of_a_turn() {
 }
 
 #[tokio::test]
-async fn a_turn_keeps_whichever_of_answer_and_giving_up_came_first() {
+async fn a_turn_keeps_its_first_status() {
     let nats = server().await;
     let ingress = live_calls(&nats, "ingress").await;
     let outbound = live_calls(&nats, "outbound").await;
 
-    let in_time = outbound.answer(call(), 1, speech("Yes.")).await.unwrap();
-    let too_early = ingress.give_up(call(), 1).await.unwrap();
-    let again = outbound.answer(call(), 1, speech("Yes!")).await.unwrap();
-    assert_eq!(in_time, TurnStatus::Speech(speech("Yes.")));
+    let settle = async |calls: &LiveCalls, turn, status| calls.settle(call(), turn, status).await;
+
+    let in_time = settle(&outbound, 1, speech("Yes.")).await.unwrap();
+    let too_early = settle(&ingress, 1, TurnStatus::GivenUp).await.unwrap();
+    let again = settle(&outbound, 1, speech("Yes!")).await.unwrap();
+    assert_eq!(in_time, speech("Yes."));
     assert_eq!((&too_early, &again), (&in_time, &in_time));
 
-    ingress.give_up(call(), 2).await.unwrap();
-    let late = outbound.answer(call(), 2, speech("No.")).await.unwrap();
+    settle(&ingress, 2, TurnStatus::GivenUp).await.unwrap();
+    let late = settle(&outbound, 2, speech("No.")).await.unwrap();
     assert_eq!(late, TurnStatus::GivenUp);
 }
 
@@ -157,11 +159,11 @@ fn call() -> CallId {
     CallId::derived_from("CA1")
 }
 
-fn speech(text: &str) -> Speech {
-    Speech {
+fn speech(text: &str) -> TurnStatus {
+    TurnStatus::Speech(Speech {
         text: text.into(),
         is_cut: false,
-    }
+    })
 }
 
 fn ticket() -> RelayTicket {

@@ -72,7 +72,7 @@ impl UserActor {
         let turn = known.last_turn;
         let live_calls = &self.context.live_calls;
         // An answer that is not in the call by now is written in the chat by its own turn.
-        let status = live_calls.give_up(call, turn).await?;
+        let status = live_calls.settle(call, turn, TurnStatus::GivenUp).await?;
         let heard = live_calls.last_heard(call).await?;
         if !is_unheard(&status, turn, heard) {
             return Ok(None);
@@ -107,15 +107,17 @@ impl UserActor {
         let Channel::Voice { call, turn } = channel else {
             return Ok(());
         };
-        let live_calls = &self.context.live_calls;
-        if replies.is_empty() {
-            live_calls.refer_to_call(call, turn).await?;
+        let status = if replies.is_empty() {
+            TurnStatus::SeeCall
         } else if replies.iter().all(|it| it.source == ReplySource::Notice) {
-            let status = live_calls.fail(call, turn).await?;
-            // If the caller has stopped waiting, the notice goes to the chat.
-            if status == TurnStatus::Failed {
-                replies.clear();
-            }
+            TurnStatus::Failed
+        } else {
+            return Ok(());
+        };
+        let live_calls = &self.context.live_calls;
+        // If the caller has stopped waiting, the notice goes to the chat.
+        if live_calls.settle(call, turn, status).await? == TurnStatus::Failed {
+            replies.clear();
         }
         Ok(())
     }

@@ -164,7 +164,7 @@ impl CallControl {
         let live_calls = self.watcher.live_calls();
         let mut outcome = after_turn_wait(status, state.progress);
         if outcome == TurnOutcome::GiveUp {
-            let status = live_calls.give_up(call, turn).await?;
+            let status = live_calls.settle(call, turn, TurnStatus::GivenUp).await?;
             outcome = after_turn_wait(Some(status), state.progress);
         }
         match outcome {

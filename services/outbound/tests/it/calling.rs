@@ -47,7 +47,10 @@ async fn a_reply_that_the_caller_no_longer_waits_for_is_sent_to_the_chat() {
         live_calls(&world).await,
         world.outbound(LONG_TIMEOUTS).await,
     );
-    live_calls.give_up(call(), 1).await.unwrap();
+    live_calls
+        .settle(call(), 1, TurnStatus::GivenUp)
+        .await
+        .unwrap();
 
     say(&world, 1, "Late, but here.").await;
 

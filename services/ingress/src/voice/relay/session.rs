@@ -189,7 +189,8 @@ impl RelaySession {
                 }
                 Action::GiveUp(turn) => {
                     let live_calls = self.watcher().live_calls();
-                    match live_calls.give_up(self.call, turn).await {
+                    let settled = live_calls.settle(self.call, turn, TurnStatus::GivenUp);
+                    match settled.await {
                         Ok(status) => {
                             let now = Instant::now();
                             actions.extend(self.conversation.settled(turn, status, now));
