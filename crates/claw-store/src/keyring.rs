@@ -97,7 +97,7 @@ impl Keyring {
     }
 
     /// The prefix of every value that this keyring seals.
-    fn prefix(&self) -> String {
+    pub(crate) fn prefix(&self) -> String {
         format!("{FORMAT}.{}.", self.first.id)
     }
 

@@ -64,6 +64,42 @@ impl Sandboxes {
             .filter(sandbox::Column::Status.is_in(with_place()));
         self.database.execute("recording a model key", update).await
     }
+
+    /// Seals every row's secrets again that are not sealed with the keyring's first key; returns the number of
+    /// rows. Run it and [`crate::Users::rewrap_pins`] before removing the other keys.
+    pub async fn rewrap(&self, keyring: &Keyring) -> Result<u64, StoreError> {
+        let query = Entity::find().all(&self.database.pool);
+        let mut rewrapped = 0;
+        for row in self.database.run("reading sealed secrets", query).await? {
+            if is_sealed_with_first(keyring, &row) {
+                continue;
+            }
+            rewrapped += u64::from(self.rewrap_row(keyring, &row).await?);
+        }
+        Ok(rewrapped)
+    }
+
+    async fn rewrap_row(&self, keyring: &Keyring, row: &Model) -> Result<bool, StoreError> {
+        let secrets = open(keyring, row)?;
+        let key = secrets
+            .model_key
+            .map(|key| seal_text(keyring, row.id, MODEL_KEY, &key))
+            .transpose()?;
+        let unchanged = match &row.model_key_sealed {
+            Some(sealed) => Column::ModelKeySealed.eq(sealed.as_str()),
+            None => Column::ModelKeySealed.is_null(),
+        };
+        let token = seal_text(keyring, row.id, GATEWAY_TOKEN, &secrets.gateway_token)?;
+        let seed = seal_seed(keyring, row.id, DEVICE_SEED, &secrets.device_seed)?;
+        let update = Entity::update_many()
+            .col_expr(Column::GatewayTokenSealed, Expr::value(token))
+            .col_expr(Column::DeviceSeedSealed, Expr::value(seed))
+            .col_expr(Column::ModelKeySealed, Expr::value(key))
+            .filter(Column::Id.eq(row.id))
+            // A key recorded since the row was read must not be overwritten with the old one.
+            .filter(unchanged);
+        self.database.execute("sealing secrets again", update).await
+    }
 }
 
 pub(super) fn seal_text(
@@ -115,6 +151,18 @@ fn open_seed(
     let opened = keyring.open(cell(row, column), sealed)?;
     let seed = <[u8; 32]>::try_from(opened.expose_secret()).map_err(|_| KeyringError::NotSealed)?;
     Ok(SecretBox::new(Box::new(seed)))
+}
+
+fn is_sealed_with_first(keyring: &Keyring, row: &Model) -> bool {
+    let prefix = keyring.prefix();
+    [
+        Some(&row.gateway_token_sealed),
+        Some(&row.device_seed_sealed),
+        row.model_key_sealed.as_ref(),
+    ]
+    .into_iter()
+    .flatten()
+    .all(|sealed| sealed.starts_with(&prefix))
 }
 
 fn cell(row: Uuid, column: &'static str) -> SealedCell {

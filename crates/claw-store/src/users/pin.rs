@@ -104,6 +104,29 @@ impl Users {
         let outcome = self.database.run("trying a PIN", work).await?;
         Ok(outcome?)
     }
+
+    /// Seals every PIN again that is not sealed with the keyring's first key; returns how many. Run it and
+    /// [`crate::Sandboxes::rewrap`] before removing the other keys.
+    pub async fn rewrap_pins(&self, keyring: &Keyring) -> Result<u64, StoreError> {
+        let query = Entity::find()
+            .filter(Column::PinSealed.is_not_null())
+            .all(&self.database.pool);
+        let mut rewrapped = 0;
+        for row in self.database.run("reading sealed PINs", query).await? {
+            let old = |sealed: &&String| !sealed.starts_with(&keyring.prefix());
+            let Some(sealed) = row.pin_sealed.as_ref().filter(old) else {
+                continue;
+            };
+            let again = seal(keyring, row.id, &open(keyring, row.id, sealed)?)?;
+            let update = User::update_many()
+                .col_expr(Column::PinSealed, Expr::value(again))
+                .filter(Column::Id.eq(row.id))
+                // A PIN set since the row was read must not be overwritten with the old one.
+                .filter(Column::PinSealed.eq(sealed.as_str()));
+            rewrapped += u64::from(self.database.execute("sealing a PIN again", update).await?);
+        }
+        Ok(rewrapped)
+    }
 }
 
 /// Tries the PIN of a row and counts a wrong try. The inner error is that of a PIN that does not open: it is

@@ -3,7 +3,7 @@ use claw_domain::{Pin, UserId};
 use claw_store::{KeyringError, PinOutcome, StoreError};
 use tokio::task::JoinSet;
 
-use crate::world::{OLD_KEY, World, address, at, keyring, message};
+use crate::world::{NEW_KEY, OLD_KEY, World, address, at, keyring, message};
 
 const RIGHT: &str = "90817263";
 const WRONG: &str = "90817264";
@@ -156,6 +156,26 @@ async fn a_pin_is_not_readable_in_its_row_and_does_not_open_in_another() {
         error,
         StoreError::Sealed(KeyringError::NotAuthentic { .. })
     ));
+}
+
+#[tokio::test]
+async fn pins_can_be_sealed_again_with_another_key() {
+    let world = World::new().await;
+    let user = with_pin(&world, 1).await;
+    world.user(2).await;
+    tried(&world, user, WRONG, 0).await;
+    let users = world.store.users();
+    let both = keyring(&format!("{NEW_KEY},{OLD_KEY}"));
+
+    let rewrapped = users.rewrap_pins(&both).await.unwrap();
+    let again = users.rewrap_pins(&both).await.unwrap();
+
+    assert_eq!((rewrapped, again), (1, 0));
+    let new = keyring(NEW_KEY);
+    let outcome = users.try_pin(user, &pin(WRONG), at(0), &new).await;
+    assert_eq!(outcome.unwrap(), wrong(3));
+    let outcome = users.try_pin(user, &pin(RIGHT), at(0), &new).await;
+    assert_eq!(outcome.unwrap(), PinOutcome::Right);
 }
 
 async fn with_pin(world: &World, number: u32) -> UserId {

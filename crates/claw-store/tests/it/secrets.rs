@@ -58,15 +58,36 @@ async fn a_sealed_value_copied_to_another_row_or_column_does_not_open() {
 }
 
 #[tokio::test]
-async fn a_sandbox_s_secrets_stay_readable_while_the_old_master_key_is_configured() {
+async fn master_keys_are_rotated_without_an_interruption() {
     let world = World::new().await;
     let sandbox = with_key(&world, 1).await;
+    let both = format!("{NEW_KEY},{OLD_KEY}");
 
-    let both = secrets_of(&world, &sandbox, &format!("{NEW_KEY},{OLD_KEY}")).await;
+    assert!(secrets_of(&world, &sandbox, &both).await.is_ok());
     let missing = secrets_of(&world, &sandbox, NEW_KEY).await.unwrap_err();
+    let rewrapped = world
+        .store
+        .sandboxes()
+        .rewrap(&keyring(&both))
+        .await
+        .unwrap();
+    let again = world
+        .store
+        .sandboxes()
+        .rewrap(&keyring(&both))
+        .await
+        .unwrap();
 
-    assert!(both.is_ok());
     assert!(matches!(missing, StoreError::Sealed(KeyringError::MissingKey { id }) if id == "old"));
+    assert_eq!((rewrapped, again), (1, 0));
+    let secrets = secrets_of(&world, &sandbox, NEW_KEY)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        secrets.model_key.unwrap().expose_secret(),
+        "sk-or-v1-model-key"
+    );
 }
 
 #[tokio::test]
