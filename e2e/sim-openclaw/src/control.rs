@@ -155,7 +155,7 @@ pub(crate) fn set_behaviour(shared: &Arc<Shared>, name: Option<&str>, behaviour:
             *shared
                 .behaviour
                 .write()
-                .expect("no thread panics while it holds this lock") = behaviour
+                .expect("no thread panics while it holds this lock") = behaviour;
         }
     }
 }

@@ -123,7 +123,7 @@ impl Turn {
         }
         match plan.outcome {
             TurnOutcome::Reply(reply) => {
-                self.stream_reply(&reply, plan.delay_ms, plan.deltas).await
+                self.stream_reply(&reply, plan.delay_ms, plan.deltas).await;
             }
             TurnOutcome::Silence => {
                 pause(plan.delay_ms).await;
@@ -132,7 +132,7 @@ impl Turn {
             TurnOutcome::Failure(reason) => {
                 pause(plan.delay_ms).await;
                 self.step(|turn, context| {
-                    ending::fail(turn, context, &Failure::of_reason(&reason))
+                    ending::fail(turn, context, &Failure::of_reason(&reason));
                 });
             }
         }
