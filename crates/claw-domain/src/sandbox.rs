@@ -43,6 +43,14 @@ impl SandboxStatus {
         self.into()
     }
 
+    /// Whether OpenClaw in a sandbox of this status takes messages.
+    pub const fn is_ready(self) -> bool {
+        match self {
+            Self::Ready => true,
+            Self::Queued | Self::Requested | Self::Starting | Self::Failed | Self::Removed => false,
+        }
+    }
+
     /// Whether a sandbox of this status counts towards the operator's limit of sandboxes.
     pub const fn takes_a_place(self) -> bool {
         match self {

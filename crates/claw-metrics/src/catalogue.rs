@@ -123,6 +123,6 @@ catalogue! {
     /// Leases of partitions that this process has taken, by cause: `free`, `lapsed` or `regained`.
     Counter TAKEOVERS = "clawkaka_takeovers_total" ["group", "cause"];
     /// Waits that a fallback timer ended because the awaited event had not arrived: for a `sandbox`, the end of a
-    /// `turn`, or a `delivery` of the bus.
+    /// `turn`, a `delivery` of the bus, the status of a `call`, or WhatsApp's `report` on a message.
     Counter WAITS_ENDED_BY_CLOCK = "clawkaka_waits_ended_by_clock_total" ["wait"];
 }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use claw_bus::{Attempt, Handler, HandlerError};
 use claw_chat::Plan;
-use claw_domain::{Address, Pin, SandboxStatus, Trust, VoiceKind};
+use claw_domain::{Address, Pin, Trust, VoiceKind};
 use claw_events::{CallProgressed, CallStatus, CallStep, CallerInput, TurnStatus, Utterance};
 use claw_metrics::{CALL_STEPS, PIN_ATTEMPTS};
 use claw_store::{CallBegin, CallEnd, Caller, PinOutcome, Received, VoiceMessage};
@@ -61,7 +61,7 @@ impl CallIntake {
     /// Puts a verified caller through, as soon as their assistant is ready.
     async fn greet(&self, call: &CallProgressed, attempt: &Attempt) -> Result<(), HandlerError> {
         let sandbox = self.context.store.sandboxes().of_user(call.user).await?;
-        let is_ready = sandbox.is_some_and(|sandbox| sandbox.status == SandboxStatus::Ready);
+        let is_ready = sandbox.is_some_and(|sandbox| sandbox.status.is_ready());
         if !is_ready {
             self.context.store.calls().await_setup(call.call).await?;
             self.set_status(call, CallStatus::SettingUp).await?;

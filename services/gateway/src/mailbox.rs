@@ -1,5 +1,5 @@
 use claw_chat::Item;
-use claw_domain::{CallId, SandboxStatus};
+use claw_domain::CallId;
 use claw_store::Sandbox;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -89,7 +89,7 @@ impl Mailbox {
     pub(crate) fn set_sandbox(&self, row: Option<Sandbox>) {
         {
             let mut inbox = self.inbox.lock();
-            match row.filter(is_ready) {
+            match row.filter(|sandbox| sandbox.status.is_ready()) {
                 Some(row) => inbox.row = Some(Box::new(row)),
                 None => inbox.sandbox = true,
             }
@@ -141,14 +141,10 @@ impl Mailbox {
     }
 }
 
-fn is_ready(sandbox: &Sandbox) -> bool {
-    sandbox.status == SandboxStatus::Ready
-}
-
 #[cfg(test)]
 mod tests {
     use chrono::DateTime;
-    use claw_domain::{SandboxId, UserId};
+    use claw_domain::{SandboxId, SandboxStatus, UserId};
 
     use super::*;
 

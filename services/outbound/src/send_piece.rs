@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use anyhow::anyhow;
 use claw_bus::{Attempt, HandlerError};
 use claw_domain::{Address, DeliveryId, DeliveryState, Wamid};
-use claw_metrics::{SEND_DURATION, SENDS};
+use claw_metrics::{SEND_DURATION, SENDS, WAITS_ENDED_BY_CLOCK};
 use claw_runtime::{Clock, KeyedNotify};
 use claw_store::{Deliveries, Delivery};
 use claw_whatsapp::send::{SendError, WhatsApp};
@@ -280,7 +280,11 @@ impl PieceSender {
             tokio::select! {
                 () = reports.notified() => {}
                 () = sleep_until(deadline) => {
-                    info!("no report on {id} within {at_most:?}");
+                    if is_enough(self.row(id).await?.state) {
+                        WAITS_ENDED_BY_CLOCK.increment(["report"]);
+                    } else {
+                        info!("no report on {id} within {at_most:?}");
+                    }
                     return Ok(());
                 }
                 () = attempt.stop.cancelled() => return Err(stopping()),

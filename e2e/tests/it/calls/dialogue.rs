@@ -20,6 +20,7 @@ async fn speech_is_answered_in_the_call_and_text_in_the_chat() {
     hang_up(&call).await;
     chat_has(&world, ADA, "The phone call is over").await;
 
+    world.assert_no_wait_ended_by_clock().await;
     assert_eq!(received_with(&world, ADA, "thank you"), 0);
     let stats = world.openclaw.as_ref().unwrap().stats();
     assert_eq!((stats.turns, stats.overlaps), (4, 0));

@@ -27,6 +27,7 @@ async fn answers_are_streamed_and_a_follow_up_reaches_the_chat() {
     let view = hang_up(&call).await;
     chat_has(&world, ADA, "The phone call is over").await;
 
+    world.assert_no_wait_ended_by_clock().await;
     let relay = only_relay(&view);
     let first = relay
         .tokens

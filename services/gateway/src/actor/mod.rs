@@ -17,7 +17,7 @@ use std::{collections::VecDeque, panic::AssertUnwindSafe, sync::Arc, time::Durat
 use chrono::{DateTime, Utc};
 use claw_bus::{HandlerError, Tenure};
 use claw_chat::{Item, Next, next};
-use claw_domain::{Backoff, MessageId, SandboxId, SandboxStatus, UserId};
+use claw_domain::{Backoff, MessageId, SandboxId, UserId};
 use claw_store::{NewReply, Sandbox};
 use futures_util::FutureExt;
 use rand::random;
@@ -243,7 +243,7 @@ impl UserActor {
         let is_ready = self
             .sandbox
             .as_ref()
-            .is_some_and(|sandbox| sandbox.status == SandboxStatus::Ready);
+            .is_some_and(|sandbox| sandbox.status.is_ready());
         if !is_ready {
             self.connection.close();
             let has_nothing_to_await = until.is_none() && held.is_none();

@@ -1,15 +1,13 @@
-use std::{collections::HashMap, pin::pin, sync::Arc, time::Duration};
+use std::{pin::pin, time::Duration};
 
 use claw_bus::{Bus, BusError};
 use claw_calls::{CallUpdate, LiveCalls};
 use claw_domain::CallId;
 use claw_events::{CallStatus, TurnStatus};
+use claw_metrics::WAITS_ENDED_BY_CLOCK;
+use claw_runtime::KeyedNotify;
 use futures_util::StreamExt;
-use parking_lot::Mutex;
-use tokio::{
-    sync::Notify,
-    time::{Instant, sleep, timeout_at},
-};
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::warn;
 
@@ -21,32 +19,18 @@ const WATCH_PAUSE: Duration = Duration::from_millis(200);
 #[derive(Clone)]
 pub(crate) struct CallWatcher {
     live_calls: LiveCalls,
-    waiters: Arc<Mutex<HashMap<WaitKey, Waiters>>>,
+    changes: KeyedNotify<WaitKey>,
     background: TaskTracker,
 }
 
 /// A call as a whole, or one of its turns.
 type WaitKey = (CallId, Option<u32>);
 
-/// The tasks that wait for one key.
-#[derive(Default)]
-struct Waiters {
-    changed: Arc<Notify>,
-    count: usize,
-}
-
-/// One waiting task; dropping it removes the task from the waiters.
-struct Waiter<'a> {
-    watcher: &'a CallWatcher,
-    key: WaitKey,
-    changed: Arc<Notify>,
-}
-
 impl CallWatcher {
     pub(crate) async fn open(bus: &Bus) -> Result<Self, BusError> {
         Ok(Self {
             live_calls: LiveCalls::open(bus).await?,
-            waiters: Arc::default(),
+            changes: KeyedNotify::default(),
             background: TaskTracker::new(),
         })
     }
@@ -58,7 +42,7 @@ impl CallWatcher {
                 match self.live_calls.watch().await {
                     Ok(updates) => {
                         // Updates may have been missed before the watch began.
-                        self.wake_all();
+                        self.changes.notify_all();
                         let mut updates = pin!(updates);
                         while let Some(update) = updates.next().await {
                             self.wake(&update);
@@ -128,29 +112,19 @@ impl CallWatcher {
     where
         F: Future<Output = Result<Option<T>, BusError>>,
     {
-        let waiter = self.join(key);
+        let mut changes = self.changes.listen(key);
         loop {
-            let mut changed = pin!(waiter.changed.notified());
-            // Enabled before the read, so that no later write goes unnoticed.
-            changed.as_mut().enable();
             let status = read().await?;
             if status.as_ref().is_some_and(&wanted) {
                 return Ok(status);
             }
-            if timeout_at(until, changed).await.is_err() {
-                return read().await;
+            if timeout_at(until, changes.notified()).await.is_err() {
+                let status = read().await?;
+                if status.as_ref().is_some_and(&wanted) {
+                    WAITS_ENDED_BY_CLOCK.increment(["call"]);
+                }
+                return Ok(status);
             }
-        }
-    }
-
-    fn join(&self, key: WaitKey) -> Waiter<'_> {
-        let mut all = self.waiters.lock();
-        let waiters = all.entry(key).or_default();
-        waiters.count += 1;
-        Waiter {
-            watcher: self,
-            key,
-            changed: Arc::clone(&waiters.changed),
         }
     }
 
@@ -159,26 +133,6 @@ impl CallWatcher {
             CallUpdate::Call(call, _) => (*call, None),
             CallUpdate::Turn(call, turn, _) => (*call, Some(*turn)),
         };
-        if let Some(waiters) = self.waiters.lock().get(&key) {
-            waiters.changed.notify_waiters();
-        }
-    }
-
-    fn wake_all(&self) {
-        for waiters in self.waiters.lock().values() {
-            waiters.changed.notify_waiters();
-        }
-    }
-}
-
-impl Drop for Waiter<'_> {
-    fn drop(&mut self) {
-        let mut all = self.watcher.waiters.lock();
-        if let Some(waiters) = all.get_mut(&self.key) {
-            waiters.count -= 1;
-            if waiters.count == 0 {
-                all.remove(&self.key);
-            }
-        }
+        self.changes.notify(&key);
     }
 }
