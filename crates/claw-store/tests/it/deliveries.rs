@@ -6,7 +6,7 @@ use tokio::task::JoinSet;
 use crate::world::{World, address, at, speech};
 
 #[tokio::test]
-async fn the_first_call_claims_the_first_piece_and_the_second_call_sees_it() {
+async fn the_first_begin_claims_the_first_piece_and_a_second_begin_finds_it_claimed() {
     let world = World::new().await;
     let user = world.user(1).await;
     let deliveries = world.store.deliveries();
@@ -37,7 +37,7 @@ async fn the_first_call_claims_the_first_piece_and_the_second_call_sees_it() {
 }
 
 #[tokio::test]
-async fn beginning_a_delivery_returns_when_the_user_last_wrote() {
+async fn begin_returns_the_time_of_the_users_last_message() {
     let world = World::new().await;
     let writer = world.user(1).await;
     let caller = speech(2, 5);
@@ -134,7 +134,7 @@ async fn the_answer_to_a_send_does_not_undo_a_report_that_arrived_before_it() {
 }
 
 #[tokio::test]
-async fn a_report_without_our_id_finds_the_delivery_by_the_channels_and_an_unknown_id_finds_none() {
+async fn a_report_without_our_id_is_matched_by_whatsapps_id_and_an_unknown_one_matches_nothing() {
     let world = World::new().await;
     let user = world.user(1).await;
     let deliveries = world.store.deliveries();

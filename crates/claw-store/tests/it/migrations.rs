@@ -68,11 +68,11 @@ async fn a_migration_does_not_wait_for_a_database_that_does_not_exist() {
     );
 }
 
-/// The schema of a database in use before the inbox.
+/// The first schema, from before the migration that lets messages wait in the database (the inbox).
 const FIRST_SCHEMA: &str = include_str!("../../src/sql/schema_1.sql");
 
 #[tokio::test]
-async fn the_inbox_keeps_the_waiting_messages_of_a_database_in_use() {
+async fn the_migration_to_the_inbox_keeps_messages_that_are_still_unanswered() {
     let server = TestPostgres::start().await.unwrap();
     let database = sea_orm::Database::connect(server.url()).await.unwrap();
     let asked = message(1, 0);

@@ -47,7 +47,7 @@ fn a_filler_redirects_twilio_and_a_goodbye_hangs_up() {
 }
 
 #[test]
-fn a_relay_names_its_socket_its_settings_and_the_url_to_ask_afterwards() {
+fn a_relay_contains_its_socket_url_its_settings_and_the_url_that_twilio_requests_afterwards() {
     let relay = Relay::new("https://x/done", "wss://x/relay", Language::EnglishGb)
         .greeting("\"Hi\"")
         .parameter("ticket", "a<b");
