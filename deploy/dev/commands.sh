@@ -112,7 +112,8 @@ command_help() {
 ./dev status          Show which processes run, where, and whether they are ready.
 ./dev logs [name]     Follow all logs, or one.
 ./dev down [--purge]  Stop everything; --purge also deletes databases, streams, the sandboxes' volumes and secrets.
-./dev test [--quick]  Run every check and test, as CI does; --quick skips the tests that need Docker or the whole machine.
+./dev test [--quick]  Run every check and test, as CI does; --quick runs only format, lints, spelling, and the unit and
+                      service tests that need no Docker.
 ./dev check           Run the checks without the tests.
 ./dev env             Print the variables for tests run by hand: eval "$(./dev env)" && cargo nextest run -p …
 ./dev bench […]       Measure a release build: everything, or one of load, calls [users], idle [sandboxes].
