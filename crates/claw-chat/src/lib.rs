@@ -1,5 +1,5 @@
 //! The rules of the conversation with a user: what a message asks for, which messages are answered
-//! together and in which order, the commands the host obeys itself, the notices it sends, the user's
+//! together and in which order, the commands Clawkaka obeys itself, the notices it sends, the user's
 //! preferences, and when the assistant may write unprompted. Pure: knows no I/O, no clock and no database.
 
 mod command;

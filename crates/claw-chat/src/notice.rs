@@ -5,7 +5,7 @@ use strum::IntoStaticStr;
 
 use crate::QuietHours;
 
-/// A message of the host itself, as opposed to the assistant's. A closed set, so that nobody else's error
+/// A message of Clawkaka itself, as opposed to the assistant's. A closed set, so that nobody else's error
 /// text ever reaches a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
@@ -16,7 +16,7 @@ pub enum Notice {
     SettingUp,
     /// The sandbox exists but does not answer at the moment.
     WakingUp,
-    /// The host is full; the user is on the waiting list.
+    /// All places are taken; the user is on the waiting list.
     NoRoom,
     /// The sandbox could not be created; creating it will be tried again.
     SetupTrouble,

@@ -1,7 +1,7 @@
 //! The events that services publish to one another: for each event a struct, its subject and its deduplication key.
 //! Knows nothing of NATS; `claw-bus` transports the events.
 //!
-//! A new field must be optional, and a field with a new meaning gets a new name. Tests in each file pin the JSON.
+//! A new field must be optional, and a field with a new meaning gets a new name. Tests pin the JSON of the events, but not of the signals.
 
 mod call;
 mod dead;

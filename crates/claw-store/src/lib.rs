@@ -1,9 +1,10 @@
 //! The store: users, their sandboxes and phone calls, and their messages and deliveries, in Postgres.
 //!
 //! Repositories take and return domain types; tables and SQL stay inside. Every call may be repeated: a
-//! repetition changes nothing, and states only move forward. A call that is made for every message is one
-//! statement and one round trip. This crate decides nothing about conversations, containers or channels,
-//! and reads no configuration.
+//! repetition changes nothing, except that each `try_pin` counts as a try. States move forward, except by
+//! `Deliveries::mark_pending`, when a sandbox starts again, and when a replay reopens a message. A call that is
+//! made for every message is one statement and one round trip. This crate decides nothing about conversations,
+//! containers or channels, and reads no configuration.
 
 mod calls;
 mod database;

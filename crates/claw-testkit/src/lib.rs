@@ -1,5 +1,5 @@
 //! Real NATS and Postgres servers for tests, as `./dev` installs them. Each server has its own directory and ports, and
-//! is removed when the test ends. A dev-dependency only.
+//! is removed when the test ends. Only tests and the harness in `e2e` use this crate.
 
 mod eventually;
 mod nats;

@@ -1,4 +1,5 @@
-//! System tests: all services as processes, observed only through the simulated phones, assistants and providers.
+//! System tests: all services as processes, observed through the simulated phones, assistants and providers, and
+//! through logs, metrics, and dumps of Postgres and NATS.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod calls;

@@ -24,7 +24,7 @@ const DEFAULT_TURN_IDLE_SECONDS: u64 = 180;
 /// After this long in a turn the user is told that their assistant is still at work.
 const DEFAULT_STILL_WORKING_SECONDS: u64 = 45;
 
-/// With more messages than this waiting behind a turn, the user is told so.
+/// When this many messages wait behind a turn, the user is told so.
 const DEFAULT_BACKLOG: u32 = 5;
 
 /// Quiet hours in the user's own time zone.

@@ -49,7 +49,7 @@ pub(crate) struct Policy {
     pub(crate) limits: TurnLimits,
     /// After this long in a turn the user is told once that their assistant is still at work.
     pub(crate) still_working_after: Duration,
-    /// With more messages than this waiting behind a turn, the user is told so once.
+    /// When this many messages wait behind a turn, the user is told so once.
     pub(crate) backlog: u32,
     /// The preferences of users who have not set their own.
     pub(crate) preferences: Defaults,

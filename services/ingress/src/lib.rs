@@ -1,6 +1,6 @@
-//! The only service that the internet reaches. It verifies that a webhook comes from Meta or Twilio, publishes
-//! its content as events, and answers 200 only when they are on disk. It has no database, and starts and
-//! decides nothing: other services act on the events.
+//! The only service that the internet reaches. It verifies that a webhook comes from Meta or Twilio, and publishes
+//! its content as events, on which other services act. Meta gets a 200 only when the events are on disk. A caller
+//! always hears an answer, if only an apology. Besides what callers hear, it decides nothing; it has no database.
 
 mod app;
 mod body_budget;

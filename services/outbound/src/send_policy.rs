@@ -104,8 +104,8 @@ pub enum RetryDecision {
 /// Refusals after which an error that may be our own mistake is final.
 const MOST_REFUSALS: u32 = 5;
 
-/// Sends of one piece with unknown outcome before we give up. By then reports evidently do not reach us, and the
-/// user may have received the piece several times.
+/// Failures of one piece up to which we wait for a report after an unknown outcome. After more, reports evidently do
+/// not reach us, and the user may have received the piece several times.
 const MOST_UNKNOWN_OUTCOMES: u32 = 3;
 
 /// Meta's code while it upgrades a number's throughput, which takes about a minute.

@@ -1,4 +1,5 @@
-//! Gives each user a sandbox, and keeps the sandboxes that run equal to those that should run.
+//! Gives each user a sandbox, and keeps the sandboxes that run equal to those that should run. Knows nothing of
+//! messages, calls and WhatsApp.
 
 mod act;
 mod action;

@@ -10,7 +10,7 @@ use crate::QuietHours;
 use language::language_command;
 use zone::zone_command;
 
-/// Something a user asks of the host. The assistant neither sees it nor can undo it.
+/// Something a user asks of Clawkaka itself. The assistant neither sees it nor can undo it.
 ///
 /// Each command is answered with a [`Notice`](crate::Notice) of a similar name, which says what was
 /// understood so that a mistake shows.

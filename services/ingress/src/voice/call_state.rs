@@ -5,7 +5,7 @@ use claw_twilio::{form::Caller, voices::Language};
 use super::dialogue::Progress;
 
 /// The state of a call that the next webhook needs. It travels in the query of the URLs that we give to
-/// Twilio, whose signature covers it: any replica can go on with a call, and none stores anything.
+/// Twilio, whose signature covers it: any replica can go on with a call, and none keeps it in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct CallState {
     pub(crate) progress: Progress,
