@@ -185,7 +185,7 @@ impl Notice {
 const ASSISTANT_READY: &str = "You called while I was still being set up. I'm ready now: call again, \
     or just write to me here.";
 const PIN_SET: &str = "Noted: on the phone I'll know you by this PIN when your number doesn't prove it's \
-    you. You can delete the message with the PIN. Say \"remove pin\" to undo this.";
+    you. You can delete your message that contains the PIN. Say \"remove pin\" to undo this.";
 const UNKNOWN_PIN: &str =
     "A PIN has 4 to 8 digits. Write it like \"pin 4711\", or write \"remove pin\".";
 

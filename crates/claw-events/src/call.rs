@@ -119,6 +119,16 @@ pub enum CallStatus {
     Refused,
 }
 
+impl CallStatus {
+    /// The language of a call that is put through, if it is known.
+    pub const fn language(self) -> Option<Language> {
+        match self {
+            Self::Ready { language } => language,
+            Self::SettingUp | Self::NeedsPin { .. } | Self::Refused => None,
+        }
+    }
+}
+
 /// The result of one utterance, which tells ingress what to say to the caller. The first value that is written stays.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", content = "content", rename_all = "snake_case")]

@@ -38,7 +38,8 @@ impl Settings {
     pub(crate) fn read(env: &Env) -> Result<Self, EnvError> {
         let format = env.or("LOG_FORMAT", LogFormat::Human);
         let directives = env.or("RUST_LOG", DEFAULT_FILTER.to_owned());
-        let filter = EnvFilter::try_new(directives?).map_err(|error| {
+        // A filter for some modules must not hide why the process ended.
+        let filter = EnvFilter::try_new(format!("error,{}", directives?)).map_err(|error| {
             env.invalid("RUST_LOG", format_args!("expected a log filter: {error}"))
         });
         Ok(Self {
@@ -161,6 +162,17 @@ mod tests {
             error.contains("RUST_LOG: expected a log filter: "),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_filter_for_one_module_shows_the_errors_of_all_unless_it_turns_logs_off() {
+        let filter_of = |value| {
+            let env = Env::from_pairs([("RUST_LOG", value)]);
+            Settings::read(&env).unwrap().filter.to_string()
+        };
+
+        assert_eq!(filter_of("gateway=debug"), "gateway=debug,error");
+        assert_eq!(filter_of("off"), "off");
     }
 
     #[tokio::test]

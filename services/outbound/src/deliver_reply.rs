@@ -62,13 +62,9 @@ impl DeliverReply {
         call: CallId,
         turn: u32,
     ) -> Result<bool, HandlerError> {
-        let language = match self.live_calls.status(call).await? {
-            Some(CallStatus::Ready { language }) => language,
-            Some(CallStatus::SettingUp | CallStatus::NeedsPin { .. } | CallStatus::Refused)
-            | None => None,
-        };
-        let language = language.unwrap_or(Language::EnglishUs);
-        let speech = speech_of(reply.text.expose(), language);
+        let status = self.live_calls.status(call).await?;
+        let language = status.and_then(CallStatus::language);
+        let speech = speech_of(reply.text.expose(), language.unwrap_or(Language::EnglishUs));
         let speech = TurnStatus::Speech(speech);
         let (label, is_all) = match self.live_calls.settle(call, turn, speech).await? {
             TurnStatus::Speech(speech) if speech.is_cut => ("cut", false),

@@ -58,13 +58,11 @@ impl CallState {
 
     /// The same state in the language of `status`, if it names one.
     pub(crate) fn in_language_of(self, status: Option<CallStatus>) -> Self {
-        let Some(CallStatus::Ready {
-            language: Some(language),
-        }) = status
-        else {
-            return self;
-        };
-        Self { language, ..self }
+        let language = status.and_then(CallStatus::language);
+        Self {
+            language: language.unwrap_or(self.language),
+            ..self
+        }
     }
 
     /// The query from which [`Self::read`] reads this state.

@@ -106,7 +106,10 @@ impl CallControl {
             }
             (Some(SessionStatus::Ended), Some(Handoff::SeeCall)) => {
                 match self.watcher.live_calls().status(call).await? {
-                    Some(status) => for_status(status, next),
+                    Some(status) => {
+                        let state = state.in_language_of(Some(status));
+                        return Ok((state, for_status(status, next)));
+                    }
                     None => after_handoff(None, next),
                 }
             }

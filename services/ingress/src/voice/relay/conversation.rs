@@ -52,7 +52,7 @@ pub(super) enum Action {
 /// The state of a streamed conversation.
 pub(super) struct RelayConversation {
     last_turn: u32,
-    /// The language of the phrases in place of links and code. Outbound uses the same for the complete answer.
+    /// The language of the phrases in place of links and code.
     language: Language,
     /// The answer that the caller waits for.
     answer: Option<StreamedAnswer>,

@@ -4,7 +4,7 @@ use anyhow::{Context, bail};
 use axum::extract::ws::{Message, WebSocket};
 use claw_bus::Bus;
 use claw_calls::TicketCode;
-use claw_events::SpeechStreamed;
+use claw_events::{CallStatus, SpeechStreamed};
 use claw_twilio::{
     phrases::Phrases,
     relay::{FromTwilio, Setup},
@@ -56,8 +56,16 @@ pub(super) async fn serve(incoming: IncomingSocket) -> anyhow::Result<()> {
     let greeting_chars = if is_first { ticket.greeting_chars } else { 0 };
     let earlier_sockets = redeemed.previous_uses.saturating_mul(TURNS_PER_SOCKET);
     let last_turn = ticket.turn.saturating_add(earlier_sockets);
-    let mut conversation =
-        RelayConversation::after(last_turn, ticket.language, greeting_chars, Instant::now());
+    // If the ticket was issued before the gateway had put the caller through, its language is a guess. Outbound
+    // replaces links and code in the gateway's language, and both texts of an answer must be alike.
+    let status = control.watcher.live_calls().status(call).await?;
+    let answers_in = status.and_then(CallStatus::language);
+    let mut conversation = RelayConversation::after(
+        last_turn,
+        answers_in.unwrap_or(ticket.language),
+        greeting_chars,
+        Instant::now(),
+    );
     if !is_first {
         let owed = control.watcher.live_calls().owed_turn(call).await?;
         conversation.resume(owed, Instant::now());
