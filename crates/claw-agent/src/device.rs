@@ -12,8 +12,8 @@ pub struct DeviceKey {
     signing: SigningKey,
 }
 
-/// The fields that a signature covers, under OpenClaw's names. Each must equal the field of
-/// `connect`, `scopes` in the same order.
+/// The fields that a signature covers, under OpenClaw's names. Each must equal its counterpart in
+/// `connect`, and the scopes must be in the same order.
 pub(crate) struct SignedFields<'a> {
     pub(crate) client_id: &'a str,
     pub(crate) client_mode: &'a str,

@@ -76,7 +76,7 @@ pub enum ConnectError {
         /// The pause it advised.
         retry_after: Option<Duration>,
     },
-    /// Our device is not approved, or not for what we ask.
+    /// Our device is not approved, or not with the scopes, role or metadata that we present.
     #[error("OpenClaw has not approved this device ({reason})")]
     NotPaired {
         /// `not-paired`, `scope-upgrade`, `role-upgrade`, `metadata-upgrade`.
@@ -94,8 +94,8 @@ pub enum ConnectError {
     /// OpenClaw does not speak our protocol.
     #[error("OpenClaw speaks another protocol: {0}")]
     Protocol(String),
-    /// Connected without the permissions we need: OpenClaw knows no device of ours, or has not
-    /// checked it.
+    /// We are connected without the permissions we need: OpenClaw does not know our device, or has
+    /// not checked it.
     #[error("OpenClaw did not grant {missing}")]
     ScopesMissing {
         /// The missing scopes, comma separated.
@@ -210,7 +210,7 @@ pub enum Unanswered {
     /// The connection closed first.
     #[error("the connection closed before the answer")]
     Closed,
-    /// The answer does not have the shape this request is answered with.
+    /// The answer does not have the shape of an answer to this request.
     #[error("the answer could not be decoded")]
     Unreadable,
 }

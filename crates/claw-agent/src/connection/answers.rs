@@ -21,12 +21,12 @@ pub struct ChatSend {
 /// The status of a message that OpenClaw accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SendStatus {
-    /// It begins the run, or queues it behind another run.
+    /// OpenClaw begins the run, or queues it behind another run.
     Started,
     /// The run is already in progress.
     InFlight,
-    /// It answered the message within the last five minutes. No event will follow: read the
-    /// transcript.
+    /// OpenClaw answered the message within the last five minutes. No event will follow: read
+    /// the transcript.
     AlreadyDone,
 }
 

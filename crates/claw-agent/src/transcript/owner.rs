@@ -61,8 +61,8 @@ impl<'a> Scan<'a> {
                 self.begin(run.as_deref().map_or(Owner::None, Owner::Run));
                 Owner::None
             }
-            // The crash came between the answer and the end of its run, so later rows would be a second
-            // answer. (Or it came in a heartbeat, which will be repeated.)
+            // If the question is answered, OpenClaw crashed between the answer and the end of its run,
+            // so later rows would be a second answer. (Or it crashed in a heartbeat, which will be repeated.)
             RowKind::Recovery => {
                 if self.is_answered {
                     self.begin(Owner::None);

@@ -13,15 +13,15 @@ pub enum RunStatus {
     /// The run is active or queued. Do not send the message again.
     Running,
     /// The message was accepted, has no answer, and no run is active: OpenClaw crashed during the run
-    /// and resumes it soon after its next start. Do not send the message again; that gave a second
-    /// answer.
+    /// and resumes it soon after its next start. Do not send the message again: that would give a
+    /// second answer.
     Interrupted,
     /// OpenClaw crashed before the model began, and will not resume the run. Sending the message
     /// again under the same key gives one answer.
     Abandoned,
     /// The answer, oldest row first; [`whole_text`] equals the text of the run's final event.
     Answered(Vec<AssistantRow>),
-    /// The run ended without a text, or within the answer to another message.
+    /// The run ended without a text, or another run answered its message.
     Silent,
     /// The run failed or was stopped.
     Failed,

@@ -15,7 +15,7 @@ fn a_plain_answer_is_found_by_its_run_and_equals_the_final_event() {
 }
 
 #[test]
-fn queued_messages_keep_their_answers_although_those_name_other_runs() {
+fn queued_messages_keep_their_answers_although_the_answers_name_other_runs() {
     let page = last_page("overlap-followup");
 
     assert!(answer(&page, "ov-followup-1795327794663a").ends_with("(slow done)"));
@@ -30,7 +30,7 @@ fn queued_messages_keep_their_answers_although_those_name_other_runs() {
 }
 
 #[test]
-fn collected_messages_lose_their_keys_so_we_never_use_that_mode() {
+fn messages_in_collect_mode_lose_their_keys_so_we_never_use_that_mode() {
     let page = last_page("overlap-collect");
 
     assert_eq!(
@@ -103,7 +103,7 @@ fn a_run_in_flight_is_running_and_an_unused_key_is_unknown() {
 }
 
 #[test]
-fn a_run_that_ended_without_a_connection_is_in_the_transcript() {
+fn a_run_that_ended_while_we_were_disconnected_is_in_the_transcript() {
     let page = last_page("reconnect-after-final");
 
     assert!(answer(&page, "disc2-1795327932478").ends_with("(slow done)"));
@@ -201,7 +201,7 @@ fn an_alert_after_a_failed_run_does_not_answer_it() {
 }
 
 #[test]
-fn a_run_with_tool_calls_is_answered_by_all_its_texts_after_the_last_one() {
+fn the_answer_of_a_run_with_tool_calls_is_all_its_texts_once_the_last_is_written() {
     let rows = [
         user("k"),
         json!({"role":"assistant","content":[{"type":"text","text":"Let me look."},

@@ -14,7 +14,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn events_arrive_in_order_and_without_ticks_and_noise() {
+async fn events_arrive_in_order_and_without_ticks_and_unknown_events() {
     let (mut connection, mut openclaw) = connected().await;
     openclaw.event("tick", json!({"ts": 1})).await;
     openclaw.event("health", json!({})).await;
