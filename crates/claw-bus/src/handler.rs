@@ -36,12 +36,12 @@ pub struct Attempt {
     /// Cancelled when the service stops or another replica should hold this user. A waiting handler should return a
     /// retry then.
     pub stop: CancellationToken,
-    /// The tenure under which the event was delivered. A handler is not cancelled when it is lost; before an effect
-    /// that must not happen twice it checks [`Tenure::may_act`].
+    /// The tenure under which the event was delivered. If the tenure is lost, the handler is not cancelled; before an
+    /// effect that must not happen twice it checks [`Tenure::may_act`].
     pub tenure: Tenure,
 }
 
-/// What happens to an event that was not handled. It does not implement `Error`, so that `?` can turn any error
+/// The next step for an event that was not handled. It does not implement `Error`, so that `?` can turn any error
 /// into a retry.
 #[derive(Debug)]
 pub enum HandlerError {

@@ -1,5 +1,5 @@
-//! What the operator's command needs of the transport: reading stored events and replaying them. Its consumers on the
-//! server are deleted after use.
+//! Reads stored events and replays them, for the operator's command. The consumers created for this are deleted after
+//! use.
 
 mod dead_letters;
 mod history;

@@ -60,7 +60,7 @@ impl Bus {
         subscriber.map(read_signals).map_err(subscribe_error::<S>)
     }
 
-    /// Delivers signals of this type from now on to every listener, `about` one subject or all.
+    /// Delivers signals of this type from now on, each to every listener: those about one id, or all for `None`.
     pub async fn hear_signals<S: Signal>(
         &self,
         about: Option<&str>,

@@ -3,7 +3,7 @@ use claw_domain::{Address, CallId};
 use claw_events::{CallStatus, TurnStatus};
 use futures_util::{Stream, StreamExt};
 
-/// The state of live calls. Ingress waits here for what the gateway and outbound write. Cheap to clone.
+/// The state of live calls. Ingress waits here for writes of the gateway and outbound. Cheap to clone.
 ///
 /// Every method fails when the server does not answer within two seconds.
 #[derive(Clone)]
@@ -50,11 +50,11 @@ impl LiveCalls {
             return Ok(status);
         }
         let first = self.bucket.get(&key).await?;
-        // Only its age removes a status, and by then no caller waits for the turn.
+        // A missing status has expired, and by then no caller waits for the turn.
         Ok(first.unwrap_or(TurnStatus::GivenUp))
     }
 
-    /// The status of a turn; `None` while nothing has come of it.
+    /// The status of a turn; `None` while it has none.
     pub async fn turn_status(
         &self,
         call: CallId,
@@ -110,7 +110,7 @@ impl LiveCalls {
     }
 
     /// Every status of a call or turn written from now on. The stream ends when the server forgets the
-    /// watch; then watch again, and read what may have been missed.
+    /// watch; then watch again, and read the values that may have been missed.
     pub async fn watch(&self) -> Result<impl Stream<Item = CallUpdate> + use<>, BusError> {
         let written = self.bucket.watch().await?;
         Ok(written.filter_map(|written| std::future::ready(update_of(&written))))

@@ -115,11 +115,11 @@ impl<H: Handler> Dispatcher<H> {
         }
     }
 
-    /// Starts the first item of the user's lane whose tenure is open, `item` first. Items before it are dropped;
-    /// the server redelivers them to the next holder of the unit, which may be this replica.
+    /// Starts the first item whose tenure is open: `item`, or one behind it in the user's lane. Items before that one
+    /// are dropped; the server redelivers them to the next holder of the unit, which may be this replica.
     ///
-    /// Order is kept because the whole head of the lane is dropped: the deliveries of a tenure begin with the
-    /// oldest unacknowledged event and replace the ack handles of items that still wait here.
+    /// Order is kept because all items before the started one are dropped: the deliveries of a new tenure begin with
+    /// the oldest unacknowledged event, and renew the ack handles of items that still wait here.
     fn begin_first(&mut self, user: UserId, item: Item) {
         let mut next = Some(item);
         while let Some(item) = next {
@@ -142,7 +142,7 @@ impl<H: Handler> Dispatcher<H> {
         self.tasks.spawn(async move {
             let (user, sequence) = (item.user, item.sequence);
             let outcome = worker.work(item).await;
-            // The acknowledgement was sent before the release of the unit can be.
+            // Dropped only now, so that the unit is not released before the acknowledgement is sent.
             drop(hold);
             LaneEvent::Ended {
                 user,
@@ -153,7 +153,7 @@ impl<H: Handler> Dispatcher<H> {
     }
 
     fn finish(&mut self, sequence: u64, acknowledged_at: &Subject) {
-        // Redelivered while it was being acknowledged: the second delivery needs an acknowledgement, too.
+        // If the event was redelivered meanwhile, the second delivery needs an acknowledgement, too.
         if let Some(ack) = self.held.remove(&sequence)
             && ack.reply() != *acknowledged_at
         {
@@ -187,7 +187,7 @@ impl<H: Handler> Dispatcher<H> {
                         self.finish(sequence, &acknowledged_at);
                         None
                     }
-                    // It may have been redelivered in the meantime, under another tenure.
+                    // The event may have been redelivered in the meantime, under another tenure.
                     ItemOutcome::Left(item) => Some(item),
                     ItemOutcome::Deferred(item, pause) => {
                         self.defer(item, pause);

@@ -126,7 +126,7 @@ impl<E: Event> Puller<E> {
             loop {
                 let message = match messages.next().await {
                     Some(Ok(message)) => message,
-                    // Deleted by the new holder, so this tenure ends soon.
+                    // The new holder deleted the consumer, so this tenure ends soon.
                     Some(Err(error)) if error.kind() == MessagesErrorKind::ConsumerDeleted => {
                         return;
                     }
@@ -150,7 +150,7 @@ impl<E: Event> Puller<E> {
         };
         tokio::select! {
             () = forward => {}
-            // Concurrent: events must not wait for a write to disk.
+            // Runs concurrently, because events must not wait for a write to disk.
             () = self.store_floors(name, last) => {}
         }
     }

@@ -109,7 +109,7 @@ pub(super) enum ItemOutcome {
     Done(Subject),
     /// To be handled again after the pause, behind later events of the user.
     Deferred(Item, Duration),
-    /// No new work may start: left to the next holder of the unit.
+    /// No new work may start: the item is left to the next holder of the unit.
     Left(Item),
 }
 

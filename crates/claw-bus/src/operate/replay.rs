@@ -62,11 +62,11 @@ pub enum ReplayError {
 pub enum ReplayOutcome {
     /// A new event is stored at this position.
     Replayed(StreamPosition),
-    /// The event had been replayed for this ticket, at this position. No event was published.
+    /// The event was replayed for this ticket before, and the replay is at this position. No event was published.
     AlreadyReplayed(StreamPosition),
     /// No event is stored at the requested sequence. The stream holds this range.
     NotStored(StreamExtent),
-    /// The dead letter is not about an event of a stream. Its subject is this one, which cannot be published to.
+    /// The dead letter is not about an event of a stream, but has this subject, to which nothing can be published.
     NotAnEvent(String),
 }
 

@@ -29,7 +29,7 @@ impl Heartbeat {
         self.status == MemberStatus::Leaving
     }
 
-    /// Makes a renewal due now that announces the leaving.
+    /// Makes the next renewal due now, which announces the leaving.
     pub(crate) fn leave(&mut self) {
         self.status = MemberStatus::Leaving;
     }

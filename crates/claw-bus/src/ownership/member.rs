@@ -186,7 +186,7 @@ impl Member {
             .filter_map(|state| plan::wakes_at(*state, hand_over_grace))
             .chain(self.heartbeat.wakes_at())
             .chain([self.rewatch_at])
-            // An operation for a time in the past is in flight.
+            // The operation for a time in the past is already in flight.
             .filter(|wake| *wake > now)
             .fold(self.lease.ends(), Instant::min)
     }
@@ -225,7 +225,7 @@ impl Member {
                 }
                 ClaimStep::Release { over } => {
                     self.units_held.insert(unit, UnitState::Asking);
-                    // Lost before it is released: two replicas must never act at once.
+                    // The tenure is lost before the unit is released: two replicas must never act at once.
                     self.registry.lose(unit);
                     let holder = None;
                     writes.push(Write::Release(unit));
@@ -252,7 +252,7 @@ impl Member {
             return Vec::new();
         };
         let wanted = if self.heartbeat.is_leaving() {
-            // The key that announces the leaving is written a moment later.
+            // The view still counts this replica as staying for a moment.
             BTreeSet::new()
         } else {
             plan::wanted_by(&self.id, view, &self.units)

@@ -181,8 +181,8 @@ pub(crate) fn hand_over_grace(
     }
 }
 
-/// Rendezvous hashing: each unit belongs to the member with the largest weight. FNV-1a, whose last
-/// bytes change few bits, finished as `splitmix64` does. Never change it while replicas run.
+/// Rendezvous hashing: each unit belongs to the member with the largest weight. The weight is FNV-1a, in which
+/// the last bytes change few bits, mixed further as in `splitmix64`. Never change it while replicas run.
 fn weight(unit: Unit, member: &MemberId) -> u64 {
     let hash = format!("{unit}/{}", member.as_str())
         .bytes()

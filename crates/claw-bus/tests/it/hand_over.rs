@@ -1,4 +1,4 @@
-//! What happens to the events of users while their partitions change hands.
+//! Users' events are handled in order while their partitions change hands.
 
 use std::{sync::Arc, time::Duration};
 
@@ -39,7 +39,10 @@ async fn the_users_of_a_stopped_replica_are_served_by_the_others() {
     let id = owners.id_of(&stopping).await;
 
     stopping.stop().await;
-    assert!(!owners.holders().await.contains(&id), "it left its units");
+    assert!(
+        !owners.holders().await.contains(&id),
+        "it still holds units"
+    );
     for user in 0..USERS {
         world.publish(user, 1).await;
     }

@@ -1,4 +1,4 @@
-//! Which replica holds a unit, and when another one may claim it.
+//! Each unit has one holder, and another replica claims it only when that one may no longer act.
 //!
 //! No test claims how fast the machine is. A change of holder is checked by what has happened before it, and waits end
 //! only at a generous deadline. That deadline is shorter than the 30 s after which a replica reads the whole bucket
@@ -71,8 +71,14 @@ async fn a_stopped_replica_has_released_its_lease_and_all_its_units() {
 
     first.stop().await;
 
-    assert!(!owners.members().await.contains(&id), "it left its lease");
-    assert!(!owners.holders().await.contains(&id), "it left its units");
+    assert!(
+        !owners.members().await.contains(&id),
+        "its lease is still valid"
+    );
+    assert!(
+        !owners.holders().await.contains(&id),
+        "it still holds units"
+    );
     second.until_it_holds(64).await;
 }
 
