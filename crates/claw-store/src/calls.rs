@@ -78,9 +78,9 @@ impl Call {
     }
 }
 
-/// Every call may be repeated. [`crate::Messages::receive_voice`] counts the utterances.
+/// Every method may be called again. [`crate::Messages::receive_voice`] counts the utterances.
 impl Calls {
-    /// Stores a call. A known one does not change; in particular, an ended one stays ended.
+    /// Stores a call. A known call does not change; in particular, an ended one stays ended.
     pub async fn begin(&self, begin: &CallBegin) -> Result<(), StoreError> {
         let values = [
             begin.call.as_uuid().into(),
@@ -136,7 +136,7 @@ impl Calls {
         rows.into_iter().map(Call::try_from).collect()
     }
 
-    /// Records that the caller gave the right PIN; the time of the first call counts. Fails with
+    /// Records that the caller gave the right PIN; a repetition does not change the time. Fails with
     /// [`StoreError::Missing`] for an unknown call.
     pub async fn unlock(&self, call: CallId, now: DateTime<Utc>) -> Result<(), StoreError> {
         let first = Func::coalesce([Expr::col(Column::UnlockedAt), Expr::value(now)]);

@@ -10,7 +10,7 @@ pub enum StoreError {
     /// The database refused the statement or could not be reached.
     #[error("{operation}")]
     Database {
-        /// What the call was doing.
+        /// The operation, as in "reading a user".
         operation: &'static str,
         /// The error of the database or its driver.
         #[source]
@@ -19,13 +19,13 @@ pub enum StoreError {
     /// The database did not answer within the time limit.
     #[error("{operation}: the database did not answer in time")]
     TimedOut {
-        /// What the call was doing.
+        /// The operation, as in "reading a user".
         operation: &'static str,
     },
     /// Concurrent calls kept interfering. A retry finds their work done.
     #[error("{operation}: concurrent calls kept interfering")]
     Contended {
-        /// What the call was doing.
+        /// The operation, as in "reading a user".
         operation: &'static str,
     },
     /// A row that must exist does not.

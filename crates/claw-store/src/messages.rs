@@ -117,7 +117,7 @@ impl Messages {
             .map(drop)
     }
 
-    /// Which of these replies are stored, with any disposition.
+    /// The ids among `replies` that are stored, with any disposition.
     pub async fn known(
         &self,
         user: UserId,

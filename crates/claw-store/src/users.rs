@@ -31,7 +31,7 @@ pub struct Users {
     pub(crate) database: Database,
 }
 
-/// What a user's row says about reaching them and about sending proactive messages.
+/// The address and the settings in a user's row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Profile {
     /// The address for messages to the user.

@@ -27,7 +27,7 @@ pub struct Settlement {
     pub now: DateTime<Utc>,
 }
 
-/// A reply of the assistant, or a notice of the host.
+/// A reply of the assistant, or a notice.
 #[derive(Debug, Clone)]
 pub struct NewReply {
     /// The id, derived from the reply's cause.
@@ -71,8 +71,8 @@ pub struct TranscriptMove {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settled {
     /// The row's transcript cursor, from which the next reading must begin. It differs from
-    /// [`TranscriptMove::to`] if another process moved it, or an earlier call whose answer was lost. `None`
-    /// if the settlement has no [`TranscriptMove`].
+    /// [`TranscriptMove::to`] if it was moved by another process, or by an earlier call whose answer was
+    /// lost. `None` if the settlement has no [`TranscriptMove`].
     pub transcript: Option<TranscriptCursor>,
 }
 
@@ -108,7 +108,7 @@ fn values(settlement: &Settlement) -> [Value; 15] {
     } = settlement;
     let answered: Vec<Uuid> = answered.iter().map(MessageId::as_uuid).collect();
     let ids: Vec<Uuid> = replies.iter().map(|reply| reply.id.as_uuid()).collect();
-    // The arrays hold no nulls: a missing cause is the nil id, a missing end of a hold any time.
+    // The arrays hold no nulls: a missing cause is the nil id, and a missing end of a hold is an arbitrary time.
     let causes: Vec<Uuid> = replies
         .iter()
         .map(|reply| reply.cause.map_or(Uuid::nil(), |cause| cause.as_uuid()))

@@ -129,8 +129,8 @@ impl Sandboxes {
     }
 }
 
-/// Whether a request restarts the sandbox. A request that the row has seen does not: it is a repetition of the
-/// one whose start was given up.
+/// Whether a request restarts the sandbox. A repetition of the row's latest request, or of an earlier attempt for the
+/// same message, does not: the start that it asked for was given up.
 fn restarts(row: &Model, request: &SandboxRequest) -> bool {
     let is_given_up = row.status.parse().is_ok_and(is_given_up);
     let is_same_message = row.cause == Some(request.cause.as_uuid());

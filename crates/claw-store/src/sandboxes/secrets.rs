@@ -65,8 +65,8 @@ impl Sandboxes {
         self.database.execute("recording a model key", update).await
     }
 
-    /// Seals every row's secrets again that are not sealed with the keyring's first key; returns the number of
-    /// rows. Run it and [`crate::Users::rewrap_pins`] before removing the other keys.
+    /// Seals the secrets of every row again, unless they are sealed with the keyring's first key; returns the
+    /// number of rows changed. Run it and [`crate::Users::rewrap_pins`] before removing the other keys.
     pub async fn rewrap(&self, keyring: &Keyring) -> Result<u64, StoreError> {
         let query = Entity::find().all(&self.database.pool);
         let mut rewrapped = 0;

@@ -1,5 +1,5 @@
-//! Which states the statements select. Every rule is an exhaustive match, so that a new state does not compile
-//! until each rule has decided about it.
+//! The states that the statements select. Every rule is an exhaustive match, so that the code does not compile with
+//! a new state until every rule covers it.
 
 use claw_domain::SandboxStatus::{self, Failed, Queued, Ready, Removed, Requested, Starting};
 

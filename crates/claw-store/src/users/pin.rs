@@ -105,7 +105,7 @@ impl Users {
         Ok(outcome?)
     }
 
-    /// Seals every PIN again that is not sealed with the keyring's first key; returns how many. Run it and
+    /// Seals every PIN again, unless it is sealed with the keyring's first key; returns how many. Run it and
     /// [`crate::Sandboxes::rewrap`] before removing the other keys.
     pub async fn rewrap_pins(&self, keyring: &Keyring) -> Result<u64, StoreError> {
         let query = Entity::find()
@@ -129,8 +129,8 @@ impl Users {
     }
 }
 
-/// Tries the PIN of a row and counts a wrong try. The inner error is that of a PIN that does not open: it is
-/// not the database's and counts as no try.
+/// Tries the PIN of a row and counts a wrong try. The inner error means that the sealed PIN does not open; that is
+/// no error of the database and does not count as a try.
 async fn try_row(
     transaction: &DatabaseTransaction,
     row: &Model,

@@ -53,7 +53,7 @@ async fn begin_returns_the_time_of_the_users_last_message() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_of_many_concurrent_calls_claims_and_all_see_every_piece() {
+async fn one_of_many_concurrent_calls_claims_the_first_piece_and_all_see_every_piece() {
     let world = World::new().await;
     let user = world.user(1).await;
     for round in 0..5 {
@@ -124,7 +124,7 @@ async fn the_answer_to_a_send_does_not_undo_a_report_that_arrived_before_it() {
     );
     assert!(
         !deliveries.mark_sending(piece.id, at(6)).await.unwrap(),
-        "it would be sent twice"
+        "the piece would be sent twice"
     );
     let after = get(&deliveries, piece.id).await;
     assert_eq!(

@@ -21,7 +21,7 @@ async fn a_repeated_message_is_stored_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_of_many_concurrent_first_messages_is_fresh_once_and_creates_one_user() {
+async fn many_concurrent_first_messages_are_each_fresh_once_and_create_one_user() {
     let world = World::new().await;
     let mut calls = JoinSet::new();
     for call in 0..48 {

@@ -30,7 +30,7 @@ async fn a_pin_is_right_until_it_is_replaced_or_removed() {
 }
 
 #[tokio::test]
-async fn the_fifth_consecutive_wrong_try_locks_the_pin_for_an_hour_even_for_the_right_one() {
+async fn after_the_fifth_consecutive_wrong_try_even_the_right_pin_is_refused_for_an_hour() {
     let world = World::new().await;
     let user = with_pin(&world, 1).await;
     let until = at(4) + TimeDelta::hours(1);
@@ -135,7 +135,7 @@ async fn a_pin_is_not_readable_in_its_row_and_does_not_open_in_another() {
     assert!(!dump.contains(RIGHT) && !dump.contains("3930383137323633"));
     assert!(
         rows[0].try_get::<bool>("", "alike").unwrap(),
-        "the length shows"
+        "the sealed value shows the length"
     );
 
     world

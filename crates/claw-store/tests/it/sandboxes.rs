@@ -21,7 +21,7 @@ async fn two_requests_create_one_sandbox() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn concurrent_requests_take_no_more_than_the_places_and_the_others_are_queued() {
+async fn concurrent_requests_take_no_more_places_than_there_are_and_the_others_are_queued() {
     let world = World::new().await;
     let mut calls = JoinSet::new();
     for number in 0..25 {
@@ -362,7 +362,7 @@ async fn all_sandboxes_of_a_host_and_of_no_other_are_listed() {
 }
 
 #[tokio::test]
-async fn every_status_can_be_stored_and_only_those_with_a_place_use_one_and_get_a_port() {
+async fn every_status_can_be_stored_and_only_a_status_with_a_place_fills_one_and_gets_a_port() {
     let world = World::new().await;
     let sandbox = world.user_with_sandbox(1).await;
     let (sandboxes, start) = (world.store.sandboxes(), sandbox.current_start());
