@@ -16,7 +16,7 @@ const PREFIX: &str = "sha256=";
 /// Length of a SHA-256 digest.
 const DIGEST_BYTES: usize = 32;
 
-/// The app secrets that we accept: one, or two while it is being rotated.
+/// The app secrets that we accept: one, or two during a rotation.
 #[derive(Debug, Clone)]
 pub struct AppSecrets(SecretList);
 

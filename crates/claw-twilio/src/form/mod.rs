@@ -1,4 +1,4 @@
-//! The forms that Twilio posts to us, and what their fields mean.
+//! The forms that Twilio posts to us, and the meaning of their fields.
 
 mod call;
 mod caller;

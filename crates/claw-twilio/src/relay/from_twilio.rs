@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interrupt_names_what_was_played() {
+    fn an_interrupt_contains_the_words_that_were_played() {
         let interrupt = parse(
             r#"{"type":"interrupt","utteranceUntilInterrupt":"Life is","durationUntilInterruptMs":"460"}"#,
         );

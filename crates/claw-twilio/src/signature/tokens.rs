@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn an_upgrade_is_verified_against_the_wss_url_whatever_the_server_saw() {
+    fn an_upgrade_is_verified_against_the_wss_url_whatever_its_scheme_and_port() {
         let header = signed("t", "wss://voice.example.com/voice/relay/abc", &[]);
         for seen in [
             "https://voice.example.com/voice/relay/abc",

@@ -14,7 +14,7 @@ const ABBREVIATIONS: [&str; 22] = [
 ];
 
 /// The beginning of a text, at most `max_chars` characters long, and whether anything was left out. A cut text ends
-/// with a sentence, or with a word if no sentence fits, or inside a word if none fits.
+/// with a sentence, or with a word if no sentence fits, or inside a word if no word fits.
 pub fn cut(text: &str, max_chars: usize) -> (&str, bool) {
     let text = text.trim();
     let end = fitting(text, |so_far| so_far.chars > max_chars);

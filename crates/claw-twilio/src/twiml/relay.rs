@@ -56,7 +56,7 @@ impl Relay {
         xml.attribute("interruptible", "any");
         xml.attribute("dtmfDetection", "true");
         xml.attribute("profanityFilter", "false");
-        // Twilio reopens a lost WebSocket. New in October 2026: nothing may depend on it.
+        // Twilio reopens a lost WebSocket. The attribute is new (October 2026), so nothing may depend on it.
         xml.attribute("applicationReconnect", "true");
         xml.begin_content();
         for (name, value) in &self.parameters {

@@ -88,7 +88,7 @@ impl Xml {
         let whole = piece;
         let mut piece = piece;
         while frame + escaped(piece).len() > self.speech_bytes {
-            // The cut is measured in characters and the limit in escaped bytes, so it may take several cuts.
+            // The cut is measured in characters and the limit in escaped bytes, so several cuts may be needed.
             let too_much = frame + escaped(piece).len() - self.speech_bytes;
             let chars = piece.chars().count();
             let less = chars.saturating_sub(too_much.div_ceil(MAX_ESCAPED_BYTES));

@@ -49,7 +49,7 @@ fn every_signature_vector_has_its_stated_verdict() {
         return;
     };
     let mut count = 0;
-    // We receive no body that is not a form.
+    // Only forms are checked: Twilio sends us no other bodies.
     let is_form = |vector: &&Value| vector["body"].is_null();
     for vector in vectors.as_array().unwrap().iter().filter(is_form) {
         let tokens = AuthTokens::parse(&SecretString::from(text(&vector["auth_token"]))).unwrap();

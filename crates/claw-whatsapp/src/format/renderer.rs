@@ -44,7 +44,7 @@ impl<'a> Renderer<'a> {
         }
     }
 
-    /// The space before `start` in the source: a line end, or a blank line in place of one or more.
+    /// The space before `start` in the source: a line end, or one blank line for any number of them.
     pub fn gap_before(&self, start: usize) -> Gap {
         let Some((before, _)) = self.source[..start].rsplit_once('\n') else {
             return Gap::Line;

@@ -54,9 +54,9 @@ impl ErrorClass {
     }
 }
 
-/// The recipient is not on WhatsApp or has too old an app (131026), has blocked us (130403), is in an excluded
-/// country (130497) or is our own number (131021); Meta's experiments, quality rules and opt-outs of marketing; a
-/// media file of the recipient's (131052, 131060).
+/// Codes for which we are not to blame: the recipient is not on WhatsApp or has too old an app (131026), has blocked
+/// us (130403), is in an excluded country (130497) or is our own number (131021); an experiment or quality rule of
+/// Meta or an opt-out of marketing applies; or a media file of the recipient failed (131052, 131060).
 const RECIPIENT_CODES: [i64; 9] = [
     130_403, 130_472, 130_497, 131_021, 131_026, 131_049, 131_050, 131_052, 131_060,
 ];
@@ -66,8 +66,8 @@ fn names_a_missing_object(text: &str) -> bool {
     text.contains("Object with ID") || text.contains("does not exist")
 }
 
-/// Tokens (0, 190), permissions (3, 10, 200 to 299), blocks and quality (368, 131031, 131048), payment
-/// (131042), the number's registration (131037, 131045, 1330xx), paused templates and flows.
+/// Whether the code is about tokens (0, 190), permissions (3, 10, 200 to 299), blocks and quality (368, 131031,
+/// 131048), payment (131042), the number's registration (131037, 131045, 1330xx), or paused templates and flows.
 fn is_for_the_operator(code: i64) -> bool {
     matches!(
         code,

@@ -55,8 +55,8 @@ fn read_known(kind: &str, message: Node<'_>) -> Option<MessageContent> {
     }
 }
 
-/// Reads a message with an error in place of its content. One of an unknown kind is read only if it is a placeholder
-/// for a message that may follow.
+/// Reads a message with an error in place of its content. A message of an unknown kind is read only if it is a
+/// placeholder for a message that may follow.
 fn read_errors(kind: &str, message: Node<'_>) -> Option<MessageContent> {
     let code = error_code(message)?;
     let is_known = MAY_LACK_CONTENT.contains(&kind);
@@ -69,7 +69,7 @@ fn read_errors(kind: &str, message: Node<'_>) -> Option<MessageContent> {
     })
 }
 
-/// The kinds that have nothing else to keep when their content is missing.
+/// The kinds of message in which nothing else is worth keeping if their content is missing.
 const MAY_LACK_CONTENT: [&str; 7] = [
     "text",
     "location",
@@ -80,7 +80,7 @@ const MAY_LACK_CONTENT: [&str; 7] = [
     "order",
 ];
 
-/// The most significant error code: "unavailable", which marks a placeholder, before any other.
+/// The error code "unavailable", which marks a placeholder, if it occurs; otherwise the first code.
 fn error_code(message: Node<'_>) -> Option<i64> {
     let codes: Vec<i64> = message.errors().map(|error| error.code).collect();
     codes

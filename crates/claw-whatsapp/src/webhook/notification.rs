@@ -43,7 +43,7 @@ pub struct InboundMessage {
     pub wamid: Wamid,
     /// When it was sent, in whole seconds; `None` if Meta did not say (use the time of arrival).
     pub sent_at: Option<DateTime<Utc>>,
-    /// What the user sent: a text, media, a reaction or something else.
+    /// The content: a text, media, a reaction or something else.
     pub content: MessageContent,
     /// The message or product it refers to, if any.
     pub context: Option<MessageContext>,

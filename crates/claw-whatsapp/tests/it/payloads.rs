@@ -1,4 +1,4 @@
-//! Synthetic bodies with every documented shape, and with invalid ones.
+//! Synthetic bodies of every documented shape, and invalid ones.
 
 use claw_domain::{Address, DeliveryState, MessageContent, SystemNotice};
 use claw_whatsapp::webhook::{InboundMessage, Item, Lack, Status, parse};
