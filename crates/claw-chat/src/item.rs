@@ -18,8 +18,8 @@ pub struct Item {
     pub taken_at: DateTime<Utc>,
     /// The plan for its answer.
     pub plan: Plan,
-    /// The first message of the batch it was sent to the assistant with; `None` if the database knows of
-    /// no batch.
+    /// The first message of the batch in which it was sent to the assistant; `None` if the database knows
+    /// of no batch.
     pub batch: Option<MessageId>,
     /// It may have been sent to the assistant already, by an earlier process.
     pub may_have_been_sent: bool,

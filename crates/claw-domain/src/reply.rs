@@ -22,7 +22,7 @@ use crate::CallId;
 pub enum ReplySource {
     /// The assistant's answer to a message.
     Chat,
-    /// A text of the host, not of the assistant: about the set-up, a failure, or an unreadable message.
+    /// A text of Clawkaka itself, not of the assistant: about the set-up, a failure, or an unreadable message.
     Notice,
     /// A proactive message from one of the assistant's regular checks (OpenClaw's heartbeat).
     Heartbeat,
@@ -39,7 +39,7 @@ impl ReplySource {
         self.into()
     }
 
-    /// Whether the user did not ask for it. The number of such texts is limited, and they are held during quiet hours.
+    /// Whether the assistant wrote the reply unprompted. Such replies are limited in number, and held in quiet hours.
     pub const fn is_proactive(self) -> bool {
         match self {
             Self::Heartbeat | Self::Cron => true,

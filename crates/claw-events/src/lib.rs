@@ -58,8 +58,8 @@ pub fn stored_filter_in<E: Event>(partition: u16) -> String {
     format!("{}.{partition}.{}.*", E::STREAM.family(), E::FACT)
 }
 
-/// The subject under which an event was published, computed from its stored subject. Published there again, the event
-/// gets into the same stream and partition. `None` if `stored` is not the subject of an event of `stream`.
+/// The subject under which an event was published, computed from its stored subject. If the event is published there
+/// again, it gets into the same stream and partition. `None` if `stored` is not the subject of an event of `stream`.
 pub fn published_subject(stream: Stream, stored: &str) -> Option<String> {
     let mut tokens = stored.split('.');
     let family = tokens.next().filter(|family| *family == stream.family())?;

@@ -42,8 +42,8 @@ impl Stream {
     }
 }
 
-/// The partition of a user's events. It equals what the server computes for the stored subject: its `partition()`
-/// takes the 32-bit FNV-1a hash of the token.
+/// The partition of a user's events. It equals the partition in the stored subject, for which the server's
+/// `partition()` takes the 32-bit FNV-1a hash of the token.
 pub fn partition_of(user: UserId) -> u16 {
     let hash = user
         .to_string()

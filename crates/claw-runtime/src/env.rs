@@ -149,8 +149,8 @@ impl Env {
     }
 }
 
-/// A description of the valid values of a type of the standard library, whose own errors lack one. The errors of our
-/// types have it.
+/// Describes the valid values of a type of the standard library, because the errors of such types do not. The errors
+/// of our own types do.
 fn expectation(type_name: &str) -> Option<&'static str> {
     match type_name.rsplit("::").next()? {
         "u16" => Some("expected a whole number from 0 to 65535"),
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn the_name_of_a_secret_that_is_given_twice_or_cannot_be_read_is_in_the_error() {
+    fn the_error_names_a_secret_that_is_given_twice_or_cannot_be_read() {
         let twice = Env::from_pairs([("TOKEN", "hidden"), ("TOKEN_FILE", "/dev/null")]);
         let gone = Env::from_pairs([("TOKEN_FILE", "/nowhere/token")]);
         let empty = Env::from_pairs([("TOKEN_FILE", "/dev/null")]);

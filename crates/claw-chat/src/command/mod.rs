@@ -48,8 +48,8 @@ pub enum Command {
 /// some sixty.
 const COMMAND_LIMIT_BYTES: usize = 100;
 
-/// The command that this text is, if the whole text is one; a text that only resembles a command is meant
-/// for the assistant. Capitals, white space, "please" and a full stop are ignored. A question is never a
+/// The command, if the whole text is one; a text that only resembles a command is meant for the
+/// assistant. Capitals, white space, "please" and a full stop are ignored. A question is never a
 /// command.
 pub fn command_of(text: &str) -> Option<Command> {
     let is_question = text.trim_end().ends_with('?');
