@@ -34,7 +34,7 @@ pub async fn migrate(url: &SecretString, wait_limit: Duration) -> Result<(), Sto
             operation: "migrating the schema",
             source,
         });
-    // The migration is committed: an error while closing the connection does not matter.
+    // The migration is committed or has failed: an error while closing the connection does not matter.
     pool.close().await.ok();
     result
 }

@@ -122,7 +122,7 @@ impl Bucket {
                         sent,
                     });
                 }
-                // Only this process writes the key: it has expired, or an earlier answer was lost.
+                // Only this process writes the key, so the key has expired or an earlier answer was lost.
                 Err(WriteError::Refused) => over = self.live_revision(&key).await?,
                 Err(error @ WriteError::Unknown(_)) => return Err(error),
             }

@@ -14,9 +14,9 @@ const _: () = assert!(TERM.as_millis() * 10 == LEASE.as_millis() * 9);
 
 /// Until when this replica may act, by its own clock.
 ///
-/// The server expires the key one lease after it *stored* the last renewal. We count from before the renewal
-/// was *sent*, and a tenth less, so a paused process sees its lease end before another replica can learn of
-/// it. A lease that was once seen to be over stays over: its owner has dropped its work by then.
+/// The server expires the key one lease after it *stored* the last renewal. We count [`TERM`], which is a tenth
+/// shorter, from before the renewal was *sent*, so a paused process sees the end of its lease before another
+/// replica can. A lease that was once seen to be over stays over: its owner has dropped its work by then.
 #[derive(Debug)]
 pub(crate) struct Lease {
     base: Instant,

@@ -14,7 +14,7 @@ use futures_util::StreamExt;
 const READY: CallStatus = CallStatus::Ready { language: None };
 
 #[tokio::test]
-async fn a_watcher_hears_what_others_write() {
+async fn a_watcher_gets_the_statuses_that_others_write() {
     let nats = server().await;
     let ingress = live_calls(&nats, "ingress").await;
     let mut updates = pin!(ingress.watch().await.unwrap());
@@ -100,7 +100,7 @@ async fn the_last_asked_turn_is_the_one_written_last() {
 }
 
 #[tokio::test]
-async fn noting_a_heard_answer_is_no_update_of_a_turn() {
+async fn watchers_get_no_update_when_an_answer_is_noted_as_heard() {
     let nats = server().await;
     let ingress = live_calls(&nats, "ingress").await;
     let gateway = live_calls(&nats, "gateway").await;

@@ -38,7 +38,7 @@ fn a_user_can_set_their_time_zone() {
 }
 
 #[test]
-fn an_unknown_zone_is_answered() {
+fn a_command_with_an_unknown_zone_is_recognised() {
     for text in [
         "timezone Bielefeld",
         "timezone South Africa",
@@ -99,7 +99,7 @@ fn a_user_can_turn_quiet_hours_off() {
 }
 
 #[test]
-fn quiet_hours_that_make_no_sense_are_answered() {
+fn a_command_with_quiet_hours_that_make_no_sense_is_recognised() {
     for text in [
         "quiet hours 22",
         "quiet hours 25-7",

@@ -26,7 +26,7 @@ const ENVIRONMENT: [(&str, &str); 5] = [
 ];
 
 #[tokio::test]
-async fn a_container_is_created_once_hardened_and_removed_with_its_volume() {
+async fn a_container_is_hardened_created_once_and_removed_with_its_volume() {
     let world = World::new().await;
     let spec = World::spec(free_port());
 

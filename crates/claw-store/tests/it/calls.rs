@@ -72,7 +72,7 @@ async fn an_utterance_stored_many_times_at_once_counts_once() {
 }
 
 #[tokio::test]
-async fn a_call_is_silent_since_its_caller_last_spoke_until_it_ends() {
+async fn a_call_counts_as_silent_from_its_last_utterance_until_it_ends() {
     let world = World::new().await;
     let calls = world.store.calls();
     calls.begin(&begin(Trust::Trusted)).await.unwrap();

@@ -53,7 +53,7 @@ struct Size {
     encoded_bytes: usize,
 }
 
-/// The end of the longest beginning that is not too long.
+/// The end of the longest beginning of whole sentences, or else words, that is not too long.
 fn fitting(text: &str, is_too_long: impl Fn(Size) -> bool) -> usize {
     let mut size = Size::default();
     let mut limit = text.len();

@@ -80,7 +80,7 @@ fn construct(text: &str) -> Construct<'_> {
     let label = &text[1..label_ends];
     let rest = &text[label_ends + 1..];
     let target_ends = match rest.chars().next() {
-        // At the end of the text, where a target may follow.
+        // The text ends after the label, so there is no target yet.
         None => {
             return Construct::Link {
                 label,

@@ -17,7 +17,7 @@ pub(super) enum LineKind {
     Block {
         marker: usize,
     },
-    /// A quotation; after the marker follows another line.
+    /// A quotation; another line follows its marker.
     Quote {
         marker: usize,
     },

@@ -102,7 +102,7 @@ fn splitting_a_text_in_two_does_not_change_its_speech() {
 }
 
 #[test]
-fn a_text_letter_by_letter_has_the_same_speech() {
+fn a_text_that_arrives_letter_by_letter_has_the_same_speech() {
     for (written, expected) in CASES {
         let letters = written
             .char_indices()

@@ -96,7 +96,7 @@ fn every_recorded_form_has_its_stated_fields_and_signature() {
 }
 
 #[test]
-fn recorded_calls_tell_the_caller_the_speech_and_the_end() {
+fn callers_speech_and_ends_are_read_from_recorded_calls() {
     let Some(ringing) = request("voice_inbound_ringing") else {
         return;
     };
