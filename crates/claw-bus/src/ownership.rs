@@ -4,8 +4,8 @@
 //! renews one key with a lease; its claims are valid while that key exists. The revision of a claim is its
 //! *epoch*, a fencing token: it only grows, and is part of the name of every consumer made under the claim.
 //!
-//! `view` collects the state of the bucket, `plan` decides, `member` acts, and `tenure` is what the rest of the
-//! service sees. A replica stops acting by its own clock ([`Tenure::may_act`]) before the server can expire its
+//! `view` collects the state of the bucket, `plan` decides, `member` acts, and the rest of the service sees only
+//! `tenure`. A replica stops acting by its own clock ([`Tenure::may_act`]) before the server can expire its
 //! key, so two replicas never act at once, even if one is paused or cut off.
 
 mod bucket;

@@ -1,6 +1,6 @@
 //! Each unit has one holder, and another replica claims it only when that one may no longer act.
 //!
-//! No test claims how fast the machine is. A change of holder is checked by what has happened before it, and waits end
+//! No test claims how fast the machine is. A change of holder is checked by the order of events, and waits end
 //! only at a generous deadline. That deadline is shorter than the 30 s after which a replica reads the whole bucket
 //! again, so a replica that misses a change fails the test.
 

@@ -116,7 +116,7 @@ impl Sandboxes {
 
     /// Marks the sandbox as failed and clears its port, container, endpoint and model key; only a volume may
     /// be left. A failed first start also clears the transcript position, because its volume is removed; a
-    /// later start keeps its volume, hence the position.
+    /// later start keeps both the volume and the position.
     pub async fn mark_failed(
         &self,
         start: SandboxStart,
