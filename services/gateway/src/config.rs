@@ -14,10 +14,10 @@ const DEFAULT_HEALTH_PORT: u16 = 3103;
 /// Connections to Postgres. A turn holds one for a millisecond at a time.
 const DEFAULT_DATABASE_CONNECTIONS: u32 = 16;
 
-/// Longest one turn of the assistant may take.
+/// Longest time that one turn of the assistant may take.
 const DEFAULT_TURN_LIMIT_SECONDS: u64 = 600;
 
-/// Longest the sandbox may show no activity in a turn. The retries of its model's provider are silent for
+/// Longest time in a turn without activity in the sandbox. The retries of its model's provider are silent for
 /// up to 130 s.
 const DEFAULT_TURN_IDLE_SECONDS: u64 = 180;
 

@@ -56,8 +56,9 @@ impl Handler for Intake {
     }
 }
 
-/// Hands a stored message to its user's actor. Fails if another replica owns the user now, which may have
-/// read the database before the message was there; the event, not acknowledged, is redelivered to it.
+/// Hands a stored message to its user's actor. Fails if another replica owns the user now: it may have read
+/// the database before the message was there. The event is not acknowledged, and is redelivered to that
+/// replica.
 pub(crate) fn deliver(
     actors: &UserActors,
     user: UserId,

@@ -84,7 +84,7 @@ impl Mailbox {
     }
 
     /// Hands over the sandbox's row, which may have been read before a change that the actor has already
-    /// acted on. Only a ready sandbox is taken at its word: connecting shows whether it still is. In any
+    /// acted on. Only a row that says ready is trusted: connecting shows whether the sandbox still is. In any
     /// other state the actor would wait for an event that may have come already, so it reads the row itself.
     pub(crate) fn set_sandbox(&self, row: Option<Sandbox>) {
         {
@@ -167,7 +167,7 @@ mod tests {
     }
 
     /// The row is read while the sandbox starts; the event that it is ready arrives and is handled; only then
-    /// the row arrives. With it the actor would wait for an event it has already had.
+    /// the row arrives. If the actor trusted that row, it would wait for an event it has already had.
     #[test]
     fn a_row_read_before_the_event_of_a_ready_sandbox_does_not_hide_the_event() {
         let mailbox = Mailbox::default();

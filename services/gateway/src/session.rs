@@ -154,8 +154,8 @@ impl Session {
         self.shared.state.lock().last_activity.elapsed()
     }
 
-    /// Waits, at most for `limit`, until no run is known to be active: a run in between would swallow
-    /// ours.
+    /// Waits, at most for `limit`, until no run is known to be active: an active run would absorb our
+    /// message.
     pub(crate) async fn wait_until_idle(&self, limit: Duration) {
         let idle = async {
             while !self.shared.state.lock().active_runs.is_empty() && !self.handle.is_closed() {
@@ -163,12 +163,12 @@ impl Session {
             }
         };
         if timeout(limit, idle).await.is_err() {
-            // The end of the run was never announced. The send itself finds out whether it is active.
+            // The end of the run was never announced. The send itself finds out whether the run is active.
             self.shared.state.lock().active_runs.clear();
         }
     }
 
-    /// The rows since `cursor`; the latest page if OpenClaw cannot tell them, or cut a text.
+    /// The rows since `cursor`, or the latest page if OpenClaw cannot return them or cut a text.
     pub(crate) async fn read_since(&self, cursor: Option<&Cursor>) -> Result<History, CallError> {
         self.shared.state.lock().has_rows = false;
         if let Some(cursor) = cursor
@@ -261,7 +261,7 @@ async fn read_events(mut connection: AgentConnection, shared: Arc<Shared>) {
             AgentEvent::ChatAborted { run, session } if session == MAIN_SESSION => {
                 shared.end_run(RunEnd::Aborted { run });
             }
-            // Their texts may be missing or cut here; the transcript has them.
+            // The text may be missing or cut in these events; the transcript has it.
             AgentEvent::Heartbeat | AgentEvent::CronFinished => shared.rows_added(),
             AgentEvent::SessionMessage { session } if session == MAIN_SESSION => {
                 shared.rows_added();

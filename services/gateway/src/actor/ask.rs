@@ -24,8 +24,8 @@ use crate::{
 /// restarts are over sooner.
 const UNREACHABLE_NOTICE_AFTER: Duration = Duration::from_secs(4);
 
-/// How long a turn that keeps failing is tried. Longer than any outage an operator would sit out. Waiting
-/// for room or for a sandbox to start is no failure.
+/// How long a turn that keeps failing is retried. Longer than any outage an operator would sit out. Waiting
+/// for a place or for a sandbox to start is no failure.
 const GIVE_UP_AFTER: Duration = Duration::from_hours(24);
 
 impl UserActor {
@@ -105,7 +105,7 @@ impl UserActor {
             limits: self.context.policy.limits,
         };
         if batch.may_have_been_sent && !batch.is_recorded && !turn.was_sent().await? {
-            // Nothing behind it was sent either, so these messages can be batched.
+            // The messages behind this batch were not sent either, so all can be batched.
             for item in &mut self.queue {
                 item.may_have_been_sent = item.batch.is_some();
             }
@@ -133,7 +133,7 @@ impl UserActor {
         self.finish(sandbox, &session, batch, ended?).await
     }
 
-    /// Passes on the result of a turn, among the proactive messages written meanwhile.
+    /// Passes on the result of a turn and the proactive messages written meanwhile.
     async fn finish(
         &mut self,
         sandbox: SandboxId,
@@ -185,7 +185,7 @@ impl UserActor {
         Ok(Flow::Continue)
     }
 
-    /// The replies to a turn among the proactive messages since the last reading, in the order of the
+    /// The replies to a turn and the proactive messages since the last reading, in the order of the
     /// transcript.
     async fn with_proactive(
         &mut self,
@@ -215,7 +215,7 @@ impl UserActor {
         answer: Answer,
     ) -> Result<Vec<NewReply>, HandlerError> {
         let cause = batch.first;
-        // A successor may find another result of the turn. With one id the user gets one of them.
+        // A successor may find another result of the turn. Both replies have one id, so the user gets one.
         let instead = |notice: Notice| NewReply {
             id: answer_id(sandbox, cause),
             ..notice_reply(notice, cause)

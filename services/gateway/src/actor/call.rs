@@ -71,7 +71,7 @@ impl UserActor {
         };
         let turn = known.last_turn;
         let live_calls = &self.context.live_calls;
-        // An answer that is not in the call by now is written in the chat by its own turn.
+        // If the live call has no answer by now, the turn itself writes its answer in the chat.
         let status = live_calls.settle(call, turn, TurnStatus::GivenUp).await?;
         let heard = live_calls.last_heard(call).await?;
         if !is_unheard(&status, turn, heard) {
@@ -148,7 +148,7 @@ pub(super) fn note_of(
     Some(note)
 }
 
-/// Whether the result of the last turn is an answer that only the call has, and that was not spoken in it.
+/// Whether the last turn has an answer that is stored only in the live call and was not spoken.
 fn is_unheard(status: &TurnStatus, turn: u32, heard: Option<u32>) -> bool {
     match status {
         TurnStatus::Speech(speech) => !speech.is_cut && heard.is_none_or(|heard| heard < turn),
@@ -172,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_is_unheard_if_it_is_only_in_the_call_and_no_later_one_was_heard() {
+    fn an_answer_only_in_the_live_call_is_unheard_unless_it_or_a_later_one_was_heard() {
         let speech = |is_cut| {
             TurnStatus::Speech(Speech {
                 text: "Yes.".into(),

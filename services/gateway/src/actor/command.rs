@@ -40,7 +40,7 @@ impl UserActor {
                 users.set_quiet(self.user, Some(NO_QUIET_HOURS)).await?;
                 Notice::QuietHoursOff
             }
-            // Intake has stored the PIN, before it stored the message without it.
+            // Intake stored the PIN before it stored the message without the PIN.
             Command::SetPin => Notice::PinSet,
             Command::RemovePin => {
                 users.remove_pin(self.user).await?;

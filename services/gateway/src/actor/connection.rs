@@ -41,7 +41,7 @@ struct Open {
 }
 
 impl Connection {
-    /// Returns when the sandbox has sent an event; never without a connection.
+    /// Returns when the sandbox has sent an event. Without a connection it never returns.
     pub(super) async fn changed(&self) {
         match &self.open {
             Some(open) => open.session.changed().await,
@@ -68,7 +68,7 @@ impl Connection {
     }
 
     /// The move of the cursor to the end of `history`. `None` while a run is active: its rows are read
-    /// again when it has ended, and those known already are told by their ids.
+    /// again when it has ended, and known rows are recognized by their ids.
     pub(super) fn move_to_end_of(
         &self,
         history: &History,

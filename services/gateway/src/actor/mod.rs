@@ -41,8 +41,8 @@ use settling::Settling;
 /// Most unanswered messages read at once.
 const WAITING_READ: u32 = 64;
 
-/// The pauses after failures that name none. The longest is also how long a user may still wait
-/// after a failed dependency has recovered.
+/// The pauses after failures that name no pause. The longest is also how long a user may still wait after a
+/// failed dependency has recovered.
 const RETRY: Backoff = Backoff {
     first: Duration::from_millis(100),
     longest: Duration::from_secs(5),
@@ -69,7 +69,7 @@ pub(crate) struct UserActor {
     pending_turn: Option<PendingTurn>,
 }
 
-/// A turn that has not ended, and since when it fails.
+/// A turn that has not ended, with the time since which it fails.
 struct PendingTurn {
     messages: Vec<MessageId>,
     failing_since: Option<Instant>,
@@ -143,11 +143,11 @@ impl UserActor {
                 // Fails only if the semaphore is closed, which never happens.
                 Arc::clone(&self.context.starts).acquire_owned().await.ok()
             };
-            // Without a hold another replica is about to take over, and does what has not begun.
+            // If no new work may begin, another replica is about to take over and does the rest.
             let Some(hold) = self.tenure.hold() else {
                 break;
             };
-            // Boxed, so that a sleeping actor, as most are, does not reserve memory for a turn.
+            // Boxed, so that a sleeping actor does not reserve memory for a turn: most actors sleep.
             let span = info_span!("gateway.person", user.id = %self.user);
             let step = AssertUnwindSafe(Box::pin(self.step(start)).instrument(span)).catch_unwind();
             let outcome = step.await.unwrap_or_else(|_panic| {
@@ -210,7 +210,7 @@ impl UserActor {
             if self.queue.iter().any(|known| known.id == item.id) {
                 continue;
             }
-            // A message behind others that only the database has is read from there in its turn.
+            // If only the database has the messages before this one, it is read from there after them.
             self.has_more |= self.queue.len() >= WAITING_READ as usize;
             if !self.has_more {
                 self.queue.push_back(item);

@@ -109,7 +109,7 @@ impl UserActor {
     }
 }
 
-/// Ticks that are late are not made up for.
+/// An interval that does not make up for late ticks.
 fn relaxed_interval(period: Duration) -> Interval {
     let mut ticks = interval(period);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -65,7 +65,7 @@ impl UserActor {
         if status == Some(SandboxStatus::Queued) {
             return Flow::Exit;
         }
-        // The event can get lost; then the row tells.
+        // The event can get lost; then the row tells whether the sandbox is ready.
         self.mailbox.reread_sandbox();
         Flow::Sleep(self.setup_notice.map(|told| told.look_at))
     }

@@ -16,7 +16,7 @@ use crate::session::RunEnd;
 /// How long an active heartbeat or cron run is waited for before our messages are sent.
 const IDLE_TIMEOUT: Duration = Duration::from_mins(2);
 
-/// How long after the limit we set OpenClaw to end the run itself.
+/// How long we wait beyond the limit at which OpenClaw ends the run itself.
 const LIMIT_MARGIN: Duration = Duration::from_secs(30);
 
 /// How long a run that a crash interrupted may take to be marked for resumption. OpenClaw marks it half a
@@ -50,7 +50,7 @@ enum WaitOutcome {
     SendAgain,
 }
 
-/// Since when the run has looked dead, without a break.
+/// The times since which the run has looked dead, without a break.
 #[derive(Default)]
 struct DeadSince {
     interrupted: Option<Instant>,
@@ -97,7 +97,7 @@ impl Run<'_> {
                 )));
             }
             let outcome = match self.send().await? {
-                // An event tells the end of the run; the limit is a safeguard.
+                // An event announces the end of the run; the limit is a safeguard.
                 SendResult::Accepted(SendStatus::Started | SendStatus::InFlight) => {
                     self.await_answer(self.turn.limits.total).await?
                 }
@@ -129,7 +129,7 @@ impl Run<'_> {
         };
         match session.handle().send_chat(&send).await {
             Ok(status) => Ok(SendResult::Accepted(status)),
-            // The key was used before, for the same messages in an older rendering of ours.
+            // An earlier version of the gateway sent the same messages under this key, worded differently.
             Err(CallError::Refused(error)) if error.is_conflict() => {
                 Ok(SendResult::Accepted(SendStatus::InFlight))
             }
@@ -173,7 +173,7 @@ impl Run<'_> {
                 }) if run == self.key => {
                     return self.read_ended(text).await.map(WaitOutcome::Ended);
                 }
-                // There was no event, or one that does not tell the answer: the transcript is authoritative.
+                // There was no event, or one without the answer: the transcript is authoritative.
                 Some(_) | None => {}
             }
             let is_polling = look_every == LOOK_EVERY;

@@ -1,4 +1,5 @@
-//! Sends a batch of messages to an assistant and finds its answer, even if either process crashes meanwhile.
+//! Sends a batch of messages to an assistant and finds its answer, even if the gateway or OpenClaw crashes
+//! meanwhile.
 
 mod answer;
 mod attempt;
@@ -17,7 +18,7 @@ impl Turn<'_> {
     /// never sent: then the transcript is not searched for them.
     pub(crate) async fn run(&self, may_have_been_sent: bool) -> Result<Ended, HandlerError> {
         for number in 0..MAX_RUN_KEYS {
-            // A process that owned this user earlier may have used a further key.
+            // A process that owned this user earlier may have used a further run key.
             let may_have_been_sent = may_have_been_sent || number > 0;
             if let Some(ended) = Run::new(self, number).attempt(may_have_been_sent).await? {
                 return Ok(ended);

@@ -11,7 +11,7 @@ use super::{
     request::Turn,
 };
 
-/// Pauses between readings for the row of a run that has ended: the final event may be a moment ahead.
+/// Pauses between readings for the row of a run that has ended: the final event may come a moment earlier.
 const ROW_RETRY_PAUSES: [Duration; 4] = [
     Duration::from_millis(20),
     Duration::from_millis(100),
@@ -25,13 +25,14 @@ pub(super) struct Run<'a> {
     pub(super) key: String,
 }
 
-/// The state of a run: a [`RunStatus`] whose last three cases are one, with the answer and the transcript.
+/// The state of a run: as [`RunStatus`], but all ends of a run are one case, with the answer and the
+/// transcript.
 pub(super) enum RunState {
     /// The assistant never received the messages: sending them is safe.
     NeverSent,
     /// The run is active or queued.
     Running,
-    /// OpenClaw crashed during the run. Once it is marked, OpenClaw is certain to resume it.
+    /// OpenClaw crashed during the run. Once the run is marked, OpenClaw is certain to resume it.
     Interrupted { is_marked: bool },
     /// OpenClaw crashed before the run began, and will not resume it.
     Abandoned,
@@ -56,7 +57,7 @@ impl<'a> Run<'a> {
             }
             sleep(pause).await;
         }
-        // The answer is missing in the transcript, but the final event had it.
+        // The transcript lacks the answer, but the final event had it.
         let answer = Answer::Said {
             reply: self.reply(said),
             row: "final".to_owned(),
@@ -64,8 +65,9 @@ impl<'a> Run<'a> {
         Ok(answer.without_history())
     }
 
-    /// Searches the transcript for messages that an earlier process may have sent. The rows since the
-    /// cursor stored before are proof; a page of rows is proof if there are no older ones.
+    /// Searches the transcript for messages that an earlier process may have sent. If the rows since the
+    /// stored cursor lack these, they were not sent; a page of rows proves that only if there are no older
+    /// rows.
     pub(super) async fn look_back(&self) -> Result<RunState, HandlerError> {
         let history = self.read_since().await?;
         let has_more = history.has_more;

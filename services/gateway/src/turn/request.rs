@@ -28,7 +28,7 @@ pub(crate) struct Turn<'a> {
     /// The first message of the batch.
     pub(crate) message: MessageId,
     pub(crate) text: &'a Sensitive<String>,
-    /// The call, and the turn of it, to which the answer is streamed.
+    /// The call to which the answer is streamed, and its turn.
     pub(crate) call: Option<(CallId, u32)>,
     /// A note to the assistant on how the messages arrived.
     pub(crate) note: Option<Sensitive<String>>,
@@ -59,7 +59,7 @@ impl Turn<'_> {
         false
     }
 
-    /// The message's id; with a suffix if OpenClaw has spent the keys before it.
+    /// The message's id; with a suffix if OpenClaw has spent the earlier keys.
     pub(super) fn run_key(&self, number: u32) -> String {
         match number {
             0 => self.message.to_string(),
