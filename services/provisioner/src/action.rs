@@ -12,8 +12,8 @@ use crate::{readiness::Readiness, retry::RetryState};
 /// The exit code of a container with unusable settings: `EX_CONFIG` of sysexits.h.
 const EXIT_CONFIGURATION: i64 = 78;
 
-/// How often a container that exits while it starts is started in all. Twice, because an engine that was killed
-/// leaves containers exited that would have become ready.
+/// Most starts of a container that exits while it starts. Two, because an engine that was killed leaves exited
+/// containers that would have become ready.
 const STARTS_LIMIT: u32 = 2;
 
 /// The next action for a sandbox.

@@ -5,7 +5,7 @@ use claw_store::Sandbox;
 use crate::{fault::Fault, provision::Provisioner};
 
 impl Provisioner {
-    /// Publishes the state in which the sandbox is at rest. May be repeated.
+    /// Publishes that the sandbox is ready, failed or queued. May be repeated.
     pub(crate) async fn announce(&self, sandbox: &Sandbox) -> Result<(), Fault> {
         let Sandbox {
             user, id, start, ..

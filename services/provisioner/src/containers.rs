@@ -29,17 +29,17 @@ pub struct ContainerSettings {
     pub owner: String,
     /// The image that containers of new starts are made from.
     pub image: String,
-    /// The ports on which they may be published.
+    /// The ports on which containers may be published.
     pub ports: RangeInclusive<u16>,
-    /// The address of this host on which they are published.
+    /// The address of this host on which containers are published.
     pub published_on: IpAddr,
-    /// The amount that each may spend on models.
+    /// The amount that each sandbox may spend on models.
     pub key_limit: SpendLimit,
-    /// The model provider's address as they see it; `None` for the one that OpenClaw knows.
+    /// The model provider's address as sandboxes see it; `None` for the one that OpenClaw knows.
     pub model_base_url: Option<String>,
     /// The interval of OpenClaw's heartbeats (`30m`); `0m` turns them off.
     pub heartbeat_every: String,
-    /// Their time zone; `None` for UTC.
+    /// The time zone of sandboxes; `None` for UTC.
     pub time_zone: Option<String>,
 }
 
@@ -49,13 +49,13 @@ pub struct Containers {
     pub settings: ContainerSettings,
     /// The container engine of this host.
     pub runtime: Arc<dyn Runtime>,
-    /// The account in which their model keys are made.
+    /// The account in which the sandboxes' model keys are made.
     pub keys: Arc<dyn ModelKeys>,
     /// Tells whether a started container accepts our connection.
     pub probe: Arc<dyn ReadinessProbe>,
     /// The repository of sandboxes.
     pub sandboxes: Sandboxes,
-    /// The keys that seal and open their secrets.
+    /// The keys that seal and open the sandboxes' secrets.
     pub keyring: Arc<Keyring>,
     /// The clock that tells when a start has taken too long.
     pub clock: Arc<dyn Clock>,

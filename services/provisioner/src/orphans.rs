@@ -70,7 +70,7 @@ pub struct KnownKeys {
     pub names: HashSet<String>,
 }
 
-/// The keys of the account that no row refers to, each with the time since when.
+/// The keys of the account that no row refers to, each with the time at which that was first seen.
 #[derive(Debug, Default)]
 pub struct UnknownKeys {
     since: HashMap<KeyHash, DateTime<Utc>>,
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_was_known_in_between_is_unknown_anew() {
+    fn a_key_that_had_a_row_in_between_must_be_unknown_for_ten_minutes_again() {
         let mut unknown = UnknownKeys::default();
         let listed = [key("local", "h1")];
         let known = KnownKeys {

@@ -67,7 +67,7 @@ impl Reconciler {
         while let Some(Some(tenure)) = stop.run_until_cancelled(tenures.next()).await {
             // The next owner waits until the drives begun here have ended.
             let Some(_hold) = tenure.hold() else { continue };
-            // Another process may have worked since, and died before it announced a result.
+            // Since the last tenure another process may have worked, and died before it announced a result.
             self.has_announced = false;
             self.run(tenure.ending()).await;
         }
@@ -99,7 +99,7 @@ impl Reconciler {
         let provisioner = Arc::clone(&self.provisioner);
         let (cap, now) = (provisioner.settings.cap, provisioner.clock.now());
         provisioner.sandboxes.admit_queued(cap, now).await?;
-        // Containers before rows: a container that is made after this listing has its row by then.
+        // Containers before rows: otherwise a container made in between would seem to have no row.
         let found = match &provisioner.backend {
             Backend::Containers(containers) => Some(containers.runtime.list_ours().await?),
             Backend::External { .. } => None,
@@ -179,7 +179,7 @@ impl Reconciler {
 
     /// Deletes the installation's model keys that no row has referred to for a while.
     async fn remove_orphaned_keys(&mut self, containers: &Containers) -> Result<(), Fault> {
-        // The listing before the rows: the name of a key that is made after this is stored by then.
+        // Keys before rows: otherwise a key made in between would seem to be in no row.
         let listed = containers.keys.list().await?;
         let mut known = KnownKeys::default();
         for key in containers.sandboxes.known_model_keys().await? {
