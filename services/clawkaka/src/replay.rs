@@ -44,7 +44,7 @@ pub(crate) async fn events(env: &Env, command: ReplayEvents) -> Result<()> {
     let bus = bus::connect(env).await?;
     let history = StreamHistory::open(&bus, command.stream).await?;
     let sequences = command.sequences();
-    // Before anything is published: a range that has partly aged out is a mistake.
+    // Checked before anything is published: a range that has partly aged out is a mistake.
     let extent = history.extent().await?;
     for sequence in [*sequences.start(), *sequences.end()] {
         if !extent.contains(sequence) {

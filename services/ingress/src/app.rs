@@ -82,7 +82,7 @@ impl App {
             .context("reading the address we listen on")
     }
 
-    /// Serves until `stop` resolves, then answers the requests and lets the calls under way finish.
+    /// Serves until `stop` resolves, then finishes the requests and calls that are under way.
     pub async fn run_until_stopped(mut self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
         let (listener, routes) = (self.listener, self.routes);
         match self.voice {

@@ -139,8 +139,8 @@ fn unknown_user() -> UserId {
     UserId::derived_from("whatsapp-webhook")
 }
 
-/// Letters for `DEAD`, each with a part of `whole` that the bus takes. A letter's sequence is a fingerprint of its
-/// part, by which repetitions are recognized; its error says how to join the parts.
+/// Letters for `DEAD`, each with a part of `whole` that is small enough for the bus. A letter's sequence is a
+/// fingerprint of its part, by which repetitions are recognized; its error says how to join the parts.
 fn dead_letters<'a>(
     whole: &'a [u8],
     user: UserId,

@@ -108,9 +108,9 @@ fn reported(status: Status, now: DateTime<Utc>) -> DeliveryReported {
     }
 }
 
-/// The recipient. A failed status may name none, but every event needs a user, by which it is ordered: then
-/// one is derived from the message's id, so that all reports on one message stay in order. `outbound` finds
-/// the delivery by its ids, not by this user.
+/// The recipient. A failed status may name none, but events are ordered by user: then the user is derived
+/// from the message's id, so that all reports on one message stay in order. `outbound` finds the delivery by
+/// its ids, not by this user.
 fn user_of(status: &Status) -> UserId {
     status.recipient.as_ref().map_or_else(
         || UserId::derived_from(&format!("wa-status:{}", status.wamid.as_str())),

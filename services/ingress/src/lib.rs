@@ -1,6 +1,6 @@
 //! The only service that the internet reaches. It verifies that a webhook comes from Meta or Twilio, and publishes
 //! its content as events, on which other services act. Meta gets a 200 only when the events are on disk. A caller
-//! always hears an answer, if only an apology. Besides what callers hear, it decides nothing; it has no database.
+//! always hears an answer, if only an apology. It decides nothing except what callers hear, and has no database.
 
 mod app;
 mod body_budget;

@@ -57,7 +57,7 @@ pub(crate) fn log(notice: &OperatorNotice) {
     }
 }
 
-/// Whether the update may mean that a template can no longer be sent, and reminders with it.
+/// Whether the update may mean that a template, and with it reminders, can no longer be sent.
 fn may_stop_reminders(field: &str) -> bool {
     matches!(
         field,

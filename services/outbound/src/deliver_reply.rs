@@ -55,7 +55,8 @@ impl DeliverReply {
         }
     }
 
-    /// Stores the spoken part of the reply for the caller. Returns whether that is the whole reply, in time.
+    /// Stores the spoken part of the reply for the caller. Returns whether that is the whole reply and the
+    /// caller still waits for it.
     async fn speak(
         &self,
         reply: &ReplyProduced,

@@ -16,7 +16,7 @@ pub struct InFlight(Mutex<State>);
 struct State {
     /// Pieces that WhatsApp accepted and that could not be recorded because the database was away.
     accepted: HashMap<DeliveryId, Wamid>,
-    /// Failed attempts, of pieces that may succeed later.
+    /// The number of failed attempts of each piece that may still succeed.
     failures: HashMap<DeliveryId, u32>,
     alerted_at: Option<Instant>,
 }

@@ -1,6 +1,6 @@
-//! Delivers replies: formats each for WhatsApp, sends its pieces in order, each once as far as that can be known,
-//! and records the delivery reports. During a phone call it stores the spoken answer for ingress. It decides nothing
-//! about a reply's content, and sends it only to the address in the user's own row.
+//! Delivers replies: formats each for WhatsApp, sends its pieces in order, each once unless the outcome of a send
+//! stays unknown, and records the delivery reports. During a phone call it stores the spoken answer for ingress. It
+//! decides nothing about a reply's content, and sends it only to the address in the user's own row.
 
 mod app;
 mod config;

@@ -157,14 +157,14 @@ mod tests {
         assert_eq!(
             schedule.pause(start + ms(400)),
             ms(600),
-            "the same throttling"
+            "the same throttling counts once"
         );
         assert_eq!(schedule.pause(start + ms(2_000)), ms(2_000));
         schedule.note_success(start + ms(3_000));
         assert_eq!(
             schedule.pause(start + ms(5_000)),
             ms(4_000),
-            "accepted during the pause"
+            "a message accepted during a pause does not shorten the next"
         );
         schedule.note_success(start + ms(10_000));
         assert_eq!(schedule.pause(start + ms(10_000)), ms(1_000));

@@ -1,4 +1,4 @@
-//! Sends a piece once, as far as that can be known, and again only where it must be.
+//! Sends each piece once. A piece is sent again only if it did not go out, or if no report tells whether it did.
 
 use std::{sync::Arc, time::Duration};
 

@@ -16,8 +16,8 @@ pub struct Timeouts {
     /// The minimum wait for a report on a piece of unknown outcome, however long ago it was sent: reports may
     /// have queued up while no outbound was running.
     pub catching_up: Duration,
-    /// Until the next piece of a reply is sent although the previous one is not reported as delivered. WhatsApp
-    /// does not keep the order of messages in flight together.
+    /// Until the next piece of a reply is sent although the previous one is not reported as delivered. WhatsApp does
+    /// not keep the order of messages that are in flight at the same time.
     pub arrival: Duration,
 }
 
@@ -104,8 +104,8 @@ pub enum RetryDecision {
 /// Refusals after which an error that may be our own mistake is final.
 const MOST_REFUSALS: u32 = 5;
 
-/// Failures of one piece up to which we wait for a report after an unknown outcome. After more, reports evidently do
-/// not reach us, and the user may have received the piece several times.
+/// Most failures of one piece after which we still wait for a report on an unknown outcome. After more, reports
+/// evidently do not reach us, and the user may have received the piece several times.
 const MOST_UNKNOWN_OUTCOMES: u32 = 3;
 
 /// Meta's code while it upgrades a number's throughput, which takes about a minute.

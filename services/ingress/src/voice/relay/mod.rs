@@ -79,8 +79,8 @@ impl RelaySessions {
         !self.closing.is_cancelled()
     }
 
-    /// After `stop` waits up to `grace` for all sessions to end, and then hands the others over to another
-    /// replica, which takes up to [`HANDOVER_GRACE`].
+    /// After `stop`, waits up to `grace` for all sessions to end, and then hands the remaining ones over to
+    /// another replica, which takes up to [`HANDOVER_GRACE`].
     pub(crate) async fn run(self, stop: CancellationToken, grace: Duration) {
         stop.cancelled().await;
         self.closing.cancel();

@@ -211,7 +211,7 @@ impl RelaySession {
         Ok(())
     }
 
-    /// Waits for the status of the turn that is being answered, if it does not yet.
+    /// Begins to wait for the status of the turn that is being answered, unless the session waits already.
     fn watch_turn(&mut self) {
         let turn = self.conversation.turn();
         if turn == self.pending.as_ref().map(|pending| pending.turn) {

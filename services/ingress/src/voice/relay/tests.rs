@@ -64,7 +64,7 @@ fn an_answer_owed_from_before_a_break_is_spoken_whole() {
 }
 
 #[test]
-fn a_caller_who_may_have_gone_unheard_is_asked_unless_they_speak_again() {
+fn a_caller_who_may_have_gone_unheard_is_asked_to_go_on_unless_they_speak_first() {
     let mut conversation = RelayConversation::after(10_000, Language::Spanish, 0, now());
     conversation.resume(None, now());
     let at = conversation.next_tick();
