@@ -1,4 +1,4 @@
-//! An HTTP server whose connections can be cut without an answer, as real networks do.
+//! An HTTP server whose connections can be cut without an answer, as happens in real networks.
 
 use std::{
     io,

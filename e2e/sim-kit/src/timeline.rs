@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn entries_are_kept_up_to_the_limit_and_by_default_none_is() {
+    fn entries_are_kept_up_to_the_limit_and_none_by_default() {
         let (limited, default) = (Timeline::with_limit(2), Timeline::default());
         for timeline in [&limited, &default] {
             for token in ["a", "b", "c"] {

@@ -84,7 +84,8 @@ pub struct WebhookPlan {
     pub ordered: bool,
     /// Most webhooks that wait; further messages are refused (503), further statuses dropped and counted.
     pub backlog_limit: usize,
-    /// How many times faster than at Meta retries are: after 10 s, 20 s, 40 s … 6 h, for 7 days.
+    /// How many times faster than Meta's the retries are. Meta's come after 10 s, 20 s, 40 s … 6 h, for 7
+    /// days.
     pub time_factor: f64,
     /// Milliseconds after which a POST without an answer has failed.
     pub timeout_ms: u64,

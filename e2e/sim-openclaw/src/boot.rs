@@ -82,7 +82,7 @@ async fn wait_until_idle(sandbox: &Sandbox) {
     }
 }
 
-/// Ends the process after SIGTERM, once no run is active: announces it to all clients and closes their
+/// Ends the process after SIGTERM, once no run is active: announces the end to all clients and closes their
 /// sockets.
 fn shut_down(state: &mut State) {
     let shutdown = json!({ "reason": "gateway stopping" });

@@ -128,7 +128,7 @@ async fn restart(
     Json(json!({ "restarted": selected.len() }))
 }
 
-/// The sandbox of this name, or all sandboxes without a name.
+/// The sandbox of this name, or all sandboxes if `name` is absent.
 pub(crate) fn selected(shared: &Arc<Shared>, name: Option<&str>) -> Vec<Arc<Sandbox>> {
     match name {
         Some(name) => vec![shared.sandbox(name)],

@@ -209,7 +209,7 @@ impl Drop for SimOpenClaw {
     }
 }
 
-/// Sends `tick` events. The sandboxes tick at different moments, as processes do that started at different
+/// Sends `tick` events. The sandboxes tick at different moments, like processes that started at different
 /// times.
 async fn tick(shared: Arc<Shared>) {
     let pause = shared.config.tick.max(TICK_PHASES * MILLISECOND) / TICK_PHASES;

@@ -11,8 +11,7 @@ use uuid::Uuid;
 
 use super::row::{NewRow, Row};
 
-/// Entries that a session's transcript has besides its first row. They take raw sequence
-/// numbers but are never shown.
+/// Hidden entries that a session's transcript has after its first row. They take raw sequence numbers.
 const HIDDEN_AFTER_FIRST_ROW: u64 = 2;
 
 /// One conversation. Its transcript survives restarts; its active run and waiting messages do not.

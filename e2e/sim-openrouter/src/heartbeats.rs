@@ -1,4 +1,5 @@
-//! Heartbeats: a text that the user wants at a heartbeat (`[[HEARTBEAT words]]`) is said once, at the next.
+//! Heartbeats: a text that the user wants at a heartbeat (`[[HEARTBEAT words]]`) is said once, at the next
+//! heartbeat.
 
 use std::collections::VecDeque;
 
@@ -28,7 +29,8 @@ pub(crate) fn acknowledge(said: &str) -> Option<Action> {
     ))
 }
 
-/// Texts the user asked for and has not been told, after a conversation is read from its beginning.
+/// Texts that the user asked for and has not been told. They are found by reading a conversation from its
+/// beginning.
 #[derive(Default)]
 pub(crate) struct HeartbeatQueue(VecDeque<String>);
 

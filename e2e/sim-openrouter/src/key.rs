@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_weekly_limit_is_reset_on_monday_and_one_without_reset_never() {
+    fn a_weekly_limit_is_reset_on_monday_and_a_limit_without_reset_never_is() {
         let sunday: DateTime<Utc> = "2026-11-22T12:00:00Z".parse().unwrap();
         let monday = sunday + chrono::TimeDelta::days(1);
         let (mut weekly, _) = Key::make(new_key(Some(LimitReset::Weekly)), sunday).unwrap();

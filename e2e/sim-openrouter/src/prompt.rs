@@ -22,7 +22,7 @@ const AUTOMATION: &str = "[cron:";
 /// The start of the line that OpenClaw puts after an automation's instruction.
 const NOW: &str = "\nCurrent time: ";
 
-/// Weekdays, with which the time stamp begins that OpenClaw puts before the user's text.
+/// Weekdays. The time stamp that OpenClaw puts before the user's text begins with one.
 const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 
 /// The cause of the agent's turn.

@@ -1,5 +1,5 @@
-//! Reminders: "remind me in 20 seconds to call mum" becomes an automation, by the tools with which a real
-//! model finds and makes one, and is said when the automation fires.
+//! Reminders: "remind me in 20 seconds to call mum" becomes an automation, which the model makes with the
+//! same tools as a real model. It is said when the automation fires.
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde_json::{Value, json};

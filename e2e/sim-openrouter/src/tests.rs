@@ -104,7 +104,7 @@ async fn only_the_management_key_makes_keys_and_only_other_keys_call_models() {
 }
 
 #[tokio::test]
-async fn a_key_whose_limit_is_used_up_gets_402_and_shows_it_in_its_own_view() {
+async fn a_key_whose_limit_is_used_up_gets_402_and_its_own_view_shows_the_overdraft() {
     let api = Api::start().await;
     let key = api
         .make_key(json!({ "name": "k", "limit": 0.001, "limit_reset": "daily" }))

@@ -95,7 +95,7 @@ impl Call {
         self.line.view()
     }
 
-    /// Waits until the caller has heard, to its end or its interruption, a text that contains `part`. Skips
+    /// Waits until the caller has heard a text that contains `part`, to its end or its interruption. Skips
     /// everything heard before it.
     pub async fn next_heard(&self, part: &str, limit: Duration) -> Result<Heard, WaitError> {
         let passed = self.passed.load(Ordering::SeqCst);

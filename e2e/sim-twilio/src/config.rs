@@ -26,8 +26,8 @@ pub struct SimTwilioConfig {
     /// The changes reported there besides the end: `initiated`, `ringing`, `answered`.
     pub status_events: Vec<String>,
     /// The replicas behind the public name. They are tried in order, as by a load balancer, and one that
-    /// refuses the connection is skipped. If empty, URLs are connected to as they are, sockets without TLS.
-    /// `set_connect_to` changes the list at run time.
+    /// refuses the connection is skipped. If the list is empty, connections go to the URLs themselves, and
+    /// sockets use no TLS. `set_connect_to` changes the list at run time.
     pub connect_to: Vec<SocketAddr>,
     /// Longest time for the answer to a webhook, in real time.
     pub read_limit: Duration,
@@ -49,7 +49,7 @@ pub struct SimTwilioConfig {
 pub struct Pace {
     /// Characters spoken per second on the line; humans and machines speak about 15.
     pub characters_per_second: f64,
-    /// How many times faster than real time it passes.
+    /// How many times faster than real time the time on the line passes.
     pub time_factor: f64,
 }
 

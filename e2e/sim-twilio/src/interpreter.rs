@@ -35,7 +35,7 @@ pub(crate) struct Interpreter {
     status_callbacks: StatusCallbacks,
 }
 
-/// A result of which `Err` is the end of the call.
+/// A result whose `Err` is the end of the call.
 pub(crate) type CallResult<T> = Result<T, EndReason>;
 
 /// The event that ended a wait.
@@ -154,7 +154,7 @@ impl Interpreter {
         }
     }
 
-    /// Speaks to the caller, until the caller acts if the call `listens`.
+    /// Speaks to the caller. If the call `listens`, an action of the caller ends the speech.
     pub(crate) async fn play(&mut self, spoken: &Spoken, listens: bool) -> WaitOutcome {
         let pace = self.world.config.pace;
         self.line.set_doing("speaking");
@@ -209,8 +209,8 @@ impl Interpreter {
         }
     }
 
-    /// Waits until `time` has passed (without limit if absent), the caller hangs up, or, if the call
-    /// `listens`, acts.
+    /// Waits until `time` has passed (without limit if absent) or the caller hangs up. If the call `listens`,
+    /// any action of the caller ends the wait.
     pub(crate) async fn wait(&mut self, time: Option<Duration>, listens: bool) -> WaitOutcome {
         let hung_up = self.line.hung_up.clone();
         let passing = async {

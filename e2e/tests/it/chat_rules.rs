@@ -89,7 +89,7 @@ async fn a_proactive_message_in_quiet_hours_is_held_and_then_delivered_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn stopped_updates_leave_only_answers_until_they_are_resumed() {
+async fn a_user_who_stopped_updates_gets_only_answers_until_they_resume_updates() {
     let ada = Conversation::with(&[]).await;
 
     ada.write("stop updates");

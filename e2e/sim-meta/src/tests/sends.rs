@@ -1,7 +1,7 @@
 use super::*;
 
 #[tokio::test]
-async fn a_send_is_answered_as_by_meta_and_gets_three_statuses_with_its_tracker() {
+async fn a_send_gets_metas_answer_and_three_statuses_with_its_tracker() {
     let setup = Setup::with(SimMetaConfig::default()).await;
     setup.sim.write(ALICE, "hi").unwrap();
 

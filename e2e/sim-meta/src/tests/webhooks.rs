@@ -31,7 +31,7 @@ async fn messages_of_a_user_are_posted_in_order_and_retried_until_accepted() {
 }
 
 #[tokio::test]
-async fn a_message_has_the_shape_and_escaping_of_metas() {
+async fn a_message_has_metas_shape_and_escaping() {
     let setup = Setup::with(SimMetaConfig::default()).await;
 
     setup

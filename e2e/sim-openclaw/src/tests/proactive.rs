@@ -137,7 +137,7 @@ async fn a_reminder_stores_an_automation_row_in_the_main_session() {
 }
 
 #[tokio::test]
-async fn proactive_texts_without_a_connected_client_are_returned_for_the_old_cursor() {
+async fn proactive_texts_written_while_no_client_is_connected_are_returned_for_the_old_cursor() {
     let sim = plain().await;
     let mut before = Client::of(&sim, "alice").await;
     let page = before

@@ -65,7 +65,7 @@ fn finishing(now_ms: i64) -> Value {
     })
 }
 
-/// Broadcasts the end of the model's work; returns when the run began.
+/// Broadcasts the end of the model's work; returns the time at which the run began.
 fn finish_model_work(turn: &Turn, context: &mut TurnContext, finishing: &Value) -> i64 {
     let now_ms = context.now_ms;
     let seqs = [(); 3].map(|()| context.next_seq(turn));

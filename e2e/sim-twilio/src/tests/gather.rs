@@ -8,7 +8,7 @@ async fn the_callers_words_are_posted_to_the_action_and_interrupt_nested_speech(
     let server = Server::of_pages(&[("/voice", ASK), ("/heard", "<Hangup/>")]).await;
     let sim = SimTwilio::start(SimTwilioConfig {
         pace: Pace {
-            // A character a second, but limits of a Gather a hundred times as fast.
+            // One character is spoken per second, but a Gather's time limits pass a hundred times as fast.
             characters_per_second: 0.01,
             time_factor: 100.0,
         },

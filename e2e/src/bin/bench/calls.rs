@@ -1,6 +1,6 @@
 //! Our share of the time of turns in phone calls, with many simultaneous calls. The simulated Twilio and the
-//! simulated assistants note by one clock what they send and receive. The time between is ours, including Caddy and
-//! the sockets.
+//! simulated assistants note on one clock what they send and receive. The time in between is ours, including that
+//! of Caddy and the sockets.
 
 mod caller;
 mod processor_use;
@@ -35,7 +35,7 @@ const DIALLING: Duration = Duration::from_secs(4);
 /// Least time an assistant thinks before it streams its answer.
 const THINKS_MS: u64 = 300;
 
-/// Random time added to `THINKS_MS`, at most.
+/// Most random time added to `THINKS_MS`.
 const THINKS_LONGER_MS: u64 = 500;
 
 /// Pieces of an answer.

@@ -26,7 +26,7 @@ use crate::{
 /// Simultaneous webhooks or publishes in the two rate measurements.
 const AT_ONCE: usize = 64;
 
-/// A number of operations, each with a unique number, and how many run at once.
+/// Operations, each with a unique number, of which `at_once` run at the same time.
 struct Load {
     numbers: Range<u32>,
     at_once: usize,

@@ -91,7 +91,7 @@ async fn a_new_caller_is_connected_when_the_assistant_is_ready() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_a_silent_caller_ends_the_call_and_is_asked_again_first() {
+async fn a_call_survives_a_silent_answer_and_ends_after_a_silent_caller_was_asked_again() {
     let world = world().await;
     write(&world, ADA, "hi", "echo: hi").await;
     let call = converse(&world, ADA).await;

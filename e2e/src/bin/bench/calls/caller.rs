@@ -85,7 +85,7 @@ impl CallResult {
     }
 }
 
-/// Whether the caller interrupts the answer to this turn; never to the last, which no utterance follows.
+/// Whether the caller interrupts the answer to this turn; never the last answer, which no utterance follows.
 fn is_interrupted(voice: VoiceMode, user: u32, turn: u32) -> bool {
     let is_due = (user + turn).is_multiple_of(INTERRUPT_EVERY);
     voice == VoiceMode::Relay && is_due && turn + 1 < TURNS

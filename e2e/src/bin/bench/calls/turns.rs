@@ -69,7 +69,7 @@ fn note(turns: &mut [Turn], words: &str, at: Instant, of: fn(&mut Turn) -> &mut 
     }
 }
 
-/// Records a token of the present answer; tokens of our own phrases do not count.
+/// Records a token of the current answer; tokens of our own phrases do not count.
 fn token(turns: &mut [Turn], text: &str, prefix: &str, at: Instant) {
     let speaking = turns
         .iter_mut()
