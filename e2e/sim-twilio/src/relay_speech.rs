@@ -132,7 +132,7 @@ impl SpeechPlayer {
 }
 
 impl Speech {
-    /// The time that the words not yet spoken take, from `speaking_since` on.
+    /// The time that the unspoken words take, counted from `speaking_since`.
     fn left(&self, pace: Pace) -> Duration {
         let whole = pace.of_characters(self.text.chars().count());
         whole.saturating_sub(self.spoken_for)

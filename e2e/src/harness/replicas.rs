@@ -73,7 +73,7 @@ impl World {
         self.running(replica.into())?.signal("CONT").await
     }
 
-    /// Freezes a process for a time without waiting for its end. The returned task ends when the process goes on.
+    /// Freezes a process for `time` and returns at once. The returned task ends when the process goes on.
     pub async fn pause_for(
         &self,
         replica: impl Into<Replica>,

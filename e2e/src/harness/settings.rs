@@ -149,7 +149,8 @@ impl Settings {
         .into()
     }
 
-    /// The configuration of our number at Twilio, with webhooks at [`BASE_URL`], which connects to Caddy.
+    /// The configuration of our number at Twilio, with webhooks at [`BASE_URL`]; connections to it go to
+    /// Caddy.
     pub(super) fn number(&self, twilio: SimTwilioConfig) -> SimTwilioConfig {
         let webhook = |path: &str| format!("{BASE_URL}/voice/webhook/{path}");
         SimTwilioConfig {

@@ -72,7 +72,7 @@ async fn a_reminder_due_during_a_turn_is_delivered_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn proactive_messages_from_a_time_without_gateway_are_delivered_once_and_in_order() {
+async fn proactive_messages_written_while_no_gateway_runs_are_delivered_once_and_in_order() {
     const CROWD: Crowd = Crowd::once_each(100, 50);
     let mut world = introduced(&CROWD, &[]).await;
     let openclaw = world.openclaw.clone().unwrap();

@@ -74,7 +74,7 @@ pub(crate) fn plan_call_end(call: &Call) -> Plan {
     }
 }
 
-/// The plan for an event of a call as the database has it, and what the caller had heard.
+/// The plan for a stored event of a call, and the part of an interrupted answer that the caller had heard.
 fn plan_stored_call(
     call: CallId,
     turn: u32,

@@ -21,7 +21,7 @@ use tokio_util::task::AbortOnDropHandle;
 /// Most ends of runs kept for a reader that is busy; it finds older ones in the transcript.
 const RUN_ENDS_KEPT: usize = 16;
 
-/// Rows read if there is no cursor to start at: further back than any open turn lies.
+/// Rows read if there is no cursor to start at: more than any open turn needs.
 const PAGE_ROWS: u32 = 200;
 
 /// Rows read if a page did not reach far enough. OpenClaw returns no more at once.

@@ -127,7 +127,7 @@ mod tests {
             "WHATSAPP_VERIFICATION_TOKEN: required",
             "WHATSAPP_SENDER_PHONE_NUMBER_ID: required, but not set",
         ] {
-            assert!(error.contains(name), "{name} in {error}");
+            assert!(error.contains(name), "{name} is not in {error}");
         }
     }
 }

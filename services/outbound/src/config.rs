@@ -89,7 +89,7 @@ mod tests {
             "WHATSAPP_MESSAGES_PER_SECOND",
             "expected `<name>:<language code>`",
         ] {
-            assert!(error.contains(name), "{name} in {error}");
+            assert!(error.contains(name), "{name} is not in {error}");
         }
     }
 }

@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-/// How long the mark made by a claim counts as the time of the send. After a longer wait for a slot the piece is
+/// How long the time of a claim may stand for the time of the send. After a longer wait for a slot the piece is
 /// marked again, because the wait for a report begins at the send.
 const CLAIM_LASTS: Duration = Duration::from_secs(5);
 

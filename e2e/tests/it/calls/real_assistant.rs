@@ -34,7 +34,7 @@ pub(crate) async fn a_call_continues_the_chat_and_gets_a_follow_up(world: &World
     eprintln!("Heard in the call: {:#?}", view.heard_texts());
 }
 
-/// The user calls in relay mode. Once they ask something else before the assistant has answered, and hear
+/// The user calls in relay mode. One time they ask something else before the assistant has answered, and hear
 /// only the second answer.
 pub(crate) async fn a_streamed_answer_is_spoken_piece_by_piece_and_can_be_interrupted(
     world: &World,

@@ -95,7 +95,7 @@ async fn help_and_completions_go_to_stdout_and_usage_errors_to_stderr() {
         "--ticket",
         "Claw-Replay-Of",
     ] {
-        assert!(help.out.contains(words), "{words} in {}", help.out);
+        assert!(help.out.contains(words), "{words} is not in {}", help.out);
     }
     assert!(completions.out.contains("clawkaka,dead)"));
     assert_eq!([bare.status, help.status, completions.status], [0, 0, 0]);

@@ -58,8 +58,8 @@ impl UserActor {
         Ok(Flow::Continue)
     }
 
-    /// The answer to the last turn of an ended call, if the caller has neither heard nor read it. Repeated
-    /// calls return the same reply.
+    /// The answer to the last turn of an ended call, if the caller has neither heard nor read it. May be
+    /// repeated: the reply is the same.
     async fn unheard(
         &self,
         cause: MessageId,

@@ -30,8 +30,8 @@ use super::{
 /// How long publishing a step of a call may take while the caller waits.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// Answers Twilio's requests: publishes what happened in a call, waits for what the caller is to hear, and
-/// returns the new state of the call with the response.
+/// Answers Twilio's requests: publishes each step of a call, waits for an answer or a status, and returns the new
+/// state of the call with the response.
 pub(crate) struct CallControl {
     pub(crate) watcher: CallWatcher,
     pub(crate) publisher: Publisher,

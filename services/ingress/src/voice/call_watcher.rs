@@ -77,7 +77,7 @@ impl CallWatcher {
         self.wait((call, Some(turn)), until, read, |_| true).await
     }
 
-    /// Waits for a status of a call that is `wanted`; otherwise returns the status at `until`, if there is one.
+    /// Waits for a status that `wanted` accepts; otherwise returns the status at `until`, if the call has one.
     pub(crate) async fn call_status(
         &self,
         call: CallId,

@@ -192,7 +192,8 @@ pub(crate) fn ask_number_again(progress: Progress) -> CallResponse {
     }
 }
 
-/// We have ended a streamed conversation to go on here, waiting for the answer to `owed` if there is such a turn.
+/// We have ended a streamed conversation. The call goes on here and waits for the answer to `owed`, if there is
+/// one.
 pub(crate) fn after_handoff(owed: Option<u32>, next: u32) -> CallResponse {
     go_on(Vec::new(), owed, next)
 }

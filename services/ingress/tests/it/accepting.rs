@@ -44,7 +44,7 @@ async fn the_largest_batch_is_stored_completely_and_once() {
     let batch = body(&[json!({"messages": texts})]);
 
     assert_eq!(ingress.post(batch.clone()).await, 200);
-    assert_eq!(ingress.post(batch).await, 200, "the repetition");
+    assert_eq!(ingress.post(batch).await, 200, "the repetition is accepted");
 
     assert_eq!(streams_of(&nats).await.count("INBOUND").await, BATCH as u64);
 }
@@ -122,7 +122,7 @@ async fn a_signed_body_that_is_not_a_notification_becomes_a_dead_letter() {
 
     for body in ["{\"object\":", "[]"] {
         assert_eq!(ingress.post(body).await, 200);
-        assert_eq!(ingress.post(body).await, 200, "the repetition");
+        assert_eq!(ingress.post(body).await, 200, "the repetition is accepted");
     }
 
     let mut streams = streams_of(&nats).await;

@@ -129,7 +129,7 @@ impl World {
         self.store.sandboxes().of_user(user).await.unwrap().unwrap()
     }
 
-    /// Decides the next action once and takes it `times` times, as a process does that crashed before it knew the
+    /// Decides the next action once and takes it `times` times, like a process that crashed before it knew the
     /// result.
     pub async fn take_action(
         &self,
