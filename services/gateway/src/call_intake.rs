@@ -109,7 +109,7 @@ impl CallIntake {
         deliver(&self.actors, call.user, item, received, attempt)
     }
 
-    /// Takes the words or keys of an unverified caller for a PIN. They are not stored.
+    /// Checks the words or keys of an unverified caller as a PIN. They are not stored.
     async fn try_pin(
         &self,
         call: &CallProgressed,

@@ -52,7 +52,7 @@ impl LostCalls {
                     let over = progressed(&call, address, end);
                     self.context.publisher.publish(&over).await?;
                 }
-                // An unverified caller of an unknown number: there is no user to write to.
+                // An unverified caller whose number belongs to no user: there is nobody to write to.
                 None => calls.end(call.id, call.user, &end).await?,
             }
         }

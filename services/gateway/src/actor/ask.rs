@@ -233,9 +233,9 @@ impl UserActor {
                 self.context.publisher.publish(&failed).await?;
                 (failure.as_str(), vec![instead(notice_of_failure(failure))])
             }
-            // The caller's next utterance gets the answer.
+            // The caller hears the answer to their next utterance instead.
             Answer::SpokenOver => ("spoken_over", Vec::new()),
-            // The command "stop" gets the answer.
+            // The user gets the answer to the command "stop" instead.
             Answer::Stopped => ("stopped", Vec::new()),
             Answer::Lost => ("lost", vec![instead(Notice::LostThread)]),
         };

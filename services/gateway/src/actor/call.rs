@@ -32,7 +32,7 @@ impl UserActor {
         if !self.is_sandbox_ready(message).await? {
             return Ok(self.wait_for_sandbox());
         }
-        // A caller who has hung up is told when the end of their call is handled, later in the queue.
+        // A caller who has hung up gets a notice instead, when the queue reaches the end of their call.
         if self.is_live(call).await? {
             let ready = self.context.ready_for(self.user).await?;
             self.context.live_calls.set_status(call, ready).await?;

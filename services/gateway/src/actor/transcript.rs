@@ -73,7 +73,7 @@ impl UserActor {
         if texts.is_empty() {
             return Ok(Vec::new());
         }
-        // Messages held back before are older.
+        // Messages that were held earlier are older and go first.
         self.release_held().await?;
         let ids: Vec<_> = texts.iter().map(|text| text.id).collect();
         let known: HashSet<_> = self.context.store.messages().known(self.user, &ids).await?;

@@ -57,7 +57,8 @@ pub(super) async fn serve(incoming: IncomingSocket) -> anyhow::Result<()> {
     let earlier_sockets = redeemed.previous_uses.saturating_mul(TURNS_PER_SOCKET);
     let last_turn = ticket.turn.saturating_add(earlier_sockets);
     // If the ticket was issued before the gateway had put the caller through, its language is a guess. Outbound
-    // replaces links and code in the gateway's language, and both texts of an answer must be alike.
+    // replaces links and code in the gateway's language, and the streamed text of an answer must match the
+    // stored one.
     let status = control.watcher.live_calls().status(call).await?;
     let answers_in = status.and_then(CallStatus::language);
     let mut conversation = RelayConversation::after(
