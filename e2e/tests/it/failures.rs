@@ -2,7 +2,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use e2e::harness::{Service, World};
 use sim_openclaw::{Restart, SimOpenClaw};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::crowd::Crowd;
 
@@ -15,11 +15,11 @@ const BETWEEN_OUTAGES: Duration = Duration::from_secs(6);
 /// Duration of an outage.
 const OUTAGE: Duration = Duration::from_secs(2);
 
-/// How often the test looks for busy assistants to kill: for 40 s in all.
-const KILL_ROUNDS: u32 = 200;
-
-/// Pause between two of these checks.
+/// Pause between two searches for busy sandboxes.
 const KILL_PAUSE: Duration = Duration::from_millis(200);
+
+/// Longest time until a third of the crowd's sandboxes were busy, and so could be killed.
+const KILL_LIMIT: Duration = Duration::from_mins(3);
 
 /// Kills a sandbox, which is down for 500 ms and starts for 300 ms.
 const SANDBOX_KILL: Restart = Restart {
@@ -86,16 +86,13 @@ async fn killing_servers_and_sandboxes_under_full_load_loses_and_duplicates_noth
     let meta = Arc::clone(&world.meta);
     let openclaw = world.openclaw.clone().unwrap();
 
-    let ((), (), restarted) = tokio::join!(
+    tokio::join!(
         Crowd::MANY.write(&meta),
         kill_servers(&mut world),
         kill_a_third_during_turns(&openclaw)
     );
 
-    eprintln!("{restarted} sandboxes were killed during a turn");
     Crowd::MANY.verify(&world).await;
-    let third = Crowd::MANY.users as usize / 3;
-    assert!(restarted >= third, "only {restarted} sandboxes were killed");
     assert!(openclaw.stats().resumed > 0, "no turn was interrupted");
 }
 
@@ -126,11 +123,17 @@ async fn kill_servers(world: &mut World) {
     }
 }
 
-/// Kills busy sandboxes, each once, until a third of the crowd's were killed; returns their number.
-async fn kill_a_third_during_turns(openclaw: &SimOpenClaw) -> usize {
+/// Kills busy sandboxes, each once, until a third of the crowd's were killed.
+async fn kill_a_third_during_turns(openclaw: &SimOpenClaw) {
     sleep(KILL_DELAY).await;
     let (third, mut killed) = (Crowd::MANY.users as usize / 3, HashSet::new());
-    for _ in 0..KILL_ROUNDS {
+    let give_up_at = Instant::now() + KILL_LIMIT;
+    while killed.len() < third {
+        assert!(
+            Instant::now() < give_up_at,
+            "only {} sandboxes were busy and could be killed",
+            killed.len()
+        );
         for sandbox in openclaw.busy() {
             if killed.len() < third && killed.insert(sandbox.clone()) {
                 openclaw.restart(Some(&sandbox), &SANDBOX_KILL);
@@ -138,5 +141,4 @@ async fn kill_a_third_during_turns(openclaw: &SimOpenClaw) -> usize {
         }
         sleep(KILL_PAUSE).await;
     }
-    killed.len()
 }
