@@ -100,7 +100,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "claw-store",
         ],
     ),
-    // Simulators have their own code for the outside APIs, so that they cannot repeat a mistake of ours.
+    // Simulators have their own code for the outside APIs, so that they cannot repeat our mistakes.
     ("sim-kit", &["claw-runtime"]),
     ("sim-meta", &["claw-runtime", "sim-kit"]),
     ("sim-openclaw", &["claw-runtime", "sim-kit"]),

@@ -18,7 +18,7 @@ pub enum MessageContent {
     Location(Location),
     /// Cards from the user's address book.
     Contacts(Vec<ContactCard>),
-    /// The user's answer to an interactive message of ours.
+    /// The user's answer to our interactive message.
     Interactive(Interactive),
     /// The user tapped a quick-reply button of a template.
     Button {

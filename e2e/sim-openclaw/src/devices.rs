@@ -43,7 +43,7 @@ pub(crate) struct DeviceRequest {
 }
 
 impl Devices {
-    /// How long logins will still be refused, whatever their token; `None` if they are not.
+    /// How long logins will still be refused, even with the right token; `None` if they are not.
     pub(crate) fn locked_for(&self) -> Option<Duration> {
         let left = self.locked_until?.saturating_duration_since(Instant::now());
         (!left.is_zero()).then_some(left)

@@ -12,7 +12,7 @@ use super::{
 /// Rows on a page of a request without `limit`.
 const ROWS_PER_PAGE: u64 = 200;
 
-/// Most rows on a page, whatever the request's `limit`.
+/// Most rows on a page, even if the request's `limit` is higher.
 const ROWS_PER_PAGE_LIMIT: u64 = 1000;
 
 /// Handles `chat.history`: returns a page, or all rows after a cursor.

@@ -21,7 +21,7 @@ pub fn zone_of(phone: &PhoneNumber) -> Tz {
 }
 
 /// The language in which most people with such a number can be spoken to on the phone; American English if
-/// none of ours is spoken there.
+/// we speak none of its languages.
 pub fn language_of(phone: &PhoneNumber) -> Language {
     let country = country_of(phone.expose_digits());
     country.map_or(Language::EnglishUs, |(_, language)| language)

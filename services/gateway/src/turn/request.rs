@@ -38,7 +38,7 @@ pub(crate) struct Turn<'a> {
 }
 
 impl Turn<'_> {
-    /// Stops this turn under whichever id its run has. Returns whether a run was stopped.
+    /// Stops this turn under the id that its run has by now. Returns whether a run was stopped.
     pub(crate) async fn stop(&self) -> bool {
         let handle = self.session.handle();
         let ours = (0..MAX_RUN_KEYS).map(|number| Some(self.run_key(number)));
