@@ -1,7 +1,8 @@
 # shellcheck shell=bash
 # The commands of ./dev. Sourced by ./dev.
 
-PROCESSES=(postgres nats sim-meta sim-twilio sim-openrouter sim-openclaw ingress provisioner gateway outbound caddy)
+SIMULATORS=(sim-meta sim-twilio sim-openrouter sim-openclaw)
+PROCESSES=(postgres nats "${SIMULATORS[@]}" ingress provisioner gateway outbound caddy)
 
 # The demo acts as the person and as the operator, so it gets the settings of both.
 DEMO_VARIABLES="NATS_URL DATABASE_URL CADDY_LISTEN SANDBOX_RUNTIME DOCKER_HOST SIM_META_LISTEN SIM_META_WEBHOOK_URL
@@ -51,28 +52,31 @@ up_in_containers() {
 # Shows the demo in the system that runs, or starts it.
 command_demo() {
   if compose_is_up; then
-    command_up --compose
+    up_in_containers
     # shellcheck disable=SC2034  # with_variables reads it
     DATABASE_URL="postgres://clawkaka:$POSTGRES_PASSWORD@$(compose_address postgres data):5432/clawkaka"
   else
-    command_up
+    up_as_processes
   fi
+  command_status
   say "demo"
   with_variables "$DEMO_VARIABLES" "$TARGET/debug/demo" "$@"
 }
 
 command_status() {
-  local name
+  local processes=("${PROCESSES[@]}") name
   if [ ! -d "$PIDS" ]; then
     echo "nothing has been started from this checkout"
     return 0
   fi
-  printf '\n%-16s %-6s %8s  %s\n' name state pid where
   if compose_is_up; then
-    settings_load compose
+    compose_find
+    echo
     compose_status
+    processes=("${SIMULATORS[@]}")
   fi
-  for name in "${PROCESSES[@]}"; do
+  printf '\n%-16s %-6s %8s  %s\n' name state pid where
+  for name in "${processes[@]}"; do
     printf '%-16s %-6s %8s  %s\n' "$name" "$(process_state "$name")" "$(process_field "$name" 1)" "$(cat "$PIDS/$name.at" 2>/dev/null || true)"
   done
   sandboxes_list | sed 's/^/sandbox /'
@@ -81,10 +85,15 @@ command_status() {
 
 # On a terminal the command follows the logs; otherwise it prints them and ends.
 command_logs() {
-  local files=("$LOGS"/*.log) follow=()
-  if [ -n "${1:-}" ]; then files=("$LOGS/$1.log"); fi
-  [ -e "${files[0]}" ] || die "there is no log of ${1:-anything} yet; the logs are: $(find "$LOGS" -name '*.log' -printf '%f ' 2>/dev/null)"
+  local name=${1:-} files=("$LOGS"/*.log) follow=()
+  if [ -n "$name" ]; then files=("$LOGS/$name.log"); fi
   if [ -t 1 ]; then follow=(-F); fi
+  if compose_is_up && [[ $name != sim-* ]]; then
+    compose_find
+    compose logs --tail 100 ${follow[0]:+--follow} ${name:+"$name"}
+    return
+  fi
+  [ -e "${files[0]}" ] || die "there is no log of ${name:-anything} yet; the logs are: $(find "$LOGS" -name '*.log' -printf '%f ' 2>/dev/null)"
   tail -n 100 "${follow[@]}" "${files[@]}"
 }
 
@@ -93,12 +102,9 @@ command_down() {
   local purge=
   case "${1:-}" in "") ;; --purge) purge=purge ;; *) die "down accepts no option but --purge" ;; esac
   say "stopping"
-  if compose_is_up; then
-    settings_load compose
-    compose_down "$purge"
-  fi
+  compose_down "$purge"
   process_stop caddy ingress provisioner gateway outbound
-  process_stop sim-meta sim-twilio sim-openrouter sim-openclaw
+  process_stop "${SIMULATORS[@]}"
   sandboxes_down "$purge"
   process_stop nats postgres
   if [ -n "$purge" ]; then rm -rf "$STATE" "$(postgres_outside)"; fi
