@@ -39,6 +39,7 @@ up_as_processes() {
 
 up_in_containers() {
   settings_load compose
+  if [ -n "$POSTGRES_ELSEWHERE$NATS_ELSEWHERE" ]; then die "docker-compose.yml has a Postgres and a NATS of its own: unset DATABASE_URL and NATS_URL"; fi
   if process_alive caddy; then die "the system already runs as processes. Run ./dev down first, or ./dev up"; fi
   install_base docker
   install_compose
@@ -111,6 +112,18 @@ command_down() {
   say "down"
 }
 
+# Builds the image of the services for production, from programs that are compiled here.
+command_image() {
+  settings_load
+  install_base docker
+  setting CLAWKAKA_IMAGE clawkaka/services:dev
+  sandboxes_note
+  step "docker engine" engine_up || die "no Docker engine answers"
+  step "building for release" cargo build --locked --release --manifest-path "$ROOT/Cargo.toml" "${PROGRAMS[@]/#/--bin=}" ||
+    die "the build failed, see above"
+  quiet_step "image $CLAWKAKA_IMAGE" services_image_up "$TARGET/release"
+}
+
 command_bench() {
   settings_load
   install_base
@@ -125,9 +138,10 @@ command_host() {
   settings_load
   install_packages docker
   install_compose
-  sandboxes_begin
+  sandboxes_up
+  sandbox_image_begin
   sandboxes_await
-  say "network $SANDBOX_NETWORK and image $SANDBOX_IMAGE are ready; a reboot removes the firewall rules, so run this at boot"
+  say "the networks and the image $SANDBOX_IMAGE are ready; a reboot removes the firewall rules, so run this at boot"
 }
 
 # Prints the variables for tests run by hand: eval "$(./dev env)" && cargo nextest run -p …
@@ -146,17 +160,23 @@ command_help() {
   cat <<'HELP'
 ./dev up              Start everything on loopback: Postgres, NATS, Caddy, simulators of Meta, Twilio and OpenRouter,
                       Docker with the sandbox image, and the four services. Installs what is missing. Safe to repeat.
+./dev up --compose    The same in containers: docker-compose.yml as it is deployed, with simulators outside it.
 ./dev demo [--call]   Run up, then print a conversation with a real assistant as it happens; --call also phones it.
-./dev status          Show which processes run, where, and whether they are ready.
+./dev status          Show which processes or containers run, where, and whether they are ready.
 ./dev logs [name]     Follow all logs, or one.
 ./dev down [--purge]  Stop everything; --purge also deletes databases, streams, the sandboxes' volumes and secrets.
 ./dev test [--quick]  Run every check and test, as CI does; --quick runs only format, lints, spelling, and the unit and
                       service tests that need no Docker.
+./dev test --compose  Run the system tests against docker-compose.yml; ./dev test repeats only some of them there.
+./dev soak            Run the tests that take minutes.
 ./dev check           Run the checks without the tests.
 ./dev env             Print the variables for tests run by hand: eval "$(./dev env)" && cargo nextest run -p …
 ./dev bench […]       Measure a release build: everything, or one of load, calls [users], idle [sandboxes].
+
+On a server, see docs/operations.md:
+./dev host            Prepare this machine for sandboxes: networks, firewall, image, Docker Compose (at boot, as root).
 ./dev secrets [dir]   Create the secret files that docker-compose.yml reads; existing files are kept.
-./dev host            Prepare this machine for sandboxes: network, firewall, image (in production, at boot, as root).
+./dev image           Build the image of the services from programs compiled on this machine, without a registry.
 
 Variables (see .env.example) are read from the environment, then from .run/env, then from deploy/dev/settings.sh:
   SANDBOX_RUNTIME=external ./dev up                 Use a simulated agent and no Docker.
