@@ -141,7 +141,9 @@ command_host() {
   sandboxes_up
   sandbox_image_begin
   sandboxes_await
+  settings_of_engine
   say "the networks and the image $SANDBOX_IMAGE are ready; a reboot removes the firewall rules, so run this at boot"
+  say "in .env: DOCKER_GID=$DOCKER_GID"
 }
 
 # Prints the variables for tests run by hand: eval "$(./dev env)" && cargo nextest run -p …
