@@ -54,12 +54,12 @@ compose_start() {
   return 1
 }
 
-# Writes every setting of .env.example that has a value here.
+# Writes every setting of .env.example that has a value here, quoted, so that Compose changes nothing in it.
 compose_write_settings() {
   local name
   mkdir -p "$COMPOSE_STATE"
   while read -r name; do
-    if [ -n "${!name:-}" ]; then printf '%s=%s\n' "$name" "${!name}"; fi
+    if [ -n "${!name:-}" ]; then printf "%s='%s'\n" "$name" "${!name}"; fi
   done < <(sed -nE '/\.\/dev only/q; s/^(# ?)?([A-Z][A-Z0-9_]*)=.*/\2/p' "$ROOT/.env.example") >"$COMPOSE_STATE/env"
 }
 
