@@ -142,6 +142,10 @@ impl Settings {
                 "CONSOLE_SITE",
                 format!("http://console.localhost:{}", self.caddy_port.number()),
             ),
+            (
+                "HEALTH_SITE",
+                format!("http://health.localhost:{}", self.caddy_port.number()),
+            ),
             ("INGRESS_FROM", format!("to {}", addresses.join(" "))),
             ("CADDY_BIND", "127.0.0.1".to_owned()),
         ]
