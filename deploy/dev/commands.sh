@@ -10,31 +10,55 @@ DEMO_VARIABLES="NATS_URL DATABASE_URL CADDY_LISTEN SANDBOX_RUNTIME DOCKER_HOST S
 
 # Starts everything and leaves it running; does not touch processes that already run with the right settings.
 command_up() {
-  settings_load
-  local uses=()
-  if [ "$SANDBOX_RUNTIME" = docker ]; then uses=(docker); fi
-  install_base "${uses[@]}"
-  if [ "$SANDBOX_RUNTIME" = docker ]; then
-    sandboxes_note
-    sandboxes_up
-    sandbox_image_begin
-  fi
-  step "postgres" postgres_up
-  step "nats" nats_up
-  step "building the services" services_build || die "the build failed, see above"
-  quiet_step "streams, buckets and tables" services_prepare
-  if [ "$SANDBOX_RUNTIME" = docker ]; then step "waiting for the sandbox image" sandbox_image_await || die "the sandbox image is not built, see above"; fi
-  step "simulators" simulators_up
-  step "services" services_up
-  step "caddy" caddy_up
+  case "${1:-}" in
+    "") up_as_processes ;;
+    --compose) up_in_containers ;;
+    *) die "up accepts no option but --compose" ;;
+  esac
   say "everything is up"
   command_status
 }
 
+up_as_processes() {
+  if compose_is_up; then die "the system already runs in containers. Run ./dev down first, or ./dev up --compose"; fi
+  settings_load
+  local uses=()
+  if [ "$SANDBOX_RUNTIME" = docker ]; then uses=(docker); fi
+  install_base "${uses[@]}"
+  if [ "$SANDBOX_RUNTIME" = docker ]; then sandboxes_begin; fi
+  step "postgres" postgres_up
+  step "nats" nats_up
+  step "building the services" services_build || die "the build failed, see above"
+  quiet_step "streams, buckets and tables" services_prepare
+  if [ "$SANDBOX_RUNTIME" = docker ]; then sandboxes_await; fi
+  step "simulators" simulators_up
+  step "services" services_up
+  step "caddy" caddy_up
+}
+
+up_in_containers() {
+  settings_load compose
+  if process_alive caddy; then die "the system already runs as processes. Run ./dev down first, or ./dev up"; fi
+  install_base docker
+  install_compose
+  sandboxes_begin
+  step "building the services" services_build || die "the build failed, see above"
+  sandboxes_await
+  step "simulators" simulators_up
+  compose_up
+}
+
+# Shows the demo in the system that runs, or starts it.
 command_demo() {
-  command_up
+  if compose_is_up; then
+    command_up --compose
+    # shellcheck disable=SC2034  # with_variables reads it
+    DATABASE_URL="postgres://clawkaka:$POSTGRES_PASSWORD@$(compose_address postgres data):5432/clawkaka"
+  else
+    command_up
+  fi
   say "demo"
-  NATS_URL=$(nats_url admin) with_variables "$DEMO_VARIABLES" "$TARGET/debug/demo" "$@"
+  with_variables "$DEMO_VARIABLES" "$TARGET/debug/demo" "$@"
 }
 
 command_status() {
@@ -44,6 +68,10 @@ command_status() {
     return 0
   fi
   printf '\n%-16s %-6s %8s  %s\n' name state pid where
+  if compose_is_up; then
+    settings_load compose
+    compose_status
+  fi
   for name in "${PROCESSES[@]}"; do
     printf '%-16s %-6s %8s  %s\n' "$name" "$(process_state "$name")" "$(process_field "$name" 1)" "$(cat "$PIDS/$name.at" 2>/dev/null || true)"
   done
@@ -65,6 +93,10 @@ command_down() {
   local purge=
   case "${1:-}" in "") ;; --purge) purge=purge ;; *) die "down accepts no option but --purge" ;; esac
   say "stopping"
+  if compose_is_up; then
+    settings_load compose
+    compose_down "$purge"
+  fi
   process_stop caddy ingress provisioner gateway outbound
   process_stop sim-meta sim-twilio sim-openrouter sim-openclaw
   sandboxes_down "$purge"
@@ -86,9 +118,9 @@ command_bench() {
 command_host() {
   settings_load
   install_packages docker
-  sandboxes_up
-  sandbox_image_begin
-  sandbox_image_await || die "the sandbox image is not built, see above"
+  install_compose
+  sandboxes_begin
+  sandboxes_await
   say "network $SANDBOX_NETWORK and image $SANDBOX_IMAGE are ready; a reboot removes the firewall rules, so run this at boot"
 }
 

@@ -3,9 +3,10 @@
 #
 #   engine_up            finds a working engine or starts one; exports DOCKER_HOST
 #   engine_down          stops the engine if this checkout started it
-#   engine_network_up    creates the sandboxes' bridge, on which sandboxes cannot reach one another
-#   engine_firewall_up   limits what a sandbox can reach; safe to repeat
-#   engine_network_down  removes the bridge and the rules (the sandboxes must be gone)
+#   engine_network_up    creates the sandboxes' bridge, on which sandboxes cannot reach one another, and the bridge
+#                        from which containers of gateway and provisioner reach the sandboxes' published ports
+#   engine_firewall_up   limits what a sandbox can reach, and who can reach it; safe to repeat
+#   engine_network_down  removes the bridges and the rules (the sandboxes must be gone)
 #
 # All checkouts on a machine share the engine that we start: its socket is in /run and its images are in the
 # cache directory, so that a fresh clone finds everything built. The distribution's own engine
@@ -24,6 +25,12 @@ SANDBOX_NETWORK="${SANDBOX_NETWORK:-clawkaka}"
 SANDBOX_BRIDGE=clawbr0
 SANDBOX_SUBNET=172.30.0.0/16
 SANDBOX_HOST_ADDRESS=172.30.0.1
+# docker-compose.yml names this network and this address, too.
+DOORS_NETWORK=clawkaka-doors
+DOORS_BRIDGE=clawdoors0
+DOORS_SUBNET=172.29.255.0/24
+DOORS_HOST_ADDRESS=172.29.255.1
+OPENCLAW_PORT=18789
 # The only TCP ports of the host to which a sandbox may connect: the model simulator's.
 SANDBOX_HOST_PORTS="${SANDBOX_HOST_PORTS:-18080}"
 # Addresses outside the public internet: private networks, cloud metadata, multicast.
@@ -114,57 +121,88 @@ engine_stop_pid() {
   return 1
 }
 
-# Creates the sandboxes' network: no traffic between sandboxes, and the MTU of the uplink.
+# Creates the sandboxes' network (no traffic between sandboxes, and the MTU of the uplink) and the network of their
+# doors, which leads nowhere else.
 engine_network_up() {
-  docker network inspect "$SANDBOX_NETWORK" >/dev/null 2>&1 && return 0
-  docker network create --driver bridge \
-    --subnet "$SANDBOX_SUBNET" --gateway "$SANDBOX_HOST_ADDRESS" \
-    -o com.docker.network.bridge.name="$SANDBOX_BRIDGE" \
+  engine_network_create "$SANDBOX_NETWORK" "$SANDBOX_BRIDGE" "$SANDBOX_SUBNET" "$SANDBOX_HOST_ADDRESS" &&
+    engine_network_create "$DOORS_NETWORK" "$DOORS_BRIDGE" "$DOORS_SUBNET" "$DOORS_HOST_ADDRESS" --internal
+}
+
+# `engine_network_create <name> <bridge> <subnet> <address> [option…]`
+engine_network_create() {
+  docker network inspect "$1" >/dev/null 2>&1 && return 0
+  docker network create --driver bridge --subnet "$3" --gateway "$4" \
+    -o com.docker.network.bridge.name="$2" \
     -o com.docker.network.bridge.enable_icc=false \
     -o com.docker.network.driver.mtu="$(engine_uplink_mtu)" \
-    --label clawkaka=network "$SANDBOX_NETWORK" >/dev/null
+    --label clawkaka=network "${@:5}" "$1" >/dev/null
 }
 
 engine_network_down() {
   engine_firewall_down
-  docker network rm "$SANDBOX_NETWORK" >/dev/null 2>&1 || true
+  engine_network_remove "$SANDBOX_NETWORK" "$SANDBOX_BRIDGE"
+  engine_network_remove "$DOORS_NETWORK" "$DOORS_BRIDGE"
+}
+
+engine_network_remove() {
+  docker network rm "$1" >/dev/null 2>&1 || true
   # The bridge stays when the engine is killed.
-  if ! docker network inspect "$SANDBOX_NETWORK" >/dev/null 2>&1 && ip link show "$SANDBOX_BRIDGE" >/dev/null 2>&1; then
-    engine_root ip link del "$SANDBOX_BRIDGE" || true
+  if ! docker network inspect "$1" >/dev/null 2>&1 && ip link show "$2" >/dev/null 2>&1; then
+    engine_root ip link del "$2" || true
   fi
 }
 
 # A sandbox can reach SANDBOX_HOST_PORTS at the bridge's address on this host, the public internet, and the host's
-# resolver, which Docker's embedded DNS asks on behalf of the sandbox. Each chain is replaced atomically, so the
-# rules are never absent.
+# resolver, which Docker's embedded DNS asks on behalf of the sandbox. It can be reached by this host's processes, and
+# at its published port by containers on the network of the doors, which reach nothing else of this host. Each chain is
+# replaced atomically, so the rules are never absent.
 engine_firewall_up() {
+  local parent chain match
   engine_firewall_rules | engine_root iptables-restore --noflush || {
     echo "engine: cannot set the sandboxes' firewall rules (root and iptables are needed)" >&2
     return 1
   }
-  engine_jump INPUT CLAW-IN
-  engine_jump DOCKER-USER CLAW-OUT
+  while read -r parent chain match; do
+    # shellcheck disable=SC2086  # the match is several arguments
+    engine_root iptables -C "$parent" $match -j "$chain" 2>/dev/null || engine_root iptables -I "$parent" 1 $match -j "$chain"
+  done < <(engine_firewall_jumps)
 }
 
 engine_firewall_down() {
-  local parent chain
-  while read -r parent chain; do
-    while engine_root iptables -D "$parent" -i "$SANDBOX_BRIDGE" -j "$chain" 2>/dev/null; do :; done
+  local parent chain match
+  while read -r parent chain match; do
+    # shellcheck disable=SC2086
+    while engine_root iptables -D "$parent" $match -j "$chain" 2>/dev/null; do :; done
+  done < <(engine_firewall_jumps)
+  for chain in CLAW-IN CLAW-OUT CLAW-TO CLAW-DOORS; do
     engine_root iptables -F "$chain" 2>/dev/null || true
     engine_root iptables -X "$chain" 2>/dev/null || true
-  done <<<$'INPUT CLAW-IN\nDOCKER-USER CLAW-OUT'
+  done
 }
 
-# The two chains in the format of iptables-restore.
+# Lines "<parent chain> <our chain> <match>".
+engine_firewall_jumps() {
+  cat <<JUMPS
+INPUT CLAW-IN -i $SANDBOX_BRIDGE
+INPUT CLAW-DOORS -i $DOORS_BRIDGE
+INPUT CLAW-DOORS -d $DOORS_HOST_ADDRESS/32
+DOCKER-USER CLAW-OUT -i $SANDBOX_BRIDGE
+DOCKER-USER CLAW-TO -o $SANDBOX_BRIDGE
+JUMPS
+}
+
+# Our chains in the format of iptables-restore.
 engine_firewall_rules() {
-  local port range resolver
-  printf '*filter\n:CLAW-IN - [0:0]\n:CLAW-OUT - [0:0]\n'
-  printf -- '-A CLAW-IN -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n'
+  local port range resolver known="-m conntrack --ctstate RELATED,ESTABLISHED"
+  printf '*filter\n:CLAW-IN - [0:0]\n:CLAW-OUT - [0:0]\n:CLAW-TO - [0:0]\n:CLAW-DOORS - [0:0]\n'
+  printf -- '-A CLAW-IN %s -j ACCEPT\n' "$known"
   for port in $SANDBOX_HOST_PORTS; do
     printf -- '-A CLAW-IN -d %s/32 -p tcp --dport %s -j ACCEPT\n' "$SANDBOX_HOST_ADDRESS" "$port"
   done
   printf -- '-A CLAW-IN -j REJECT\n'
-  printf -- '-A CLAW-OUT -m conntrack --ctstate RELATED,ESTABLISHED -j RETURN\n'
+  # Docker drops what passes from one of its bridges to another, so traffic through the doors is accepted here.
+  printf -- '-A CLAW-OUT -o %s %s -j ACCEPT\n' "$DOORS_BRIDGE" "$known"
+  printf -- '-A CLAW-OUT %s -j RETURN\n' "$known"
   for resolver in $(engine_resolvers); do
     printf -- '-A CLAW-OUT -d %s/32 -p udp --dport 53 -j RETURN\n' "$resolver"
     printf -- '-A CLAW-OUT -d %s/32 -p tcp --dport 53 -j RETURN\n' "$resolver"
@@ -172,12 +210,12 @@ engine_firewall_rules() {
   for range in $SANDBOX_FORBIDDEN; do
     printf -- '-A CLAW-OUT -d %s -j REJECT\n' "$range"
   done
+  printf -- '-A CLAW-TO -i %s -p tcp --dport %s -j ACCEPT\n' "$DOORS_BRIDGE" "$OPENCLAW_PORT"
+  printf -- '-A CLAW-TO %s -j RETURN\n' "$known"
+  printf -- '-A CLAW-TO -j DROP\n'
+  printf -- '-A CLAW-DOORS -i lo -j RETURN\n'
+  printf -- '-A CLAW-DOORS -j REJECT\n'
   printf 'COMMIT\n'
-}
-
-engine_jump() {
-  engine_root iptables -C "$1" -i "$SANDBOX_BRIDGE" -j "$2" 2>/dev/null ||
-    engine_root iptables -I "$1" 1 -i "$SANDBOX_BRIDGE" -j "$2"
 }
 
 engine_resolvers() {

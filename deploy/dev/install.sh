@@ -37,6 +37,7 @@ install_want_docker() {
   install_want mmdebstrap mmdebstrap
   install_want jq jq
   install_want zstd zstd
+  install_want strip binutils
 }
 
 # `install_want <command> <package…>` adds the packages to the caller's `missing` if the command is not found.
@@ -44,6 +45,34 @@ install_want() {
   local command=$1
   shift
   PATH="$PATH:/usr/sbin:/sbin" command -v "$command" >/dev/null || missing+=("$@")
+}
+
+# Installs Docker Compose 2, which Debian 12 does not have, from Debian 13: a program without dependencies, so the
+# package is unpacked and not installed. Docker looks for it in this directory.
+COMPOSE_PLUGINS=/usr/local/lib/docker/cli-plugins
+
+install_compose() {
+  if docker compose version >/dev/null 2>&1; then return 0; fi
+  local program="$CLAWKAKA_CACHE/compose/docker-compose"
+  if [ ! -x "$program" ]; then quiet_step "downloading Docker Compose" compose_download "${program%/*}"; fi
+  engine_root install -D -m 0755 "$program" "$COMPOSE_PLUGINS/docker-compose"
+  docker compose version >/dev/null || die "Docker Compose was installed to $COMPOSE_PLUGINS and does not run"
+}
+
+# Downloads the package with lists of its own; the system's apt does not learn of Debian 13.
+compose_download() {
+  local directory=$1 apt mirror
+  mirror=${DEBIAN_MIRROR:-$(debian_mirror "")}
+  apt=$(mktemp -d) || return
+  mkdir -p "$directory" "$apt/lists/partial" "$apt/cache/archives/partial" &&
+    : >"$apt/status" &&
+    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror trixie main" >"$apt/sources.list" &&
+    printf 'Dir::State::lists "%s/lists";\nDir::Cache "%s/cache";\nDir::Etc::sourcelist "%s/sources.list";\nDir::Etc::sourceparts "-";\nDir::State::status "%s/status";\nAPT::Sandbox::User "root";\n' \
+      "$apt" "$apt" "$apt" "$apt" >"$apt/apt.conf" &&
+    APT_CONFIG="$apt/apt.conf" apt-get update &&
+    (cd "$apt" && APT_CONFIG="$apt/apt.conf" apt-get download docker-compose/trixie && dpkg-deb -x docker-compose_*.deb unpacked) &&
+    install -m 0755 "$apt/unpacked/usr/libexec/docker/cli-plugins/docker-compose" "$directory/docker-compose" || return
+  rm -rf "$apt"
 }
 
 apt_install() {

@@ -6,10 +6,21 @@ SANDBOXES_MARK="$STATE/uses-docker"
 
 sandboxes_note() { touch "$SANDBOXES_MARK"; }
 
+# Prepares Docker for the sandboxes; sandboxes_await waits for the image, which is built in the background.
+sandboxes_begin() {
+  sandboxes_note
+  sandboxes_up
+  sandbox_image_begin
+}
+
+sandboxes_await() {
+  step "waiting for the sandbox image" sandbox_image_await || die "the sandbox image is not built, see above"
+}
+
 # Starts the engine and creates the sandboxes' network. Both take about a second, so they run in the foreground.
 sandboxes_up() {
   step "docker engine" engine_up || die "no Docker engine answers. SANDBOX_RUNTIME=external ./dev up needs none and simulates the agent"
-  step "sandbox network" engine_network_up || die "the Docker network $SANDBOX_NETWORK cannot be created"
+  step "sandbox networks" engine_network_up || die "the Docker networks $SANDBOX_NETWORK and $DOORS_NETWORK cannot be created"
   step "firewall" engine_firewall_up || die "the firewall rules cannot be set, and sandboxes do not run without them"
 }
 

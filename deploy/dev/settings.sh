@@ -25,11 +25,13 @@ setting() {
   if [ -z "${!1:-}" ]; then declare -g "$1=$2"; fi
 }
 
+# `settings_load [compose]`
 settings_load() {
   umask 022
   mkdir -p "$LOGS" "$PIDS"
   settings_note_what_is_elsewhere
   secrets_load
+  if [ "${1:-}" = compose ]; then settings_of_compose; fi
   settings_of_infrastructure
   settings_of_simulators
   settings_of_services

@@ -6,8 +6,13 @@ use claw_domain::{Endpoint, SandboxId, UserId};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ExternalAddressError {
     /// The template is not a WebSocket address.
-    #[error("expected an address that begins with ws:// or wss://")]
+    #[error("expected an address that begins with ws://")]
     Scheme,
+    /// The template is a WebSocket address with TLS, which the client does not support.
+    #[error(
+        "expected an address that begins with ws://: connections with TLS (wss://) are not supported"
+    )]
+    Tls,
     /// The template gives all users the same address.
     #[error(
         "expected `{{sandbox}}` or `{{user}}` in the address: users must not share an assistant"
@@ -34,7 +39,10 @@ impl FromStr for ExternalAddresses {
     type Err = ExternalAddressError;
 
     fn from_str(template: &str) -> Result<Self, ExternalAddressError> {
-        if !template.starts_with("ws://") && !template.starts_with("wss://") {
+        if template.starts_with("wss://") {
+            return Err(ExternalAddressError::Tls);
+        }
+        if !template.starts_with("ws://") {
             return Err(ExternalAddressError::Scheme);
         }
         if !template.contains("{sandbox}") && !template.contains("{user}") {
@@ -60,16 +68,16 @@ mod tests {
     fn every_user_has_a_separate_address() {
         let sandbox = SandboxId::derived_from("s");
         let user = UserId::derived_from("u");
-        let external: ExternalAddresses = "wss://agents.example/{user}/{sandbox}".parse().unwrap();
+        let external: ExternalAddresses = "ws://agents.example/{user}/{sandbox}".parse().unwrap();
 
         assert_eq!(
             external.endpoint(sandbox, user).as_str(),
-            format!("wss://agents.example/{user}/{sandbox}")
+            format!("ws://agents.example/{user}/{sandbox}")
         );
     }
 
     #[test]
-    fn a_template_without_a_placeholder_is_refused() {
+    fn a_template_without_a_placeholder_or_with_another_protocol_is_refused() {
         assert_eq!(
             "ws://127.0.0.1:18789".parse::<ExternalAddresses>(),
             Err(ExternalAddressError::Shared)
@@ -77,6 +85,10 @@ mod tests {
         assert_eq!(
             "http://h/{user}".parse::<ExternalAddresses>(),
             Err(ExternalAddressError::Scheme)
+        );
+        assert_eq!(
+            "wss://h/{user}".parse::<ExternalAddresses>(),
+            Err(ExternalAddressError::Tls)
         );
     }
 }

@@ -23,6 +23,7 @@ struct Engine {
     containers: BTreeMap<String, Container>,
     volumes: BTreeSet<String>,
     made: usize,
+    taken_ports: BTreeSet<u16>,
     fault: Option<EngineFault>,
     exits_with: Option<i64>,
 }
@@ -59,6 +60,11 @@ impl FakeRuntime {
     /// The number of containers created so far.
     pub fn made(&self) -> usize {
         self.engine.lock().made
+    }
+
+    /// Lets another process listen on this port of the host.
+    pub fn take_port(&self, port: u16) {
+        self.engine.lock().taken_ports.insert(port);
     }
 
     /// Gives the engine this fault, or repairs it.
@@ -149,6 +155,9 @@ impl Runtime for FakeRuntime {
         engine
             .volumes
             .insert(VolumeName::of(spec.sandbox).to_string());
+        if engine.taken_ports.contains(&spec.port) {
+            return Err(RuntimeError::PortTaken { port: spec.port });
+        }
         engine.start(spec);
         if engine.fault == Some(EngineFault::LosesAnswers) {
             return Err(failure("ensuring"));

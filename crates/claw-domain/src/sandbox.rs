@@ -90,7 +90,7 @@ impl FailureReason {
     }
 }
 
-/// The `ws://` or `wss://` URL at which the OpenClaw of a sandbox listens.
+/// The `ws://` URL at which the OpenClaw of a sandbox listens.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Endpoint(String);

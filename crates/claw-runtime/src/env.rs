@@ -1,7 +1,19 @@
-use std::{any::type_name, collections::HashMap, fmt, fs, str::FromStr, sync::Arc};
+use std::{
+    any::type_name,
+    collections::HashMap,
+    fmt,
+    fs::File,
+    io::{self, Read},
+    os::unix::fs::MetadataExt,
+    str::FromStr,
+    sync::Arc,
+};
 
 use parking_lot::Mutex;
 use secrecy::SecretString;
+
+/// The permissions that a secret file must not grant: others may do nothing with it, and the group may only read it.
+const EXCESSIVE_MODE: u32 = 0o027;
 
 /// The settings of a process: its environment variables, read once.
 ///
@@ -86,24 +98,30 @@ impl Env {
         }
     }
 
-    /// The secret in `name`, or in the file that `<name>_FILE` names. One of the two must be set.
+    /// The secret in `name`, or in the file that `<name>_FILE` names. One of the two must be set, and the file
+    /// must not be empty.
     pub fn secret(&self, name: &str) -> Result<SecretString, EnvError> {
-        self.optional_secret(name)?.ok_or_else(|| {
-            self.invalid(
-                name,
-                format_args!("required, but neither {name} nor {name}_FILE is set"),
-            )
-        })
+        let file = file_of(name);
+        self.optional_secret(name)?
+            .ok_or_else(|| match self.values.get(&file) {
+                Some(path) => self.invalid(&file, format_args!("the file {path} is empty")),
+                None => self.invalid(
+                    name,
+                    format_args!("required, but neither {name} nor {file} is set"),
+                ),
+            })
     }
 
-    /// The secret in `name`, or in the file that `<name>_FILE` names, if one of the two is set. Line breaks at
-    /// the end of the file are not part of the secret, because editors and `echo` add them.
+    /// The secret in `name`, or in the file that `<name>_FILE` names; `None` if neither is set or the file is
+    /// empty. Line breaks at the end of the file are not part of the secret, because editors and `echo` add them.
+    ///
+    /// A file is refused if others may access it, or if its group may write it.
     pub fn optional_secret(&self, name: &str) -> Result<Option<SecretString>, EnvError> {
-        let file = format!("{name}_FILE");
+        let file = file_of(name);
         match (self.values.get(name), self.values.get(&file)) {
             (None, None) => Ok(None),
             (Some(value), None) => Ok(Some(value.as_str().into())),
-            (None, Some(path)) => self.read_secret(&file, path).map(Some),
+            (None, Some(path)) => self.read_secret(&file, path),
             (Some(_), Some(_)) => {
                 Err(self.invalid(name, format_args!("set either {name} or {file}, not both")))
             }
@@ -138,15 +156,34 @@ impl Env {
             })
     }
 
-    fn read_secret(&self, file: &str, path: &str) -> Result<SecretString, EnvError> {
-        let text = fs::read_to_string(path)
-            .map_err(|error| self.invalid(file, format_args!("cannot read this file: {error}")))?;
-        let secret = text.trim_end_matches(['\r', '\n']);
-        if secret.is_empty() {
-            return Err(self.invalid(file, "the file is empty"));
+    fn read_secret(&self, file: &str, path: &str) -> Result<Option<SecretString>, EnvError> {
+        let (mode, text) = open_and_read(path)
+            .map_err(|error| self.invalid(file, format_args!("cannot read {path}: {error}")))?;
+        if mode & EXCESSIVE_MODE != 0 {
+            let problem = format_args!(
+                "the file {path} has mode {mode:03o}, but only its owner may write it, and only its owner and \
+                 group may read it: run `chmod 440` on it"
+            );
+            return Err(self.invalid(file, problem));
         }
-        Ok(secret.into())
+        let secret = text.trim_end_matches(['\r', '\n']);
+        Ok((!secret.is_empty()).then(|| secret.into()))
     }
+}
+
+/// The variable that names a file with the secret `name`.
+fn file_of(name: &str) -> String {
+    format!("{name}_FILE")
+}
+
+/// Reads a file's permissions and its text from one open file, so that both belong to the same file even if the
+/// path is replaced meanwhile.
+fn open_and_read(path: &str) -> io::Result<(u32, String)> {
+    let mut file = File::open(path)?;
+    let mode = file.metadata()?.mode() & 0o777;
+    let mut text = String::new();
+    file.read_to_string(&mut text)?;
+    Ok((mode, text))
 }
 
 /// Describes the valid values of a type of the standard library, because the errors of such types do not. The errors
@@ -189,7 +226,11 @@ impl std::error::Error for EnvError {}
 
 #[cfg(test)]
 mod tests {
-    use std::net::{IpAddr, Ipv4Addr};
+    use std::{
+        fs,
+        net::{IpAddr, Ipv4Addr},
+        os::unix::fs::PermissionsExt,
+    };
 
     use secrecy::ExposeSecret;
 
@@ -229,19 +270,17 @@ mod tests {
 
     #[test]
     fn a_secret_in_a_file_ends_before_the_line_break() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("token");
-        fs::write(&path, "s3cret \r\n").unwrap();
-        let env = Env::from_pairs([("TOKEN_FILE", path.to_str().unwrap())]);
+        let file = SecretFile::new("s3cret \r\n", 0o440);
 
-        assert_eq!(env.secret("TOKEN").unwrap().expose_secret(), "s3cret ");
+        let secret = file.env().secret("TOKEN").unwrap();
+
+        assert_eq!(secret.expose_secret(), "s3cret ");
     }
 
     #[test]
     fn the_error_names_a_secret_that_is_given_twice_or_cannot_be_read() {
         let twice = Env::from_pairs([("TOKEN", "hidden"), ("TOKEN_FILE", "/dev/null")]);
         let gone = Env::from_pairs([("TOKEN_FILE", "/nowhere/token")]);
-        let empty = Env::from_pairs([("TOKEN_FILE", "/dev/null")]);
 
         let twice = twice.secret("TOKEN").unwrap_err().to_string();
         assert!(
@@ -250,9 +289,43 @@ mod tests {
         );
         assert!(!twice.contains("hidden"), "{twice}");
         let gone = gone.secret("TOKEN").unwrap_err().to_string();
-        assert!(gone.contains("TOKEN_FILE: cannot read"), "{gone}");
-        let empty = empty.optional_secret("TOKEN").unwrap_err().to_string();
-        assert!(empty.contains("TOKEN_FILE: the file is empty"), "{empty}");
+        assert!(
+            gone.contains("TOKEN_FILE: cannot read /nowhere/token"),
+            "{gone}"
+        );
+    }
+
+    #[test]
+    fn an_empty_file_holds_no_secret_which_is_an_error_only_if_the_secret_is_required() {
+        for text in ["", "\n", "\r\n\n"] {
+            let file = SecretFile::new(text, 0o440);
+
+            assert!(file.env().optional_secret("TOKEN").unwrap().is_none());
+            let error = file.env().secret("TOKEN").unwrap_err().to_string();
+            let expected = format!("TOKEN_FILE: the file {} is empty", file.path());
+            assert!(error.contains(&expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_secret_file_that_others_may_access_or_its_group_may_write_is_refused() {
+        for mode in [0o400, 0o440, 0o600, 0o640] {
+            let file = SecretFile::new("s3cret", mode);
+
+            assert!(file.env().secret("TOKEN").is_ok(), "{mode:o}");
+        }
+        for mode in [0o444, 0o442, 0o441, 0o460, 0o644, 0o666] {
+            for text in ["s3cret", ""] {
+                let file = SecretFile::new(text, mode);
+
+                let error = file.env().optional_secret("TOKEN").unwrap_err().to_string();
+
+                let problem = format!("the file {} has mode {mode:o}", file.path());
+                assert!(error.contains(&problem), "{error}");
+                assert!(error.contains("run `chmod 440` on it"), "{error}");
+                assert!(!error.contains("s3cret"), "{error}");
+            }
+        }
     }
 
     #[test]
@@ -270,5 +343,28 @@ mod tests {
         let env = Env::from_pairs([("TOKEN", "hidden")]);
 
         assert_eq!(format!("{env:?}"), "Env(…)");
+    }
+
+    struct SecretFile {
+        directory: tempfile::TempDir,
+    }
+
+    impl SecretFile {
+        fn new(text: &str, mode: u32) -> Self {
+            let file = Self {
+                directory: tempfile::tempdir().unwrap(),
+            };
+            fs::write(file.path(), text).unwrap();
+            fs::set_permissions(file.path(), fs::Permissions::from_mode(mode)).unwrap();
+            file
+        }
+
+        fn path(&self) -> String {
+            self.directory.path().join("token").display().to_string()
+        }
+
+        fn env(&self) -> Env {
+            Env::from_pairs([("TOKEN_FILE", self.path())])
+        }
     }
 }

@@ -61,11 +61,12 @@ impl Config {
 }
 
 fn template(env: &Env) -> Result<Option<Template>, EnvError> {
-    const NAME: &str = "WHATSAPP_TEMPLATE";
-    let template = env.optional(NAME).map(|text| text.trim().parse());
+    let template = env
+        .optional("WHATSAPP_TEMPLATE")
+        .map(|text| text.trim().parse());
     template
         .transpose()
-        .map_err(|error| env.invalid(NAME, error))
+        .map_err(|error| env.invalid("WHATSAPP_TEMPLATE", error))
 }
 
 #[cfg(test)]

@@ -4,14 +4,16 @@ use std::{io::ErrorKind, net::IpAddr, ops::RangeInclusive, sync::Arc};
 
 use anyhow::{Context, anyhow};
 use claw_agent::DeviceKey;
-use claw_docker::{ContainerName, ContainerSpec, ContainerState, Runtime, VolumeName};
+use claw_docker::{
+    ContainerName, ContainerSpec, ContainerState, Runtime, RuntimeError, VolumeName,
+};
 use claw_domain::{Endpoint, FailureReason, SandboxStatus};
 use claw_model_keys::{KeyHash, ModelKeys, SpendLimit};
 use claw_runtime::Clock;
 use claw_store::{Keyring, Sandbox, SandboxSecrets, Sandboxes};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
-use tracing::warn;
+use tracing::{info, warn};
 use uuid::Uuid;
 
 use crate::{
@@ -91,7 +93,7 @@ impl Containers {
 
     /// Reserves a port. Undone by the store when it marks the sandbox as failed.
     pub(crate) async fn reserve_port(&self, sandbox: &Sandbox) -> Result<(), Fault> {
-        let range = self.first_free_port().await..=*self.settings.ports.end();
+        let range = self.ports_from(*self.settings.ports.start()).await;
         let now = self.clock.now();
         let reserved = self
             .sandboxes
@@ -100,17 +102,7 @@ impl Containers {
         if reserved.is_some() || self.is_over(sandbox).await? {
             return Ok(());
         }
-        let ports = &self.settings.ports;
-        Err(Fault::Dependency {
-            reason: FailureReason::NoFreePort,
-            is_permanent: true,
-            asked_pause: None,
-            source: anyhow!(
-                "all ports from {} to {} are taken",
-                ports.start(),
-                ports.end()
-            ),
-        })
+        Err(self.no_free_port())
     }
 
     /// Makes the sandbox's model key under a name that is stored first. Undone by [`Containers::revoke_key`].
@@ -163,11 +155,26 @@ impl Containers {
         Ok(())
     }
 
-    /// Makes the volume and the container if they are absent, and starts the container. Undone by
-    /// [`Containers::take_down`].
+    /// Makes the volume and the container if they are absent, and starts the container. If another process listens
+    /// on the sandbox's port, the next port is reserved instead. Undone by [`Containers::take_down`].
     pub(crate) async fn start_container(&self, sandbox: &Sandbox) -> Result<(), Fault> {
-        let spec = self.spec(sandbox).await?;
-        let id = self.runtime.ensure(&spec).await?;
+        let mut spec = self.spec(sandbox).await?;
+        let id = loop {
+            match self.runtime.ensure(&spec).await {
+                Ok(id) => break id,
+                Err(RuntimeError::PortTaken { port }) => {
+                    let Some(next) = self.replace_port(sandbox, port).await? else {
+                        return Ok(());
+                    };
+                    info!(
+                        sandbox.id = %sandbox.id,
+                        "port {port} is taken by another process: sandbox {} gets port {next}", sandbox.id
+                    );
+                    spec.port = next;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        };
         let now = self.clock.now();
         self.sandboxes
             .record_container(sandbox.current_start(), id.as_str(), now)
@@ -233,25 +240,57 @@ impl Containers {
             .map_err(Fault::Internal)
     }
 
+    /// Reserves a port above `taken` in place of it; `None` if the start is over.
+    async fn replace_port(&self, sandbox: &Sandbox, taken: u16) -> Result<Option<u16>, Fault> {
+        let range = self.ports_from(taken.saturating_add(1)).await;
+        let now = self.clock.now();
+        let replaced = self
+            .sandboxes
+            .replace_port(sandbox.current_start(), taken, range, now)
+            .await?;
+        if replaced.is_some() || self.is_over(sandbox).await? {
+            return Ok(replaced);
+        }
+        Err(self.no_free_port())
+    }
+
     async fn is_over(&self, sandbox: &Sandbox) -> Result<bool, Fault> {
         let row = self.sandboxes.of_user(sandbox.user).await?;
         Ok(row.is_none_or(|row| row.current_start() != sandbox.current_start()))
     }
 
-    /// The first port of the range on which no process of this host listens. The store skips the ports of
-    /// stopped sandboxes, on which no process listens either.
-    async fn first_free_port(&self) -> u16 {
-        for port in self.settings.ports.clone() {
+    fn no_free_port(&self) -> Fault {
+        let ports = &self.settings.ports;
+        Fault::Dependency {
+            reason: FailureReason::NoFreePort,
+            is_permanent: true,
+            asked_pause: None,
+            source: anyhow!(
+                "all ports from {} to {} are taken",
+                ports.start(),
+                ports.end()
+            ),
+        }
+    }
+
+    /// The ports from `first` on, less those at the beginning on which processes of this host listen. The store
+    /// skips the ports of stopped sandboxes, on which no process listens either.
+    ///
+    /// In a container the host's address cannot be bound, so nothing is known about the ports: the engine refuses
+    /// a port that is taken.
+    async fn ports_from(&self, first: u16) -> RangeInclusive<u16> {
+        let last = *self.settings.ports.end();
+        for port in first..=last {
             match TcpListener::bind((self.settings.published_on, port)).await {
                 Err(error) if error.kind() == ErrorKind::AddrInUse => {}
-                Ok(_) => return port,
-                Err(error) => {
+                Err(error) if error.kind() != ErrorKind::AddrNotAvailable => {
                     warn!(%error, "cannot check whether port {port} is free");
-                    return port;
+                    return port..=last;
                 }
+                Ok(_) | Err(_) => return port..=last,
             }
         }
-        *self.settings.ports.start()
+        first..=last
     }
 }
 

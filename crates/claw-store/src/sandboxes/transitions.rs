@@ -35,6 +35,28 @@ impl Sandboxes {
         range: RangeInclusive<u16>,
         now: DateTime<Utc>,
     ) -> Result<Option<u16>, StoreError> {
+        self.reserve(start, None, range, now).await
+    }
+
+    /// Reserves a port of the range in place of `taken`, on which another process of the host listens. May be
+    /// repeated, like [`Sandboxes::reserve_port`].
+    pub async fn replace_port(
+        &self,
+        start: SandboxStart,
+        taken: u16,
+        range: RangeInclusive<u16>,
+        now: DateTime<Utc>,
+    ) -> Result<Option<u16>, StoreError> {
+        self.reserve(start, Some(taken), range, now).await
+    }
+
+    async fn reserve(
+        &self,
+        start: SandboxStart,
+        taken: Option<u16>,
+        range: RangeInclusive<u16>,
+        now: DateTime<Utc>,
+    ) -> Result<Option<u16>, StoreError> {
         let values = [
             start.sandbox.as_uuid().into(),
             start.start.cast_signed().into(),
@@ -42,6 +64,7 @@ impl Sandboxes {
             i32::from(*range.end()).into(),
             now.into(),
             with_place().into(),
+            taken.map(i32::from).into(),
         ];
         let work = async {
             let transaction = self.database.begin_with_capacity_lock().await?;

@@ -394,6 +394,27 @@ async fn every_status_can_be_stored_and_only_a_status_with_a_place_fills_one_and
     }
 }
 
+#[tokio::test]
+async fn a_taken_port_is_replaced_once_by_another_of_the_range() {
+    let world = World::new().await;
+    let sandbox = world.user_with_sandbox(1).await;
+    let (sandboxes, start) = (world.store.sandboxes(), sandbox.current_start());
+    let reserved = sandboxes.reserve_port(start, 30_000..=30_002, at(2)).await;
+    assert_eq!(reserved.unwrap(), Some(30_000));
+
+    for _ in 0..2 {
+        let replaced = sandboxes
+            .replace_port(start, 30_000, 30_001..=30_002, at(3))
+            .await;
+        assert_eq!(replaced.unwrap(), Some(30_001));
+    }
+
+    let exhausted = sandboxes
+        .replace_port(start, 30_001, 30_001..=30_001, at(4))
+        .await;
+    assert_eq!(exhausted.unwrap(), None);
+}
+
 async fn move_cursor(world: &World, sandbox: &Sandbox) {
     let step = TranscriptMove {
         sandbox: sandbox.id,

@@ -1,3 +1,5 @@
+use std::{fs, os::unix::fs::PermissionsExt};
+
 use claw_testkit::{TestNats, TestPostgres};
 use serde_json::json;
 
@@ -26,7 +28,8 @@ async fn the_schema_is_migrated_from_an_address_in_a_variable_or_in_a_file() {
     let server = TestPostgres::start().await.unwrap();
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("database_url");
-    std::fs::write(&file, format!("{}\n", server.url())).unwrap();
+    fs::write(&file, format!("{}\n", server.url())).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o440)).unwrap();
     let file = file.to_str().unwrap();
 
     let migrated = run("db migrate", &[("DATABASE_URL", &server.url())]).await;

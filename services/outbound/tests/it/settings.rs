@@ -18,7 +18,7 @@ fn all_wrong_settings_are_printed_one_per_line() {
             "outbound: these settings are missing or wrong:",
             "  LOG_FORMAT: expected human or json",
             "  NATS_URL: required, but neither NATS_URL nor NATS_URL_FILE is set",
-            "  DATABASE_URL_FILE: cannot read this file: No such file or directory (os error 2)",
+            "  DATABASE_URL_FILE: cannot read /nowhere: No such file or directory (os error 2)",
             "  WHATSAPP_SENDER_PHONE_NUMBER_ID: required, but not set",
             "  WHATSAPP_ACCESS_TOKEN: required, but neither WHATSAPP_ACCESS_TOKEN nor WHATSAPP_ACCESS_TOKEN_FILE is set",
             "  WHATSAPP_TEMPLATE: expected `<name>:<language code>`, such as assistant_writes:en_US",

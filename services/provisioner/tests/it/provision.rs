@@ -1,4 +1,7 @@
-use std::sync::Arc;
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+};
 
 use chrono::TimeDelta;
 use claw_docker::{ExternalAddresses, fake::EngineFault};
@@ -9,6 +12,9 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::world::{World, drive};
+
+/// An address of no machine, like the host's address in a container: binding it fails.
+const NOT_LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
 /// More actions than any start needs.
 const ENOUGH_ACTIONS: usize = 20;
@@ -279,6 +285,44 @@ async fn a_port_on_which_another_process_listens_is_skipped() {
         .unwrap();
 
     assert!(world.row(requested.user).await.port.unwrap() > taken);
+}
+
+#[tokio::test]
+async fn a_port_that_the_engine_refuses_is_replaced_by_the_next() {
+    let mut world = World::new().await;
+    world.container_settings.published_on = NOT_LOCAL;
+    let first = *world.container_settings.ports.start();
+    world.runtime.take_port(first);
+    world.runtime.take_port(first + 1);
+    let requested = world.message_from(1).await;
+
+    drive(&Arc::new(world.provisioner()), &requested)
+        .await
+        .unwrap();
+
+    world.assert_ready(requested.user, 1).await;
+    let sandbox = world.row(requested.user).await;
+    assert_eq!(sandbox.port, Some(first + 2));
+    let endpoint = format!("ws://{NOT_LOCAL}:{}", first + 2);
+    assert_eq!(sandbox.endpoint.unwrap().as_str(), endpoint);
+}
+
+#[tokio::test]
+async fn a_sandbox_is_given_up_if_the_engine_refuses_every_port() {
+    let mut world = World::new().await;
+    world.container_settings.published_on = NOT_LOCAL;
+    world.container_settings.ports = 65_534..=u16::MAX;
+    world.runtime.take_port(65_534);
+    world.runtime.take_port(u16::MAX);
+    let requested = world.message_from(1).await;
+
+    drive(&Arc::new(world.provisioner()), &requested)
+        .await
+        .unwrap();
+
+    world
+        .assert_nothing_is_left_but(requested.user, "no_free_port")
+        .await;
 }
 
 #[tokio::test]
