@@ -9,7 +9,7 @@ mod settings;
 mod tools;
 
 pub use eventually::eventually;
-pub use nats::TestNats;
+pub use nats::{TestNats, dump_streams};
 pub use port::ReservedPort;
 pub use postgres::TestPostgres;
 pub use settings::lines_of_refusal;

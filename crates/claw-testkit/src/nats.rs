@@ -1,7 +1,7 @@
 use std::{fmt::Write, path::PathBuf, process::Stdio};
 
 use anyhow::{Context, Result};
-use async_nats::{ConnectOptions, jetstream};
+use async_nats::{ConnectOptions, ServerAddr, jetstream};
 use claw_runtime::http::HttpTimeouts;
 use futures_util::TryStreamExt;
 use tempfile::TempDir;
@@ -38,28 +38,9 @@ impl TestNats {
         format!("nats://{user}:{PASSWORD}@127.0.0.1:{}", self.port.number())
     }
 
-    /// All stored messages of all streams as text: for each a line `subject …`, its headers and its payload.
+    /// All stored messages of all streams as text; see [`dump_streams`].
     pub async fn dump(&self) -> Result<String> {
-        let client = ConnectOptions::with_user_and_password("admin".into(), PASSWORD.into())
-            .connect(format!("127.0.0.1:{}", self.port.number()))
-            .await?;
-        let jetstream = jetstream::new(client);
-        let mut text = String::new();
-        let mut names = jetstream.stream_names();
-        while let Some(name) = names.try_next().await? {
-            let stream = jetstream.get_stream(name).await?;
-            let state = &stream.cached_info().state;
-            for sequence in state.first_sequence..=state.last_sequence {
-                // A bucket keeps only the newest revision of a key.
-                let Ok(message) = stream.get_raw_message(sequence).await else {
-                    continue;
-                };
-                let payload = String::from_utf8_lossy(&message.payload);
-                let headers = &message.headers;
-                writeln!(text, "subject {}\n{headers:?}\n{payload}", message.subject)?;
-            }
-        }
-        Ok(text)
+        dump_streams(&self.url("admin")).await
     }
 
     /// Kills the server as a power failure does: nothing is flushed.
@@ -100,6 +81,34 @@ impl TestNats {
         .await;
         Ok(())
     }
+}
+
+/// All stored messages of all streams as text: for each a line `subject …`, its headers and its payload. `url`
+/// contains the name and the password of a user who may read every stream.
+pub async fn dump_streams(url: &str) -> Result<String> {
+    let server: ServerAddr = url.parse()?;
+    let user = server.username().unwrap_or_default().to_owned();
+    let password = server.password().unwrap_or_default().to_owned();
+    let client = ConnectOptions::with_user_and_password(user, password)
+        .connect(server)
+        .await?;
+    let jetstream = jetstream::new(client);
+    let mut text = String::new();
+    let mut names = jetstream.stream_names();
+    while let Some(name) = names.try_next().await? {
+        let stream = jetstream.get_stream(name).await?;
+        let state = &stream.cached_info().state;
+        for sequence in state.first_sequence..=state.last_sequence {
+            // A bucket keeps only the newest revision of a key.
+            let Ok(message) = stream.get_raw_message(sequence).await else {
+                continue;
+            };
+            let payload = String::from_utf8_lossy(&message.payload);
+            let headers = &message.headers;
+            writeln!(text, "subject {}\n{headers:?}\n{payload}", message.subject)?;
+        }
+    }
+    Ok(text)
 }
 
 fn configuration_file() -> PathBuf {

@@ -20,6 +20,9 @@ use super::{
 /// How long idle connections are kept: shorter than servers usually keep theirs.
 const IDLE_FOR: Duration = Duration::from_secs(20);
 
+/// The only status with which Meta regards a webhook as delivered.
+const ACCEPTED: u16 = 200;
+
 /// The client that posts webhooks.
 pub(crate) fn client(plan: &WebhookPlan) -> reqwest::Result<reqwest::Client> {
     claw_runtime::http::install_tls();
@@ -74,7 +77,9 @@ async fn deliver(
     }
     post.tries += 1;
     post.first_try.get_or_insert(started);
-    if is_accepted(&client, &url, signed).await {
+    let status = status_of_answer(&client, &url, signed).await;
+    world.webhooks.count_answer(status);
+    if status == Some(ACCEPTED) {
         counts.accepted.fetch_add(1, Ordering::Relaxed);
         match &post.content {
             Content::Message(_) => counts.messages_delivered.fetch_add(1, Ordering::Relaxed),
@@ -88,8 +93,8 @@ async fn deliver(
     }
 }
 
-/// Posts the body; only status 200 counts as accepted.
-async fn is_accepted(client: &reqwest::Client, url: &str, signed: SignedBody) -> bool {
+/// Posts the body; `None` if there was no whole answer.
+async fn status_of_answer(client: &reqwest::Client, url: &str, signed: SignedBody) -> Option<u16> {
     let answer = client
         .post(url)
         .header(CONTENT_TYPE, "application/json")
@@ -97,9 +102,9 @@ async fn is_accepted(client: &reqwest::Client, url: &str, signed: SignedBody) ->
         .header("X-Hub-Signature-256", signed.signature)
         .body(signed.body)
         .send()
-        .await;
-    match answer {
-        Ok(answer) => answer.status() == 200 && answer.bytes().await.is_ok(),
-        Err(_) => false,
-    }
+        .await
+        .ok()?;
+    let status = answer.status().as_u16();
+    answer.bytes().await.ok()?;
+    Some(status)
 }

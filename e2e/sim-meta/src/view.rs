@@ -103,7 +103,7 @@ pub struct MetaStats {
 }
 
 /// Exact counts of webhook POSTs and of their content.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WebhookStats {
     /// POSTs made, retries included.
     pub posted: u64,
@@ -123,4 +123,6 @@ pub struct WebhookStats {
     pub messages_delivered: u64,
     /// Statuses delivered with a 200, each duplicate counted.
     pub statuses_delivered: u64,
+    /// POSTs by the HTTP status of their answer; 0 counts those without an answer.
+    pub answers: BTreeMap<u16, u64>,
 }

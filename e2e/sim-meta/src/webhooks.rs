@@ -1,4 +1,5 @@
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -44,6 +45,7 @@ pub(crate) struct Counts {
     pub(crate) dropped: AtomicU64,
     pub(crate) messages_delivered: AtomicU64,
     pub(crate) statuses_delivered: AtomicU64,
+    answers: Mutex<BTreeMap<u16, u64>>,
 }
 
 impl Webhooks {
@@ -210,6 +212,13 @@ impl Webhooks {
         for counter in self.counts.all() {
             counter.store(0, Ordering::Relaxed);
         }
+        self.counts.answers.lock().clear();
+    }
+
+    /// Counts the status of the answer to a POST; `None` if there was no answer.
+    pub(crate) fn count_answer(&self, status: Option<u16>) {
+        let mut answers = self.counts.answers.lock();
+        *answers.entry(status.unwrap_or_default()).or_default() += 1;
     }
 
     pub(crate) fn stats(&self) -> WebhookStats {
@@ -225,6 +234,7 @@ impl Webhooks {
             backlog: u64::try_from(backlog).unwrap_or(u64::MAX),
             messages_delivered: of(&self.counts.messages_delivered),
             statuses_delivered: of(&self.counts.statuses_delivered),
+            answers: self.counts.answers.lock().clone(),
         }
     }
 

@@ -1,10 +1,9 @@
-use std::process::Output;
-
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use claw_domain::{Address, PhoneNumber};
 use claw_store::{Sandbox, Store};
 use secrecy::SecretString;
-use tokio::process::Command;
+
+use super::docker;
 
 /// Access to real sandboxes through the `docker` command, as an operator has it.
 pub struct Containers {
@@ -21,21 +20,19 @@ impl Containers {
     /// Runs a shell command in a user's sandbox; returns its standard output.
     pub async fn run(&self, number: &str, command: &str) -> Result<String> {
         let container = self.container_of(number).await?;
-        let output = docker(&["exec", &container, "sh", "-c", command]).await?;
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        docker::run(&["exec", &container, "sh", "-c", command]).await
     }
 
     /// The output of `docker inspect` for a user's container.
     pub async fn inspect(&self, number: &str) -> Result<String> {
         let container = self.container_of(number).await?;
-        let output = docker(&["inspect", &container]).await?;
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        docker::run(&["inspect", &container]).await
     }
 
     /// Kills every process of a user's sandbox with SIGKILL, as a crash would.
     pub async fn kill(&self, number: &str) -> Result<()> {
         let container = self.container_of(number).await?;
-        docker(&["kill", &container]).await?;
+        docker::run(&["kill", &container]).await?;
         Ok(())
     }
 
@@ -44,7 +41,7 @@ impl Containers {
             "label=clawkaka.sandbox={}",
             self.sandbox_of(number).await?.id
         );
-        let running = listed(&["ps", "--quiet", "--filter", &label]).await?;
+        let running = docker::lines(&["ps", "--quiet", "--filter", &label]).await?;
         running
             .into_iter()
             .next()
@@ -62,15 +59,15 @@ impl Containers {
 /// by an aborted run.
 pub(super) async fn remove_all_of(owner: &str) -> Result<()> {
     let format = r#"{{.Label "clawkaka.owner"}} {{.ID}}"#;
-    for container in listed(&["ps", "--all", "--format", format]).await? {
+    for container in docker::lines(&["ps", "--all", "--format", format]).await? {
         if let Some(id) = owned(&container, owner) {
-            docker(&["rm", "--force", id]).await?;
+            docker::run(&["rm", "--force", id]).await?;
         }
     }
     let format = r#"{{.Label "clawkaka.owner"}} {{.Name}}"#;
-    for volume in listed(&["volume", "ls", "--format", format]).await? {
+    for volume in docker::lines(&["volume", "ls", "--format", format]).await? {
         if let Some(name) = owned(&volume, owner) {
-            docker(&["volume", "rm", name]).await?;
+            docker::run(&["volume", "rm", name]).await?;
         }
     }
     Ok(())
@@ -79,17 +76,4 @@ pub(super) async fn remove_all_of(owner: &str) -> Result<()> {
 fn owned<'a>(line: &'a str, owner: &str) -> Option<&'a str> {
     let (of, name) = line.split_once(' ')?;
     of.starts_with(owner).then_some(name)
-}
-
-async fn docker(arguments: &[&str]) -> Result<Output> {
-    let output = Command::new("docker").args(arguments).output().await?;
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "docker {}: {stderr}", arguments[0]);
-    Ok(output)
-}
-
-async fn listed(arguments: &[&str]) -> Result<Vec<String>> {
-    let output = docker(arguments).await?;
-    let names = String::from_utf8_lossy(&output.stdout);
-    Ok(names.lines().map(str::to_owned).collect())
 }

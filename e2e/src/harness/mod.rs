@@ -1,31 +1,34 @@
 //! The whole system on one machine, for tests and benchmarks: real NATS, Postgres and Caddy, the services as
-//! separate processes, which a test can kill, and the simulators in this process, whose state a test can read.
+//! separate processes, which a test can kill, and the simulators in this process, whose state a test can read. The
+//! services and servers are child processes, or the containers of `docker-compose.yml`.
 
+mod backend;
+mod compose;
 mod containers;
+mod docker;
+mod processes;
 mod processor;
 mod programs;
 mod replicas;
+mod servers;
+mod service;
 mod settings;
 
-use std::{
-    collections::HashMap,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{net::SocketAddr, sync::Arc};
 
 use anyhow::{Context, Result};
 use claw_domain::{Address, PhoneNumber};
-use claw_testkit::{TestNats, TestPostgres};
+use claw_testkit::ReservedPort;
 use sim_meta::{SimMeta, SimMetaConfig};
 use sim_openclaw::{SimOpenClaw, SimOpenClawConfig};
 use sim_openrouter::{SimOpenRouter, SimOpenRouterConfig};
 use sim_twilio::{SimTwilio, SimTwilioConfig};
-use tempfile::TempDir;
 
+use backend::{Backend, Kind, Plan};
 pub use containers::Containers;
 pub use processor::MachineTime;
-use programs::Program;
-pub use programs::{Replica, Service};
+pub use servers::{Nats, Postgres};
+pub use service::{Replica, Service};
 use settings::Settings;
 pub use settings::{BASE_URL, TWILIO_AUTH_TOKEN};
 
@@ -86,86 +89,96 @@ pub struct World {
     /// The model, if the assistants are real.
     pub openrouter: Option<SimOpenRouter>,
     /// The NATS server, which tests can kill and restart.
-    pub nats: TestNats,
+    pub nats: Nats,
     /// The Postgres server, which tests can stop and restart.
-    pub postgres: TestPostgres,
-    settings: Settings,
-    running: HashMap<Replica, Program>,
-    _caddy: Program,
-    directory: TempDir,
+    pub postgres: Postgres,
+    backend: Box<dyn Backend>,
+    caddy_port: ReservedPort,
+    secrets: Vec<(&'static str, String)>,
 }
 
 impl World {
-    /// Starts all processes and waits until every service is ready.
+    /// Starts all programs and waits until every service is ready. They are processes, or the containers of
+    /// `docker-compose.yml` if `CLAWKAKA_WORLD` is `compose`.
     pub async fn start(options: Options) -> Result<Self> {
-        let directory = tempfile::tempdir()?;
-        let (nats, postgres) = tokio::try_join!(TestNats::start(), TestPostgres::start())?;
-        let meta = Arc::new(SimMeta::start(options.meta).await?);
+        let kind = Kind::of_environment()?;
+        let listen = SocketAddr::from((kind.simulators(), 0));
+        let meta = SimMetaConfig {
+            listen,
+            ..options.meta
+        };
+        let meta = Arc::new(SimMeta::start(meta).await?);
+        let mut settings = Settings::new(&meta);
         let (mut openclaw, mut openrouter) = (None, None);
+        let has_external_sandboxes = matches!(options.sandboxes, Sandboxes::Simulated(_));
         match options.sandboxes {
             Sandboxes::Simulated(mut config) => {
+                config.listen = listen;
                 config.token = Some(settings::OPENCLAW_TOKEN.into());
-                openclaw = Some(Arc::new(SimOpenClaw::start(config).await?));
+                let simulated = SimOpenClaw::start(config).await?;
+                settings.simulate_sandboxes(&simulated);
+                openclaw = Some(Arc::new(simulated));
             }
             Sandboxes::Containers => {
                 containers::remove_all_of(settings::OWNER).await?;
-                openrouter =
-                    Some(SimOpenRouter::start(SimOpenRouterConfig::for_containers()?).await?);
+                let config = SimOpenRouterConfig::for_containers()?;
+                let simulated = SimOpenRouter::start(config).await?;
+                settings.use_containers(&simulated)?;
+                if matches!(kind, Kind::Compose { .. }) {
+                    settings.set("OPENROUTER_BASE_URL", simulated.base_url_in_containers());
+                }
+                openrouter = Some(simulated);
             }
-        }
-        let mut settings = Settings::new(&nats, &postgres, &meta)?;
-        if let Some(openclaw) = &openclaw {
-            settings.simulate_sandboxes(openclaw);
-        }
-        if let Some(openrouter) = &openrouter {
-            settings.use_containers(openrouter)?;
         }
         settings.set("SANDBOX_CAP", options.cap.to_string());
         settings.set("VOICE_MODE", options.voice.name());
         for (name, value) in options.variables {
             settings.set(name, value);
         }
-        for service in Service::ALL {
-            for _ in 0..replicas_wanted(&options.replicas, service) {
-                settings.add_replica(service)?;
-            }
-        }
-        programs::run_to_end("clawkaka", ["bus", "ensure"], &settings.of_admin()).await?;
-        programs::run_to_end("clawkaka", ["db", "migrate"], &settings.of_admin()).await?;
-        let caddy = programs::start_caddy(&settings, directory.path())?;
-        let twilio = SimTwilio::start(settings.number(options.twilio)).await?;
+        let (secrets, caddy_port) = (settings.secrets(), ReservedPort::new()?);
+        let started = kind
+            .start(Plan {
+                settings,
+                replicas: replicas_wanted(&options.replicas),
+                caddy_port: caddy_port.number(),
+                has_external_sandboxes,
+            })
+            .await?;
+        let number = settings::number_at_twilio(options.twilio, caddy_port.number());
         let mut world = Self {
             meta,
-            twilio,
+            twilio: SimTwilio::start(number).await?,
             openclaw,
             openrouter,
-            nats,
-            postgres,
-            settings,
-            running: HashMap::new(),
-            _caddy: caddy,
-            directory,
+            nats: started.nats,
+            postgres: started.postgres,
+            backend: started.backend,
+            caddy_port,
+            secrets,
         };
-        let replicas = Service::ALL.map(|service| world.replicas_of(service));
-        for replica in replicas.concat() {
-            world.begin(replica)?;
-        }
-        for replica in replicas.concat() {
-            world.wait_until_ready(replica).await?;
+        for service in Service::ALL {
+            for replica in world.replicas_of(service) {
+                world.wait_until_ready(replica).await?;
+            }
         }
         world.wait_for_caddy().await?;
         world.meta.set_webhook_url(Some(world.webhook_url()));
         Ok(world)
     }
 
+    /// The name of this world's Compose project; `None` if the programs are processes.
+    pub fn project(&self) -> Option<&str> {
+        self.backend.project()
+    }
+
     /// The URL at which Caddy takes Meta's webhooks, as in production.
     pub fn webhook_url(&self) -> String {
-        format!("{}/whatsapp/webhook", self.settings.public_url())
+        format!("{}/whatsapp/webhook", self.public_url())
     }
 
     /// Caddy's address, which stands for [`BASE_URL`].
     pub fn public_url(&self) -> String {
-        self.settings.public_url()
+        format!("http://127.0.0.1:{}", self.caddy_port.number())
     }
 
     /// The name of a user's simulated assistant, by the user's phone number.
@@ -186,24 +199,20 @@ impl World {
     }
 
     /// The URL of Meta's webhooks at ingress itself, without Caddy.
-    pub fn ingress_url(&self) -> String {
-        format!(
-            "{}/whatsapp/webhook",
-            self.settings.url_of(Service::Ingress.into())
-        )
+    pub fn ingress_url(&self) -> Result<String> {
+        let url = self.backend.url_of(Service::Ingress.into())?;
+        Ok(format!("{url}/whatsapp/webhook"))
     }
 
     /// The services' secrets with their names, for tests that search for leaks.
     pub fn secrets(&self) -> Vec<(&'static str, String)> {
-        self.settings.secrets()
+        self.secrets.clone()
     }
 }
 
-fn replicas_wanted(replicas: &[(Service, usize)], service: Service) -> usize {
-    let wanted = replicas.iter().find(|(of, _)| *of == service);
-    wanted.map_or(1, |(_, count)| *count)
-}
-
-fn log_path(directory: &Path, name: &str) -> PathBuf {
-    directory.join(format!("{name}.log"))
+fn replicas_wanted(wanted: &[(Service, usize)]) -> [(Service, usize); Service::ALL.len()] {
+    Service::ALL.map(|service| {
+        let of_service = wanted.iter().find(|(of, _)| *of == service);
+        (service, of_service.map_or(1, |(_, count)| *count))
+    })
 }

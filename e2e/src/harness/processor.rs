@@ -56,6 +56,17 @@ pub(super) fn time_of(process: &str) -> Result<Duration> {
     Ok(of_ticks(user + system))
 }
 
+/// Resident memory of a process, in bytes.
+pub(super) fn memory_of(process: u32) -> Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes = line.and_then(|line| line.split_whitespace().next());
+    let kilobytes: u64 = kilobytes
+        .context("/proc/<pid>/status has no VmRSS")?
+        .parse()?;
+    Ok(kilobytes * 1024)
+}
+
 /// Busy and stolen time, from the line of all processors together.
 fn machine(stat: &str) -> Option<(Duration, Duration)> {
     let line = stat.lines().find_map(|line| line.strip_prefix("cpu "))?;

@@ -1,87 +1,18 @@
 use std::{
-    fmt,
     fs::{File, OpenOptions},
     path::{Path, PathBuf},
     process::Stdio,
-    time::Duration,
 };
 
 use anyhow::{Context, Result, bail, ensure};
 use tokio::process::{Child, Command};
 
-use super::{log_path, processor, settings::Settings};
-
-/// The services, in the order in which they start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Service {
-    /// Receives webhooks and serves relay sockets.
-    Ingress,
-    /// Makes and removes sandboxes.
-    Provisioner,
-    /// Sends messages to the assistants and reads their answers.
-    Gateway,
-    /// Delivers replies to users.
-    Outbound,
-}
-
-impl Service {
-    /// Every service.
-    pub const ALL: [Self; 4] = [
-        Self::Ingress,
-        Self::Provisioner,
-        Self::Gateway,
-        Self::Outbound,
-    ];
-
-    /// The name of the service's binary and of its NATS user.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Ingress => "ingress",
-            Self::Provisioner => "provisioner",
-            Self::Gateway => "gateway",
-            Self::Outbound => "outbound",
-        }
-    }
-}
-
-/// One process of a service. A [`Service`] converts to its first replica.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Replica {
-    /// The service that this process belongs to.
-    pub service: Service,
-    /// The process's index within the service, from 0.
-    pub number: usize,
-}
-
-impl Service {
-    /// The replica with this index, from 0.
-    pub const fn replica(self, number: usize) -> Replica {
-        Replica {
-            service: self,
-            number,
-        }
-    }
-}
-
-impl From<Service> for Replica {
-    fn from(service: Service) -> Self {
-        service.replica(0)
-    }
-}
-
-impl fmt::Display for Replica {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.service.name(), self.number)
-    }
-}
+use super::settings::{Variables, environment, repository};
 
 /// A child process that is killed when this is dropped.
 pub(super) struct Program {
     child: Child,
 }
-
-/// Environment variables that a program gets in addition to those of this process.
-pub(super) type Variables = Vec<(String, String)>;
 
 impl Program {
     pub(super) fn start(name: &str, variables: &Variables, log: &Path) -> Result<Self> {
@@ -106,12 +37,8 @@ impl Program {
     }
 
     pub(super) async fn stop(mut self) -> Result<bool> {
-        self.signal("TERM").await?;
+        signal(self.id()?, "TERM").await?;
         Ok(self.child.wait().await?.success())
-    }
-
-    pub(super) async fn signal(&self, name: &str) -> Result<()> {
-        signal(self.id()?, name).await
     }
 
     /// Fails if the process has ended.
@@ -124,25 +51,6 @@ impl Program {
 
     pub(super) fn id(&self) -> Result<u32> {
         self.child.id().context("the process has ended")
-    }
-
-    pub(super) fn memory(&self) -> Result<u64> {
-        let status = self.proc_file("status")?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kilobytes = line.and_then(|line| line.split_whitespace().next());
-        let kilobytes: u64 = kilobytes
-            .context("/proc/<pid>/status has no VmRSS")?
-            .parse()?;
-        Ok(kilobytes * 1024)
-    }
-
-    pub(super) fn cpu_time(&self) -> Result<Duration> {
-        processor::time_of(&self.id()?.to_string())
-    }
-
-    fn proc_file(&self, name: &str) -> Result<String> {
-        let id = self.id()?;
-        Ok(std::fs::read_to_string(format!("/proc/{id}/{name}"))?)
     }
 }
 
@@ -173,16 +81,16 @@ pub(super) async fn run_to_end(
     Ok(())
 }
 
-pub(super) fn start_caddy(settings: &Settings, directory: &Path) -> Result<Program> {
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
+/// Starts Caddy with the repository's Caddyfile.
+pub(super) fn start_caddy(variables: &Variables, directory: &Path, log: &Path) -> Result<Program> {
     let mut command = Command::new(tool("CLAWKAKA_CADDY")?);
     command
         .args(["run", "--adapter", "caddyfile", "--config"])
-        .arg(root.join("Caddyfile"))
+        .arg(repository().join("Caddyfile"))
         .env("XDG_DATA_HOME", directory)
         .env("XDG_CONFIG_HOME", directory)
-        .envs(settings.of_caddy());
-    Program::spawn(&mut command, &log_path(directory, "caddy"))
+        .envs(variables.iter().cloned());
+    Program::spawn(&mut command, log)
 }
 
 /// The path of one of our binaries: in `CLAWKAKA_BIN_DIR` if set, else in cargo's target directory.
@@ -217,11 +125,9 @@ fn directory_of_binaries() -> Result<PathBuf> {
         .to_owned())
 }
 
-pub(super) fn tool(name: &str) -> Result<PathBuf> {
-    #[expect(clippy::disallowed_methods, reason = "tests have no Env of their own")]
-    let path = std::env::var_os(name);
-    path.map(PathBuf::from)
-        .with_context(|| format!("{name} is not set: run this through ./dev"))
+fn tool(name: &str) -> Result<PathBuf> {
+    let path = environment(name).map(PathBuf::from);
+    path.with_context(|| format!("{name} is not set: run this through ./dev"))
 }
 
 fn append(path: &Path) -> Result<File> {

@@ -1,6 +1,6 @@
 //! Control of single processes: kill, stop, pause, restart, and read their logs and metrics.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use claw_metrics::WAITS_ENDED_BY_CLOCK;
@@ -10,7 +10,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::{Program, Replica, Service, VoiceMode, World, log_path, programs::signal};
+use super::{Replica, Service, VoiceMode, World, processor, programs::signal};
 
 /// Longest time until a service is ready.
 const READY_LIMIT: Duration = Duration::from_secs(30);
@@ -24,53 +24,47 @@ const WARNINGS_SHOWN: usize = 8;
 impl World {
     /// Kills a process with SIGKILL, as a crash would.
     pub async fn kill(&mut self, replica: impl Into<Replica>) -> Result<()> {
-        match self.running.remove(&replica.into()) {
-            Some(program) => program.kill().await,
-            None => Ok(()),
-        }
+        self.backend.kill(replica.into()).await
     }
 
     /// Stops a process with SIGTERM and waits for its end; true if it exits with status 0.
     pub async fn stop(&mut self, replica: impl Into<Replica>) -> Result<bool> {
-        match self.running.remove(&replica.into()) {
-            Some(program) => program.stop().await,
-            None => Ok(true),
-        }
+        self.backend.stop(replica.into()).await
     }
 
     /// Starts a process again after [`World::kill`] or [`World::stop`], and waits until it is ready.
     pub async fn restart(&mut self, replica: impl Into<Replica>) -> Result<()> {
         let replica = replica.into();
-        self.begin(replica)?;
+        self.backend.start(replica).await?;
         self.wait_until_ready(replica).await
     }
 
     /// Restarts every ingress with this voice mode.
     pub async fn set_voice_mode(&mut self, mode: VoiceMode) -> Result<()> {
-        self.settings.set("VOICE_MODE", mode.name());
+        self.backend.set("VOICE_MODE", mode.name());
         for ingress in self.replicas_of(Service::Ingress) {
-            self.stop(ingress).await?;
-            self.restart(ingress).await?;
+            self.backend.renew(ingress).await?;
+            self.wait_until_ready(ingress).await?;
         }
         Ok(())
     }
 
-    /// Starts one more process of a service, and waits until it is ready. Caddy does not use an ingress added this
-    /// way.
+    /// Starts one more process of a service, and waits until it is ready. If the services are processes, Caddy does
+    /// not use an ingress added this way.
     pub async fn add(&mut self, service: Service) -> Result<Replica> {
-        let replica = self.settings.add_replica(service)?;
-        self.restart(replica).await?;
+        let replica = self.backend.add(service).await?;
+        self.wait_until_ready(replica).await?;
         Ok(replica)
     }
 
     /// Freezes a process with SIGSTOP, as a stalled machine would; its sockets stay open.
     pub async fn pause(&self, replica: impl Into<Replica>) -> Result<()> {
-        self.running(replica.into())?.signal("STOP").await
+        signal(self.backend.process_of(replica.into())?, "STOP").await
     }
 
     /// Lets a paused process go on.
     pub async fn resume(&self, replica: impl Into<Replica>) -> Result<()> {
-        self.running(replica.into())?.signal("CONT").await
+        signal(self.backend.process_of(replica.into())?, "CONT").await
     }
 
     /// Freezes a process for `time` and returns at once. The returned task ends when the process goes on.
@@ -79,23 +73,33 @@ impl World {
         replica: impl Into<Replica>,
         time: Duration,
     ) -> Result<JoinHandle<Result<()>>> {
-        let program = self.running(replica.into())?;
-        program.signal("STOP").await?;
-        let id = program.id()?;
+        let id = self.backend.process_of(replica.into())?;
+        signal(id, "STOP").await?;
         Ok(tokio::spawn(async move {
             sleep(time).await;
             signal(id, "CONT").await
         }))
     }
 
+    /// Kills Caddy with SIGKILL, as a crash would.
+    pub async fn kill_caddy(&mut self) -> Result<()> {
+        self.backend.kill_caddy().await
+    }
+
+    /// Starts the killed Caddy again, and waits until it answers.
+    pub async fn restart_caddy(&mut self) -> Result<()> {
+        self.backend.start_caddy().await?;
+        self.wait_for_caddy().await
+    }
+
     /// All replicas of a service, including those that are not running.
     pub fn replicas_of(&self, service: Service) -> Vec<Replica> {
-        self.settings.replicas_of(service).collect()
+        self.backend.replicas_of(service)
     }
 
     /// The log of a replica, including runs before a restart.
     pub fn log_of(&self, replica: impl Into<Replica>) -> String {
-        std::fs::read_to_string(self.log_path(replica.into())).unwrap_or_default()
+        self.backend.log_of(replica.into())
     }
 
     /// The latest warnings and errors of every process, for a failed test to show.
@@ -115,18 +119,25 @@ impl World {
 
     /// Resident memory of a running process, in bytes.
     pub fn memory_of(&self, replica: impl Into<Replica>) -> Result<u64> {
-        self.running(replica.into())?.memory()
+        processor::memory_of(self.backend.process_of(replica.into())?)
     }
 
     /// Processor time of a running process since its last start.
     pub fn cpu_of(&self, replica: impl Into<Replica>) -> Result<Duration> {
-        self.running(replica.into())?.cpu_time()
+        let process = self.backend.process_of(replica.into())?;
+        processor::time_of(&process.to_string())
+    }
+
+    /// The memory of each running program, by name: the resident memory of a process, or that of a container and its
+    /// limit.
+    pub fn memory(&self) -> Result<Vec<(String, String)>> {
+        self.backend.memory()
     }
 
     /// A counter or gauge from the process's `/metrics`, summed over its labels; `None` if the process does not
     /// answer or has never set the metric.
     pub async fn metric_of(&self, replica: impl Into<Replica>, name: &str) -> Option<f64> {
-        let url = format!("{}/metrics", self.settings.url_of(replica.into()));
+        let url = format!("{}/metrics", self.backend.url_of(replica.into()).ok()?);
         let answer = http::client(HttpTimeouts::default()).get(url).send().await;
         metric(&answer.ok()?.text().await.ok()?, name)
     }
@@ -146,26 +157,14 @@ impl World {
         }
     }
 
-    pub(super) fn begin(&mut self, replica: Replica) -> Result<()> {
-        let program = Program::start(
-            replica.service.name(),
-            &self.settings.of_replica(replica),
-            &self.log_path(replica),
-        )?;
-        self.running.insert(replica, program);
-        Ok(())
-    }
-
     pub(super) async fn wait_until_ready(&mut self, replica: Replica) -> Result<()> {
-        let url = format!("{}/readyz", self.settings.url_of(replica));
         let client = http::client(HttpTimeouts::default());
         let deadline = Instant::now() + READY_LIMIT;
         loop {
             // The answer may come from another process that has taken the port.
-            if let Some(program) = self.running.get_mut(&replica) {
-                let ended = program.ensure_running();
-                ended.with_context(|| format!("{replica}:\n{}", self.log_of(replica)))?;
-            }
+            let ended = self.backend.ensure_running(replica);
+            ended.with_context(|| format!("{replica}:\n{}", self.log_of(replica)))?;
+            let url = format!("{}/readyz", self.backend.url_of(replica)?);
             let answer = client.get(&url).send().await;
             if answer.is_ok_and(|answer| answer.status().is_success()) {
                 return Ok(());
@@ -189,15 +188,6 @@ impl World {
             sleep(READY_PAUSE).await;
         }
         Ok(())
-    }
-
-    fn running(&self, replica: Replica) -> Result<&Program> {
-        let program = self.running.get(&replica);
-        program.with_context(|| format!("{replica} is not running"))
-    }
-
-    fn log_path(&self, replica: Replica) -> PathBuf {
-        log_path(self.directory.path(), &replica.to_string())
     }
 }
 

@@ -1,16 +1,14 @@
-use std::collections::HashMap;
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
 
-use anyhow::Result;
-use claw_testkit::{ReservedPort, TestNats, TestPostgres};
+use anyhow::{Context, Result};
+use secrecy::ExposeSecret;
 use sim_meta::{SimMeta, SimMetaConfig, SimTemplate};
 use sim_openclaw::SimOpenClaw;
 use sim_openrouter::SimOpenRouter;
 use sim_twilio::SimTwilioConfig;
-
-use super::{
-    Replica, Service,
-    programs::{Variables, tool},
-};
 
 /// 32 bytes that occur nowhere else, so that a search finds a leak.
 const MASTER_KEY: &str = "k1:5eed5eed5eed5eed5eed5eed5eed5eed5eed5eed5eed5eed5eed5eed5eed5eed";
@@ -27,31 +25,36 @@ pub const BASE_URL: &str = "https://api.clawkaka.example";
 /// The token with which Twilio signs its webhooks.
 pub const TWILIO_AUTH_TOKEN: &str = "twilio-auth-token-of-the-simulator";
 
-/// The environment variables of all programs, as an operator would set them.
+/// The settings that are secrets. The services also read each from the file that `<name>_FILE` names.
+pub(super) const SECRETS: [&str; 7] = [
+    "CLAWKAKA_MASTER_KEY",
+    "WHATSAPP_VERIFICATION_TOKEN",
+    "WHATSAPP_APP_SECRET",
+    "WHATSAPP_ACCESS_TOKEN",
+    "TWILIO_AUTH_TOKEN",
+    "SANDBOX_EXTERNAL_TOKEN",
+    "OPENROUTER_PROVISIONING_KEY",
+];
+
+/// Environment variables that a program gets in addition to those of this process.
+pub(super) type Variables = Vec<(String, String)>;
+
+/// The settings that all services share, as an operator would set them. The URLs of the servers are not among them.
+#[derive(Default)]
 pub(super) struct Settings {
-    common: Variables,
-    nats: Vec<(&'static str, String)>,
-    ports: HashMap<Replica, ReservedPort>,
-    caddy_port: ReservedPort,
+    variables: Variables,
 }
 
 impl Settings {
-    pub(super) fn new(nats: &TestNats, postgres: &TestPostgres, meta: &SimMeta) -> Result<Self> {
-        use secrecy::ExposeSecret;
+    pub(super) fn new(meta: &SimMeta) -> Self {
         let defaults = SimMetaConfig::default();
-        let caddy_port = ReservedPort::new()?;
-        let common = [
-            ("DATABASE_URL", postgres.url()),
+        let app_secret = defaults.app_secret.expose_secret().to_owned();
+        let access_token = defaults.access_token.expose_secret().to_owned();
+        let variables = [
             ("CLAWKAKA_MASTER_KEY", MASTER_KEY.to_owned()),
             ("WHATSAPP_VERIFICATION_TOKEN", "verify-me-once".to_owned()),
-            (
-                "WHATSAPP_APP_SECRET",
-                defaults.app_secret.expose_secret().to_owned(),
-            ),
-            (
-                "WHATSAPP_ACCESS_TOKEN",
-                defaults.access_token.expose_secret().to_owned(),
-            ),
+            ("WHATSAPP_APP_SECRET", app_secret),
+            ("WHATSAPP_ACCESS_TOKEN", access_token),
             ("WHATSAPP_SENDER_PHONE_NUMBER_ID", defaults.phone_number_id),
             ("WHATSAPP_API_BASE_URL", meta.graph_url()),
             ("WHATSAPP_TEMPLATE", SimTemplate::default().name),
@@ -64,30 +67,16 @@ impl Settings {
             ("LOG_FORMAT", "json".to_owned()),
             ("RUST_LOG", "info".to_owned()),
         ];
-        let users = ["admin", "ingress", "provisioner", "gateway", "outbound"];
-        Ok(Self {
-            common: common.map(|(name, value)| (name.to_owned(), value)).into(),
-            nats: users.map(|user| (user, nats.url(user))).into(),
-            ports: HashMap::new(),
-            caddy_port,
-        })
+        Self {
+            variables: variables
+                .map(|(name, value)| (name.to_owned(), value))
+                .into(),
+        }
     }
 
     pub(super) fn set(&mut self, name: &str, value: impl Into<String>) {
-        self.common.push((name.to_owned(), value.into()));
-    }
-
-    /// Adds a replica of a service, with its own port.
-    pub(super) fn add_replica(&mut self, service: Service) -> Result<Replica> {
-        let replica = service.replica(self.replicas_of(service).count());
-        self.ports.insert(replica, ReservedPort::new()?);
-        Ok(replica)
-    }
-
-    /// All replicas of a service, in the order in which they were added.
-    pub(super) fn replicas_of(&self, service: Service) -> impl Iterator<Item = Replica> + use<> {
-        let of_service = self.ports.keys().filter(|of| of.service == service);
-        (0..of_service.count()).map(move |number| service.replica(number))
+        self.variables.retain(|(of, _)| of != name);
+        self.variables.push((name.to_owned(), value.into()));
     }
 
     /// Each assistant is named after its user, so that a test can find it.
@@ -100,12 +89,14 @@ impl Settings {
     pub(super) fn use_containers(&mut self, openrouter: &SimOpenRouter) -> Result<()> {
         self.set("SANDBOX_RUNTIME", "docker");
         self.set("SANDBOX_HOST", OWNER);
-        // Unset if the default engine of the machine is used.
-        if let Ok(engine) = tool("DOCKER_HOST") {
-            self.set("DOCKER_HOST", engine.to_string_lossy());
+        let image = environment("OPENCLAW_SANDBOX_IMAGE")
+            .context("OPENCLAW_SANDBOX_IMAGE is not set: run this through ./dev")?;
+        self.set("OPENCLAW_SANDBOX_IMAGE", image);
+        for name in ["SANDBOX_NETWORK", "SANDBOX_HOST_ADDRESS"] {
+            if let Some(value) = environment(name) {
+                self.set(name, value);
+            }
         }
-        let image = tool("OPENCLAW_SANDBOX_IMAGE")?;
-        self.set("OPENCLAW_SANDBOX_IMAGE", image.to_string_lossy());
         self.set("OPENROUTER_PROVISIONING_KEY", openrouter.management_key());
         self.set("OPENROUTER_BASE_URL", openrouter.base_url());
         self.set(
@@ -115,93 +106,76 @@ impl Settings {
         Ok(())
     }
 
-    pub(super) fn of_replica(&self, replica: Replica) -> Variables {
-        let port = self.port(replica).to_string();
-        let mut variables = self.common.clone();
-        let nats_url = self.nats_url(replica.service.name());
-        variables.push(("NATS_URL".to_owned(), nats_url));
-        variables.push(("PORT".to_owned(), port.clone()));
-        variables.push(("HEALTH_PORT".to_owned(), port));
-        variables
+    /// All settings, secrets included.
+    pub(super) fn all(&self) -> &Variables {
+        &self.variables
     }
 
-    pub(super) fn of_admin(&self) -> Variables {
-        let mut variables = self.common.clone();
-        variables.push(("NATS_URL".to_owned(), self.nats_url("admin")));
-        variables
+    /// The settings that are no secrets.
+    pub(super) fn public(&self) -> impl Iterator<Item = &(String, String)> {
+        let is_public = |(name, _): &&(String, String)| !SECRETS.contains(&name.as_str());
+        self.variables.iter().filter(is_public)
     }
 
-    pub(super) fn of_caddy(&self) -> Variables {
-        let ingresses = self.replicas_of(Service::Ingress);
-        let addresses: Vec<String> = ingresses
-            .map(|ingress| format!("127.0.0.1:{}", self.port(ingress)))
-            .collect();
-        [
-            ("API_SITE", format!("http://:{}", self.caddy_port.number())),
-            (
-                "CONSOLE_SITE",
-                format!("http://console.localhost:{}", self.caddy_port.number()),
-            ),
-            (
-                "HEALTH_SITE",
-                format!("http://health.localhost:{}", self.caddy_port.number()),
-            ),
-            ("INGRESS_FROM", format!("to {}", addresses.join(" "))),
-            ("CADDY_BIND", "127.0.0.1".to_owned()),
-        ]
-        .map(|(name, value)| (name.to_owned(), value))
-        .into()
+    pub(super) fn value_of(&self, name: &str) -> Option<&str> {
+        let found = self.variables.iter().find(|(of, _)| of == name);
+        found.map(|(_, value)| value.as_str())
     }
 
-    /// The configuration of our number at Twilio, with webhooks at [`BASE_URL`]; connections to it go to
-    /// Caddy.
-    pub(super) fn number(&self, twilio: SimTwilioConfig) -> SimTwilioConfig {
-        let webhook = |path: &str| format!("{BASE_URL}/voice/webhook/{path}");
-        SimTwilioConfig {
-            auth_token: TWILIO_AUTH_TOKEN.into(),
-            voice_url: webhook("voice"),
-            fallback_url: Some(webhook("fallback")),
-            status_url: Some(webhook("call-status")),
-            connect_to: vec![([127, 0, 0, 1], self.caddy_port.number()).into()],
-            ..twilio
-        }
-    }
-
-    pub(super) fn public_url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.caddy_port.number())
-    }
-
-    pub(super) fn url_of(&self, replica: Replica) -> String {
-        format!("http://127.0.0.1:{}", self.port(replica))
-    }
-
+    /// The secrets that are set, each without a prefix that names its kind.
     pub(super) fn secrets(&self) -> Vec<(&'static str, String)> {
-        [
-            "CLAWKAKA_MASTER_KEY",
-            "WHATSAPP_VERIFICATION_TOKEN",
-            "WHATSAPP_APP_SECRET",
-            "WHATSAPP_ACCESS_TOKEN",
-            "TWILIO_AUTH_TOKEN",
-            "SANDBOX_EXTERNAL_TOKEN",
-            "OPENROUTER_PROVISIONING_KEY",
-        ]
-        .into_iter()
-        .filter_map(|name| {
-            let (_, value) = self.common.iter().find(|(of, _)| of == name)?;
+        let secrets = SECRETS.into_iter().filter_map(|name| {
+            let value = self.value_of(name)?;
             Some((name, value.rsplit(':').next().unwrap_or(value).to_owned()))
-        })
-        .collect()
+        });
+        secrets.collect()
     }
+}
 
-    fn port(&self, replica: Replica) -> u16 {
-        self.ports.get(&replica).map_or(0, ReservedPort::number)
+/// The configuration of our number at Twilio, with webhooks at [`BASE_URL`]; connections to it go to Caddy at this
+/// port.
+pub(super) fn number_at_twilio(twilio: SimTwilioConfig, caddy_port: u16) -> SimTwilioConfig {
+    let webhook = |path: &str| format!("{BASE_URL}/voice/webhook/{path}");
+    SimTwilioConfig {
+        auth_token: TWILIO_AUTH_TOKEN.into(),
+        voice_url: webhook("voice"),
+        fallback_url: Some(webhook("fallback")),
+        status_url: Some(webhook("call-status")),
+        connect_to: vec![([127, 0, 0, 1], caddy_port).into()],
+        ..twilio
     }
+}
 
-    fn nats_url(&self, user: &str) -> String {
-        self.nats
-            .iter()
-            .find(|(of, _)| *of == user)
-            .map(|(_, url)| url.clone())
-            .unwrap_or_default()
+/// A variable of this process's environment, in which `./dev` says where things are.
+pub(super) fn environment(name: &str) -> Option<String> {
+    #[expect(clippy::disallowed_methods, reason = "tests have no Env of their own")]
+    let value = std::env::var_os(name);
+    value.and_then(|value: OsString| value.into_string().ok())
+}
+
+/// The root of this repository.
+pub(super) fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_later_value_replaces_an_earlier_one_and_secrets_are_not_public() {
+        let mut settings = Settings {
+            variables: vec![("VOICE_MODE".into(), "gather".into())],
+        };
+
+        settings.set("VOICE_MODE", "relay");
+        settings.set("CLAWKAKA_MASTER_KEY", "k1:5eed");
+
+        let public: Vec<_> = settings.public().collect();
+        assert_eq!(public, [&("VOICE_MODE".into(), "relay".into())]);
+        assert_eq!(
+            settings.secrets(),
+            [("CLAWKAKA_MASTER_KEY", "5eed".to_owned())]
+        );
     }
 }

@@ -114,7 +114,11 @@ async fn no_log_contains_a_query_a_signature_a_token_or_a_port_of_a_sender() {
 
     assert_eq!(console.unwrap().status(), StatusCode::BAD_GATEWAY);
     let log = proxy.log();
-    for kind in ["handled request", "connection refused", "incomplete response"] {
+    for kind in [
+        "handled request",
+        "connection refused",
+        "incomplete response",
+    ] {
         assert!(log.contains(kind), "{kind} is not in {log}");
     }
     for secret in SECRETS

@@ -1,4 +1,4 @@
-//! System tests: all services as processes, observed through the simulated phones, assistants and providers, and
+//! System tests: all services as processes or containers, observed through the simulated phones, assistants and providers, and
 //! through logs, metrics, and dumps of Postgres and NATS.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -11,4 +11,5 @@ mod load;
 mod proactive;
 mod reminders;
 mod replicas;
+mod scaled;
 mod secrets;

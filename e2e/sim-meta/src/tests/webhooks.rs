@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 
@@ -28,6 +28,7 @@ async fn messages_of_a_user_are_posted_in_order_and_retried_until_accepted() {
         (webhooks.accepted, webhooks.refused, webhooks.retried),
         (20, 4, 4)
     );
+    assert_eq!(webhooks.answers, BTreeMap::from([(200, 20), (503, 4)]));
 }
 
 #[tokio::test]

@@ -141,7 +141,7 @@ async fn direct_publishes(world: &World) -> Result<Figures> {
 async fn webhooks(world: &World, load: Load) -> Result<Figures> {
     let client = http::client(HttpTimeouts::default());
     let secret = SimMetaConfig::default().app_secret;
-    let url = world.ingress_url();
+    let url = world.ingress_url()?;
     measure(load, |number| {
         let body = webhook(number);
         let request = client
