@@ -163,7 +163,7 @@ fn commands_of(manual: &str, section: &str) -> Vec<String> {
         match (line, &mut block) {
             ("```sh", None) => block = Some(String::new()),
             ("```", Some(_)) => blocks.extend(block.take()),
-            (command, Some(block)) => *block += &format!("{command}\n"),
+            (command, Some(block)) => block.extend([command, "\n"]),
             _ => {}
         }
     }
