@@ -1,5 +1,10 @@
 //! The repository's Caddyfile in the real Caddy, in front of stub replicas of ingress.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a panic fails the test; clippy allows it only inside the test function itself"
+)]
+
 mod harness;
 
 use std::process::Stdio;
@@ -114,7 +119,11 @@ async fn no_log_contains_a_query_a_signature_a_token_or_a_port_of_a_sender() {
 
     assert_eq!(console.unwrap().status(), StatusCode::BAD_GATEWAY);
     let log = proxy.log();
-    for kind in ["handled request", "connection refused", "incomplete response"] {
+    for kind in [
+        "handled request",
+        "connection refused",
+        "incomplete response",
+    ] {
         assert!(log.contains(kind), "{kind} is not in {log}");
     }
     for secret in SECRETS
