@@ -5,25 +5,90 @@
 
 FAILED_STEPS=()
 # Tests that need Docker or the whole machine; --quick leaves them out.
-HEAVY_TESTS='((package(e2e) | package(claw-docker)) & kind(test)) | (package(provisioner) & test(docker))'
+HEAVY_TESTS='binary_id(e2e::it) | binary_id(e2e::compose) | (package(claw-docker) & kind(test)) | (package(provisioner) & test(docker))'
+# System tests that every run repeats with the system in containers; ./dev test --compose runs all of them.
+CONTAINER_TESTS='binary_id(e2e::compose) | (binary_id(e2e::it) & (test(every_user_gets_each_answer_once_and_in_order)
+  | test(calls::dialogue::) | test(scaled)))'
 
 command_test() {
-  local quick=
-  case "${1:-}" in "") ;; --quick) quick=yes ;; *) die "test accepts no option but --quick" ;; esac
+  case "${1:-}" in
+    "") test_everything ;;
+    --quick) test_quickly ;;
+    --compose) test_compose ;;
+    *) die "test accepts no option but --quick and --compose" ;;
+  esac
+}
+
+test_everything() {
   settings_load
-  if [ -n "$quick" ]; then install_base lint; else install_base lint docker; fi
-  if [ -z "$quick" ]; then
-    sandboxes_note
-    sandboxes_up
-    sandbox_image_begin
-  fi
+  install_base lint docker
+  install_compose
+  sandboxes_begin
   install_cargo_tools
   failed_tests_forget
   check_style
+  check_build
+  test_all
+  check_verdict
+}
+
+test_quickly() {
+  settings_load
+  install_base lint
+  install_cargo_tools
+  failed_tests_forget
+  check_style
+  check_build
+  test_environment debug
+  check_step "tests without Docker" run_tests "not ($HEAVY_TESTS)"
+  check_verdict
+}
+
+# Runs the system tests against docker-compose.yml.
+test_compose() {
+  compose_tests_begin
+  check_step "system tests in containers" run_tests_in_containers "binary_id(e2e::it) | binary_id(e2e::compose)"
+  check_verdict
+}
+
+# Tests that take minutes and so are run by hand.
+command_soak() {
+  compose_tests_begin
+  check_step "long tests in containers" run_tests_in_containers "binary_id(e2e::it)" --run-ignored only
+  check_verdict
+}
+
+compose_tests_begin() {
+  settings_load
+  install_base docker
+  install_compose
+  sandboxes_begin
+  install_cargo_tools
+  failed_tests_forget
+  check_build
+  check_step "sandbox image" sandbox_image_await
+  compose_test_images
+}
+
+check_build() {
   check_step "build" cargo build --locked --workspace --all-targets
   case " ${FAILED_STEPS[*]} " in *" build "*) check_verdict ;; esac
-  if [ -n "$quick" ]; then test_quick; else test_all; fi
-  check_verdict
+}
+
+# `run_tests <filterset> [option…]`
+run_tests() { cargo nextest run --locked --workspace --profile "$(test_profile)" -E "$1" "${@:2}"; }
+
+# The same, with a report of their own and the system in containers.
+run_tests_in_containers() {
+  test_environment debug
+  CLAWKAKA_WORLD=compose cargo nextest run --locked --workspace --profile compose -E "$1" "${@:2}"
+}
+
+compose_test_images() {
+  settings_of_engine
+  setting CLAWKAKA_IMAGE clawkaka/services:dev
+  check_step "images of the servers" logged "$LOGS/images.log" upstream_images_up
+  check_step "image of the services" logged "$LOGS/images.log" services_image_up "$TARGET/debug"
 }
 
 command_check() {
@@ -37,11 +102,6 @@ command_check() {
   check_verdict
 }
 
-test_quick() {
-  test_environment debug
-  check_step "tests without Docker" cargo nextest run --locked --workspace --profile "$(test_profile)" -E "not ($HEAVY_TESTS)"
-}
-
 test_all() {
   check_step "documentation tests" copied_to doc-tests cargo test --locked --doc --workspace --no-fail-fast
   check_documentation
@@ -50,14 +110,16 @@ test_all() {
   check_step "the sandbox image's own tests" copied_to image-tests sandbox_image_test
   test_environment debug
   # The tests run last, so that their summary is next to the verdict.
-  check_step "tests" cargo nextest run --locked --workspace --profile "$(test_profile)"
+  compose_test_images
+  check_step "tests in containers" run_tests_in_containers "$CONTAINER_TESTS"
+  check_step "tests" run_tests "all()"
   test_slowest
 }
 
 check_style() {
   check_step "format" cargo fmt --all --check
   check_step "clippy" cargo clippy --locked --workspace --all-targets -- -D warnings
-  check_step "shell scripts" shellcheck -x "$ROOT/dev" "$ROOT/.ci/run" "$ROOT"/deploy/dev/*.sh
+  check_step "shell scripts" shellcheck -x "$ROOT/dev" "$ROOT/.ci/run" "$ROOT"/deploy/*.sh "$ROOT"/deploy/*/*.sh
   check_step "spelling" "$TYPOS"
   check_step "nats.conf" check_nats_conf
   check_step "Caddyfile" check_caddyfile
@@ -108,18 +170,19 @@ check_verdict() {
 
 # The tests that failed in this run, one per line: of nextest, of the documentation, of the sandbox image.
 failed_tests() {
-  local report
-  report=$(test_report)
-  if [ -e "$report" ]; then
-    awk -F'"' '/<testcase /{ test = $4 " " $2 } /<(failure|error)[ >]/{ print test }' "$report"
-  fi
+  local profile report
+  for profile in "$(test_profile)" compose; do
+    report=$(test_report "$profile")
+    [ -e "$report" ] || continue
+    awk -F'"' -v profile="$profile" '/<testcase /{ test = $4 " " $2 } /<(failure|error)[ >]/{ print test " (" profile ")" }' "$report"
+  done
   sed -n 's/^test \(.*\) \.\.\. FAILED$/\1/p' "$LOGS/doc-tests.log"
   sed -n 's/^✖ \(.*\) ([0-9.]*ms)$/sandbox image: \1/p' "$LOGS/image-tests.log" | sort -u
 }
 
 # What earlier runs left must not be listed for this one.
 failed_tests_forget() {
-  rm -f "$(test_report)"
+  rm -f "$(test_report "$(test_profile)")" "$(test_report compose)"
   : >"$LOGS/doc-tests.log"
   : >"$LOGS/image-tests.log"
 }
@@ -131,19 +194,20 @@ test_environment() {
   export CLAWKAKA_PG_BIN="$PG_BIN" CLAWKAKA_PG_USER="$PG_USER"
   export CLAWKAKA_BIN_DIR="$TARGET/$1"
   export OPENCLAW_SANDBOX_IMAGE SANDBOX_NETWORK SANDBOX_HOST_ADDRESS
+  export CLAWKAKA_IMAGE POSTGRES_IMAGE NATS_IMAGE CADDY_IMAGE DOCKER_GID DOCKER_SOCKET UPLINK_MTU
 }
 
 test_profile() {
   if [ "${CI:-}" = true ]; then echo ci; else echo default; fi
 }
 
-# The report that nextest writes about its last run; it ignores CARGO_TARGET_DIR for this.
-test_report() { printf '%s' "$ROOT/target/nextest/$(test_profile)/junit.xml"; }
+# The report that nextest writes about its last run with this profile; it ignores CARGO_TARGET_DIR for this.
+test_report() { printf '%s' "$ROOT/target/nextest/$1/junit.xml"; }
 
 # The ten slowest tests.
 test_slowest() {
   local report
-  report=$(test_report)
+  report=$(test_report "$(test_profile)")
   [ -e "$report" ] || return 0
   printf '\nlongest tests\n'
   sed -n 's/.*<testcase name="\([^"]*\)" classname="\([^"]*\)".* time="\([^"]*\)".*/\3 \2 \1/p' "$report" |

@@ -1,7 +1,8 @@
 # shellcheck shell=bash
 # The commands of ./dev. Sourced by ./dev.
 
-PROCESSES=(postgres nats sim-meta sim-twilio sim-openrouter sim-openclaw ingress provisioner gateway outbound caddy)
+SIMULATORS=(sim-meta sim-twilio sim-openrouter sim-openclaw)
+PROCESSES=(postgres nats "${SIMULATORS[@]}" ingress provisioner gateway outbound caddy)
 
 # The demo acts as the person and as the operator, so it gets the settings of both.
 DEMO_VARIABLES="NATS_URL DATABASE_URL CADDY_LISTEN SANDBOX_RUNTIME DOCKER_HOST SIM_META_LISTEN SIM_META_WEBHOOK_URL
@@ -38,6 +39,7 @@ up_as_processes() {
 
 up_in_containers() {
   settings_load compose
+  if [ -n "$POSTGRES_ELSEWHERE$NATS_ELSEWHERE" ]; then die "docker-compose.yml has a Postgres and a NATS of its own: unset DATABASE_URL and NATS_URL"; fi
   if process_alive caddy; then die "the system already runs as processes. Run ./dev down first, or ./dev up"; fi
   install_base docker
   install_compose
@@ -51,28 +53,31 @@ up_in_containers() {
 # Shows the demo in the system that runs, or starts it.
 command_demo() {
   if compose_is_up; then
-    command_up --compose
+    up_in_containers
     # shellcheck disable=SC2034  # with_variables reads it
     DATABASE_URL="postgres://clawkaka:$POSTGRES_PASSWORD@$(compose_address postgres data):5432/clawkaka"
   else
-    command_up
+    up_as_processes
   fi
+  command_status
   say "demo"
   with_variables "$DEMO_VARIABLES" "$TARGET/debug/demo" "$@"
 }
 
 command_status() {
-  local name
+  local processes=("${PROCESSES[@]}") name
   if [ ! -d "$PIDS" ]; then
     echo "nothing has been started from this checkout"
     return 0
   fi
-  printf '\n%-16s %-6s %8s  %s\n' name state pid where
   if compose_is_up; then
-    settings_load compose
+    compose_find
+    echo
     compose_status
+    processes=("${SIMULATORS[@]}")
   fi
-  for name in "${PROCESSES[@]}"; do
+  printf '\n%-16s %-6s %8s  %s\n' name state pid where
+  for name in "${processes[@]}"; do
     printf '%-16s %-6s %8s  %s\n' "$name" "$(process_state "$name")" "$(process_field "$name" 1)" "$(cat "$PIDS/$name.at" 2>/dev/null || true)"
   done
   sandboxes_list | sed 's/^/sandbox /'
@@ -81,10 +86,15 @@ command_status() {
 
 # On a terminal the command follows the logs; otherwise it prints them and ends.
 command_logs() {
-  local files=("$LOGS"/*.log) follow=()
-  if [ -n "${1:-}" ]; then files=("$LOGS/$1.log"); fi
-  [ -e "${files[0]}" ] || die "there is no log of ${1:-anything} yet; the logs are: $(find "$LOGS" -name '*.log' -printf '%f ' 2>/dev/null)"
+  local name=${1:-} files=("$LOGS"/*.log) follow=()
+  if [ -n "$name" ]; then files=("$LOGS/$name.log"); fi
   if [ -t 1 ]; then follow=(-F); fi
+  if compose_is_up && [[ $name != sim-* ]]; then
+    compose_find
+    compose logs --tail 100 ${follow[0]:+--follow} ${name:+"$name"}
+    return
+  fi
+  [ -e "${files[0]}" ] || die "there is no log of ${name:-anything} yet; the logs are: $(find "$LOGS" -name '*.log' -printf '%f ' 2>/dev/null)"
   tail -n 100 "${follow[@]}" "${files[@]}"
 }
 
@@ -93,16 +103,25 @@ command_down() {
   local purge=
   case "${1:-}" in "") ;; --purge) purge=purge ;; *) die "down accepts no option but --purge" ;; esac
   say "stopping"
-  if compose_is_up; then
-    settings_load compose
-    compose_down "$purge"
-  fi
+  compose_down "$purge"
   process_stop caddy ingress provisioner gateway outbound
-  process_stop sim-meta sim-twilio sim-openrouter sim-openclaw
+  process_stop "${SIMULATORS[@]}"
   sandboxes_down "$purge"
   process_stop nats postgres
   if [ -n "$purge" ]; then rm -rf "$STATE" "$(postgres_outside)"; fi
   say "down"
+}
+
+# Builds the image of the services for production, from programs that are compiled here.
+command_image() {
+  settings_load
+  install_base docker
+  setting CLAWKAKA_IMAGE clawkaka/services:dev
+  sandboxes_note
+  step "docker engine" engine_up || die "no Docker engine answers"
+  step "building for release" cargo build --locked --release --manifest-path "$ROOT/Cargo.toml" "${PROGRAMS[@]/#/--bin=}" ||
+    die "the build failed, see above"
+  quiet_step "image $CLAWKAKA_IMAGE" services_image_up "$TARGET/release"
 }
 
 command_bench() {
@@ -119,9 +138,12 @@ command_host() {
   settings_load
   install_packages docker
   install_compose
-  sandboxes_begin
+  sandboxes_up
+  sandbox_image_begin
   sandboxes_await
-  say "network $SANDBOX_NETWORK and image $SANDBOX_IMAGE are ready; a reboot removes the firewall rules, so run this at boot"
+  settings_of_engine
+  say "the networks and the image $SANDBOX_IMAGE are ready; a reboot removes the firewall rules, so run this at boot"
+  say "in .env: DOCKER_GID=$DOCKER_GID"
 }
 
 # Prints the variables for tests run by hand: eval "$(./dev env)" && cargo nextest run -p …
@@ -140,17 +162,23 @@ command_help() {
   cat <<'HELP'
 ./dev up              Start everything on loopback: Postgres, NATS, Caddy, simulators of Meta, Twilio and OpenRouter,
                       Docker with the sandbox image, and the four services. Installs what is missing. Safe to repeat.
+./dev up --compose    The same in containers: docker-compose.yml as it is deployed, with simulators outside it.
 ./dev demo [--call]   Run up, then print a conversation with a real assistant as it happens; --call also phones it.
-./dev status          Show which processes run, where, and whether they are ready.
+./dev status          Show which processes or containers run, where, and whether they are ready.
 ./dev logs [name]     Follow all logs, or one.
 ./dev down [--purge]  Stop everything; --purge also deletes databases, streams, the sandboxes' volumes and secrets.
 ./dev test [--quick]  Run every check and test, as CI does; --quick runs only format, lints, spelling, and the unit and
                       service tests that need no Docker.
+./dev test --compose  Run the system tests against docker-compose.yml; ./dev test repeats only some of them there.
+./dev soak            Run the tests that take minutes.
 ./dev check           Run the checks without the tests.
 ./dev env             Print the variables for tests run by hand: eval "$(./dev env)" && cargo nextest run -p …
 ./dev bench […]       Measure a release build: everything, or one of load, calls [users], idle [sandboxes].
+
+On a server, see docs/operations.md:
+./dev host            Prepare this machine for sandboxes: networks, firewall, image, Docker Compose (at boot, as root).
 ./dev secrets [dir]   Create the secret files that docker-compose.yml reads; existing files are kept.
-./dev host            Prepare this machine for sandboxes: network, firewall, image (in production, at boot, as root).
+./dev image           Build the image of the services from programs compiled on this machine, without a registry.
 
 Variables (see .env.example) are read from the environment, then from .run/env, then from deploy/dev/settings.sh:
   SANDBOX_RUNTIME=external ./dev up                 Use a simulated agent and no Docker.

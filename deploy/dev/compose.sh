@@ -23,6 +23,9 @@ settings_of_compose() {
   setting CLAWKAKA_ENV_FILE "$COMPOSE_STATE/env"
   setting CLAWKAKA_SECRETS "$COMPOSE_STATE/secrets"
   setting HEALTH_INTERVAL 2s
+  if [ "$SANDBOX_RUNTIME" = external ]; then
+    setting COMPOSE_FILE docker-compose.yml:deploy/compose/external-sandboxes.yml
+  fi
 }
 
 # Known only when the engine runs.
@@ -36,39 +39,44 @@ settings_of_engine() {
 
 compose_up() {
   settings_of_engine
-  step "images of the servers" upstream_images_up || die "the images of Postgres, NATS and Caddy are missing"
+  quiet_step "images of the servers" upstream_images_up
   quiet_step "image of the services" services_image_up "$TARGET/debug"
   compose_write_settings
   secret_files "$CLAWKAKA_SECRETS"
-  step "containers" compose up -d --wait --wait-timeout "$COMPOSE_READY_SECONDS" --no-build --remove-orphans ||
-    die "not every container is healthy: docker compose ps, see ./dev logs"
+  quiet_step "containers" compose_start
 }
 
-# Writes every setting of .env.example that has a value here.
+compose_start() {
+  local unhealthy
+  compose up --detach --wait --wait-timeout "$COMPOSE_READY_SECONDS" --no-build --remove-orphans && return 0
+  mapfile -t unhealthy < <(compose ps --all --format '{{.Service}} {{.Status}}' | awk '!/\(healthy\)|Exited \(0\)/ { print $1 }' | sort -u)
+  compose logs --no-color --tail 10 "${unhealthy[@]}"
+  return 1
+}
+
+# Writes every setting of .env.example that has a value here, quoted, so that Compose changes nothing in it.
 compose_write_settings() {
   local name
   mkdir -p "$COMPOSE_STATE"
   while read -r name; do
-    if [ -n "${!name:-}" ]; then printf '%s=%s\n' "$name" "${!name}"; fi
-  done < <((sed -nE '/\.\/dev only/q; s/^(# ?)?([A-Z][A-Z0-9_]*)=.*/\2/p' "$ROOT/.env.example"; grep -oE '\$\{[A-Z_]+' docker-compose.yml | sed 's/..//') | grep -v TWILIO_AUTH_TOKEN | sort -u) >"$COMPOSE_STATE/env"
+    if [ -n "${!name:-}" ]; then printf "%s='%s'\n" "$name" "${!name}"; fi
+  done < <(sed -nE '/\.\/dev only/q; s/^(# ?)?([A-Z][A-Z0-9_]*)=.*/\2/p' "$ROOT/.env.example") >"$COMPOSE_STATE/env"
 }
 
-# Docker Compose with the file and the settings of this checkout.
-compose() {
-  local files=(--file "$ROOT/docker-compose.yml")
-  if [ "$SANDBOX_RUNTIME" = external ]; then files+=(--file "$ROOT/deploy/compose/external-sandboxes.yml"); fi
-  docker compose --env-file "$COMPOSE_STATE/env" "${files[@]}" "$@"
-}
+# Docker Compose with the settings of this checkout.
+compose() { docker compose --project-directory "$ROOT" --env-file "$COMPOSE_STATE/env" "$@"; }
+
+# Finds the engine of the running project; compose_up does so itself.
+compose_find() { sandboxes_engine || die "the Docker engine does not answer, see ./dev up --compose"; }
 
 # Stops the project and removes its containers; `compose_down purge` removes the volumes as well.
 compose_down() {
   local options=(--remove-orphans)
-  if ! compose_is_up; then return 0; fi
+  compose_is_up || return 0
   if [ "${1:-}" = purge ]; then options+=(--volumes); fi
-  if sandboxes_engine; then
-    # Callers may talk for minutes before ingress stops.
-    compose down --timeout 30 "${options[@]}"
-  fi
+  compose_find
+  # Callers may talk for minutes before ingress stops.
+  quiet_step "stopping the containers" compose down --timeout 30 "${options[@]}"
   rm -rf "$COMPOSE_STATE"
 }
 
@@ -77,6 +85,4 @@ compose_address() {
   docker inspect --format "{{(index .NetworkSettings.Networks \"clawkaka_$2\").IPAddress}}" "$(compose ps -q "$1")"
 }
 
-compose_status() {
-  compose ps --format 'table {{.Name}}\t{{.Status}}\t{{.Ports}}'
-}
+compose_status() { compose ps --all --format 'table {{.Name}}\t{{.Status}}\t{{.Ports}}'; }

@@ -11,10 +11,11 @@ UPSTREAM_IMAGES=(postgres:18-bookworm nats:2.15.1-alpine caddy:2.11.7)
 PROGRAMS=(clawkaka gateway ingress outbound provisioner)
 
 upstream_images_up() {
-  local image name
+  local image name found
   for image in "${UPSTREAM_IMAGES[@]}"; do
     name=${image%%:*}
-    setting "${name^^}_IMAGE" "$(upstream_image "$image")"
+    found=$(upstream_image "$image") || return
+    setting "${name^^}_IMAGE" "$found"
   done
 }
 

@@ -59,6 +59,7 @@ settings_of_infrastructure() {
   # Twilio's signatures cover this address; the simulated Twilio connects to Caddy instead of resolving it.
   if [ -z "$TWILIO_ELSEWHERE" ]; then setting BASE_URL https://api.clawkaka.example; fi
   setting CONSOLE_SITE "http://console.localhost:${CADDY_LISTEN##*:}"
+  setting HEALTH_SITE "http://health.localhost:${CADDY_LISTEN##*:}"
   XDG_DATA_HOME="$STATE/caddy" XDG_CONFIG_HOME="$STATE/caddy"
 }
 

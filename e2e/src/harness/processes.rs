@@ -98,6 +98,10 @@ impl Processes {
                 "CONSOLE_SITE",
                 format!("http://console.localhost:{}", self.caddy_port),
             ),
+            (
+                "HEALTH_SITE",
+                format!("http://health.localhost:{}", self.caddy_port),
+            ),
             ("INGRESS_FROM", format!("to {}", addresses.join(" "))),
             ("CADDY_BIND", "127.0.0.1".to_owned()),
         ]

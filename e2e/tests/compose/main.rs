@@ -2,5 +2,13 @@
 //! `CLAWKAKA_WORLD=compose` these tests only print that they did not run.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod manual;
 mod probe;
 mod reachability;
+
+/// Whether the system runs in containers.
+fn is_compose() -> bool {
+    #[expect(clippy::disallowed_methods, reason = "tests have no Env of their own")]
+    let world = std::env::var("CLAWKAKA_WORLD");
+    world.is_ok_and(|world| world == "compose")
+}

@@ -12,7 +12,10 @@ use serde_json::Value;
 use sim_meta::SimMetaConfig;
 use sim_twilio::SimTwilioConfig;
 
-use crate::probe::{addresses, has_default_route, has_file, inspect, output, reachable};
+use crate::{
+    is_compose,
+    probe::{addresses, has_default_route, has_file, inspect, output, reachable},
+};
 
 /// A sandbox's published port.
 const DOOR: &str = "published port of a sandbox";
@@ -265,12 +268,6 @@ fn start_sandbox(project: &str) {
 fn host_has_internet() -> bool {
     let address = PUBLIC_ADDRESS.parse().unwrap();
     TcpStream::connect_timeout(&address, Duration::from_secs(2)).is_ok()
-}
-
-fn is_compose() -> bool {
-    #[expect(clippy::disallowed_methods, reason = "tests have no Env of their own")]
-    let world = std::env::var("CLAWKAKA_WORLD");
-    world.is_ok_and(|world| world == "compose")
 }
 
 fn variable(name: &str) -> String {

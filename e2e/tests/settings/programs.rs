@@ -84,9 +84,12 @@ fn rust_files(directory: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(directory).expect("a directory of source files");
     let paths = entries.map(|entry| entry.expect("a source file").path());
     paths
-        .flat_map(|path| match path.is_dir() {
-            true => rust_files(&path),
-            false => vec![path],
+        .flat_map(|path| {
+            if path.is_dir() {
+                rust_files(&path)
+            } else {
+                vec![path]
+            }
         })
         .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
         .collect()
@@ -104,6 +107,7 @@ fn code_of(text: &str) -> String {
 }
 
 fn settings_in(path: &Path, code: &str) -> Settings {
+    let path = path.strip_prefix(root()).unwrap_or(path);
     let path = path.display().to_string();
     assert!(
         !code.contains("env::var(") && !code.contains("env::var_os("),

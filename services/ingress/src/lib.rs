@@ -9,6 +9,7 @@ mod event_sink;
 mod intake;
 mod operator_notice;
 mod refusal;
+mod request_id;
 mod voice;
 mod whatsapp;
 

@@ -20,7 +20,7 @@ use claw_whatsapp::{
 };
 use secrecy::SecretString;
 use tokio::time::{Instant, timeout};
-use tracing::{Instrument, debug, error, info_span};
+use tracing::{Instrument, debug, error, field::display, info_span};
 
 use crate::{
     body_budget::BodyBudget,
@@ -28,6 +28,7 @@ use crate::{
     intake::{Fact, Intake},
     operator_notice,
     refusal::{Refusal, RefusalLog},
+    request_id,
 };
 
 /// Largest body accepted: Meta sends up to 3 MB.
@@ -72,7 +73,8 @@ async fn verify(
 async fn receive(State(webhook): State<Arc<WhatsAppWebhook>>, request: Request) -> Response {
     let started = Instant::now();
     // A new trace: the sender's headers do not choose ours.
-    let span = info_span!("ingress.webhook", otel.kind = "server");
+    let id = request_id::of(request.headers()).map(display);
+    let span = info_span!("ingress.webhook", otel.kind = "server", request.id = id);
     let result = webhook.take(request).instrument(span).await;
     let outcome = result.as_ref().map_or_else(Refusal::name, |()| "stored");
     WHATSAPP_WEBHOOKS.increment([outcome]);

@@ -17,7 +17,7 @@ use claw_twilio::{
 };
 use strum::IntoStaticStr;
 use tokio::time::{Instant, timeout};
-use tracing::{Instrument, info_span, warn};
+use tracing::{Instrument, field::display, info_span, warn};
 
 use super::{
     call_control::CallControl,
@@ -28,7 +28,7 @@ use super::{
     response_cache::ResponseCache,
     twiml,
 };
-use crate::{VoiceMode, body_budget::BodyBudget};
+use crate::{VoiceMode, body_budget::BodyBudget, request_id};
 
 /// Largest body accepted. Twilio's have a few kilobytes.
 pub(super) const BODY_LIMIT_BYTES: usize = 256 * 1024;
@@ -95,7 +95,13 @@ impl VoiceWebhook {
     async fn handle(&self, endpoint: Endpoint, request: Request) -> Response {
         let started = Instant::now();
         let name = endpoint.into_str();
-        let span = info_span!("ingress.voice", otel.kind = "server", webhook = name);
+        let id = request_id::of(request.headers()).map(display);
+        let span = info_span!(
+            "ingress.voice",
+            otel.kind = "server",
+            webhook = name,
+            request.id = id
+        );
         let verified = self.verify(request).instrument(span.clone()).await;
         let response = match verified {
             Ok(verified) => self.respond(endpoint, verified).instrument(span).await,

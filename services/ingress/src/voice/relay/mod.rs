@@ -22,9 +22,10 @@ use claw_metrics::{RELAY_SESSIONS, RELAY_SESSIONS_OPEN, VOICE_UNSIGNED};
 use claw_twilio::signature::{self, AuthTokens, PublicUrl};
 use tokio::{sync::Semaphore, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::{Instrument, info, info_span, warn};
+use tracing::{Instrument, field::display, info, info_span, warn};
 
 use super::{call_control::CallControl, paths};
+use crate::request_id;
 use handshake::{IncomingSocket, serve};
 
 /// Largest message accepted. One utterance has a few kilobytes.
@@ -128,6 +129,7 @@ async fn open(
         .max_message_size(MESSAGE_LIMIT_BYTES)
         .max_frame_size(MESSAGE_LIMIT_BYTES);
     let tasks = endpoint.sessions.tasks.clone();
+    let id = request_id::of(&headers).map(display);
     upgrade.on_upgrade(move |socket| {
         let socket = IncomingSocket {
             socket,
@@ -135,7 +137,7 @@ async fn open(
             control: Arc::clone(&endpoint.control),
             handing_over: endpoint.sessions.handing_over.clone(),
         };
-        let span = info_span!("ingress.relay");
+        let span = info_span!("ingress.relay", request.id = id);
         let session = async move {
             RELAY_SESSIONS_OPEN.increment([]);
             let outcome = match serve(socket).await {
