@@ -112,9 +112,10 @@ const PUBLISHED: [(&str, &str); 3] = [
 /// The host's address at which sandboxes publish their ports, and a port of their range.
 const DOOR_ADDRESS: &str = "172.29.255.1:34999";
 
-/// The port in the container that stands for a sandbox.
-const SANDBOX_PORT: u16 = 8080;
+/// The port of OpenClaw, the only one in a sandbox that the firewall lets others reach.
+const SANDBOX_PORT: u16 = 18789;
 
+/// An address outside this machine that listens on a known port.
 const PUBLIC_ADDRESS: &str = "1.1.1.1:443";
 
 #[tokio::test(flavor = "multi_thread")]

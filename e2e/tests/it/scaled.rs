@@ -15,9 +15,9 @@ const REPLICAS: [(Service, usize); 4] = [
     (Service::Outbound, 2),
 ];
 
-/// 200 users, 3,000 messages, 100 per second.
+/// 200 users, 6,000 messages, 100 per second: one minute, in which containers fail and restart 20 times.
 const CROWD: Crowd = Crowd {
-    messages_each: 15,
+    messages_each: 30,
     ..Crowd::USUAL
 };
 
