@@ -8,7 +8,7 @@ FAILED_STEPS=()
 HEAVY_TESTS='binary_id(e2e::it) | binary_id(e2e::compose) | (package(claw-docker) & kind(test)) | (package(provisioner) & test(docker))'
 # System tests that every run repeats with the system in containers; ./dev test --compose runs all of them.
 CONTAINER_TESTS='binary_id(e2e::compose) | (binary_id(e2e::it) & (test(every_user_gets_each_answer_once_and_in_order)
-  | test(calls::dialogue::) | test(scaled)))'
+  | test(speech_is_answered_in_the_call_and_text_in_the_chat) | test(scaled)))'
 
 command_test() {
   case "${1:-}" in

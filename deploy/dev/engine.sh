@@ -30,6 +30,8 @@ DOORS_NETWORK=clawkaka-doors
 DOORS_BRIDGE=clawdoors0
 DOORS_SUBNET=172.29.255.0/24
 DOORS_HOST_ADDRESS=172.29.255.1
+# The internal networks of docker-compose.yml.
+INTERNAL_BRIDGES=clawi+
 OPENCLAW_PORT=18789
 # The only TCP ports of the host to which a sandbox may connect: the model simulator's.
 SANDBOX_HOST_PORTS="${SANDBOX_HOST_PORTS:-18080}"
@@ -154,8 +156,8 @@ engine_network_remove() {
 
 # A sandbox can reach SANDBOX_HOST_PORTS at the bridge's address on this host, the public internet, and the host's
 # resolver, which Docker's embedded DNS asks on behalf of the sandbox. It can be reached by this host's processes, and
-# at its published port by containers on the network of the doors, which reach nothing else of this host. Each chain is
-# replaced atomically, so the rules are never absent.
+# at its published port by containers on the network of the doors. These containers, and all without a way to the
+# internet, reach nothing else of this host. Each chain is replaced atomically, so the rules are never absent.
 engine_firewall_up() {
   local parent chain match
   engine_firewall_rules | engine_root iptables-restore --noflush || {
@@ -185,6 +187,7 @@ engine_firewall_jumps() {
   cat <<JUMPS
 INPUT CLAW-IN -i $SANDBOX_BRIDGE
 INPUT CLAW-DOORS -i $DOORS_BRIDGE
+INPUT CLAW-DOORS -i $INTERNAL_BRIDGES
 INPUT CLAW-DOORS -d $DOORS_HOST_ADDRESS/32
 DOCKER-USER CLAW-OUT -i $SANDBOX_BRIDGE
 DOCKER-USER CLAW-TO -o $SANDBOX_BRIDGE
@@ -210,10 +213,11 @@ engine_firewall_rules() {
   for range in $SANDBOX_FORBIDDEN; do
     printf -- '-A CLAW-OUT -d %s -j REJECT\n' "$range"
   done
-  printf -- '-A CLAW-TO -i %s -p tcp --dport %s -j ACCEPT\n' "$DOORS_BRIDGE" "$OPENCLAW_PORT"
+  printf -- '-A CLAW-TO -i %s -p tcp --dport %s -m conntrack --ctstate DNAT -j ACCEPT\n' "$DOORS_BRIDGE" "$OPENCLAW_PORT"
   printf -- '-A CLAW-TO %s -j RETURN\n' "$known"
   printf -- '-A CLAW-TO -j DROP\n'
   printf -- '-A CLAW-DOORS -i lo -j RETURN\n'
+  printf -- '-A CLAW-DOORS %s -j ACCEPT\n' "$known"
   printf -- '-A CLAW-DOORS -j REJECT\n'
   printf 'COMMIT\n'
 }

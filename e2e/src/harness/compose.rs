@@ -141,6 +141,8 @@ impl Compose {
             ("API_SITE", "http://".to_owned()),
             ("CONSOLE_SITE", "http://console.localhost".to_owned()),
             ("HEALTH_INTERVAL", HEALTH_INTERVAL.to_owned()),
+            // The port is this world's alone, and so are the names of its networks' bridges.
+            ("BRIDGE_TAG", format!("{:04x}", self.caddy_port)),
         ];
         let of_compose = of_compose.map(|(name, value)| (name.to_owned(), value));
         let lines = self.settings.public().chain(&of_compose).map(env_line);

@@ -106,9 +106,10 @@ impl Server {
         let own = format!(
             "{settings}\n# of this test\nWHATSAPP_SENDER_PHONE_NUMBER_ID=1\nAPI_SITE=http://\n\
              CONSOLE_SITE=http://console.localhost\nHTTP_LISTEN=127.0.0.1:{}\nHTTPS_LISTEN=127.0.0.2:{}\n\
-             HEALTH_INTERVAL=2s\n",
+             HEALTH_INTERVAL=2s\nBRIDGE_TAG={:04x}\n",
             self.http.number(),
-            self.https.number()
+            self.https.number(),
+            self.http.number()
         );
         fs::write(env_file, own).unwrap();
         for name in ISSUED {

@@ -55,7 +55,7 @@ pub(crate) fn has_default_route(container: &Value) -> bool {
     destinations.any(|destination| destination == Some("00000000"))
 }
 
-/// Whether a path exists in the container.
+/// Whether a path without symbolic links exists in the container.
 pub(crate) fn has_file(container: &Value, path: &str) -> bool {
     let root = format!("/proc/{}/root{path}", process(container));
     Path::new(&root).exists()

@@ -21,7 +21,7 @@ use crate::{
 const DOOR: &str = "published port of a sandbox";
 /// A sandbox's own address and port.
 const SANDBOX: &str = "address of a sandbox";
-/// A port on which the host listens on all its addresses.
+/// A port on which the host listens on all its addresses. What has a way to the internet reaches it, too.
 const HOST: &str = "port of the host";
 /// A public address; if the host itself does not reach it, a default route counts.
 const INTERNET: &str = "internet";
@@ -30,7 +30,7 @@ const ENGINE: &str = "Docker socket";
 
 /// What each container reaches of [`services`] and of the above; it reaches nothing else of them.
 const REACHED: [(&str, &[&str]); 8] = [
-    ("caddy", &["caddy:80", "ingress:3001", INTERNET]),
+    ("caddy", &["caddy:80", "ingress:3001", HOST, INTERNET]),
     (
         "ingress",
         &[
@@ -64,6 +64,7 @@ const REACHED: [(&str, &[&str]); 8] = [
             "gateway:3103",
             "outbound:3104",
             DOOR,
+            HOST,
             INTERNET,
             ENGINE,
         ],
@@ -77,6 +78,7 @@ const REACHED: [(&str, &[&str]); 8] = [
             "provisioner:3102",
             "gateway:3103",
             "outbound:3104",
+            HOST,
             INTERNET,
         ],
     ),
@@ -198,7 +200,7 @@ impl Containers {
         if !host_has_internet() && has_default_route(container) {
             reached.insert(INTERNET);
         }
-        if has_file(container, "/var/run/docker.sock") {
+        if has_file(container, "/run/docker.sock") {
             reached.insert(ENGINE);
         }
         reached
