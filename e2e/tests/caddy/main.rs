@@ -1,6 +1,5 @@
 //! The repository's Caddyfile in the real Caddy, in front of stub replicas of ingress.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
-
 #![expect(
     clippy::unwrap_used,
     reason = "a panic fails the test; clippy allows it only inside the test function itself"
