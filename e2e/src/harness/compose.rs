@@ -71,7 +71,7 @@ impl Compose {
         let passwords = Passwords::random();
         compose.write_secrets(&passwords)?;
         compose.write_env_file()?;
-        compose.up(&[]).await?;
+        compose.up().await?;
         Ok(Started {
             nats: Nats::of_container(compose.container("nats", 1), passwords.clone()),
             postgres: Postgres::of_container(compose.container("postgres", 1), passwords),
@@ -79,12 +79,23 @@ impl Compose {
         })
     }
 
-    /// Creates or changes containers until they match the files, and waits until they are healthy.
-    async fn up(&self, arguments: &[&str]) -> Result<()> {
+    /// Creates or changes all containers until they match the files, and waits until they are healthy.
+    async fn up(&self) -> Result<()> {
+        self.up_with(&Service::ALL, &[]).await
+    }
+
+    /// The same for the containers of a single service, without those that it depends on.
+    async fn up_service(&self, service: Service, options: &[&str]) -> Result<()> {
+        let arguments = [&["--no-deps"], options, &[service.name()]].concat();
+        self.up_with(&[service], &arguments).await
+    }
+
+    async fn up_with(&self, scaled: &[Service], arguments: &[&str]) -> Result<()> {
         let mut up = self.command();
         up.args(["up", "--detach", "--no-build", "--pull=never"])
             .args(["--wait", "--wait-timeout", UP_LIMIT_SECONDS]);
-        for (service, count) in &self.replicas {
+        for service in scaled {
+            let count = self.replicas_of(*service).len();
             up.arg(format!("--scale={}={count}", service.name()));
         }
         let output = up
@@ -232,8 +243,7 @@ impl Backend for Compose {
         let count = self.replicas.entry(service).or_default();
         let replica = service.replica(*count);
         *count += 1;
-        self.up(&["--no-recreate", "--no-deps", service.name()])
-            .await?;
+        self.up_service(service, &["--no-recreate"]).await?;
         Ok(replica)
     }
 
@@ -244,7 +254,7 @@ impl Backend for Compose {
     /// Compose recreates every replica of the service whose settings have changed.
     async fn renew(&mut self, replica: Replica) -> Result<()> {
         self.write_env_file()?;
-        self.up(&["--no-deps", replica.service.name()]).await
+        self.up_service(replica.service, &[]).await
     }
 
     async fn kill_caddy(&mut self) -> Result<()> {
