@@ -13,7 +13,7 @@ ROOT="${ROOT:-$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)}"
 BASE_IMAGE="${BASE_IMAGE:-debian:bookworm-slim}"
 BASE_SUITE=bookworm
 SANDBOX_IMAGE="${SANDBOX_IMAGE:-${OPENCLAW_SANDBOX_IMAGE:-clawkaka/sandbox:2026.9.6}}"
-IMAGE_CACHE="${CLAWKAKA_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/clawkaka}/images"
+IMAGE_CACHE="${CLAWKAKA_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/clawkaka}/images"
 # A pull from a reachable registry ends within this time. Without a registry the name does not resolve.
 PULL_LIMIT_SECONDS=120
 

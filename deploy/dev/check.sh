@@ -80,15 +80,20 @@ run_tests() { cargo nextest run --locked --workspace --profile "$(test_profile)"
 
 # The same, with a report of their own and the system in containers.
 run_tests_in_containers() {
+  if [ "$(id -u)" -ne 0 ]; then
+    say "not run: tests in containers enter the containers' networks, which only root may"
+    return 0
+  fi
   test_environment debug
   CLAWKAKA_WORLD=compose cargo nextest run --locked --workspace --profile compose -E "$1" "${@:2}"
 }
 
 compose_test_images() {
   settings_of_engine
-  setting CLAWKAKA_IMAGE clawkaka/services:dev
+  setting CLAWKAKA_IMAGE "clawkaka/services:$SANDBOX_HOST"
   check_step "images of the servers" logged "$LOGS/images.log" upstream_images_up
   check_step "image of the services" logged "$LOGS/images.log" services_image_up "$TARGET/debug"
+  case " ${FAILED_STEPS[*]} " in *" image"*) tail -n 30 "$LOGS/images.log" >&2 ;; esac
 }
 
 command_check() {

@@ -117,8 +117,7 @@ command_image() {
   settings_load
   install_base docker
   setting CLAWKAKA_IMAGE clawkaka/services:dev
-  sandboxes_note
-  step "docker engine" engine_up || die "no Docker engine answers"
+  sandboxes_engine || die "the Docker engine does not answer: systemctl start docker"
   step "building for release" cargo build --locked --release --manifest-path "$ROOT/Cargo.toml" "${PROGRAMS[@]/#/--bin=}" ||
     die "the build failed, see above"
   quiet_step "image $CLAWKAKA_IMAGE" services_image_up "$TARGET/release"
@@ -138,9 +137,11 @@ command_host() {
   settings_load
   install_packages docker
   install_compose
-  sandboxes_up
+  step "docker engine" sandboxes_engine || die "the Docker engine does not answer: systemctl start docker"
+  sandboxes_networks_up
   sandbox_image_begin
-  sandboxes_await
+  sandbox_image_await || die "the sandbox image is not built, see above"
+  containers_can_read_files
   settings_of_engine
   say "the networks and the image $SANDBOX_IMAGE are ready; a reboot removes the firewall rules, so run this at boot"
   say "in .env: DOCKER_GID=$DOCKER_GID"

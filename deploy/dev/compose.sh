@@ -19,7 +19,10 @@ settings_of_compose() {
   setting SIM_META_LISTEN "$SANDBOX_HOST_ADDRESS:18081"
   setting SIM_OPENROUTER_LISTEN "$SANDBOX_HOST_ADDRESS:18080"
   setting SIM_OPENCLAW_LISTEN "$SANDBOX_HOST_ADDRESS:18789"
-  setting CLAWKAKA_IMAGE clawkaka/services:dev
+  setting CLAWKAKA_IMAGE "clawkaka/services:$SANDBOX_HOST"
+  # Each checkout has a project of its own, and none is that of a deployment.
+  setting COMPOSE_PROJECT_NAME "clawkaka-$SANDBOX_HOST"
+  setting BRIDGE_TAG "${SANDBOX_HOST: -4}"
   setting CLAWKAKA_ENV_FILE "$COMPOSE_STATE/env"
   setting CLAWKAKA_SECRETS "$COMPOSE_STATE/secrets"
   setting HEALTH_INTERVAL 2s
@@ -41,6 +44,7 @@ compose_up() {
   settings_of_engine
   quiet_step "images of the servers" upstream_images_up
   quiet_step "image of the services" services_image_up "$TARGET/debug"
+  containers_can_read_files
   compose_write_settings
   secret_files "$CLAWKAKA_SECRETS"
   quiet_step "containers" compose_start
@@ -52,6 +56,11 @@ compose_start() {
   mapfile -t unhealthy < <(compose ps --all --format '{{.Service}} {{.Status}}' | awk '!/\(healthy\)|Exited \(0\)/ { print $1 }' | sort -u)
   compose logs --no-color --tail 10 "${unhealthy[@]}"
   return 1
+}
+
+# Containers read these files of the checkout as users of their own, and a strict umask keeps others out.
+containers_can_read_files() {
+  chmod a+rX "$ROOT" "$ROOT/deploy" "$ROOT/deploy/alive.sh" "$ROOT/nats.conf" "$ROOT/Caddyfile"
 }
 
 # Writes every setting of .env.example that has a value here, quoted, so that Compose changes nothing in it.
@@ -69,20 +78,25 @@ compose() { docker compose --project-directory "$ROOT" --env-file "$COMPOSE_STAT
 # Finds the engine of the running project; compose_up does so itself.
 compose_find() { sandboxes_engine || die "the Docker engine does not answer, see ./dev up --compose"; }
 
-# Stops the project and removes its containers; `compose_down purge` removes the volumes as well.
+# Stops the project and removes its containers; `compose_down purge` removes the volumes as well, also those of a
+# project that was stopped before.
 compose_down() {
-  local options=(--remove-orphans)
-  compose_is_up || return 0
-  if [ "${1:-}" = purge ]; then options+=(--volumes); fi
-  compose_find
-  # Callers may talk for minutes before ingress stops.
-  quiet_step "stopping the containers" compose down --timeout 30 "${options[@]}"
-  rm -rf "$COMPOSE_STATE"
+  local volumes
+  if compose_is_up; then
+    compose_find
+    # Callers may talk for minutes before ingress stops.
+    quiet_step "stopping the containers" compose down --timeout 30 --remove-orphans
+    rm -rf "$COMPOSE_STATE"
+  fi
+  if [ -n "${1:-}" ] && [ -e "$SANDBOXES_MARK" ] && sandboxes_engine; then
+    mapfile -t volumes < <(docker volume ls -q --filter "label=com.docker.compose.project=clawkaka-$SANDBOX_HOST")
+    if [ "${#volumes[@]}" -gt 0 ]; then docker volume rm "${volumes[@]}" >/dev/null; fi
+  fi
 }
 
 # The address of a container on one of the project's networks: `compose_address <service> <network>`.
 compose_address() {
-  docker inspect --format "{{(index .NetworkSettings.Networks \"clawkaka_$2\").IPAddress}}" "$(compose ps -q "$1")"
+  docker inspect --format "{{(index .NetworkSettings.Networks \"${COMPOSE_PROJECT_NAME}_$2\").IPAddress}}" "$(compose ps -q "$1")"
 }
 
 compose_status() { compose ps --all --format 'table {{.Name}}\t{{.Status}}\t{{.Ports}}'; }

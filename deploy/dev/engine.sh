@@ -16,7 +16,7 @@
 # SANDBOX_NETWORK, SANDBOX_HOST_PORTS.
 
 ENGINE_STATE="${STATE:-$PWD/.run}/docker"
-ENGINE_CACHE="${CLAWKAKA_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/clawkaka}"
+ENGINE_CACHE="${CLAWKAKA_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/clawkaka}"
 # The path is short because a Unix socket's path is limited to 107 bytes and containerd creates sockets below it.
 ENGINE_RUN=/run/clawkaka/docker
 ENGINE_START_TENTHS=300
@@ -140,10 +140,12 @@ engine_network_create() {
     --label clawkaka=network "${@:5}" "$1" >/dev/null
 }
 
+# Other checkouts and deployments may use the networks. The rules stay as long as one of the networks does.
 engine_network_down() {
-  engine_firewall_down
   engine_network_remove "$SANDBOX_NETWORK" "$SANDBOX_BRIDGE"
   engine_network_remove "$DOORS_NETWORK" "$DOORS_BRIDGE"
+  docker network inspect "$SANDBOX_NETWORK" >/dev/null 2>&1 || docker network inspect "$DOORS_NETWORK" >/dev/null 2>&1 ||
+    engine_firewall_down
 }
 
 engine_network_remove() {

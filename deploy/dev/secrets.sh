@@ -42,7 +42,7 @@ secret_directory() {
     echo "mended: only the owner of $directory can enter it"
   fi
   echo '*' >"$directory/.gitignore"
-  chgrp "$SECRETS_GROUP" "$directory/.gitignore" 2>/dev/null ||
+  engine_root chgrp "$SECRETS_GROUP" "$directory/.gitignore" 2>/dev/null ||
     die "only root can give the secret files to the group $SECRETS_GROUP of the services' image: run this as root"
 }
 
@@ -70,7 +70,7 @@ secret_write() {
   if [ -e "$directory/$1" ] && [ "$(cat "$directory/$1")" = "$2" ]; then return 0; fi
   rm -f "$new"
   (umask 077 && printf '%s' "$2" >"$new")
-  chgrp "$SECRETS_GROUP" "$new"
+  engine_root chgrp "$SECRETS_GROUP" "$new"
   chmod "$SECRETS_MODE" "$new"
   mv -f "$new" "$directory/$1"
 }
@@ -79,7 +79,7 @@ secret_mend() {
   local file="$directory/$1" found
   found=$(stat -Lc '%a, group %g' "$file")
   if [ "$found" = "$SECRETS_MODE, group $SECRETS_GROUP" ]; then return 0; fi
-  chgrp "$SECRETS_GROUP" "$file"
+  engine_root chgrp "$SECRETS_GROUP" "$file"
   chmod "$SECRETS_MODE" "$file"
   echo "mended: $file had mode $found, and has mode $SECRETS_MODE, group $SECRETS_GROUP"
 }

@@ -5,7 +5,7 @@
 # owner only. No variable is exported to all processes: each process gets the variables it needs.
 # shellcheck disable=SC2034  # process.sh and services.sh read most variables by their names
 
-CLAWKAKA_CACHE="${CLAWKAKA_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/clawkaka}"
+CLAWKAKA_CACHE="${CLAWKAKA_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/clawkaka}"
 STATE="${CLAWKAKA_STATE:-$ROOT/.run}"
 LOGS="$STATE/log"
 PIDS="$STATE/pid"

@@ -12,3 +12,10 @@ fn is_compose() -> bool {
     let world = std::env::var("CLAWKAKA_WORLD");
     world.is_ok_and(|world| world == "compose")
 }
+
+/// A variable that `./dev` sets for tests in containers.
+fn variable(name: &str) -> String {
+    #[expect(clippy::disallowed_methods, reason = "tests have no Env of their own")]
+    let value = std::env::var(name);
+    value.unwrap_or_else(|_| panic!("{name} is not set: run this through ./dev test --compose"))
+}

@@ -11,10 +11,26 @@ use claw_runtime::{HttpTimeouts, http};
 use claw_testkit::ReservedPort;
 use tempfile::TempDir;
 
-use crate::is_compose;
+use crate::{is_compose, variable};
 
 /// The sections of `docs/operations.md` whose commands are run, in this order.
-const SECTIONS: [&str; 4] = ["From nothing", "Scale", "Upgrade", "Roll back"];
+const SECTIONS: [&str; 5] = [
+    "From nothing",
+    "Scale",
+    "Change Caddy's configuration",
+    "Upgrade",
+    "Roll back",
+];
+
+/// Where this machine differs from the manual's: its images, and the place of the engine's socket.
+const OF_MACHINE: [&str; 6] = [
+    "CLAWKAKA_IMAGE",
+    "POSTGRES_IMAGE",
+    "NATS_IMAGE",
+    "CADDY_IMAGE",
+    "DOCKER_SOCKET",
+    "DOCKER_GID",
+];
 
 /// The secrets that others issue, which an operator fills in.
 const ISSUED: [&str; 3] = [
@@ -79,12 +95,7 @@ impl Server {
 
     /// Runs a block of commands; fails with its output if one of them fails.
     fn run(&self, block: &str) {
-        let output = Command::new("bash")
-            .args(["-euo", "pipefail", "-c", block])
-            .current_dir(self.directory.path())
-            .env("COMPOSE_PROJECT_NAME", &self.project)
-            .output()
-            .unwrap();
+        let output = self.bash(block).output().unwrap();
         let (stdout, stderr) = (
             String::from_utf8_lossy(&output.stdout),
             String::from_utf8_lossy(&output.stderr),
@@ -96,6 +107,18 @@ impl Server {
         );
     }
 
+    /// A shell in the copy. It has no settings but those of `.env`.
+    fn bash(&self, commands: &str) -> Command {
+        let mut bash = Command::new("bash");
+        bash.args(["-euo", "pipefail", "-c", commands])
+            .current_dir(self.directory.path())
+            .env("COMPOSE_PROJECT_NAME", &self.project);
+        for name in OF_MACHINE {
+            bash.env_remove(name);
+        }
+        bash
+    }
+
     /// Fills in the settings and secrets after the commands that create their files.
     fn fill_in(&self) {
         let env_file = self.path(".env");
@@ -103,7 +126,7 @@ impl Server {
         if settings.contains("# of this test") {
             return;
         }
-        let own = format!(
+        let mut own = format!(
             "{settings}\n# of this test\nWHATSAPP_SENDER_PHONE_NUMBER_ID=1\nAPI_SITE=http://\n\
              CONSOLE_SITE=http://console.localhost\nHTTP_LISTEN=127.0.0.1:{}\nHTTPS_LISTEN=127.0.0.2:{}\n\
              HEALTH_INTERVAL=2s\nBRIDGE_TAG={:04x}\n",
@@ -111,6 +134,9 @@ impl Server {
             self.https.number(),
             self.http.number()
         );
+        for name in OF_MACHINE {
+            own.extend([name, "=", &variable(name), "\n"]);
+        }
         fs::write(env_file, own).unwrap();
         for name in ISSUED {
             let file = self.path("secrets").join(name);
@@ -138,11 +164,8 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let down = "docker compose kill && docker compose down --volumes";
-        let _ = Command::new("bash")
-            .args(["-c", down])
-            .current_dir(self.directory.path())
-            .env("COMPOSE_PROJECT_NAME", &self.project)
+        let _ = self
+            .bash("docker compose kill; docker compose down --volumes")
             .output();
     }
 }

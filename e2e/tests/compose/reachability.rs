@@ -15,6 +15,7 @@ use sim_twilio::SimTwilioConfig;
 use crate::{
     is_compose,
     probe::{addresses, has_default_route, has_file, inspect, output, reachable},
+    variable,
 };
 
 /// A sandbox's published port.
@@ -270,10 +271,4 @@ fn start_sandbox(project: &str) {
 fn host_has_internet() -> bool {
     let address = PUBLIC_ADDRESS.parse().unwrap();
     TcpStream::connect_timeout(&address, Duration::from_secs(2)).is_ok()
-}
-
-fn variable(name: &str) -> String {
-    #[expect(clippy::disallowed_methods, reason = "tests have no Env of their own")]
-    let value = std::env::var(name);
-    value.unwrap_or_else(|_| panic!("{name} is not set: run this through ./dev test --compose"))
 }
