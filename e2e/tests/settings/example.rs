@@ -38,7 +38,11 @@ fn every_variable_of_the_example_has_an_effect() {
         let is_set_for = programs.iter().any(|(program, settings)| {
             settings.plain.contains(name) && !fixed.contains(&(program.clone(), name.to_owned()))
         });
-        is_set_for || variables.contains_key(name) || programs::is_read_by_opentelemetry(name)
+        is_set_for
+            || variables.contains_key(name)
+            || programs::is_read_by_opentelemetry(name)
+            // Docker Compose reads these itself.
+            || name.starts_with("COMPOSE_")
     };
 
     let problems = names().into_iter().filter(|name| !has_effect(name));

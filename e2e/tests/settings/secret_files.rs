@@ -125,7 +125,7 @@ impl SecretFiles {
     fn run(&self, line: &str) -> String {
         let script = format!(
             "ROOT=$PWD directory=$1
-             for part in say settings secrets; do . deploy/dev/$part.sh; done
+             for part in say settings engine secrets; do . deploy/dev/$part.sh; done
              SECRETS_GROUP=$(id -g)
              {}",
             line.replace("command_secrets", "command_secrets \"$directory\"")
