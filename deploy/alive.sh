@@ -1,10 +1,10 @@
 #!/bin/sh
 # Runs a command that tells whether the container's process is alive: alive <failures>[:<status>] <command…>
 #
-# An engine restarts a container that ends, but not one that hangs. So after this many failures in a row, all processes
-# of the container are killed, and the engine starts it again. With <status>, only a command that exits with it has
-# failed: a service that refuses connections is stopping, and one that does not answer hangs. Until the first success,
-# while the process may initialise or recover its data, the number is thirty times as large.
+# An engine restarts a container that ends, but not one that hangs. So after this many failures without a success between
+# them, all processes of the container are killed, and the engine starts it again. With <status>, only this exit status
+# counts: curl's 28 is a time-out, so the process hangs, whereas one that refuses connections is starting or stopping.
+# Before the first success, while the process may initialise or recover its data, thirty times as many are allowed.
 limit=${1%%:*}
 failure=${1#"$limit"}
 failure=${failure#:}
@@ -23,7 +23,7 @@ echo failed >>"$count"
 if [ ! -e "$started" ]; then limit=$((30 * limit)); fi
 if [ "$(wc -l <"$count")" -ge "$limit" ]; then
   echo "no sign of life after $limit checks: ending the container" >&2
-  # Spares this shell and process 1, which ends with its child.
+  # This kills neither this shell nor process 1, the init program, which exits when its child has died.
   kill -KILL -1
 fi
 exit 1

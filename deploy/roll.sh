@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Replaces the containers of a service without an interruption: deploy/roll.sh <service>
 #
-# As many new containers as old ones run are started with the current image and settings. When all of them are healthy,
-# the old ones are stopped, one after the other, each with its grace period. If one of the new ones does not become
-# healthy, they are removed and the old ones go on. For ingress, provisioner, gateway and outbound.
+# Starts one new container for each running one, with the current image and settings, waits until all are healthy, and then
+# stops the old ones, one after the other, each with its grace period. If a new one is not healthy after 300 seconds, the
+# new ones are removed and the old ones go on. For ingress, provisioner, gateway and outbound.
 set -euo pipefail
 
 HEALTHY_SECONDS=300
@@ -26,7 +26,8 @@ wait_until_healthy() {
   local deadline=$((SECONDS + HEALTHY_SECONDS)) states
   while states=$(docker inspect --format '{{.State.Health.Status}}' "$@") && grep -vqx healthy <<<"$states"; do
     if [ "$SECONDS" -ge "$deadline" ]; then
-      echo "$service: a new container is not healthy after $HEALTHY_SECONDS seconds" >&2
+      echo "$service: a new container is not healthy after $HEALTHY_SECONDS seconds; their logs end with" >&2
+      for container in "$@"; do docker logs --tail 10 "$container" >&2; done
       return 1
     fi
     sleep 1
@@ -47,7 +48,7 @@ if [ "${#new[@]}" -ne "${#old[@]}" ]; then
 fi
 wait_until_healthy "${new[@]}"
 
-# From here on the new ones must stay, also after Ctrl-C.
+# From here on Ctrl-C is ignored, because the new ones must stay. If stopping fails, some old ones remain.
 trap - EXIT
 trap '' INT TERM HUP
 for container in "${old[@]}"; do

@@ -20,6 +20,8 @@ ENGINE_CACHE="${CLAWKAKA_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/clawkak
 # The path is short because a Unix socket's path is limited to 107 bytes and containerd creates sockets below it.
 ENGINE_RUN=/run/clawkaka/docker
 ENGINE_START_TENTHS=300
+# A stopping engine waits for containers that restart by themselves.
+ENGINE_STOP_TENTHS=900
 
 SANDBOX_NETWORK="${SANDBOX_NETWORK:-clawkaka}"
 SANDBOX_BRIDGE=clawbr0
@@ -115,7 +117,7 @@ engine_is_alive() {
 
 engine_stop_pid() {
   engine_root kill "$1" 2>/dev/null || true
-  for _ in $(seq "$ENGINE_START_TENTHS"); do
+  for _ in $(seq "$ENGINE_STOP_TENTHS"); do
     engine_is_alive "$1" || return 0
     sleep 0.1
   done
@@ -224,8 +226,10 @@ engine_firewall_rules() {
   printf 'COMMIT\n'
 }
 
+# Docker asks the servers behind systemd-resolved, because its own address is on loopback.
 engine_resolvers() {
-  awk '$1 == "nameserver" && $2 ~ /^[0-9.]+$/ && $2 !~ /^127\./ { print $2 }' /etc/resolv.conf
+  { cat /etc/resolv.conf /run/systemd/resolve/resolv.conf 2>/dev/null || true; } |
+    awk '$1 == "nameserver" && $2 ~ /^[0-9.]+$/ && $2 !~ /^127\./ && !seen[$2]++ { print $2 }'
 }
 
 engine_uplink_mtu() {

@@ -2,6 +2,7 @@
 //! `CLAWKAKA_WORLD=compose` these tests only print that they did not run.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod hanging;
 mod manual;
 mod probe;
 mod reachability;

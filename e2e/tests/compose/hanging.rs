@@ -1,0 +1,38 @@
+//! The engine restarts a container only if it ends, so the health check ends one that hangs.
+
+use e2e::harness::{Options, Sandboxes, Service, VoiceMode, World};
+use sim_meta::SimMetaConfig;
+use sim_openclaw::SimOpenClawConfig;
+use sim_twilio::SimTwilioConfig;
+
+use crate::{is_compose, probe::inspect};
+
+const ADA: &str = "491515550001";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_hangs_is_restarted_and_then_delivers_the_answer() {
+    if !is_compose() {
+        eprintln!("not run: CLAWKAKA_WORLD is not compose");
+        return;
+    }
+    let world = World::start(Options {
+        sandboxes: Sandboxes::Simulated(SimOpenClawConfig::default()),
+        cap: 10,
+        meta: SimMetaConfig::default(),
+        twilio: SimTwilioConfig::default(),
+        voice: VoiceMode::default(),
+        replicas: Vec::new(),
+        variables: Vec::new(),
+    })
+    .await
+    .unwrap();
+    let outbound = format!("{}-outbound-1", world.project().unwrap());
+
+    world.pause(Service::Outbound).await.unwrap();
+    world.meta.write(ADA, "are you there").unwrap();
+
+    let limit = std::time::Duration::from_secs(60);
+    let answered = world.meta.wait_received(ADA, 2, limit).await;
+    assert!(answered.is_ok(), "{answered:?}");
+    assert_eq!(inspect(&outbound)["RestartCount"], 1);
+}
