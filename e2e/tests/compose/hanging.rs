@@ -1,5 +1,7 @@
 //! The engine restarts a container only if it ends, so the health check ends one that hangs.
 
+use std::time::Duration;
+
 use e2e::harness::{Options, Sandboxes, Service, VoiceMode, World};
 use sim_meta::SimMetaConfig;
 use sim_openclaw::SimOpenClawConfig;
@@ -8,6 +10,9 @@ use sim_twilio::SimTwilioConfig;
 use crate::{is_compose, probe::inspect};
 
 const ADA: &str = "491515550001";
+
+/// Longest time until the service is restarted and the answer delivered.
+const WAIT_LIMIT: Duration = Duration::from_mins(1);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_that_hangs_is_restarted_and_then_delivers_the_answer() {
@@ -31,8 +36,7 @@ async fn a_service_that_hangs_is_restarted_and_then_delivers_the_answer() {
     world.pause(Service::Outbound).await.unwrap();
     world.meta.write(ADA, "are you there").unwrap();
 
-    let limit = std::time::Duration::from_secs(60);
-    let answered = world.meta.wait_received(ADA, 2, limit).await;
+    let answered = world.meta.wait_received(ADA, 2, WAIT_LIMIT).await;
     assert!(answered.is_ok(), "{answered:?}");
     assert_eq!(inspect(&outbound)["RestartCount"], 1);
 }
