@@ -107,6 +107,9 @@ impl Outcome {
             self.assistants.overlaps,
             self.latencies()
         );
+        for doubled in self.messages.iter().filter(|of| of.answered_ms.len() > 1) {
+            eprintln!("a message was answered after {:?} ms", doubled.latencies());
+        }
         eprintln!("Meta: {:?}\nassistants: {:?}", self.meta, self.assistants);
     }
 
@@ -144,8 +147,15 @@ impl Outcome {
 
 impl MessageRecord {
     fn latency(&self) -> Option<i64> {
-        let answered = self.answered_ms.first()?;
-        Some(answered - self.written_ms)
+        self.latencies().first().copied()
+    }
+
+    /// The time until each answer; several if the message was answered several times.
+    fn latencies(&self) -> Vec<i64> {
+        let answered = self.answered_ms.iter();
+        answered
+            .map(|answered| answered - self.written_ms)
+            .collect()
     }
 
     fn wait(&self) -> Option<i64> {
