@@ -129,9 +129,10 @@ impl Run<'_> {
         };
         match session.handle().send_chat(&send).await {
             Ok(status) => Ok(SendResult::Accepted(status)),
-            // An earlier version of the gateway sent the same messages under this key, worded differently.
+            // Another replica has sent messages under this key, worded or grouped differently. Their run may have
+            // ended, and then no event would announce its answer.
             Err(CallError::Refused(error)) if error.is_conflict() => {
-                Ok(SendResult::Accepted(SendStatus::InFlight))
+                Ok(SendResult::Accepted(SendStatus::AlreadyDone))
             }
             Err(CallError::Refused(error)) if error.is_key_spent() => Ok(SendResult::KeySpent),
             Err(error) if !error.is_transient() => {
