@@ -14,6 +14,7 @@ mod lanes;
 mod operate;
 mod ownership;
 mod publish;
+mod stored;
 mod streams;
 mod unit_consumers;
 mod watch;

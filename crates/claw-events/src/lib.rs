@@ -58,6 +58,16 @@ pub fn stored_filter_in<E: Event>(partition: u16) -> String {
     format!("{}.{partition}.{}.*", E::STREAM.family(), E::FACT)
 }
 
+/// The stored subject of all events of this type about `user`.
+pub fn stored_filter_of<E: Event>(user: UserId) -> String {
+    format!(
+        "{}.{}.{}.{user}",
+        E::STREAM.family(),
+        partition_of(user),
+        E::FACT
+    )
+}
+
 /// The subject under which an event was published, computed from its stored subject. If the event is published there
 /// again, it gets into the same stream and partition. `None` if `stored` is not the subject of an event of `stream`.
 pub fn published_subject(stream: Stream, stored: &str) -> Option<String> {

@@ -38,7 +38,8 @@ pub struct Delivery {
     pub state: DeliveryState,
     /// WhatsApp's id of the message, once known.
     pub wamid: Option<Wamid>,
-    /// The number of attempts to hand it to the channel.
+    /// The number of attempts to hand it to the channel. It tells whose attempt the row shows: a replica that
+    /// changes the state names the number it knows.
     pub attempts: u32,
     /// When it was last handed to the channel.
     pub sending_since: Option<DateTime<Utc>>,
@@ -74,20 +75,24 @@ pub struct Reported {
 }
 
 impl Deliveries {
-    /// Begins the delivery of a reply in `pieces` pieces, and claims the first piece unless the delivery was
-    /// begun before. One round trip; `None` for an unknown user.
+    /// Begins the delivery of a reply in `pieces` pieces. If `claim`, also claims the first piece, unless the
+    /// delivery was begun before. One round trip; `None` for an unknown user.
     pub async fn begin(
         &self,
         user: UserId,
         reply: ReplyId,
         pieces: u32,
+        claim: bool,
         now: DateTime<Utc>,
     ) -> Result<Option<OutgoingReply>, StoreError> {
         let ids: Vec<Uuid> = (0..pieces)
             .map(|index| delivery_id(reply, index).as_uuid())
             .collect();
         for _ in 0..BEGIN_ATTEMPTS {
-            let Some(outgoing) = self.begin_once(user, reply, ids.clone(), now).await? else {
+            let Some(outgoing) = self
+                .begin_once(user, reply, ids.clone(), claim, now)
+                .await?
+            else {
                 return Ok(None);
             };
             if outgoing.pieces.len() == ids.len() {
@@ -141,6 +146,7 @@ impl Deliveries {
         user: UserId,
         reply: ReplyId,
         ids: Vec<Uuid>,
+        claim: bool,
         now: DateTime<Utc>,
     ) -> Result<Option<OutgoingReply>, StoreError> {
         let values = [
@@ -148,6 +154,7 @@ impl Deliveries {
             reply.as_uuid().into(),
             ids.into(),
             now.into(),
+            claim.into(),
         ];
         let rows = self.database.rows(BEGINNING, &BEGIN, values).await?;
         let Some(first) = rows.first() else {

@@ -70,6 +70,7 @@ impl App {
         let rate_limiter = Arc::new(RateLimiter::new(config.messages_per_second, Instant::now()));
         let reports = Reports::default();
         let sender = PieceSender::new(
+            bus.clone(),
             store.deliveries(),
             Arc::clone(&whatsapp),
             Arc::clone(&rate_limiter),

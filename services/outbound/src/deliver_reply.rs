@@ -6,6 +6,7 @@ use claw_domain::{CallId, Channel, Language};
 use claw_events::{CallStatus, ReplyDelivered, ReplyFailed, ReplyProduced, TurnStatus};
 use claw_metrics::{REPLIES, SPOKEN_ANSWERS};
 use claw_whatsapp::send::Template;
+use tokio::time::Instant;
 use tracing::info;
 
 use crate::{
@@ -94,11 +95,14 @@ impl DeliverReply {
         texts: &[String],
         attempt: &Attempt,
     ) -> Result<SendOutcome, HandlerError> {
+        // Where sends queue up, the first piece is claimed when its turn has come, and not for the length of the queue.
+        let has_slot = self.sender.rate_limiter.try_acquire();
+        let began = Instant::now();
         let now = self.sender.clock.now();
         let outgoing = self
             .sender
             .deliveries
-            .begin(reply.user, reply.id, number(texts.len()), now)
+            .begin(reply.user, reply.id, number(texts.len()), has_slot, now)
             .await
             .map_err(store_failure)?
             .ok_or_else(|| HandlerError::reject(anyhow!("the reply is for an unknown user")))?;
@@ -114,10 +118,13 @@ impl DeliverReply {
                     return Ok(outcome);
                 }
             }
+            let is_first = delivery.index == 0;
             let piece = Piece {
+                user: reply.user,
                 to: &outgoing.address,
                 message,
-                is_claimed: outgoing.claimed_first && delivery.index == 0,
+                has_slot: has_slot && is_first,
+                claimed_at: (outgoing.claimed_first && is_first).then_some(began),
                 delivery,
             };
             let outcome = self.sender.send(piece, attempt).await?;

@@ -40,6 +40,11 @@ impl RateLimiter {
         }
     }
 
+    /// Takes a slot if one is free now.
+    pub fn try_acquire(&self) -> bool {
+        self.0.lock().try_reserve(Instant::now())
+    }
+
     /// Pauses all sends because WhatsApp throttled the number. Returns the length of the pause.
     pub fn pause(&self) -> Duration {
         let pause = self.0.lock().pause(Instant::now());
@@ -76,6 +81,14 @@ impl Schedule {
         let slot = self.next_free.max(self.paused_until).max(now);
         self.next_free = slot + self.interval;
         slot
+    }
+
+    fn try_reserve(&mut self, now: Instant) -> bool {
+        let is_free = self.next_free.max(self.paused_until) <= now;
+        if is_free {
+            self.reserve(now);
+        }
+        is_free
     }
 
     /// A new slot in place of one that a pause has overtaken.
@@ -132,6 +145,19 @@ mod tests {
         let much_later = start + ms(60_000);
         assert_eq!(schedule.reserve(much_later), much_later);
         assert_eq!(schedule.reserve(much_later), much_later + ms(100));
+    }
+
+    #[test]
+    fn a_slot_is_free_only_if_nobody_waits_and_sends_are_not_paused() {
+        let start = Instant::now();
+        let mut schedule = schedule(start);
+
+        assert!(schedule.try_reserve(start));
+        assert!(!schedule.try_reserve(start + ms(99)));
+        assert!(schedule.try_reserve(start + ms(100)));
+        schedule.pause(start + ms(200));
+        assert!(!schedule.try_reserve(start + ms(1_100)));
+        assert!(schedule.try_reserve(start + ms(1_200)));
     }
 
     #[test]

@@ -29,13 +29,7 @@ impl Handler for RecordReport {
             count("unknown_status");
             return Ok(());
         };
-        let code = report.error.as_ref().map(|error| error.code);
-        let reported = self
-            .deliveries
-            .report(report.delivery, &report.wamid, state, code, report.at)
-            .await
-            .map_err(store_failure)?;
-        let Some(reported) = reported else {
+        let Some(reported) = record(&self.deliveries, report).await? else {
             // Another system sent this message from the same number.
             count("not_ours");
             return Ok(());
@@ -45,7 +39,7 @@ impl Handler for RecordReport {
         // A report of failure does not count after a report that the message was delivered.
         let is_lost = state == DeliveryState::Failed && reported.state == DeliveryState::Failed;
         if is_lost {
-            self.announce_failure(&reported, code).await?;
+            self.announce_failure(&reported, code_of(report)).await?;
         }
         Ok(())
     }
@@ -66,6 +60,30 @@ impl RecordReport {
         self.publisher.publish(&failed).await?;
         Ok(())
     }
+}
+
+/// Applies a report to the row of its delivery. `None` if the status is unknown to us, or the message is not ours.
+pub(crate) async fn record(
+    deliveries: &Deliveries,
+    report: &DeliveryReported,
+) -> Result<Option<Reported>, HandlerError> {
+    let Some(state) = report.state else {
+        return Ok(None);
+    };
+    deliveries
+        .report(
+            report.delivery,
+            &report.wamid,
+            state,
+            code_of(report),
+            report.at,
+        )
+        .await
+        .map_err(store_failure)
+}
+
+fn code_of(report: &DeliveryReported) -> Option<i64> {
+    report.error.as_ref().map(|error| error.code)
 }
 
 /// Logs that WhatsApp accepted a message and did not deliver it.

@@ -1,10 +1,11 @@
 //! Sends each piece once. A piece is sent again only if it did not go out, or if no report tells whether it did.
 
-use std::{sync::Arc, time::Duration};
+use std::{mem, sync::Arc, time::Duration};
 
 use anyhow::anyhow;
-use claw_bus::{Attempt, HandlerError};
-use claw_domain::{Address, DeliveryId, DeliveryState, Wamid};
+use claw_bus::{Attempt, Bus, HandlerError};
+use claw_domain::{Address, DeliveryId, DeliveryState, UserId, Wamid};
+use claw_events::DeliveryReported;
 use claw_metrics::{SEND_DURATION, SENDS, WAITS_ENDED_BY_CLOCK};
 use claw_runtime::{Clock, KeyedNotify};
 use claw_store::{Deliveries, Delivery};
@@ -17,15 +18,19 @@ use crate::{
     in_flight::InFlight,
     messages::{Content, WhatsAppMessage},
     rate_limiter::RateLimiter,
+    record_report::record,
     send_policy::{
         NextAction, OPERATOR_PAUSE, RetryDecision, Timeouts, has_arrived, next_action,
         retry_decision,
     },
 };
 
-/// How long the time of a claim may stand for the time of the send. After a longer wait for a slot the piece is
-/// marked again, because the wait for a report begins at the send.
+/// How long after its claim a piece may be sent. Later it is claimed again, because another replica's wait for a
+/// report begins at the claim.
 const CLAIM_LASTS: Duration = Duration::from_secs(5);
+
+/// How much earlier than ours the clock of the bus may have stamped a report.
+const CLOCK_SKEW: Duration = Duration::from_mins(1);
 
 /// Wakes the lane that waits for a report on a piece. Only a hint: the row in the database is authoritative.
 pub type Reports = KeyedNotify<DeliveryId>;
@@ -34,8 +39,9 @@ pub type Reports = KeyedNotify<DeliveryId>;
 pub struct PieceSender {
     pub(crate) deliveries: Deliveries,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) rate_limiter: Arc<RateLimiter>,
+    bus: Bus,
     whatsapp: Arc<dyn WhatsApp>,
-    rate_limiter: Arc<RateLimiter>,
     reports: Reports,
     timeouts: Timeouts,
     in_flight: InFlight,
@@ -43,11 +49,14 @@ pub struct PieceSender {
 
 /// One piece of a reply.
 pub struct Piece<'a> {
+    pub user: UserId,
     pub to: &'a Address,
     pub message: WhatsAppMessage<'a>,
     pub delivery: Delivery,
-    /// The statement that read the row has also marked it as `Sending`, for us.
-    pub is_claimed: bool,
+    /// Whether a slot of the rate limiter was taken for this piece and not used yet.
+    pub has_slot: bool,
+    /// A moment before the row was marked as `Sending` for us; `None` if it was not.
+    pub claimed_at: Option<Instant>,
 }
 
 /// The outcome of sending a piece.
@@ -67,6 +76,7 @@ pub enum SendOutcome {
 impl PieceSender {
     /// A sender that sends through `whatsapp`, as fast as `rate_limiter` allows.
     pub fn new(
+        bus: Bus,
         deliveries: Deliveries,
         whatsapp: Arc<dyn WhatsApp>,
         rate_limiter: Arc<RateLimiter>,
@@ -77,8 +87,9 @@ impl PieceSender {
         Self {
             deliveries,
             clock,
-            whatsapp,
             rate_limiter,
+            bus,
+            whatsapp,
             reports,
             timeouts,
             in_flight: InFlight::default(),
@@ -95,29 +106,42 @@ impl PieceSender {
         if let Some(wamid) = self.in_flight.remembered(piece.delivery.id) {
             return self.record_accepted(piece.delivery.id, &wamid).await;
         }
-        let mut read_at = self.clock.now();
         loop {
-            let action = next_action(&piece.delivery, read_at, self.timeouts, self.clock.now());
-            let outcome = match action {
-                NextAction::Settled => Some(SendOutcome::Accepted),
-                NextAction::Failed { code } => Some(SendOutcome::Failed { code }),
-                NextAction::AwaitReport { at_most } if !piece.is_claimed => {
-                    let is_known = |state| state != DeliveryState::Sending;
-                    self.await_report(piece.delivery.id, at_most, is_known, attempt)
-                        .await?;
-                    None
-                }
-                NextAction::Send | NextAction::AwaitReport { .. } => {
-                    let outcome = self.attempt(&mut piece, attempt).await?;
-                    read_at = self.clock.now();
-                    outcome
-                }
+            let outcome = if piece.claimed_at.is_some() {
+                self.attempt(&mut piece, attempt).await?
+            } else {
+                self.act_on_row(&mut piece, attempt).await?
             };
             if let Some(outcome) = outcome {
                 return Ok(outcome);
             }
-            piece.is_claimed = false;
+            piece.claimed_at = None;
             piece.delivery = self.row(piece.delivery.id).await?;
+        }
+    }
+
+    /// Does what the row of a piece asks for that we have not claimed. Returns `None` if the row is to be read again.
+    async fn act_on_row(
+        &self,
+        piece: &mut Piece<'_>,
+        attempt: &Attempt,
+    ) -> Result<Option<SendOutcome>, HandlerError> {
+        let now = self.clock.now();
+        match next_action(&piece.delivery, self.timeouts, now) {
+            NextAction::Settled => Ok(Some(SendOutcome::Accepted)),
+            NextAction::Failed { code } => Ok(Some(SendOutcome::Failed { code })),
+            NextAction::Send => self.attempt(piece, attempt).await,
+            NextAction::AwaitReport { at_most } => {
+                let is_known = |state| state != DeliveryState::Sending;
+                let is_reported = self
+                    .await_report(piece.delivery.id, at_most, is_known, attempt)
+                    .await?;
+                if is_reported || self.record_stored_reports(piece).await? {
+                    Ok(None)
+                } else {
+                    self.attempt(piece, attempt).await
+                }
+            }
         }
     }
 
@@ -144,28 +168,22 @@ impl PieceSender {
         })
     }
 
-    /// Marks the row as `Sending`, sends, and records the result. Returns `None` if the outcome is unknown or the
-    /// piece goes on with its fallback.
+    /// Takes a slot, claims the row, sends, and records the result. Returns `None` if the outcome is unknown, the
+    /// row has changed, or the piece goes on with its fallback.
     async fn attempt(
         &self,
         piece: &mut Piece<'_>,
         attempt: &Attempt,
     ) -> Result<Option<SendOutcome>, HandlerError> {
-        let id = piece.delivery.id;
-        let queued = Instant::now();
-        tokio::select! {
-            () = self.rate_limiter.acquire() => {}
-            () = attempt.stop.cancelled() => {
-                self.deliveries.mark_pending(id, self.clock.now()).await?;
-                return Err(stopping());
-            }
+        if !mem::take(&mut piece.has_slot) {
+            let slot = self.rate_limiter.acquire();
+            let has_slot = attempt.stop.run_until_cancelled(slot).await;
+            has_slot.ok_or_else(stopping)?;
         }
-        let now = self.clock.now();
-        let is_marked = piece.is_claimed && queued.elapsed() < CLAIM_LASTS;
-        if !is_marked && !self.deliveries.mark_sending(id, now).await? {
-            // A report has changed the row meanwhile.
+        if !self.claim(piece).await? {
             return Ok(None);
         }
+        let id = piece.delivery.id;
         let began = Instant::now();
         let content = &piece.message.content;
         let result = content.send(&*self.whatsapp, piece.to, id).await;
@@ -189,20 +207,51 @@ impl PieceSender {
                 {
                     // WhatsApp refused the text, so the template cannot be a duplicate. A process that takes
                     // over here tries the text again and is refused again.
-                    self.deliveries.mark_pending(id, self.clock.now()).await?;
+                    self.release(&piece.delivery).await?;
                     piece.message.content = fallback;
                     return Ok(None);
                 }
-                self.handle_error(id, error).await
+                self.handle_error(&piece.delivery, error).await
             }
         }
     }
 
+    /// Marks the row as `Sending`, unless we did so a moment ago. Returns `false` if it has changed since it was read:
+    /// by a report, or by another replica.
+    async fn claim(&self, piece: &mut Piece<'_>) -> Result<bool, HandlerError> {
+        loop {
+            if let Some(at) = piece.claimed_at
+                && at.elapsed() < CLAIM_LASTS
+            {
+                return Ok(true);
+            }
+            let at = Instant::now();
+            let now = self.clock.now();
+            if !self
+                .deliveries
+                .mark_sending(&mut piece.delivery, now)
+                .await?
+            {
+                return Ok(false);
+            }
+            piece.claimed_at = Some(at);
+        }
+    }
+
+    /// Marks the row of a piece as `Pending` that did not go out in our attempt.
+    async fn release(&self, delivery: &Delivery) -> Result<(), HandlerError> {
+        self.deliveries
+            .mark_pending(delivery, self.clock.now())
+            .await?;
+        Ok(())
+    }
+
     async fn handle_error(
         &self,
-        id: DeliveryId,
+        delivery: &Delivery,
         error: SendError,
     ) -> Result<Option<SendOutcome>, HandlerError> {
+        let id = delivery.id;
         let failures = match &error {
             SendError::RetryFewTimes(_) | SendError::PairRate(_) | SendError::Unknown(_) => {
                 self.in_flight.count_failure(id)
@@ -232,8 +281,7 @@ impl PieceSender {
                 Some(OPERATOR_PAUSE)
             }
         };
-        // The piece did not go out.
-        self.deliveries.mark_pending(id, self.clock.now()).await?;
+        self.release(delivery).await?;
         Err(match after {
             Some(after) => HandlerError::retry_after(error, after),
             None => HandlerError::retry(error),
@@ -266,31 +314,51 @@ impl PieceSender {
         Ok(SendOutcome::Accepted)
     }
 
-    /// Waits until `is_enough` accepts the state of the row, but no longer than `at_most`.
+    /// Waits until `is_enough` accepts the state of the row, but no longer than `at_most`. Returns whether it does.
     async fn await_report(
         &self,
         id: DeliveryId,
         at_most: Duration,
         is_enough: impl Fn(DeliveryState) -> bool,
         attempt: &Attempt,
-    ) -> Result<(), HandlerError> {
+    ) -> Result<bool, HandlerError> {
         let deadline = Instant::now() + at_most;
         let mut reports = self.reports.listen(id);
         while !is_enough(self.row(id).await?.state) {
             tokio::select! {
                 () = reports.notified() => {}
                 () = sleep_until(deadline) => {
-                    if is_enough(self.row(id).await?.state) {
+                    let is_reported = is_enough(self.row(id).await?.state);
+                    if is_reported {
                         WAITS_ENDED_BY_CLOCK.increment(["report"]);
                     } else {
                         info!("no report on {id} within {at_most:?}");
                     }
-                    return Ok(());
+                    return Ok(is_reported);
                 }
                 () = attempt.stop.cancelled() => return Err(stopping()),
             }
         }
-        Ok(())
+        Ok(true)
+    }
+
+    /// Records the reports on a piece that are stored and may not have been handled yet: we may be behind by more than
+    /// the wait for a report. Returns whether there are any.
+    async fn record_stored_reports(&self, piece: &Piece<'_>) -> Result<bool, HandlerError> {
+        let Some(sent_at) = piece.delivery.sending_since else {
+            return Ok(false);
+        };
+        let id = piece.delivery.id;
+        let stored = self
+            .bus
+            .stored::<DeliveryReported>(piece.user, sent_at - CLOCK_SKEW)
+            .await?;
+        let mut is_reported = false;
+        for report in stored.iter().filter(|report| report.delivery == Some(id)) {
+            record(&self.deliveries, report).await?;
+            is_reported = true;
+        }
+        Ok(is_reported)
     }
 
     async fn row(&self, id: DeliveryId) -> Result<Delivery, HandlerError> {

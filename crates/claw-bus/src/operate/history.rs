@@ -5,12 +5,14 @@ use async_nats::{
     jetstream::{
         self,
         consumer::{Consumer, DeliverPolicy, pull},
+        message::Info,
         stream::RawMessageErrorKind,
     },
 };
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use claw_events::Stream;
+use claw_domain::UserId;
+use claw_events::{Event, Stream, stored_filter_of};
 use futures_util::StreamExt;
 
 use crate::{Bus, BusError};
@@ -92,6 +94,7 @@ impl StoredEvent {
 pub struct StreamHistory {
     pub(super) stream: Stream,
     on_server: jetstream::stream::Stream,
+    bus: Bus,
 }
 
 /// A stored event without its payload.
@@ -105,7 +108,11 @@ impl StreamHistory {
     /// Finds the stream on the server.
     pub async fn open(bus: &Bus, stream: Stream) -> Result<Self, BusError> {
         let on_server = bus.stream(stream).await?;
-        Ok(Self { stream, on_server })
+        Ok(Self {
+            stream,
+            on_server,
+            bus: bus.clone(),
+        })
     }
 
     /// The event at `sequence`; `None` if no event is stored there.
@@ -141,27 +148,67 @@ impl StreamHistory {
         }
     }
 
-    /// Calls `visit` for every event stored under `subjects` from the sequence `first` on, oldest first. They are not
-    /// collected, because a stream may be larger than the memory.
+    /// Calls `visit` for every event stored under `subjects` from `first` on, oldest first. They are not collected,
+    /// because a stream may be larger than the memory.
     pub(super) async fn visit_headers(
         &self,
         subjects: String,
         first: u64,
-        visit: impl FnMut(StoredHeaders),
+        mut visit: impl FnMut(StoredHeaders),
     ) -> Result<(), BusError> {
-        let consumer = self
-            .on_server
-            .create_consumer(pull::OrderedConfig {
-                filter_subject: subjects,
-                headers_only: true,
-                deliver_policy: DeliverPolicy::ByStartSequence {
-                    start_sequence: first,
-                },
-                ..pull::OrderedConfig::default()
-            })
-            .await
-            .map_err(|error| self.failed(error))?;
-        let name = consumer.cached_info().name.clone();
+        let config = pull::OrderedConfig {
+            filter_subject: subjects,
+            headers_only: true,
+            deliver_policy: DeliverPolicy::ByStartSequence {
+                start_sequence: first,
+            },
+            ..pull::OrderedConfig::default()
+        };
+        self.visit(config, |message, info| {
+            visit(StoredHeaders {
+                sequence: info.stream_sequence,
+                time: info.published,
+                headers: message.headers.clone().unwrap_or_default(),
+            });
+        })
+        .await
+    }
+
+    /// Calls `visit` for every event of this type about `user` that was stored since then, oldest first. Skips what
+    /// cannot be decoded.
+    pub(crate) async fn visit_since<E: Event>(
+        &self,
+        user: UserId,
+        since: DateTime<Utc>,
+        mut visit: impl FnMut(E),
+    ) -> Result<(), BusError> {
+        let config = pull::OrderedConfig {
+            filter_subject: stored_filter_of::<E>(user),
+            deliver_policy: DeliverPolicy::ByStartTime { start_time: since },
+            ..pull::OrderedConfig::default()
+        };
+        self.visit(config, |message, _info| {
+            if let Ok(event) = serde_json::from_slice(&message.payload) {
+                visit(event);
+            }
+        })
+        .await
+    }
+
+    /// Reads with a consumer of this configuration until it has read everything that was stored when it began.
+    async fn visit(
+        &self,
+        config: pull::OrderedConfig,
+        visit: impl FnMut(&jetstream::Message, &Info<'_>),
+    ) -> Result<(), BusError> {
+        let name = self.bus.unique();
+        let config = pull::OrderedConfig {
+            // Services may create named consumers only.
+            name: Some(name.clone()),
+            ..config
+        };
+        let consumer = self.on_server.create_consumer(config).await;
+        let consumer = consumer.map_err(|error| self.failed(error))?;
         let read = Box::pin(self.read(consumer, visit)).await;
         // The server deletes an idle consumer by itself, but a listing creates one for each dead letter.
         // A consumer that the client recreated after a lost connection has another name and expires.
@@ -172,7 +219,7 @@ impl StreamHistory {
     async fn read(
         &self,
         consumer: Consumer<pull::OrderedConfig>,
-        mut visit: impl FnMut(StoredHeaders),
+        mut visit: impl FnMut(&jetstream::Message, &Info<'_>),
     ) -> Result<(), BusError> {
         if consumer.cached_info().num_pending == 0 {
             return Ok(());
@@ -182,11 +229,7 @@ impl StreamHistory {
         while let Some(message) = messages.next().await {
             let message = message.map_err(|error| self.failed(error))?;
             let info = message.info().map_err(|error| self.failed(error))?;
-            visit(StoredHeaders {
-                sequence: info.stream_sequence,
-                time: info.published,
-                headers: message.headers.clone().unwrap_or_default(),
-            });
+            visit(&message, &info);
             if info.pending == 0 {
                 break;
             }

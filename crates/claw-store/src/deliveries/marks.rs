@@ -5,7 +5,7 @@ use sea_orm::{
     sea_query::{Expr, Func},
 };
 
-use super::Deliveries;
+use super::{Deliveries, Delivery};
 use crate::{
     StoreError,
     entity::delivery::{Column, Entity},
@@ -13,21 +13,30 @@ use crate::{
 
 /// State changes by the sender. Each call may be repeated.
 impl Deliveries {
-    /// Marks a delivery as being handed to the channel, and counts an attempt. Returns `false` if it must not
-    /// be sent: it is unknown, or its outcome is known.
+    /// Marks a delivery, as it was read, as being handed to the channel; counts an attempt here and in the row.
+    /// Returns `false` if it must not be sent: it is unknown, its outcome is known, or another replica has marked it
+    /// since it was read.
     pub async fn mark_sending(
         &self,
-        id: DeliveryId,
+        delivery: &mut Delivery,
         now: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
-        let update = update(id, now)
+        let update = update(delivery.id, now)
             .col_expr(Column::State, Expr::value(DeliveryState::Sending.rank()))
             .col_expr(Column::Attempts, Expr::col(Column::Attempts).add(1))
             .col_expr(Column::SendingSince, Expr::value(now))
-            .filter(Column::State.lte(DeliveryState::Sending.rank()));
-        self.database
+            .filter(Column::State.lte(DeliveryState::Sending.rank()))
+            .filter(Column::Attempts.eq(delivery.attempts));
+        let is_marked = self
+            .database
             .execute("marking a delivery as sending", update)
-            .await
+            .await?;
+        if is_marked {
+            delivery.state = DeliveryState::Sending;
+            delivery.attempts += 1;
+            delivery.sending_since = Some(now);
+        }
+        Ok(is_marked)
     }
 
     /// Marks a delivery as accepted by the channel. If a report arrived first, the state stays as reported.
@@ -64,13 +73,18 @@ impl Deliveries {
             .map(drop)
     }
 
-    /// Makes a delivery that was certainly not sent pending again. The only backward step, and only from
-    /// `Sending`.
-    pub async fn mark_pending(&self, id: DeliveryId, now: DateTime<Utc>) -> Result<(), StoreError> {
-        let update = update(id, now)
+    /// Makes a delivery pending again that was certainly not sent in the caller's attempt. The only backward step:
+    /// from `Sending`, and not if another replica has marked the delivery since.
+    pub async fn mark_pending(
+        &self,
+        delivery: &Delivery,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let update = update(delivery.id, now)
             .col_expr(Column::State, Expr::value(DeliveryState::Pending.rank()))
             .col_expr(Column::SendingSince, Expr::value(None::<DateTime<Utc>>))
-            .filter(Column::State.eq(DeliveryState::Sending.rank()));
+            .filter(Column::State.eq(DeliveryState::Sending.rank()))
+            .filter(Column::Attempts.eq(delivery.attempts));
         self.database
             .execute("marking a delivery as pending", update)
             .await

@@ -1,4 +1,4 @@
--- Creates the deliveries of a reply's pieces and claims the first, unless another call has begun before.
+-- Creates the deliveries of a reply's pieces and claims the first if $5, unless another call has begun before.
 WITH before AS (
     SELECT * FROM delivery WHERE id = ANY ($3::uuid[]) AND user_id = $1
 ), made AS (
@@ -13,7 +13,7 @@ WITH before AS (
            $4, $4
     FROM "user"
     CROSS JOIN unnest($3::uuid[]) WITH ORDINALITY AS wanted (id, number)
-    CROSS JOIN LATERAL (SELECT wanted.number = 1 AND NOT EXISTS (SELECT FROM before) AS first) AS claim
+    CROSS JOIN LATERAL (SELECT $5 AND wanted.number = 1 AND NOT EXISTS (SELECT FROM before) AS first) AS claim
     WHERE "user".id = $1
     ORDER BY wanted.number
     ON CONFLICT (id) DO NOTHING

@@ -81,7 +81,7 @@ async fn no_delivery_begins_for_an_unknown_user() {
     let begun = world
         .store
         .deliveries()
-        .begin(stranger, ReplyId::derived_from("r"), 1, at(1))
+        .begin(stranger, ReplyId::derived_from("r"), 1, true, at(1))
         .await
         .unwrap();
 
@@ -116,14 +116,14 @@ async fn the_answer_to_a_send_does_not_undo_a_report_that_arrived_before_it() {
         .mark_failed(piece.id, Some(1), at(4))
         .await
         .unwrap();
-    deliveries.mark_pending(piece.id, at(5)).await.unwrap();
+    deliveries.mark_pending(&piece, at(5)).await.unwrap();
 
     assert_eq!(
         (reported.user, reported.reply),
         (user, ReplyId::derived_from("r"))
     );
     assert!(
-        !deliveries.mark_sending(piece.id, at(6)).await.unwrap(),
+        !mark_sending(&deliveries, &piece, 6).await,
         "the piece would be sent twice"
     );
     let after = get(&deliveries, piece.id).await;
@@ -210,9 +210,9 @@ async fn a_piece_that_certainly_was_not_sent_may_be_sent_again() {
     let deliveries = world.store.deliveries();
     let piece = begin(&deliveries, user, "r", 1).await.pieces[0].clone();
 
-    deliveries.mark_pending(piece.id, at(2)).await.unwrap();
+    deliveries.mark_pending(&piece, at(2)).await.unwrap();
     let waiting = get(&deliveries, piece.id).await;
-    let may_send = deliveries.mark_sending(piece.id, at(3)).await.unwrap();
+    let may_send = mark_sending(&deliveries, &waiting, 3).await;
 
     assert_eq!(
         (waiting.state, waiting.sending_since),
@@ -221,6 +221,45 @@ async fn a_piece_that_certainly_was_not_sent_may_be_sent_again() {
     assert!(may_send);
     let sending = get(&deliveries, piece.id).await;
     assert_eq!((sending.attempts, sending.sending_since), (2, Some(at(3))));
+}
+
+#[tokio::test]
+async fn a_replica_sends_nothing_and_undoes_nothing_after_another_has_begun_to_send() {
+    let world = World::new().await;
+    let user = world.user(1).await;
+    let deliveries = world.store.deliveries();
+    let of_first = begin(&deliveries, user, "r", 1).await.pieces[0].clone();
+    deliveries.mark_pending(&of_first, at(2)).await.unwrap();
+    let mut of_second = get(&deliveries, of_first.id).await;
+    let of_third = of_second.clone();
+    assert!(
+        deliveries
+            .mark_sending(&mut of_second, at(3))
+            .await
+            .unwrap()
+    );
+
+    deliveries.mark_pending(&of_first, at(4)).await.unwrap();
+    deliveries.mark_pending(&of_third, at(4)).await.unwrap();
+
+    assert!(!mark_sending(&deliveries, &of_first, 5).await);
+    assert!(!mark_sending(&deliveries, &of_third, 5).await);
+    assert_eq!(get(&deliveries, of_first.id).await, of_second);
+}
+
+#[tokio::test]
+async fn a_delivery_may_begin_without_a_claim() {
+    let world = World::new().await;
+    let user = world.user(1).await;
+    let deliveries = world.store.deliveries();
+    let reply = ReplyId::derived_from("r");
+
+    let begun = deliveries.begin(user, reply, 1, false, at(1)).await;
+
+    let begun = begun.unwrap().unwrap();
+    assert!(!begun.claimed_first);
+    assert_eq!(begun.pieces[0].state, DeliveryState::Pending);
+    assert!(mark_sending(&deliveries, &begun.pieces[0], 2).await);
 }
 
 #[test]
@@ -273,9 +312,17 @@ async fn report_all(
 
 async fn begin(deliveries: &Deliveries, user: UserId, reply: &str, pieces: u32) -> OutgoingReply {
     deliveries
-        .begin(user, ReplyId::derived_from(reply), pieces, at(1))
+        .begin(user, ReplyId::derived_from(reply), pieces, true, at(1))
         .await
         .unwrap()
+        .unwrap()
+}
+
+async fn mark_sending(deliveries: &Deliveries, read: &Delivery, seconds: i64) -> bool {
+    let mut piece = read.clone();
+    deliveries
+        .mark_sending(&mut piece, at(seconds))
+        .await
         .unwrap()
 }
 

@@ -48,7 +48,7 @@ async fn converse(store: Store, number: u32) {
             .await
             .unwrap();
         let begun = deliveries
-            .begin(asked.user, ReplyId::derived_from(&name), 1, at(1))
+            .begin(asked.user, ReplyId::derived_from(&name), 1, true, at(1))
             .await
             .unwrap();
         let piece = begun.unwrap().pieces[0].id;

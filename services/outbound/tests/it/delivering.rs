@@ -1,12 +1,17 @@
+use std::num::NonZeroU32;
+
 use claw_bus::{Attempt, Handler, HandlerError, Tenure};
 use claw_domain::DeliveryState;
 use claw_events::{ReplyDelivered, ReplyProduced};
 use claw_runtime::{HttpTimeouts, http};
 use claw_testkit::eventually;
 
-use crate::world::{LONG_TIMEOUTS, SHORT_TIMEOUTS, World, next, unknown_user};
+use outbound::RateLimiter;
+use tokio::time::Instant;
 
-fn first_attempt() -> Attempt {
+use crate::world::{LONG, LONG_TIMEOUTS, SHORT_TIMEOUTS, World, next, unknown_user};
+
+pub fn first_attempt() -> Attempt {
     Attempt {
         number: 1,
         sequence: 1,
@@ -50,6 +55,28 @@ async fn a_redelivered_event_sends_its_reply_once() {
         handler.handle(&reply, &first_attempt()).await.unwrap();
     }
 
+    assert_eq!(world.whatsapp.texts_to(&world.ada), ["Hello"]);
+}
+
+#[tokio::test]
+async fn a_reply_whose_turn_to_be_sent_has_not_come_can_be_sent_by_the_next_replica_at_once() {
+    let world = World::new().await;
+    let rate = NonZeroU32::new(1).unwrap();
+    let far_off = Instant::now() + LONG;
+    let waiting = world
+        .deliver_reply_with(RateLimiter::new(rate, far_off))
+        .await;
+    let reply = world.reply("Hello");
+    let stopped = first_attempt();
+    stopped.stop.cancel();
+
+    let outcome = waiting.handle(&reply, &stopped).await;
+
+    assert!(matches!(outcome, Err(HandlerError::Retry { .. })));
+    let piece = world.piece(&reply, 0).await.unwrap();
+    assert_eq!((piece.state, piece.attempts), (DeliveryState::Pending, 0));
+    let next = world.deliver_reply().await;
+    next.handle(&reply, &first_attempt()).await.unwrap();
     assert_eq!(world.whatsapp.texts_to(&world.ada), ["Hello"]);
 }
 

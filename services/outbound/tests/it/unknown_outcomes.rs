@@ -6,6 +6,7 @@ use std::sync::{
 };
 
 use async_trait::async_trait;
+use claw_bus::Handler;
 use claw_domain::{Address, DeliveryId, DeliveryState, Wamid};
 use claw_events::ReplyDelivered;
 use claw_testkit::TestPostgres;
@@ -14,7 +15,10 @@ use claw_whatsapp::{
     send::{SendError, Template, WhatsApp},
 };
 
-use crate::world::{LONG_TIMEOUTS, SHORT_TIMEOUTS, World, next};
+use crate::{
+    delivering::first_attempt,
+    world::{LONG_TIMEOUTS, SHORT_TIMEOUTS, World, next},
+};
 
 #[tokio::test]
 async fn a_report_replaces_a_lost_answer_and_nothing_is_sent_twice() {
@@ -54,6 +58,24 @@ async fn after_a_crash_between_send_and_record_the_report_prevents_a_second_send
         .await;
 
     assert_eq!(next(&mut delivered).await.reply, reply.id);
+    assert_eq!(world.whatsapp.attempts(), 1);
+}
+
+#[tokio::test]
+async fn a_report_that_is_stored_but_not_handled_yet_prevents_a_second_send() {
+    let world = World::new().await;
+    world.whatsapp.plan([Plan::AcceptWithoutAnswer]);
+    let first = world.outbound(LONG_TIMEOUTS).await;
+    let reply = world.say("Hello").await;
+    world.attempted(1).await;
+    first.crash().await;
+    world
+        .report(&world.whatsapp.accepted()[0], DeliveryState::Sent)
+        .await;
+
+    let second = world.deliver_reply().await;
+    second.handle(&reply, &first_attempt()).await.unwrap();
+
     assert_eq!(world.whatsapp.attempts(), 1);
 }
 

@@ -104,15 +104,21 @@ impl World {
     /// The handler without a consumer, for tests that call it directly.
     pub async fn deliver_reply(&self) -> DeliverReply {
         let rate = NonZeroU32::new(1_000).unwrap();
+        self.deliver_reply_with(RateLimiter::new(rate, Instant::now()))
+            .await
+    }
+
+    pub async fn deliver_reply_with(&self, rate_limiter: RateLimiter) -> DeliverReply {
+        let bus = connect(&self.nats, "outbound").await;
         let sender = PieceSender::new(
+            bus.clone(),
             self.store.deliveries(),
             Arc::clone(&self.whatsapp) as Arc<dyn WhatsApp>,
-            Arc::new(RateLimiter::new(rate, Instant::now())),
+            Arc::new(rate_limiter),
             Reports::default(),
             Arc::new(claw_runtime::SystemClock),
             SHORT_TIMEOUTS,
         );
-        let bus = connect(&self.nats, "outbound").await;
         let live_calls = LiveCalls::open(&bus).await.unwrap();
         DeliverReply::new(sender, bus.publisher(), live_calls, self.template.clone())
     }
