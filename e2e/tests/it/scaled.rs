@@ -49,7 +49,6 @@ async fn every_user_is_answered_once_and_in_order_by_several_replicas_of_each_se
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "finds lost and doubled answers in containers, now and then: ./dev soak"]
 async fn killing_and_restarting_every_replica_under_load_loses_and_doubles_nothing() {
     let mut world = world().await;
 
