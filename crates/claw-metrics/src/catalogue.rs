@@ -44,6 +44,10 @@ catalogue! {
     Counter WHATSAPP_WEBHOOKS = "clawkaka_whatsapp_webhooks_total" ["outcome"];
     /// Time from the arrival of a WhatsApp webhook request to its response.
     Histogram WHATSAPP_WEBHOOK_DURATION = "clawkaka_whatsapp_webhook_duration_seconds" ["outcome"];
+    /// Webhook requests whose body is arriving, and whose signature is therefore not verified yet.
+    Gauge UNVERIFIED_REQUESTS = "clawkaka_unverified_requests" [];
+    /// Memory of the bodies of webhook requests, in bytes.
+    Gauge REQUEST_BODY_BYTES = "clawkaka_request_body_bytes" [];
     /// Messages from users that are stored, by kind of content. A repeated webhook counts again.
     Counter MESSAGES_RECEIVED = "clawkaka_messages_received_total" ["kind"];
     /// Delivery reports from WhatsApp that are stored, by reported state. A repeated webhook counts again.
@@ -57,7 +61,7 @@ catalogue! {
     /// Other news from Meta about our WhatsApp account, by webhook field.
     Counter WHATSAPP_ACCOUNT_UPDATES = "clawkaka_whatsapp_account_updates_total" ["field"];
 
-    /// Voice webhook requests from Twilio, by webhook and by outcome: `answered` or `refused`.
+    /// Voice webhook requests, by webhook and by outcome: `answered`, `failed`, or the reason of the refusal.
     Counter VOICE_WEBHOOKS = "clawkaka_voice_webhooks_total" ["webhook", "outcome"];
     /// Time from the arrival of a voice webhook request to its response.
     Histogram VOICE_WEBHOOK_DURATION = "clawkaka_voice_webhook_duration_seconds" ["webhook"];

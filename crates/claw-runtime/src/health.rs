@@ -92,12 +92,13 @@ pub async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
 }
 
 /// Serves `routes` until `stop` is cancelled. Then it accepts no new connections, and returns once the requests
-/// in progress are answered.
+/// in progress are answered. Requests have the address of their connection as `ConnectInfo<SocketAddr>`.
 pub async fn serve(
     listener: TcpListener,
     routes: Router,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
+    let routes = routes.into_make_service_with_connect_info::<SocketAddr>();
     axum::serve(listener, routes)
         .with_graceful_shutdown(stop.cancelled_owned())
         .await

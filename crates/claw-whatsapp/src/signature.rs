@@ -16,6 +16,10 @@ const PREFIX: &str = "sha256=";
 /// Length of a SHA-256 digest.
 const DIGEST_BYTES: usize = 32;
 
+/// The value of a signature header, not yet compared with a body.
+#[derive(Debug, Clone, Copy)]
+pub struct Signature([u8; DIGEST_BYTES]);
+
 /// The app secrets that we accept: one, or two during a rotation.
 #[derive(Debug, Clone)]
 pub struct AppSecrets(SecretList);
@@ -34,18 +38,32 @@ pub enum SignatureError {
     Mismatch,
 }
 
+impl Signature {
+    /// Reads the header, which needs no body: a request without a well-formed one can be refused at once.
+    pub fn parse(header: Option<&[u8]>) -> Result<Self, SignatureError> {
+        let header = header.ok_or(SignatureError::Missing)?;
+        let digits = header
+            .strip_prefix(PREFIX.as_bytes())
+            .ok_or(SignatureError::Malformed)?;
+        let mut digest = [0; DIGEST_BYTES];
+        hex::decode_to_slice(digits, &mut digest).map_err(|_| SignatureError::Malformed)?;
+        Ok(Self(digest))
+    }
+}
+
 impl AppSecrets {
     /// Reads a comma-separated list of secrets.
     pub fn parse(list: &SecretString) -> Result<Self, NoSecret> {
         SecretList::parse(list).map(Self)
     }
 
-    /// Checks the header against the body exactly as received. Tries every secret, each in constant time.
-    pub fn verify(&self, header: Option<&[u8]>, body: &[u8]) -> Result<(), SignatureError> {
-        let digest = digest_of(header.ok_or(SignatureError::Missing)?)?;
+    /// Checks a signature against the body exactly as received. Tries every secret, each in constant time.
+    pub fn verify(&self, signature: Signature, body: &[u8]) -> Result<(), SignatureError> {
         let mut is_known = false;
         for secret in self.0.expose() {
-            is_known |= mac(secret.as_bytes(), body).verify_slice(&digest).is_ok();
+            is_known |= mac(secret.as_bytes(), body)
+                .verify_slice(&signature.0)
+                .is_ok();
         }
         if is_known {
             Ok(())
@@ -69,15 +87,6 @@ pub(crate) fn is_same_secret(ours: &[u8], theirs: &[u8]) -> bool {
     mac(b"comparison", theirs).verify_slice(&ours).is_ok()
 }
 
-fn digest_of(header: &[u8]) -> Result<[u8; DIGEST_BYTES], SignatureError> {
-    let digits = header
-        .strip_prefix(PREFIX.as_bytes())
-        .ok_or(SignatureError::Malformed)?;
-    let mut digest = [0; DIGEST_BYTES];
-    hex::decode_to_slice(digits, &mut digest).map_err(|_| SignatureError::Malformed)?;
-    Ok(digest)
-}
-
 fn mac(key: &[u8], message: &[u8]) -> Hmac<Sha256> {
     Hmac::<Sha256>::new_from_slice(key)
         .expect("HMAC takes a key of any length")
@@ -94,8 +103,12 @@ mod tests {
         AppSecrets::parse(&SecretString::from(list)).unwrap()
     }
 
-    fn signed_with(secret: &str) -> String {
+    fn header(secret: &str) -> String {
         sign(&SecretString::from(secret), BODY)
+    }
+
+    fn signed_with(secret: &str) -> Signature {
+        Signature::parse(Some(header(secret).as_bytes())).unwrap()
     }
 
     #[test]
@@ -103,30 +116,28 @@ mod tests {
         let secrets = secrets("new, old");
 
         for secret in ["new", "old"] {
-            let header = signed_with(secret);
-            assert_eq!(secrets.verify(Some(header.as_bytes()), BODY), Ok(()));
+            assert_eq!(secrets.verify(signed_with(secret), BODY), Ok(()));
         }
         assert_eq!(
-            secrets.verify(Some(signed_with("other").as_bytes()), BODY),
+            secrets.verify(signed_with("other"), BODY),
             Err(SignatureError::Mismatch)
         );
     }
 
     #[test]
     fn one_changed_byte_breaks_the_signature() {
-        let header = signed_with("s");
         let mut body = BODY.to_vec();
         body[0] = b'[';
 
         assert_eq!(
-            secrets("s").verify(Some(header.as_bytes()), &body),
+            secrets("s").verify(signed_with("s"), &body),
             Err(SignatureError::Mismatch)
         );
     }
 
     #[test]
     fn a_header_of_another_form_is_malformed() {
-        let good = signed_with("s");
+        let good = header("s");
         for header in [
             "",
             "sha256=",
@@ -139,15 +150,12 @@ mod tests {
             &format!("sha256={}", "g".repeat(64)),
         ] {
             assert_eq!(
-                secrets("s").verify(Some(header.as_bytes()), BODY),
-                Err(SignatureError::Malformed),
+                Signature::parse(Some(header.as_bytes())).err(),
+                Some(SignatureError::Malformed),
                 "{header:?}"
             );
         }
-        assert_eq!(
-            secrets("s").verify(None, BODY),
-            Err(SignatureError::Missing)
-        );
+        assert_eq!(Signature::parse(None).err(), Some(SignatureError::Missing));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Config,
     event_sink::EventSink,
+    unverified::UnverifiedRequests,
     voice::{self, CallWatcher, HANDOVER_GRACE, RelaySessions},
     whatsapp::{self, WhatsAppWebhook},
 };
@@ -40,12 +41,14 @@ impl App {
         })
         .await?;
         let listener = health::listen(config.listen).await?;
+        let unverified = UnverifiedRequests::new(config.trusted_proxies);
         let webhook = WhatsAppWebhook::new(
             config.app_secrets,
             config.verification_token,
             config.phone_number_id,
             EventSink::new(bus.publisher()),
             Arc::new(SystemClock),
+            unverified.clone(),
         );
         let mut routes = whatsapp::routes(webhook);
         let mut voice = None;
@@ -57,7 +60,7 @@ impl App {
                 call_grace: config.call_grace,
             };
             let (watcher, sessions) = (parts.watcher.clone(), parts.sessions.clone());
-            routes = routes.merge(voice::routes(config, &bus, watcher, sessions));
+            routes = routes.merge(voice::routes(config, &bus, watcher, sessions, unverified));
             grace += parts.call_grace + HANDOVER_GRACE;
             voice = Some(parts);
         }

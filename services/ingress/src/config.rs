@@ -6,6 +6,8 @@ use claw_whatsapp::signature::AppSecrets;
 use secrecy::SecretString;
 use strum::EnumString;
 
+use crate::TrustedProxies;
+
 /// The settings of ingress.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -19,6 +21,8 @@ pub struct Config {
     pub verification_token: SecretString,
     /// Meta's id of our number: `WHATSAPP_SENDER_PHONE_NUMBER_ID`. Messages to other numbers are ignored.
     pub phone_number_id: String,
+    /// Who may say where a request comes from: `TRUSTED_PROXIES`.
+    pub trusted_proxies: TrustedProxies,
     /// The phone; `None` without `TWILIO_AUTH_TOKEN`.
     pub voice: Option<VoiceConfig>,
     /// How long requests may take to finish at shutdown: `SHUTDOWN_GRACE_SECONDS`.
@@ -96,6 +100,7 @@ impl Config {
         });
         let verification_token = env.secret("WHATSAPP_VERIFICATION_TOKEN");
         let phone_number_id = env.required("WHATSAPP_SENDER_PHONE_NUMBER_ID");
+        let trusted_proxies = env.or("TRUSTED_PROXIES", TrustedProxies::default());
         let voice = VoiceConfig::read(env);
         let grace = lifecycle::grace(env);
         Ok(Self {
@@ -104,6 +109,7 @@ impl Config {
             app_secrets: app_secrets?,
             verification_token: verification_token?,
             phone_number_id: phone_number_id?,
+            trusted_proxies: trusted_proxies?,
             voice: voice?,
             grace: grace?,
         })

@@ -3,15 +3,16 @@
 //! always hears an answer, if only an apology. It decides nothing except what callers hear, and has no database.
 
 mod app;
-mod body_budget;
 mod config;
 mod event_sink;
 mod intake;
 mod operator_notice;
 mod refusal;
 mod request_id;
+mod unverified;
 mod voice;
 mod whatsapp;
 
 pub use app::App;
 pub use config::{Config, VoiceConfig, VoiceMode};
+pub use unverified::{InvalidNetworks, TrustedProxies};

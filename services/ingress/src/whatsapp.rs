@@ -2,9 +2,8 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    body::Bytes,
-    extract::{DefaultBodyLimit, FromRequest, RawQuery, Request, State},
-    http::StatusCode,
+    extract::{RawQuery, Request, State},
+    http::{HeaderValue, StatusCode},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -15,27 +14,27 @@ use claw_metrics::{
 };
 use claw_runtime::Clock;
 use claw_whatsapp::{
-    signature::{self, AppSecrets},
+    signature::{self, AppSecrets, Signature},
     webhook::{self, SubscriptionError, verify_subscription},
 };
 use secrecy::SecretString;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 use tracing::{Instrument, debug, error, field::display, info_span};
 
 use crate::{
-    body_budget::BodyBudget,
     event_sink::EventSink,
     intake::{Fact, Intake},
     operator_notice,
     refusal::{Refusal, RefusalLog},
     request_id,
+    unverified::{self, BodyLimits, HeldBody, UnverifiedRequests},
 };
 
-/// Largest body accepted: Meta sends up to 3 MB.
-const BODY_LIMIT_BYTES: usize = 3 * 1024 * 1024;
-
-/// How long a body may take to arrive. Meta and Caddy send it in one go.
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Meta sends up to 3 MB, in one go.
+const BODY_LIMITS: BodyLimits = BodyLimits {
+    bytes: 3 * 1024 * 1024,
+    time: Duration::from_secs(10),
+};
 
 /// The webhook that Meta calls.
 pub(crate) struct WhatsAppWebhook {
@@ -44,7 +43,7 @@ pub(crate) struct WhatsAppWebhook {
     phone_number_id: String,
     events: EventSink,
     clock: Arc<dyn Clock>,
-    bodies: BodyBudget,
+    unverified: UnverifiedRequests,
     refusals: RefusalLog,
 }
 
@@ -52,7 +51,6 @@ pub(crate) struct WhatsAppWebhook {
 pub(crate) fn routes(webhook: WhatsAppWebhook) -> Router {
     Router::new()
         .route("/whatsapp/webhook", get(verify).post(receive))
-        .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
         .with_state(Arc::new(webhook))
 }
 
@@ -72,17 +70,16 @@ async fn verify(
 /// to 7 days.
 async fn receive(State(webhook): State<Arc<WhatsAppWebhook>>, request: Request) -> Response {
     let started = Instant::now();
-    // A new trace: the sender's headers do not choose ours.
-    let id = request_id::of(request.headers()).map(display);
-    let span = info_span!("ingress.webhook", otel.kind = "server", request.id = id);
-    let result = webhook.take(request).instrument(span).await;
+    let result = webhook.take(request).await;
     let outcome = result.as_ref().map_or_else(Refusal::name, |()| "stored");
     WHATSAPP_WEBHOOKS.increment([outcome]);
     WHATSAPP_WEBHOOK_DURATION.observe(started.elapsed(), [outcome]);
     match result {
         Ok(()) => StatusCode::OK.into_response(),
         Err(refusal) => {
-            webhook.refusals.log(&refusal, webhook.clock.now());
+            webhook
+                .refusals
+                .log("whatsapp", &refusal, webhook.clock.now());
             refusal.into_response()
         }
     }
@@ -95,6 +92,7 @@ impl WhatsAppWebhook {
         phone_number_id: String,
         events: EventSink,
         clock: Arc<dyn Clock>,
+        unverified: UnverifiedRequests,
     ) -> Self {
         Self {
             secrets,
@@ -102,31 +100,42 @@ impl WhatsAppWebhook {
             phone_number_id,
             events,
             clock,
-            bodies: BodyBudget::new(BODY_LIMIT_BYTES),
+            unverified,
             refusals: RefusalLog::default(),
         }
     }
 
     async fn take(&self, request: Request) -> Result<(), Refusal> {
-        let signature = request
-            .headers()
-            .get(signature::HEADER)
-            .cloned()
-            .ok_or(Refusal::Unsigned)?;
-        let _memory = self
-            .bodies
-            .reserve(request.headers())
-            .ok_or(Refusal::Full)?;
-        let body = read(request).await?;
+        let id = request_id::of(request.headers()).map(display);
+        let body = self.verify(request).await?;
+        // A new trace: the sender's headers do not choose ours. Strangers cause none.
+        let span = info_span!("ingress.webhook", otel.kind = "server", request.id = id);
+        self.take_verified(&body).instrument(span).await
+    }
+
+    /// Reads the body, and verifies its signature.
+    async fn verify(&self, request: Request) -> Result<HeldBody, Refusal> {
+        let header = request.headers().get(signature::HEADER);
+        let signature = Signature::parse(header.map(HeaderValue::as_bytes));
+        let Ok(signature) = signature else {
+            unverified::discard(request.into_body()).await;
+            return Err(Refusal::Unsigned);
+        };
+        let body = self.unverified.read(request, BODY_LIMITS).await?;
         self.secrets
-            .verify(Some(signature.as_bytes()), &body)
+            .verify(signature, &body)
             .map_err(|_| Refusal::Unsigned)?;
-        match webhook::parse(&body) {
+        body.verified();
+        Ok(body)
+    }
+
+    async fn take_verified(&self, body: &[u8]) -> Result<(), Refusal> {
+        match webhook::parse(body) {
             Ok(notification) => {
                 let intake = Intake::of(notification, &self.phone_number_id, self.clock.now());
                 self.store(&intake, body.len()).await
             }
-            Err(reason) => self.dead_letter(&body, &reason).await,
+            Err(reason) => self.dead_letter(body, &reason).await,
         }
     }
 
@@ -147,15 +156,6 @@ impl WhatsAppWebhook {
             "moved a webhook of Meta's to DEAD: it cannot be read: {reason}"
         );
         Ok(())
-    }
-}
-
-/// The body, if it arrives whole, in time and within the limit that the routes set.
-async fn read(request: Request) -> Result<Bytes, Refusal> {
-    match timeout(BODY_TIMEOUT, Bytes::from_request(request, &())).await {
-        Ok(Ok(body)) => Ok(body),
-        Ok(Err(error)) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => Err(Refusal::TooLarge),
-        Ok(Err(_)) | Err(_) => Err(Refusal::Incomplete),
     }
 }
 

@@ -7,5 +7,5 @@
 mod tokens;
 mod url;
 
-pub use tokens::{AuthTokens, HEADER, IDEMPOTENCY_HEADER, SignatureError, sign};
+pub use tokens::{AuthTokens, HEADER, IDEMPOTENCY_HEADER, Signature, SignatureError, sign};
 pub use url::{PublicUrl, PublicUrlError};

@@ -18,6 +18,10 @@ pub const IDEMPOTENCY_HEADER: &str = "i-twilio-idempotency-token";
 /// Length of a SHA-1 digest.
 const DIGEST_BYTES: usize = 20;
 
+/// The value of a signature header, not yet compared with a request.
+#[derive(Debug, Clone, Copy)]
+pub struct Signature([u8; DIGEST_BYTES]);
+
 /// The account's auth tokens that we accept: one, or two while the primary one is being rotated.
 #[derive(Debug, Clone)]
 pub struct AuthTokens(SecretList);
@@ -36,6 +40,17 @@ pub enum SignatureError {
     Mismatch,
 }
 
+impl Signature {
+    /// Reads the header, which needs no body: a request without a well-formed one can be refused at once.
+    pub fn parse(header: Option<&[u8]>) -> Result<Self, SignatureError> {
+        let digest = STANDARD.decode(header.ok_or(SignatureError::Missing)?).ok();
+        digest
+            .and_then(|digest| digest.try_into().ok())
+            .map(Self)
+            .ok_or(SignatureError::Malformed)
+    }
+}
+
 impl AuthTokens {
     /// Reads a comma-separated list of tokens.
     pub fn parse(list: &SecretString) -> Result<Self, NoSecret> {
@@ -45,32 +60,31 @@ impl AuthTokens {
     /// Checks a form POST. The signature covers the URL, then every field's name and value, sorted by name.
     pub fn verify_form(
         &self,
-        header: Option<&[u8]>,
+        signature: Signature,
         url: &str,
         form: &Form,
     ) -> Result<(), SignatureError> {
-        self.verify(header, &spellings(url), &signed_fields(form))
+        self.verify(signature, &spellings(url), &signed_fields(form))
     }
 
     /// Checks a WebSocket upgrade. The signature covers the `wss://` URL from the TwiML, whatever scheme the
     /// request arrived with.
-    pub fn verify_upgrade(&self, header: Option<&[u8]>, url: &str) -> Result<(), SignatureError> {
-        self.verify(header, &upgrade_spellings(url), b"")
+    pub fn verify_upgrade(&self, signature: Signature, url: &str) -> Result<(), SignatureError> {
+        self.verify(signature, &upgrade_spellings(url), b"")
     }
 
     /// Tries every token with every spelling of the URL, each in constant time.
     fn verify(
         &self,
-        header: Option<&[u8]>,
+        signature: Signature,
         urls: &[String],
         fields: &[u8],
     ) -> Result<(), SignatureError> {
-        let digest = digest_of(header.ok_or(SignatureError::Missing)?)?;
         let mut is_known = false;
         for token in self.0.expose() {
             for url in urls {
                 let mac = mac(token.as_bytes(), url.as_bytes(), fields);
-                is_known |= mac.verify_slice(&digest).is_ok();
+                is_known |= mac.verify_slice(&signature.0).is_ok();
             }
         }
         if is_known {
@@ -102,14 +116,6 @@ fn signed_fields(form: &Form) -> Vec<u8> {
     values.flatten().copied().collect()
 }
 
-fn digest_of(header: &[u8]) -> Result<[u8; DIGEST_BYTES], SignatureError> {
-    STANDARD
-        .decode(header)
-        .ok()
-        .and_then(|digest| digest.try_into().ok())
-        .ok_or(SignatureError::Malformed)
-}
-
 fn mac(key: &[u8], url: &[u8], fields: &[u8]) -> Hmac<Sha1> {
     Hmac::<Sha1>::new_from_slice(key)
         .expect("HMAC takes a key of any length")
@@ -131,8 +137,9 @@ mod tests {
         Form::from_pairs(pairs.iter().copied())
     }
 
-    fn signed(token: &str, url: &str, pairs: &[(&str, &str)]) -> Vec<u8> {
-        sign(&SecretString::from(token), url, &form(pairs)).into_bytes()
+    fn signed(token: &str, url: &str, pairs: &[(&str, &str)]) -> Signature {
+        let header = sign(&SecretString::from(token), url, &form(pairs));
+        Signature::parse(Some(header.as_bytes())).unwrap()
     }
 
     #[test]
@@ -143,7 +150,7 @@ mod tests {
             ("other", Err(SignatureError::Mismatch)),
         ] {
             let header = signed(token, URL, &[("A", "1")]);
-            let verdict = tokens("new, old").verify_form(Some(&header), URL, &form(&[("A", "1")]));
+            let verdict = tokens("new, old").verify_form(header, URL, &form(&[("A", "1")]));
             assert_eq!(verdict, expected, "{token}");
         }
     }
@@ -168,12 +175,8 @@ mod tests {
         let changed = form(&[("From", "+14155550102")]);
 
         assert_eq!(
-            tokens("t").verify_form(Some(&header), URL, &changed),
+            tokens("t").verify_form(header, URL, &changed),
             Err(SignatureError::Mismatch)
-        );
-        assert_eq!(
-            tokens("t").verify_form(None, URL, &changed),
-            Err(SignatureError::Missing)
         );
     }
 
@@ -186,11 +189,12 @@ mod tests {
             "bSjQTWZmB8b6dAUgWX7rOgTwyf4",
         ] {
             assert_eq!(
-                tokens("t").verify_form(Some(header.as_bytes()), URL, &form(&[])),
-                Err(SignatureError::Malformed),
+                Signature::parse(Some(header.as_bytes())).err(),
+                Some(SignatureError::Malformed),
                 "{header:?}"
             );
         }
+        assert_eq!(Signature::parse(None).err(), Some(SignatureError::Missing));
     }
 
     #[test]
@@ -201,14 +205,10 @@ mod tests {
             "wss://voice.example.com/voice/relay/abc",
             "wss://voice.example.com:443/voice/relay/abc",
         ] {
-            assert_eq!(
-                tokens("t").verify_upgrade(Some(&header), seen),
-                Ok(()),
-                "{seen}"
-            );
+            assert_eq!(tokens("t").verify_upgrade(header, seen), Ok(()), "{seen}");
         }
         assert_eq!(
-            tokens("t").verify_upgrade(Some(&header), "https://voice.example.com/voice/relay/abd"),
+            tokens("t").verify_upgrade(header, "https://voice.example.com/voice/relay/abd"),
             Err(SignatureError::Mismatch)
         );
     }
@@ -217,7 +217,7 @@ mod tests {
     fn the_signature_of_an_upgrade_does_not_verify_a_form() {
         let header = signed("t", "wss://voice.example.com/x", &[]);
         assert_eq!(
-            tokens("t").verify_form(Some(&header), "https://voice.example.com/x", &form(&[])),
+            tokens("t").verify_form(header, "https://voice.example.com/x", &form(&[])),
             Err(SignatureError::Mismatch)
         );
     }

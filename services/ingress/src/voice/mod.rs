@@ -24,11 +24,11 @@ use claw_runtime::SystemClock;
 pub(crate) use call_watcher::CallWatcher;
 pub(crate) use relay::{HANDOVER_GRACE, RelaySessions};
 
-use crate::{VoiceConfig, body_budget::BodyBudget};
+use crate::{VoiceConfig, refusal::RefusalLog, unverified::UnverifiedRequests};
 use call_control::CallControl;
 use relay::RelayEndpoint;
 use response_cache::ResponseCache;
-use webhook::{BODY_LIMIT_BYTES, VoiceWebhook};
+use webhook::VoiceWebhook;
 
 /// The routes that Twilio calls.
 pub(crate) fn routes(
@@ -36,18 +36,22 @@ pub(crate) fn routes(
     bus: &Bus,
     watcher: CallWatcher,
     sessions: RelaySessions,
+    unverified: UnverifiedRequests,
 ) -> Router {
     let control = Arc::new(CallControl {
         watcher,
         publisher: bus.publisher(),
         clock: Arc::new(SystemClock),
     });
+    let refusals = Arc::new(RefusalLog::default());
     let sockets = relay::routes(RelayEndpoint {
         tokens: config.auth_tokens.clone(),
         base: config.base_url.clone(),
         bus: bus.clone(),
         control: Arc::clone(&control),
         sessions: sessions.clone(),
+        unverified: unverified.clone(),
+        refusals: Arc::clone(&refusals),
     });
     let webhooks = webhook::routes(VoiceWebhook {
         tokens: config.auth_tokens,
@@ -56,7 +60,8 @@ pub(crate) fn routes(
         sessions,
         control,
         responses: ResponseCache::default(),
-        bodies: BodyBudget::new(BODY_LIMIT_BYTES),
+        unverified,
+        refusals,
     });
     webhooks.merge(sockets)
 }

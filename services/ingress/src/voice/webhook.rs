@@ -2,8 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    body::Bytes,
-    extract::{DefaultBodyLimit, FromRequest, Request, State},
+    extract::{Request, State},
     http::{HeaderValue, StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -12,7 +11,7 @@ use claw_calls::TicketCode;
 use claw_metrics::{VOICE_APOLOGIES, VOICE_UNSIGNED, VOICE_WEBHOOK_DURATION, VOICE_WEBHOOKS};
 use claw_twilio::{
     form::{Form, VoiceRequest},
-    signature::{self, AuthTokens, PublicUrl, SignatureError},
+    signature::{self, AuthTokens, PublicUrl, Signature},
     twiml::CONTENT_TYPE as CONTENT_TYPE_TWIML,
 };
 use strum::IntoStaticStr;
@@ -28,13 +27,18 @@ use super::{
     response_cache::ResponseCache,
     twiml,
 };
-use crate::{VoiceMode, body_budget::BodyBudget, request_id};
+use crate::{
+    VoiceMode,
+    refusal::{Refusal, RefusalLog},
+    request_id,
+    unverified::{self, BodyLimits, UnverifiedRequests},
+};
 
-/// Largest body accepted. Twilio's have a few kilobytes.
-pub(super) const BODY_LIMIT_BYTES: usize = 256 * 1024;
-
-/// How long a body may take to arrive.
-const BODY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Twilio's bodies have a few kilobytes.
+const BODY_LIMITS: BodyLimits = BodyLimits {
+    bytes: 256 * 1024,
+    time: Duration::from_secs(5),
+};
 
 /// The latest moment at which a caller hears something, if only an apology. Twilio gives up after 15 s.
 const RESPONSE_LIMIT: Duration = Duration::from_secs(12);
@@ -47,7 +51,8 @@ pub(crate) struct VoiceWebhook {
     pub(crate) mode: VoiceMode,
     pub(crate) sessions: RelaySessions,
     pub(crate) responses: ResponseCache,
-    pub(crate) bodies: BodyBudget,
+    pub(crate) unverified: UnverifiedRequests,
+    pub(crate) refusals: Arc<RefusalLog>,
 }
 
 /// Which webhook was called; metrics and traces contain its name.
@@ -87,7 +92,6 @@ pub(crate) fn routes(webhook: VoiceWebhook) -> Router {
         .route(paths::FALLBACK, handler(Endpoint::Fallback))
         .route(paths::RELAY_DONE, handler(Endpoint::RelayDone))
         .route("/voice/health", get(|| async { StatusCode::OK }))
-        .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
         .with_state(Arc::new(webhook))
 }
 
@@ -96,21 +100,23 @@ impl VoiceWebhook {
         let started = Instant::now();
         let name = endpoint.into_str();
         let id = request_id::of(request.headers()).map(display);
-        let span = info_span!(
-            "ingress.voice",
-            otel.kind = "server",
-            webhook = name,
-            request.id = id
-        );
-        let verified = self.verify(request).instrument(span.clone()).await;
-        let response = match verified {
-            Ok(verified) => self.respond(endpoint, verified).instrument(span).await,
-            Err(status) => status.into_response(),
-        };
-        let outcome = if response.status().is_success() {
-            "answered"
-        } else {
-            "refused"
+        let (response, outcome) = match self.verify(request).await {
+            Ok(verified) => {
+                let span = info_span!(
+                    "ingress.voice",
+                    otel.kind = "server",
+                    webhook = name,
+                    request.id = id
+                );
+                let response = self.respond(endpoint, verified).instrument(span).await;
+                let is_success = response.status().is_success();
+                (response, if is_success { "answered" } else { "failed" })
+            }
+            Err(refusal) => {
+                let outcome = refusal.name();
+                self.refusals.log(name, &refusal, self.control.clock.now());
+                (refusal.into_response(), outcome)
+            }
         };
         VOICE_WEBHOOKS.increment([name, outcome]);
         VOICE_WEBHOOK_DURATION.observe(started.elapsed(), [name]);
@@ -185,27 +191,27 @@ impl VoiceWebhook {
         Ok((state, response, ticket))
     }
 
-    /// Reads a request and verifies its signature; the status to answer with if it is not Twilio's.
-    async fn verify(&self, request: Request) -> Result<VerifiedRequest, StatusCode> {
+    /// Reads a request and verifies its signature.
+    async fn verify(&self, request: Request) -> Result<VerifiedRequest, Refusal> {
         let headers = request.headers();
-        let signature = headers.get(signature::HEADER).cloned();
-        let signature = signature.ok_or(StatusCode::FORBIDDEN)?;
+        let header = headers.get(signature::HEADER).map(HeaderValue::as_bytes);
+        let Ok(signature) = Signature::parse(header) else {
+            VOICE_UNSIGNED.increment([]);
+            unverified::discard(request.into_body()).await;
+            return Err(Refusal::Unsigned);
+        };
         let token = headers.get(signature::IDEMPOTENCY_HEADER).cloned();
         let uri = request.uri().clone();
-        let memory = self.bodies.reserve(request.headers());
-        let _memory = memory.ok_or(StatusCode::SERVICE_UNAVAILABLE)?;
-        let body = timeout(BODY_TIMEOUT, Bytes::from_request(request, &())).await;
-        let body = match body {
-            Ok(Ok(body)) => body,
-            Ok(Err(error)) => return Err(error.status()),
-            Err(_elapsed) => return Err(StatusCode::REQUEST_TIMEOUT),
-        };
+        let body = self.unverified.read(request, BODY_LIMITS).await?;
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         let form = Form::parse(&body);
-        self.tokens
-            .verify_form(Some(signature.as_bytes()), &self.base.of(path), &form)
-            .map_err(refuse)?;
-        let request = VoiceRequest::read(&form).map_err(|_| StatusCode::BAD_REQUEST)?;
+        let url = self.base.of(path);
+        if self.tokens.verify_form(signature, &url, &form).is_err() {
+            VOICE_UNSIGNED.increment([]);
+            return Err(Refusal::Unsigned);
+        }
+        body.verified();
+        let request = VoiceRequest::read(&form).map_err(|_| Refusal::Malformed)?;
         let state = match uri.query() {
             Some(query) => CallState::read(query),
             None => CallState::begin(&request.caller),
@@ -216,10 +222,4 @@ impl VoiceWebhook {
             idempotency_token: token.and_then(|token| token.to_str().map(str::to_owned).ok()),
         })
     }
-}
-
-fn refuse(error: SignatureError) -> StatusCode {
-    VOICE_UNSIGNED.increment([]);
-    warn!("refused a voice webhook: {error} (is BASE_URL the address configured at Twilio?)");
-    StatusCode::FORBIDDEN
 }

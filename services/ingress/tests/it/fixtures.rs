@@ -77,7 +77,7 @@ async fn every_recorded_signature_is_accepted_or_refused_as_recorded() {
         let body = fs::read(folder.join(text(&case, "body_file"))).unwrap();
         let response = ingress.post_signed(body, text(&case, "header")).await;
 
-        let expected = if case["valid"] == true { 200 } else { 401 };
+        let expected = if case["valid"] == true { 200 } else { 403 };
         assert_eq!(response.status(), expected, "{case}");
     }
 }

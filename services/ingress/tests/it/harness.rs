@@ -4,7 +4,7 @@ use claw_bus::{Bus, BusConfig};
 use claw_runtime::{HttpTimeouts, http};
 use claw_testkit::TestNats;
 use claw_whatsapp::signature::{AppSecrets, sign};
-use ingress::{App, Config};
+use ingress::{App, Config, TrustedProxies};
 use reqwest::{Client, Response};
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -45,20 +45,34 @@ pub async fn streams_of(nats: &TestNats) -> JetStream {
 
 impl Ingress {
     pub async fn start(nats: &TestNats) -> Self {
-        Self::start_for(nats, OUR_NUMBER, VERIFICATION_TOKEN).await
+        Self::start_with(Self::config(nats)).await
     }
 
     /// Ingress for the number with the id `phone_number_id`, with the verification token `token`.
     pub async fn start_for(nats: &TestNats, phone_number_id: &str, token: &str) -> Self {
-        let config = Config {
+        Self::start_with(Config {
+            verification_token: token.into(),
+            phone_number_id: phone_number_id.to_owned(),
+            ..Self::config(nats)
+        })
+        .await
+    }
+
+    /// The settings of [`Ingress::start`].
+    pub fn config(nats: &TestNats) -> Config {
+        Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             nats_url: nats.url("ingress").into(),
             app_secrets: AppSecrets::parse(&format!("being-retired,{APP_SECRET}").into()).unwrap(),
-            verification_token: token.into(),
-            phone_number_id: phone_number_id.to_owned(),
+            verification_token: VERIFICATION_TOKEN.into(),
+            phone_number_id: OUR_NUMBER.to_owned(),
+            trusted_proxies: TrustedProxies::default(),
             voice: None,
             grace: Duration::from_secs(10),
-        };
+        }
+    }
+
+    pub async fn start_with(config: Config) -> Self {
         let app = App::build(config).await.unwrap();
         let address = app.address().unwrap();
         let (stop, stopped) = oneshot::channel();

@@ -6,6 +6,7 @@
 )]
 
 mod accepting;
+mod attacks;
 mod fixtures;
 mod harness;
 mod jetstream;

@@ -13,9 +13,9 @@ async fn a_body_that_meta_did_not_sign_is_refused_and_not_stored() {
 
     for signature in [&of_another_body, "", "sha256=", &good["sha256=".len()..]] {
         let response = ingress.post_signed(body.clone(), signature).await;
-        assert_eq!(response.status(), 401, "{signature:?}");
+        assert_eq!(response.status(), 403, "{signature:?}");
     }
-    assert_eq!(ingress.post_unsigned(body).await, 401);
+    assert_eq!(ingress.post_unsigned(body).await, 403);
 
     let mut streams = streams_of(&nats).await;
     assert_eq!(

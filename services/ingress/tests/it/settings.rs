@@ -7,6 +7,7 @@ fn all_wrong_settings_are_printed_one_per_line() {
         ("PORT", "http"),
         ("NATS_URL", "nats://nats"),
         ("NATS_URL_FILE", "/run/nats"),
+        ("TRUSTED_PROXIES", "caddy"),
         ("TWILIO_AUTH_TOKEN", "token"),
         ("BASE_URL", "claw.example"),
         ("VOICE_MODE", "loud"),
@@ -24,6 +25,7 @@ fn all_wrong_settings_are_printed_one_per_line() {
             "  WHATSAPP_APP_SECRET: required, but neither WHATSAPP_APP_SECRET nor WHATSAPP_APP_SECRET_FILE is set",
             "  WHATSAPP_VERIFICATION_TOKEN: required, but neither WHATSAPP_VERIFICATION_TOKEN nor WHATSAPP_VERIFICATION_TOKEN_FILE is set",
             "  WHATSAPP_SENDER_PHONE_NUMBER_ID: required, but not set",
+            "  TRUSTED_PROXIES: expected IP addresses or networks like 10.0.0.0/8, separated by commas",
             "  BASE_URL: expected an address that begins with https:// and a host",
             "  VOICE_MODE: expected `gather` or `relay`",
         ]

@@ -12,20 +12,24 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::{State, WebSocketUpgrade, ws::rejection::WebSocketUpgradeRejection},
-    http::{HeaderMap, HeaderValue, StatusCode, Uri},
+    extract::{Request, State, WebSocketUpgrade, ws::rejection::WebSocketUpgradeRejection},
+    http::{HeaderValue, StatusCode},
     response::{IntoResponse, Response},
     routing::get,
 };
 use claw_bus::Bus;
 use claw_metrics::{RELAY_SESSIONS, RELAY_SESSIONS_OPEN, VOICE_UNSIGNED};
-use claw_twilio::signature::{self, AuthTokens, PublicUrl};
+use claw_twilio::signature::{self, AuthTokens, PublicUrl, Signature};
 use tokio::{sync::Semaphore, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument, field::display, info, info_span, warn};
 
 use super::{call_control::CallControl, paths};
-use crate::request_id;
+use crate::{
+    refusal::{Refusal, RefusalLog},
+    request_id,
+    unverified::UnverifiedRequests,
+};
 use handshake::{IncomingSocket, serve};
 
 /// Largest message accepted. One utterance has a few kilobytes.
@@ -44,6 +48,8 @@ pub(crate) struct RelayEndpoint {
     pub(crate) bus: Bus,
     pub(crate) control: Arc<CallControl>,
     pub(crate) sessions: RelaySessions,
+    pub(crate) unverified: UnverifiedRequests,
+    pub(crate) refusals: Arc<RefusalLog>,
 }
 
 /// The sessions of this process. Cheap to clone.
@@ -103,20 +109,35 @@ impl RelaySessions {
     }
 }
 
+impl RelayEndpoint {
+    /// Whether Twilio has signed the request.
+    fn verifies(&self, request: &Request) -> bool {
+        let headers = request.headers();
+        let header = headers.get(signature::HEADER).map(HeaderValue::as_bytes);
+        let path = request.uri().path_and_query();
+        let path = path.map_or(paths::RELAY_SOCKET, |path| path.as_str());
+        let url = self.base.of_websocket(path);
+        let signature = Signature::parse(header);
+        let verified = signature.and_then(|signature| self.tokens.verify_upgrade(signature, &url));
+        if verified.is_ok() {
+            let peer = self.unverified.peer_of(headers, request.extensions());
+            self.unverified.prove(peer);
+        }
+        verified.is_ok()
+    }
+}
+
 async fn open(
     State(endpoint): State<Arc<RelayEndpoint>>,
-    uri: Uri,
-    headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    request: Request,
 ) -> Response {
-    let path = uri.path_and_query();
-    let path = path.map_or(paths::RELAY_SOCKET, |path| path.as_str());
-    let header = headers.get(signature::HEADER).map(HeaderValue::as_bytes);
-    let url = endpoint.base.of_websocket(path);
-    if let Err(error) = endpoint.tokens.verify_upgrade(header, &url) {
+    if !endpoint.verifies(&request) {
         VOICE_UNSIGNED.increment([]);
-        warn!("refused a socket: {error} (is BASE_URL the address at which Twilio reaches us?)");
-        return StatusCode::FORBIDDEN.into_response();
+        let refusal = Refusal::Unsigned;
+        let now = endpoint.control.clock.now();
+        endpoint.refusals.log("relay", &refusal, now);
+        return refusal.into_response();
     }
     let upgrade = match upgrade {
         Ok(upgrade) => upgrade,
@@ -129,7 +150,7 @@ async fn open(
         .max_message_size(MESSAGE_LIMIT_BYTES)
         .max_frame_size(MESSAGE_LIMIT_BYTES);
     let tasks = endpoint.sessions.tasks.clone();
-    let id = request_id::of(&headers).map(display);
+    let id = request_id::of(request.headers()).map(display);
     upgrade.on_upgrade(move |socket| {
         let socket = IncomingSocket {
             socket,
