@@ -17,6 +17,13 @@ use tokio::{
 /// A webhook of Meta's and one of Twilio's.
 pub(crate) const WEBHOOKS: [&str; 2] = ["/whatsapp/webhook", "/voice/webhook/voice"];
 
+/// Has the form of Meta's signature.
+pub(crate) const META_SIGNATURE: &str =
+    "sha256=5ec2e75ec2e75ec2e75ec2e75ec2e75ec2e75ec2e75ec2e75ec2e75ec2e75ec2";
+
+/// Has the form of Twilio's signature.
+pub(crate) const TWILIO_SIGNATURE: &str = "5ecRe7/5ecRe7/5ecRe7/5ecRe7=";
+
 /// Caddy in front of two replicas; it is killed when this is dropped.
 pub(crate) struct Proxy {
     pub(crate) replicas: [Replica; 2],
@@ -35,6 +42,7 @@ pub(crate) enum Behaviour {
     /// Closes the connection before it has read the body.
     Dies,
     IsUnavailable,
+    Refuses,
 }
 
 /// A stub of ingress.
@@ -88,9 +96,27 @@ impl Proxy {
         self.client.request(method, url)
     }
 
+    /// A post with headers that have the form of signatures.
+    pub(crate) fn signed(&self, path: &str) -> RequestBuilder {
+        self.request(Method::POST, path)
+            .header("X-Hub-Signature-256", META_SIGNATURE)
+            .header("X-Twilio-Signature", TWILIO_SIGNATURE)
+    }
+
     pub(crate) async fn post(&self, path: &str, body: impl Into<Body>) -> Response {
-        let request = self.request(Method::POST, path).body(body);
-        request.send().await.unwrap()
+        self.signed(path).body(body).send().await.unwrap()
+    }
+
+    /// Sends the head of a post with a signature of the right form, and a part of the body that it announces.
+    pub(crate) async fn half_open(&self, path: &str, announced: usize, part: &[u8]) -> TcpStream {
+        let mut sender = self.connect().await;
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: api\r\nX-Hub-Signature-256: {META_SIGNATURE}\r\n\
+             X-Twilio-Signature: {TWILIO_SIGNATURE}\r\nContent-Length: {announced}\r\n\r\n"
+        );
+        let sent = sender.write_all(&[head.as_bytes(), part].concat()).await;
+        sent.unwrap();
+        sender
     }
 
     pub(crate) async fn connect(&self) -> TcpStream {
@@ -225,6 +251,7 @@ async fn serve(mut stream: TcpStream, state: &Mutex<State>) -> io::Result<()> {
             Behaviour::Answers | Behaviour::Dies => "200 OK\r\nServer: stub\r\nContent-Length: 0",
             Behaviour::AnswersInPart => "200 OK\r\nContent-Length: 1",
             Behaviour::IsUnavailable => "503 Service Unavailable\r\nContent-Length: 0",
+            Behaviour::Refuses => "429 Too Many Requests\r\nRetry-After: 5\r\nContent-Length: 0",
         };
         let answer = format!("HTTP/1.1 {answer}\r\n\r\n");
         stream.write_all(answer.as_bytes()).await?;
