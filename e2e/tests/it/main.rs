@@ -2,6 +2,7 @@
 //! through logs, metrics, and dumps of Postgres and NATS.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod attacks;
 mod calls;
 mod chat_rules;
 mod containers;

@@ -7,10 +7,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Result;
-use claw_runtime::{HttpTimeouts, http};
-use claw_whatsapp::signature;
-use e2e::harness::{Options, Sandboxes, Service, VoiceMode, World};
+use anyhow::{Result, ensure};
+use e2e::{
+    harness::{Options, Sandboxes, Service, VoiceMode, World},
+    webhooks::{WebhookSender, webhook},
+};
 use futures_util::{StreamExt, stream};
 use sim_meta::{SimMetaConfig, Speaker};
 use sim_openclaw::{EventDetail, SimOpenClawConfig};
@@ -83,7 +84,7 @@ pub(crate) async fn run() -> Result<()> {
     print_memory(&world)
 }
 
-async fn world() -> Result<World> {
+pub(crate) async fn world() -> Result<World> {
     let meta = SimMetaConfig {
         throughput: 0,
         pair_rate: false,
@@ -139,17 +140,12 @@ async fn direct_publishes(world: &World) -> Result<Figures> {
 
 /// Signed webhooks posted directly to ingress, while no service consumes the events.
 async fn webhooks(world: &World, load: Load) -> Result<Figures> {
-    let client = http::client(HttpTimeouts::default());
-    let secret = SimMetaConfig::default().app_secret;
-    let url = world.ingress_url()?;
+    let sender = WebhookSender::to(world.ingress_url()?);
     measure(load, |number| {
-        let body = webhook(number);
-        let request = client
-            .post(&url)
-            .header(signature::HEADER, signature::sign(&secret, body.as_bytes()))
-            .body(body);
+        let sender = sender.clone();
         async move {
-            request.send().await?.error_for_status()?;
+            let status = sender.post(number).await?;
+            ensure!(status.is_success(), "a webhook was answered with {status}");
             Ok(())
         }
     })
@@ -180,14 +176,6 @@ where
             / began.elapsed().as_secs_f64(),
         took,
     })
-}
-
-/// The body of Meta's webhook for one text message with a unique id.
-fn webhook(number: u32) -> String {
-    let (user, id) = (number % 500, SimMetaConfig::default().phone_number_id);
-    format!(
-        r#"{{"object":"whatsapp_business_account","entry":[{{"id":"1","changes":[{{"field":"messages","value":{{"messaging_product":"whatsapp","metadata":{{"display_phone_number":"15550001111","phone_number_id":"{id}"}},"contacts":[{{"profile":{{"name":"Ada"}},"wa_id":"49152{user:06}"}}],"messages":[{{"from":"49152{user:06}","id":"wamid.bench{number}","timestamp":"1700000000","type":"text","text":{{"body":"How much did I spend on groceries this week?"}}}}]}}}}]}}]}}"#
-    )
 }
 
 /// The users write one after another at `rate`; returns the times from each message to its answer, as text.

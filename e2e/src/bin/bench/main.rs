@@ -1,6 +1,7 @@
 //! Benchmarks of the whole system on this machine; `./dev bench` runs them on a release build. `bench load`
-//! measures rates and times, `bench calls [users]` our share of the time of turns in phone calls, and
-//! `bench idle [sandboxes]` the cost of idle assistants. Without an argument all three run.
+//! measures rates and times, `bench strangers` how webhooks fare while strangers attack, `bench calls [users]` our
+//! share of the time of turns in phone calls, and `bench idle [sandboxes]` the cost of idle assistants. Without an
+//! argument all run.
 #![expect(clippy::print_stdout, reason = "the benchmarks print their results")]
 
 mod baseline;
@@ -8,6 +9,7 @@ mod calls;
 mod figures;
 mod idle;
 mod load;
+mod strangers;
 mod users;
 
 use anyhow::{Context, Result, bail};
@@ -19,10 +21,12 @@ async fn main() -> Result<()> {
     match arguments.as_slice() {
         [] => {
             load::run().await?;
+            strangers::run().await?;
             calls::run(calls::USERS).await?;
             idle::run(idle::SANDBOXES).await
         }
         ["load"] => load::run().await,
+        ["strangers"] => strangers::run().await,
         ["calls"] => calls::run(calls::USERS).await,
         ["calls", users] => {
             calls::run(
@@ -41,6 +45,6 @@ async fn main() -> Result<()> {
             )
             .await
         }
-        _ => bail!("bench [load | calls [users] | idle [sandboxes]]"),
+        _ => bail!("bench [load | strangers | calls [users] | idle [sandboxes]]"),
     }
 }

@@ -1,0 +1,3 @@
+//! Attacks on the whole system. Each test is named by what the attacker fails to do.
+
+mod door;
