@@ -44,7 +44,7 @@ catalogue! {
     Counter WHATSAPP_WEBHOOKS = "clawkaka_whatsapp_webhooks_total" ["outcome"];
     /// Time from the arrival of a WhatsApp webhook request to its response.
     Histogram WHATSAPP_WEBHOOK_DURATION = "clawkaka_whatsapp_webhook_duration_seconds" ["outcome"];
-    /// Webhook requests whose body is arriving, and whose signature is therefore not verified yet.
+    /// Webhook requests whose body is arriving from senders who have not sent a valid signature lately.
     Gauge UNVERIFIED_REQUESTS = "clawkaka_unverified_requests" [];
     /// Memory of the bodies of webhook requests, in bytes.
     Gauge REQUEST_BODY_BYTES = "clawkaka_request_body_bytes" [];

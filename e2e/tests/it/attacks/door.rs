@@ -18,8 +18,8 @@ use crate::crowd::Crowd;
 /// Posts that strangers hold open.
 const HALF_OPEN: u16 = 500;
 
-/// The memory for bodies of requests that are not verified, in bytes.
-const BODIES_LIMIT_BYTES: f64 = 32.0 * 1024.0 * 1024.0;
+/// The memory for bodies of strangers, and of the webhooks that arrive at the same time, in bytes.
+const BODIES_LIMIT_BYTES: f64 = 9.0 * 1024.0 * 1024.0;
 
 /// Webhooks that Meta sends meanwhile, and how many at once.
 const WEBHOOKS: u32 = 300;

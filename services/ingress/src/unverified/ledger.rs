@@ -1,5 +1,6 @@
 use std::{
     collections::{BTreeMap, HashMap},
+    mem,
     time::Duration,
 };
 
@@ -19,29 +20,29 @@ const MAX_PROVEN: usize = 4_096;
 pub(super) struct Limits {
     /// Memory for all bodies, in bytes, until their content is stored.
     pub(super) bytes: usize,
-    /// Memory for bodies of requests that are not verified yet.
-    pub(super) unverified_bytes: usize,
-    /// The number of requests that are not verified yet.
-    pub(super) unverified_requests: usize,
-    /// The share of one peer in the memory for unverified bodies, unless the peer is proven.
+    /// Of it, memory for bodies of strangers: of unverified requests whose peer is not proven.
+    pub(super) stranger_bytes: usize,
+    /// The number of requests of strangers.
+    pub(super) stranger_requests: usize,
+    /// The memory for one stranger's bodies.
     pub(super) peer_bytes: usize,
-    /// The share of one peer in the number of unverified requests, unless the peer is proven.
+    /// The number of one stranger's requests.
     pub(super) peer_requests: usize,
 }
 
 /// The requests whose bodies are in memory, and the peers that have lately sent a valid signature.
 ///
 /// If memory or places run out, the oldest unverified request is displaced, rather than the newest refused: a webhook
-/// takes milliseconds to arrive, so whoever keeps its place for long is a stranger. Requests of proven peers are
-/// displaced last, and never for a stranger.
+/// takes milliseconds to arrive, so whoever keeps its place for long is a stranger. A request of a proven peer is
+/// displaced only for another one, and only if no stranger is left.
 #[derive(Debug)]
 pub(super) struct Ledger {
     limits: Limits,
     next_id: u64,
     /// In the order of arrival, because ids ascend.
     requests: BTreeMap<u64, Held>,
-    shares: HashMap<Peer, Share>,
-    unverified: Share,
+    strangers: Share,
+    by_stranger: HashMap<Peer, Share>,
     bytes: usize,
     /// When each proven peer's last valid signature was seen.
     proven: HashMap<Peer, Instant>,
@@ -51,8 +52,17 @@ pub(super) struct Ledger {
 struct Held {
     peer: Peer,
     bytes: usize,
-    /// Cancelled to displace the request; `None` once the request is verified.
-    displaced: Option<CancellationToken>,
+    stage: Stage,
+}
+
+/// What is known about a request. Tokens are cancelled to displace it.
+#[derive(Debug)]
+enum Stage {
+    /// It is not verified, and its peer was not proven when it began.
+    Stranger(CancellationToken),
+    /// It is not verified, but its peer was proven.
+    Known(CancellationToken),
+    Verified,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -64,9 +74,9 @@ pub(super) struct Share {
 /// Why there is no room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NoRoom {
-    /// The peer is not proven, and what it may hold is used up.
-    ForPeer,
-    /// Verified requests and requests of proven peers hold everything.
+    /// It is a stranger, and what strangers may hold is used up.
+    ForStranger,
+    /// Verified requests hold everything.
     ForAnyone,
 }
 
@@ -76,8 +86,8 @@ impl Ledger {
             limits,
             next_id: 0,
             requests: BTreeMap::new(),
-            shares: HashMap::new(),
-            unverified: Share::default(),
+            strangers: Share::default(),
+            by_stranger: HashMap::new(),
             bytes: 0,
             proven: HashMap::new(),
         }
@@ -90,46 +100,54 @@ impl Ledger {
         displaced: CancellationToken,
         now: Instant,
     ) -> Result<u64, NoRoom> {
-        let is_proven = self.is_proven(peer, now);
-        if !is_proven && self.share_of(peer).requests >= self.limits.peer_requests {
-            return Err(NoRoom::ForPeer);
-        }
-        if self.unverified.requests >= self.limits.unverified_requests {
-            self.displace(None, is_proven, now)?;
-        }
+        let stage = if self.is_proven(peer, now) {
+            Stage::Known(displaced)
+        } else {
+            if self.share_of(peer).requests >= self.limits.peer_requests {
+                return Err(NoRoom::ForStranger);
+            }
+            if self.strangers.requests >= self.limits.stranger_requests {
+                self.displace_for_stranger(None)?;
+            }
+            self.by_stranger.entry(peer).or_default().requests += 1;
+            self.strangers.requests += 1;
+            Stage::Stranger(displaced)
+        };
         let id = self.next_id;
         self.next_id += 1;
         let held = Held {
             peer,
             bytes: 0,
-            displaced: Some(displaced),
+            stage,
         };
         self.requests.insert(id, held);
-        self.shares.entry(peer).or_default().requests += 1;
-        self.unverified.requests += 1;
         Ok(id)
     }
 
     /// Takes `more` bytes for an unverified request.
-    pub(super) fn grow(&mut self, id: u64, more: usize, now: Instant) -> Result<(), NoRoom> {
-        // A request that was displaced a moment ago holds nothing and will be told.
-        let Some(peer) = self.requests.get(&id).map(|held| held.peer) else {
-            return Err(NoRoom::ForPeer);
-        };
-        let is_proven = self.is_proven(peer, now);
-        if !is_proven && self.share_of(peer).bytes + more > self.limits.peer_bytes {
-            return Err(NoRoom::ForPeer);
-        }
-        while self.unverified.bytes + more > self.limits.unverified_bytes
-            || self.bytes + more > self.limits.bytes
-        {
-            self.displace(Some(id), is_proven, now)?;
+    pub(super) fn grow(&mut self, id: u64, more: usize) -> Result<(), NoRoom> {
+        // A request that was displaced a moment ago holds nothing, and will be told.
+        let held = self.requests.get(&id).ok_or(NoRoom::ForStranger)?;
+        let peer = held.peer;
+        if matches!(held.stage, Stage::Stranger(_)) {
+            if self.share_of(peer).bytes + more > self.limits.peer_bytes {
+                return Err(NoRoom::ForStranger);
+            }
+            while self.strangers.bytes + more > self.limits.stranger_bytes
+                || self.bytes + more > self.limits.bytes
+            {
+                self.displace_for_stranger(Some(id))?;
+            }
+            self.by_stranger.entry(peer).or_default().bytes += more;
+            self.strangers.bytes += more;
+        } else {
+            while self.bytes + more > self.limits.bytes {
+                self.displace_for_known(id)?;
+            }
         }
         if let Some(held) = self.requests.get_mut(&id) {
             held.bytes += more;
         }
-        self.shares.entry(peer).or_default().bytes += more;
-        self.unverified.bytes += more;
         self.bytes += more;
         Ok(())
     }
@@ -140,8 +158,8 @@ impl Ledger {
             return;
         };
         let (peer, bytes) = (held.peer, held.bytes);
-        if held.displaced.take().is_some() {
-            self.leave_unverified(peer, bytes);
+        if let Stage::Stranger(_) = mem::replace(&mut held.stage, Stage::Verified) {
+            self.forget_stranger(peer, bytes);
         }
         self.prove(peer, now);
     }
@@ -165,14 +183,14 @@ impl Ledger {
             return;
         };
         self.bytes -= held.bytes;
-        if held.displaced.is_some() {
-            self.leave_unverified(held.peer, held.bytes);
+        if matches!(held.stage, Stage::Stranger(_)) {
+            self.forget_stranger(held.peer, held.bytes);
         }
     }
 
-    /// The unverified requests and the bytes of their bodies.
-    pub(super) const fn unverified(&self) -> Share {
-        self.unverified
+    /// The requests of strangers, and the bytes of their bodies.
+    pub(super) const fn strangers(&self) -> Share {
+        self.strangers
     }
 
     /// Bytes of all bodies.
@@ -186,40 +204,47 @@ impl Ledger {
     }
 
     fn share_of(&self, peer: Peer) -> Share {
-        self.shares.get(&peer).copied().unwrap_or_default()
+        self.by_stranger.get(&peer).copied().unwrap_or_default()
     }
 
-    /// Displaces the oldest unverified request of an unproven peer, except `but`; if there is none and the place is
-    /// for a proven peer, the oldest unverified request of any peer.
-    fn displace(&mut self, but: Option<u64>, for_proven: bool, now: Instant) -> Result<(), NoRoom> {
-        let candidates = || {
-            let requests = self.requests.iter();
-            requests.filter(|(id, held)| held.displaced.is_some() && Some(**id) != but)
-        };
-        let stranger = candidates().find(|(_, held)| !self.is_proven(held.peer, now));
-        let victim = stranger.or_else(|| candidates().next().filter(|_| for_proven));
-        let Some((id, held)) = victim.map(|(id, held)| (*id, held)) else {
-            return Err(if for_proven {
-                NoRoom::ForAnyone
-            } else {
-                NoRoom::ForPeer
-            });
-        };
-        if let Some(displaced) = &held.displaced {
-            displaced.cancel();
-        }
-        self.end(id);
+    fn displace_for_stranger(&mut self, but: Option<u64>) -> Result<(), NoRoom> {
+        let oldest = self.oldest(but, |stage| matches!(stage, Stage::Stranger(_)));
+        self.displace(oldest.ok_or(NoRoom::ForStranger)?);
         Ok(())
     }
 
-    fn leave_unverified(&mut self, peer: Peer, bytes: usize) {
-        self.unverified.requests -= 1;
-        self.unverified.bytes -= bytes;
-        if let Some(share) = self.shares.get_mut(&peer) {
+    fn displace_for_known(&mut self, but: u64) -> Result<(), NoRoom> {
+        if self.displace_for_stranger(Some(but)).is_err() {
+            let oldest = self.oldest(Some(but), |stage| !matches!(stage, Stage::Verified));
+            self.displace(oldest.ok_or(NoRoom::ForAnyone)?);
+        }
+        Ok(())
+    }
+
+    /// The oldest request in such a stage, except `but`.
+    fn oldest(&self, but: Option<u64>, is_such: impl Fn(&Stage) -> bool) -> Option<u64> {
+        let mut requests = self.requests.iter();
+        let found = requests.find(|(id, held)| Some(**id) != but && is_such(&held.stage));
+        found.map(|(id, _)| *id)
+    }
+
+    fn displace(&mut self, id: u64) {
+        if let Some(Stage::Stranger(displaced) | Stage::Known(displaced)) =
+            self.requests.get(&id).map(|held| &held.stage)
+        {
+            displaced.cancel();
+        }
+        self.end(id);
+    }
+
+    fn forget_stranger(&mut self, peer: Peer, bytes: usize) {
+        self.strangers.requests -= 1;
+        self.strangers.bytes -= bytes;
+        if let Some(share) = self.by_stranger.get_mut(&peer) {
             share.requests -= 1;
             share.bytes -= bytes;
             if share.requests == 0 {
-                self.shares.remove(&peer);
+                self.by_stranger.remove(&peer);
             }
         }
     }
@@ -235,8 +260,8 @@ mod tests {
 
     const LIMITS: Limits = Limits {
         bytes: 100,
-        unverified_bytes: 60,
-        unverified_requests: 6,
+        stranger_bytes: 60,
+        stranger_requests: 6,
         peer_bytes: 40,
         peer_requests: 3,
     };
@@ -249,10 +274,10 @@ mod tests {
         let held = [(); 4].map(|()| begin(&mut ledger, stranger(1), now));
 
         assert!(held[..3].iter().all(Result::is_ok));
-        assert_eq!(held[3].as_ref().unwrap_err(), &NoRoom::ForPeer);
+        assert_eq!(held[3].as_ref().unwrap_err(), &NoRoom::ForStranger);
         let (id, _) = held[0].as_ref().unwrap();
-        assert_eq!(ledger.grow(*id, 40, now), Ok(()));
-        assert_eq!(ledger.grow(*id, 1, now), Err(NoRoom::ForPeer));
+        assert_eq!(ledger.grow(*id, 40), Ok(()));
+        assert_eq!(ledger.grow(*id, 1), Err(NoRoom::ForStranger));
         ledger.end(*id);
         assert!(begin(&mut ledger, stranger(1), now).is_ok());
     }
@@ -278,11 +303,11 @@ mod tests {
         let now = Instant::now();
         let (first, first_token) = begin(&mut ledger, stranger(1), now).unwrap();
         let (second, second_token) = begin(&mut ledger, stranger(2), now).unwrap();
-        ledger.grow(first, 20, now).unwrap();
-        ledger.grow(second, 40, now).unwrap();
+        ledger.grow(first, 20).unwrap();
+        ledger.grow(second, 40).unwrap();
 
         let (newcomer, _) = begin(&mut ledger, stranger(3), now).unwrap();
-        assert_eq!(ledger.grow(newcomer, 30, now), Ok(()));
+        assert_eq!(ledger.grow(newcomer, 30), Ok(()));
 
         assert!(first_token.is_cancelled() && second_token.is_cancelled());
         assert_eq!(ledger.bytes(), 30);
@@ -293,15 +318,14 @@ mod tests {
         let mut ledger = Ledger::new(LIMITS);
         let now = Instant::now();
         ledger.prove(stranger(9), now);
-        let meta: Vec<_> = (0..6)
+        let meta: Vec<_> = (0..20)
             .map(|_| begin(&mut ledger, stranger(9), now).unwrap())
             .collect();
-        ledger.grow(meta[0].0, 60, now).unwrap();
+        ledger.grow(meta[0].0, 90).unwrap();
 
-        assert_eq!(
-            begin(&mut ledger, stranger(1), now).unwrap_err(),
-            NoRoom::ForPeer
-        );
+        let (id, _) = begin(&mut ledger, stranger(1), now).unwrap();
+
+        assert_eq!(ledger.grow(id, 11), Err(NoRoom::ForStranger));
         assert!(meta.iter().all(|(_, token)| !token.is_cancelled()));
     }
 
@@ -310,19 +334,17 @@ mod tests {
         let mut ledger = Ledger::new(LIMITS);
         let now = Instant::now();
         ledger.prove(stranger(9), now);
-        let (_, own) = begin(&mut ledger, stranger(9), now).unwrap();
-        let strangers: Vec<_> = (1..=5)
-            .map(|n| begin(&mut ledger, stranger(n), now).unwrap())
-            .collect();
+        let (first, first_token) = begin(&mut ledger, stranger(9), now).unwrap();
+        ledger.grow(first, 40).unwrap();
+        let (other, other_token) = begin(&mut ledger, stranger(1), now).unwrap();
+        ledger.grow(other, 40).unwrap();
+        let (second, _) = begin(&mut ledger, stranger(9), now).unwrap();
 
-        for _ in 0..5 {
-            begin(&mut ledger, stranger(9), now).unwrap();
-        }
-        assert!(strangers.iter().all(|(_, token)| token.is_cancelled()));
-        assert!(!own.is_cancelled());
+        ledger.grow(second, 60).unwrap();
+        assert!(other_token.is_cancelled() && !first_token.is_cancelled());
 
-        begin(&mut ledger, stranger(9), now).unwrap();
-        assert!(own.is_cancelled());
+        ledger.grow(second, 1).unwrap();
+        assert!(first_token.is_cancelled());
     }
 
     #[test]
@@ -332,17 +354,17 @@ mod tests {
         let mut verified = Vec::new();
         for _ in 0..2 {
             let (id, token) = begin(&mut ledger, stranger(9), now).unwrap();
-            ledger.grow(id, 40, now).unwrap();
+            ledger.grow(id, 40).unwrap();
             ledger.verified(id, now);
             verified.push((id, token));
         }
         let (id, _) = begin(&mut ledger, stranger(9), now).unwrap();
 
-        assert_eq!(ledger.grow(id, 21, now), Err(NoRoom::ForAnyone));
+        assert_eq!(ledger.grow(id, 21), Err(NoRoom::ForAnyone));
 
         assert!(verified.iter().all(|(_, token)| !token.is_cancelled()));
         ledger.end(verified[0].0);
-        assert_eq!(ledger.grow(id, 21, now), Ok(()));
+        assert_eq!(ledger.grow(id, 21), Ok(()));
     }
 
     #[test]
@@ -383,23 +405,23 @@ mod tests {
                 match (step, id) {
                     (0 | 1, _) => ids.extend(begin(&mut ledger, stranger(peer), now).map(|(id, _)| id)),
                     // Only requests that are not verified grow.
-                    (2, Some(id)) if ledger.requests.get(&id).is_some_and(|held| held.displaced.is_some()) => {
-                        let _ = ledger.grow(id, number, now);
+                    (2, Some(id)) if ledger.requests.get(&id).is_some_and(|held| !matches!(held.stage, Stage::Verified)) => {
+                        let _ = ledger.grow(id, number);
                     }
                     (3, Some(id)) => ledger.verified(id, now),
                     (4, Some(id)) => ledger.end(id),
                     _ => {}
                 }
                 prop_assert!(ledger.bytes <= LIMITS.bytes);
-                prop_assert!(ledger.unverified.bytes <= LIMITS.unverified_bytes);
-                prop_assert!(ledger.unverified.requests <= LIMITS.unverified_requests);
+                prop_assert!(ledger.strangers.bytes <= LIMITS.stranger_bytes);
+                prop_assert!(ledger.strangers.requests <= LIMITS.stranger_requests);
             }
             for id in ids {
                 ledger.end(id);
             }
             prop_assert_eq!(ledger.bytes, 0);
-            prop_assert_eq!(ledger.unverified, Share::default());
-            prop_assert!(ledger.shares.is_empty() && ledger.requests.is_empty());
+            prop_assert_eq!(ledger.strangers, Share::default());
+            prop_assert!(ledger.by_stranger.is_empty() && ledger.requests.is_empty());
         }
     }
 

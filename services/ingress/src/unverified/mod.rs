@@ -25,8 +25,9 @@ pub use peer::{InvalidNetworks, TrustedProxies};
 const LIMITS: Limits = Limits {
     // 21 of the largest bodies, or 16,384 ordinary ones.
     bytes: 64 * 1024 * 1024,
-    unverified_bytes: 32 * 1024 * 1024,
-    unverified_requests: 256,
+    // Buffers of the HTTP server take several times as much beside it.
+    stranger_bytes: 8 * 1024 * 1024,
+    stranger_requests: 256,
     // One of the largest bodies, with room for ordinary ones beside it.
     peer_bytes: 4 * 1024 * 1024,
     peer_requests: 32,
@@ -150,7 +151,7 @@ impl HeldBody {
     /// Takes memory for `more` bytes.
     fn grow(&mut self, more: usize) -> Result<(), NoRoom> {
         let mut ledger = self.ledger.lock();
-        ledger.grow(self.id, more, Instant::now())?;
+        ledger.grow(self.id, more)?;
         observe(&ledger);
         drop(ledger);
         let spare = self.bytes.capacity() - self.bytes.len();
@@ -179,7 +180,7 @@ impl Drop for HeldBody {
 impl From<NoRoom> for Refusal {
     fn from(lack: NoRoom) -> Self {
         match lack {
-            NoRoom::ForPeer => Self::Busy,
+            NoRoom::ForStranger => Self::Busy,
             NoRoom::ForAnyone => Self::Full,
         }
     }
@@ -206,7 +207,7 @@ async fn discard_rest(mut arriving: BodyDataStream) {
 
 fn observe(ledger: &Ledger) {
     let gauge = |number: usize| f64::from(u32::try_from(number).unwrap_or(u32::MAX));
-    UNVERIFIED_REQUESTS.set(gauge(ledger.unverified().requests), []);
+    UNVERIFIED_REQUESTS.set(gauge(ledger.strangers().requests), []);
     REQUEST_BODY_BYTES.set(gauge(ledger.bytes()), []);
 }
 
@@ -273,8 +274,8 @@ mod tests {
         let body = requests.read(whole(9_999, 3 * MIB), LARGEST).await;
 
         assert_eq!(body.ok().unwrap().len(), 3 * MIB);
-        assert!(requests.ledger.lock().bytes() <= LIMITS.unverified_bytes);
-        assert!(requests.ledger.lock().unverified().requests <= LIMITS.unverified_requests);
+        assert!(requests.ledger.lock().bytes() <= LIMITS.stranger_bytes);
+        assert!(requests.ledger.lock().strangers().requests <= LIMITS.stranger_requests);
     }
 
     #[tokio::test(start_paused = true)]
