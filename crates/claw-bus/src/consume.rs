@@ -1,4 +1,6 @@
 mod dispatch;
+#[cfg(debug_assertions)]
+mod fault_point;
 mod pull;
 mod work;
 
@@ -9,7 +11,7 @@ use claw_events::Event;
 use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Bus, Handler, Ownership, Tenure};
+use crate::{Bus, Handler, Ownership, Tenure, suspects::Suspects};
 use dispatch::Dispatcher;
 use pull::Puller;
 
@@ -23,10 +25,11 @@ pub struct Consumer<H> {
     handler: Arc<H>,
 }
 
-/// A delivery and the tenure under which it was pulled.
+/// A delivery, the tenure under which it was pulled, and the suspects of that tenure.
 struct Pulled {
     message: jetstream::Message,
     tenure: Tenure,
+    suspects: Option<Arc<Suspects>>,
 }
 
 impl<H: Handler> Consumer<H> {
@@ -45,7 +48,11 @@ impl<H: Handler> Consumer<H> {
     /// Waits for an absent server.
     pub async fn run(self, ownership: &Ownership, stop: CancellationToken) {
         let (pulled, received) = mpsc::channel(PULLED_AHEAD);
-        let source = Arc::new(Puller::<H::Event>::new(self.bus.clone(), self.purpose));
+        let source = Arc::new(Puller::<H::Event>::new(
+            self.bus.clone(),
+            self.purpose,
+            ownership.suspect_gate(),
+        ));
         let dispatcher = Dispatcher::new(self.bus, self.purpose, self.handler, stop.clone());
         let pulling = stop.run_until_cancelled(pull_for_tenures(source, ownership, pulled));
         tokio::join!(pulling, dispatcher.run(received));

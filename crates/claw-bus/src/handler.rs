@@ -18,7 +18,8 @@ pub trait Handler: Send + Sync + 'static {
     async fn handle(&self, event: &Self::Event, attempt: &Attempt) -> Result<(), HandlerError>;
 
     /// Called after a given-up event was stored in `DEAD` and before the user's next event, so that the handler can
-    /// tell the user. May be called again after a crash.
+    /// tell the user. May be called again after a crash. Not called for an event that ended processes
+    /// ([`DeadReason::Fatal`](claw_events::DeadReason::Fatal)).
     async fn given_up(&self, _event: &Self::Event) -> Result<(), HandlerError> {
         Ok(())
     }

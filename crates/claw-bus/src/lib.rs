@@ -16,6 +16,7 @@ mod ownership;
 mod publish;
 mod stored;
 mod streams;
+mod suspects;
 mod unit_consumers;
 mod watch;
 

@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 pub use tenure::{Hold, Tenure};
 pub use unit::{Share, Unit};
 
-use crate::Bus;
+use crate::{Bus, suspects::SuspectGate};
 use member::{Member, MembershipEnd};
 use registry::Registry;
 pub use registry::Tenures;
@@ -53,6 +53,7 @@ pub struct Ownership {
     share: Share,
     grace: Duration,
     registry: Arc<Registry>,
+    suspect_gate: Arc<SuspectGate>,
 }
 
 impl Ownership {
@@ -63,6 +64,7 @@ impl Ownership {
             share,
             grace: grace.saturating_sub(RELEASE_MARGIN),
             registry: Arc::new(Registry::new(bus.service)),
+            suspect_gate: Arc::new(SuspectGate::new(bus.unique())),
         }
     }
 
@@ -108,6 +110,11 @@ impl Ownership {
     /// Whether this replica has joined the others and knows the state of all units. A standby has joined, too.
     pub fn has_joined(&self) -> bool {
         self.registry.has_joined()
+    }
+
+    /// What all consumers of this process share to handle suspects.
+    pub(crate) fn suspect_gate(&self) -> Arc<SuspectGate> {
+        Arc::clone(&self.suspect_gate)
     }
 
     /// The number of units this replica holds.

@@ -8,12 +8,17 @@ use async_nats::jetstream::{
 use claw_events::PARTITIONS;
 use futures_util::TryStreamExt;
 use tokio::{
-    sync::{Mutex, Semaphore},
+    sync::{Mutex, Semaphore, SemaphorePermit},
     time::Instant,
 };
 use tracing::debug;
 
-use crate::{Bus, BusError, Unit, consumer_name::ConsumerName, floors::Floors};
+use crate::{
+    Bus, BusError, Unit,
+    consumer_name::ConsumerName,
+    floors::Floors,
+    suspects::{Progress, SuspectRecords},
+};
 
 /// Largest number of unacknowledged events of one unit. It bounds the memory of the lanes (about 1 KB an
 /// event); the server keeps the rest.
@@ -32,6 +37,7 @@ pub(crate) struct UnitConsumers {
     stream: Stream<()>,
     purpose: &'static str,
     floors: Floors,
+    suspect_records: Arc<SuspectRecords>,
     listed: Mutex<Option<Listing>>,
     permits: Semaphore,
 }
@@ -48,6 +54,38 @@ struct ExistingConsumer {
     name: ConsumerName,
     /// The ack floor: every event up to this sequence is acknowledged.
     floor: u64,
+    /// The last sequence that was delivered.
+    delivered: u64,
+}
+
+/// A takeover whose consumer is not yet created. The consumers of the former holders still exist.
+pub(crate) struct Takeover<'a> {
+    name: ConsumerName,
+    found: Arc<[ExistingConsumer]>,
+    _permit: Option<SemaphorePermit<'a>>,
+    /// The highest ack floor of the former consumers; `None` if none is known.
+    resume_after: Option<u64>,
+}
+
+impl Takeover<'_> {
+    fn of_unit(&self) -> impl Iterator<Item = &ExistingConsumer> {
+        let unit = self.name.unit;
+        self.found
+            .iter()
+            .filter(move |found| found.name.unit == unit)
+    }
+
+    /// The progress of the unit's former consumers.
+    pub(crate) fn progress(&self) -> Progress {
+        Progress {
+            floor: self.resume_after.unwrap_or_default(),
+            delivered: self
+                .of_unit()
+                .map(|found| found.delivered)
+                .max()
+                .unwrap_or_default(),
+        }
+    }
 }
 
 impl UnitConsumers {
@@ -63,26 +101,30 @@ impl UnitConsumers {
                 .map_err(|error| BusError::jetstream(format!("finding stream {name}"), error))?,
             purpose,
             floors: Floors::of(bus, purpose).await?,
+            suspect_records: Arc::new(SuspectRecords::of(bus, purpose).await?),
             listed: Mutex::new(None),
             permits: Semaphore::new(TAKEOVERS_AT_ONCE),
         })
     }
 
-    /// Creates the consumer of this name, which begins after the ack floor of its predecessors, and deletes these.
-    /// Returns `None` if the unit has a consumer with a later name.
-    ///
-    /// The epoch in the name only grows. A late acknowledgement by a former holder names a deleted consumer and has
-    /// no effect.
-    pub(crate) async fn take_over(
+    /// The records of suspects of this purpose.
+    pub(crate) const fn suspect_records(&self) -> &Arc<SuspectRecords> {
+        &self.suspect_records
+    }
+
+    /// Finds where the consumer of this name has to begin. Returns `None` if the unit has a consumer with a later
+    /// name.
+    pub(crate) async fn begin_takeover(
         &self,
         name: ConsumerName,
-        filter: String,
-    ) -> Result<Option<PullConsumer>, BusError> {
+    ) -> Result<Option<Takeover<'_>>, BusError> {
         // The semaphore is never closed.
-        let _permit = self.permits.acquire().await.ok();
+        let permit = self.permits.acquire().await.ok();
         let found = self.list().await?;
-        let of_unit = || found.iter().filter(|found| found.name.unit == name.unit);
-        if of_unit().any(|found| found.name > name) {
+        let is_superseded = found
+            .iter()
+            .any(|found| found.name.unit == name.unit && found.name > name);
+        if is_superseded {
             return Ok(None);
         }
         let resume_after = found
@@ -95,24 +137,49 @@ impl UnitConsumers {
             Some(floor) => Some(floor),
             None => self.floors.of_unit(name.unit).await?,
         };
-        let name_on_server = name.on_server(self.purpose);
+        Ok(Some(Takeover {
+            name,
+            found,
+            _permit: permit,
+            resume_after,
+        }))
+    }
+
+    /// Creates the consumer, which begins after the ack floor of its predecessors, and deletes these.
+    ///
+    /// The epoch in the name only grows. A late acknowledgement by a former holder names a deleted consumer and has
+    /// no effect.
+    pub(crate) async fn finish_takeover(
+        &self,
+        takeover: Takeover<'_>,
+        filter: String,
+    ) -> Result<PullConsumer, BusError> {
+        let name_on_server = takeover.name.on_server(self.purpose);
         let consumer = self
             .stream
-            .create_consumer(configuration(&name_on_server, filter, resume_after))
+            .create_consumer(configuration(
+                &name_on_server,
+                filter,
+                takeover.resume_after,
+            ))
             .await
             .map_err(|error| {
                 BusError::jetstream(format!("creating consumer {name_on_server}"), error)
             })?;
         // Deleted last: a crash in between must not lose the floor.
-        for predecessor in of_unit().filter(|found| found.name < name) {
+        for predecessor in takeover
+            .of_unit()
+            .filter(|found| found.name < takeover.name)
+        {
             self.delete(predecessor).await?;
         }
-        self.delete_undivided(&found, name).await?;
+        self.delete_undivided(&takeover.found, takeover.name)
+            .await?;
         debug!(
-            after = resume_after,
+            after = takeover.resume_after,
             "took over with consumer {name_on_server}"
         );
-        Ok(Some(consumer))
+        Ok(consumer)
     }
 
     /// Stores the ack floor of a consumer and returns it.
@@ -150,6 +217,7 @@ impl UnitConsumers {
                 Some(ExistingConsumer {
                     name: ConsumerName::read(&info.name, self.purpose)?,
                     floor: info.ack_floor.stream_sequence,
+                    delivered: info.delivered.stream_sequence,
                 })
             })
             .collect();

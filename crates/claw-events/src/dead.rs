@@ -12,6 +12,8 @@ pub enum DeadReason {
     Rejected,
     /// The handler still failed at the end of the retry period.
     Exhausted,
+    /// Every process that handled the event died of it, three times in a row.
+    Fatal,
 }
 
 impl DeadReason {

@@ -86,18 +86,16 @@ impl<H: Handler> Dispatcher<H> {
     }
 
     fn admit(&mut self, pulled: Pulled) {
-        let Pulled { message, tenure } = pulled;
         // The unit is about to change hands, and the server redelivers the event to the next holder.
-        if !tenure.is_open() {
+        if !pulled.tenure.is_open() {
             return;
         }
-        let reply = message.reply.clone();
-        let Some(item) = Item::of(message, tenure.clone()) else {
+        let Some(item) = Item::of(pulled) else {
             error!("a delivery without JetStream's reply subject was left alone");
             return;
         };
-        if let (Some(ack), Some(reply)) = (self.held.get(&item.sequence), reply) {
-            ack.renew(reply, tenure);
+        if let Some(ack) = self.held.get(&item.sequence) {
+            ack.renew(&item.ack);
             return;
         }
         if self.done.contains(&item.sequence) {

@@ -1,6 +1,9 @@
 use std::{future::pending, marker::PhantomData, sync::Arc, time::Duration};
 
-use async_nats::jetstream::consumer::{PullConsumer, pull::MessagesErrorKind};
+use async_nats::jetstream::{
+    self,
+    consumer::{PullConsumer, pull::MessagesErrorKind},
+};
 use claw_events::{Event, stored_filter, stored_filter_in};
 use claw_metrics::WAITS_ENDED_BY_CLOCK;
 use futures_util::StreamExt;
@@ -12,7 +15,10 @@ use tracing::warn;
 
 use super::Pulled;
 use crate::{
-    Bus, BusError, Tenure, Unit, consumer_name::ConsumerName, unit_consumers::UnitConsumers,
+    Bus, BusError, Tenure, Unit,
+    consumer_name::ConsumerName,
+    suspects::{SuspectGate, Suspects},
+    unit_consumers::UnitConsumers,
 };
 
 /// Largest number of events of one pull request.
@@ -33,15 +39,17 @@ const STORE_FLOOR_EVERY: Duration = Duration::from_secs(10);
 pub(super) struct Puller<E> {
     bus: Bus,
     purpose: &'static str,
+    suspect_gate: Arc<SuspectGate>,
     consumers: OnceCell<UnitConsumers>,
     kind: PhantomData<fn() -> E>,
 }
 
 impl<E: Event> Puller<E> {
-    pub(super) fn new(bus: Bus, purpose: &'static str) -> Self {
+    pub(super) fn new(bus: Bus, purpose: &'static str, suspect_gate: Arc<SuspectGate>) -> Self {
         Self {
             bus,
             purpose,
+            suspect_gate,
             consumers: OnceCell::new(),
             kind: PhantomData,
         }
@@ -57,6 +65,7 @@ impl<E: Event> Puller<E> {
 
     async fn pull_across_epochs(&self, tenure: &Tenure, pulled: &mpsc::Sender<Pulled>) {
         let mut epochs = tenure.epochs();
+        let suspects = OnceCell::new();
         let mut name = ConsumerName {
             unit: tenure.unit(),
             epoch: 0,
@@ -65,7 +74,7 @@ impl<E: Event> Puller<E> {
         loop {
             name = name.next_under(*epochs.borrow_and_update());
             tokio::select! {
-                () = self.pull_until_interrupted(name, tenure, pulled) => {}
+                () = self.pull_until_interrupted(name, tenure, &suspects, pulled) => {}
                 // Deliveries in flight under the former epoch are lost until they are redelivered.
                 _ = epochs.changed() => {}
             }
@@ -76,10 +85,19 @@ impl<E: Event> Puller<E> {
         &self,
         name: ConsumerName,
         tenure: &Tenure,
+        suspects: &OnceCell<Option<Arc<Suspects>>>,
         pulled: &mpsc::Sender<Pulled>,
     ) {
-        match self.take_over(name).await {
-            Ok(Some(consumer)) => self.pull(name, &consumer, tenure, pulled).await,
+        match self.take_over(name, tenure, suspects).await {
+            Ok(Some(consumer)) => {
+                let suspects = suspects.get().cloned().flatten();
+                let pulled_under = |message| Pulled {
+                    message,
+                    tenure: tenure.clone(),
+                    suspects: suspects.clone(),
+                };
+                self.pull(name, &consumer, pulled_under, pulled).await;
+            }
             // The bucket names the new holder, so this tenure ends soon.
             Ok(None) => {}
             Err(error) => warn!(
@@ -93,21 +111,36 @@ impl<E: Event> Puller<E> {
         sleep(TAKEOVER_PAUSE).await;
     }
 
-    async fn take_over(&self, name: ConsumerName) -> Result<Option<PullConsumer>, BusError> {
+    /// Creates the consumer of this name. The first one of a tenure fills `suspects`.
+    async fn take_over(
+        &self,
+        name: ConsumerName,
+        tenure: &Tenure,
+        suspects: &OnceCell<Option<Arc<Suspects>>>,
+    ) -> Result<Option<PullConsumer>, BusError> {
         let finding = || UnitConsumers::of(&self.bus, E::STREAM, self.purpose);
         let consumers = self.consumers.get_or_try_init(finding).await?;
         let filter = match name.unit {
             Unit::Partition(partition) => stored_filter_in::<E>(partition),
             Unit::Whole => stored_filter::<E>(),
         };
-        consumers.take_over(name, filter).await
+        let Some(takeover) = consumers.begin_takeover(name).await? else {
+            return Ok(None);
+        };
+        let at_takeover = async || {
+            let (gate, records) = (&self.suspect_gate, consumers.suspect_records());
+            let found = Suspects::at_takeover(gate, records, tenure, takeover.progress()).await?;
+            Ok::<_, BusError>(found.map(Arc::new))
+        };
+        suspects.get_or_try_init(at_takeover).await?;
+        Ok(Some(consumers.finish_takeover(takeover, filter).await?))
     }
 
     async fn pull(
         &self,
         name: ConsumerName,
         consumer: &PullConsumer,
-        tenure: &Tenure,
+        pulled_under: impl Fn(jetstream::Message) -> Pulled,
         pulled: &mpsc::Sender<Pulled>,
     ) {
         let opened = consumer
@@ -139,8 +172,7 @@ impl<E: Event> Puller<E> {
                     None => return,
                 };
                 let sequence = message.info().map(|info| info.stream_sequence);
-                let tenure = tenure.clone();
-                if pulled.send(Pulled { message, tenure }).await.is_err() {
+                if pulled.send(pulled_under(message)).await.is_err() {
                     return;
                 }
                 if let Ok(sequence) = sequence {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::anyhow;
-use async_nats::{HeaderMap, Subject, jetstream};
+use async_nats::{HeaderMap, Subject};
 use bytes::Bytes;
 use claw_domain::{Backoff, UserId};
 use claw_events::{DeadLetter, DeadReason, Event};
@@ -16,7 +16,13 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, error, info_span, warn};
 
-use crate::{Attempt, Bus, Handler, HandlerError, Outgoing, Tenure, dead, headers};
+use super::Pulled;
+#[cfg(debug_assertions)]
+use super::fault_point;
+use crate::{
+    Attempt, Bus, Handler, HandlerError, Outgoing, Tenure, dead, headers,
+    suspects::{FATAL_DEATHS, Suspects, Verdict as SuspectVerdict},
+};
 
 /// How long an event is retried before it goes to `DEAD`. Longer than any outage an operator would tolerate; a
 /// handler rejects an event that cannot succeed.
@@ -42,23 +48,27 @@ pub(super) struct Item {
     payload: Bytes,
 }
 
-/// The reply subject and the tenure of an event's latest delivery; a redelivery replaces both.
+/// An event's latest delivery; a redelivery replaces it.
 #[derive(Clone)]
 pub(super) struct AckHandle(Arc<Mutex<Delivery>>);
 
+#[derive(Clone)]
 struct Delivery {
     reply: Subject,
     tenure: Tenure,
+    /// Set if the event is one of the tenure's suspects.
+    suspects: Option<Arc<Suspects>>,
 }
 
 impl AckHandle {
-    fn new(reply: Subject, tenure: Tenure) -> Self {
-        Self(Arc::new(Mutex::new(Delivery { reply, tenure })))
+    fn new(delivery: Delivery) -> Self {
+        Self(Arc::new(Mutex::new(delivery)))
     }
 
-    /// Replaces the reply subject and the tenure with those of a redelivery.
-    pub(super) fn renew(&self, reply: Subject, tenure: Tenure) {
-        *self.delivery() = Delivery { reply, tenure };
+    /// Replaces the delivery with that of a redelivery.
+    pub(super) fn renew(&self, redelivered: &Self) {
+        let delivery = redelivered.delivery().clone();
+        *self.delivery() = delivery;
     }
 
     /// The reply subject to acknowledge at.
@@ -71,6 +81,11 @@ impl AckHandle {
         self.delivery().tenure.clone()
     }
 
+    /// The suspects among which it is; `None` if it is none.
+    fn suspects(&self) -> Option<Arc<Suspects>> {
+        self.delivery().suspects.clone()
+    }
+
     fn delivery(&self) -> MutexGuard<'_, Delivery> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -78,9 +93,10 @@ impl AckHandle {
 
 impl Item {
     /// Parses a delivery; `None` for a message that is not from JetStream.
-    pub(super) fn of(message: jetstream::Message, tenure: Tenure) -> Option<Self> {
-        let sequence = message.info().ok()?.stream_sequence;
-        let message = message.message;
+    pub(super) fn of(pulled: Pulled) -> Option<Self> {
+        let sequence = pulled.message.info().ok()?.stream_sequence;
+        let suspects = pulled.suspects;
+        let message = pulled.message.message;
         let user = message
             .subject
             .rsplit('.')
@@ -90,7 +106,11 @@ impl Item {
             // Published subjects always end with a user id. Anything else shares one lane.
             user: user.unwrap_or_else(|| UserId::derived_from("unknown")),
             sequence,
-            ack: AckHandle::new(message.reply?, tenure),
+            ack: AckHandle::new(Delivery {
+                reply: message.reply?,
+                tenure: pulled.tenure,
+                suspects: suspects.filter(|suspects| suspects.include(sequence)),
+            }),
             subject: message.subject,
             headers: message.headers,
             payload: message.payload,
@@ -148,16 +168,7 @@ impl<H: Handler> Worker<H> {
     }
 
     async fn decide(&self, item: Item) -> ItemOutcome {
-        let verdict = match serde_json::from_slice::<H::Event>(&item.payload) {
-            Ok(event) => self.try_until_decided(&event, &item).await,
-            Err(error) => Verdict::Dead {
-                reason: DeadReason::Undecodable,
-                // serde's message can quote the input, which is personal data.
-                error: format!("{:?} error at column {}", error.classify(), error.column()),
-                attempts: 1,
-            },
-        };
-        match verdict {
+        match self.try_until_decided(&item).await {
             Verdict::Handled => self.acknowledge(&item, "handled").await,
             Verdict::Deferred(pause) => ItemOutcome::Deferred(item, pause),
             Verdict::Left => ItemOutcome::Left(item),
@@ -169,7 +180,7 @@ impl<H: Handler> Worker<H> {
         }
     }
 
-    async fn try_until_decided(&self, event: &H::Event, item: &Item) -> Verdict {
+    async fn try_until_decided(&self, item: &Item) -> Verdict {
         let tenure = item.ack.tenure();
         let ending = tenure.ending();
         let attempt = Attempt {
@@ -181,7 +192,7 @@ impl<H: Handler> Worker<H> {
         };
         let stop = attempt.stop.clone();
         tokio::select! {
-            verdict = self.try_with_retries(event, attempt) => verdict,
+            verdict = self.try_with_retries(item, attempt) => verdict,
             never = async {
                 ending.cancelled().await;
                 stop.cancel();
@@ -190,18 +201,19 @@ impl<H: Handler> Worker<H> {
         }
     }
 
-    async fn try_with_retries(&self, event: &H::Event, mut attempt: Attempt) -> Verdict {
+    async fn try_with_retries(&self, item: &Item, mut attempt: Attempt) -> Verdict {
         let give_up_at = Instant::now() + GIVE_UP_AFTER;
         loop {
-            let (source, wait) = match self.try_once(event, &attempt).await {
-                Ok(()) => return Verdict::Handled,
-                Err(HandlerError::Defer(pause)) => return Verdict::Deferred(pause),
-                Err(HandlerError::Reject { source }) => {
+            let (source, wait) = match self.try_once(item, &attempt).await {
+                Ok(Ok(())) => return Verdict::Handled,
+                Ok(Err(HandlerError::Defer(pause))) => return Verdict::Deferred(pause),
+                Ok(Err(HandlerError::Reject { source })) => {
                     return dead_because(DeadReason::Rejected, &source, &attempt);
                 }
-                Err(HandlerError::Retry { source, after }) => {
+                Ok(Err(HandlerError::Retry { source, after })) => {
                     (source, after.unwrap_or_else(|| RETRY.delay(attempt.number)))
                 }
+                Err(verdict) => return verdict,
             };
             if attempt.stop.is_cancelled() {
                 return Verdict::Left;
@@ -218,12 +230,52 @@ impl<H: Handler> Worker<H> {
         }
     }
 
-    async fn try_once(&self, event: &H::Event, attempt: &Attempt) -> Result<(), HandlerError> {
+    /// Lets the handler try once. `Err` is a verdict that does not depend on the handler.
+    async fn try_once(
+        &self,
+        item: &Item,
+        attempt: &Attempt,
+    ) -> Result<Result<(), HandlerError>, Verdict> {
+        match item.ack.suspects() {
+            None => self.handle(item, attempt).await,
+            // Boxed, because usually no event is a suspect.
+            Some(suspects) => Box::pin(self.try_suspect(&suspects, item, attempt)).await,
+        }
+    }
+
+    async fn try_suspect(
+        &self,
+        suspects: &Suspects,
+        item: &Item,
+        attempt: &Attempt,
+    ) -> Result<Result<(), HandlerError>, Verdict> {
+        let beginning = suspects.begin(item.sequence);
+        match attempt.stop.run_until_cancelled(beginning).await {
+            None => Err(Verdict::Left),
+            Some(SuspectVerdict::Trial(trial)) => trial.run(self.handle(item, attempt)).await,
+            Some(SuspectVerdict::Fatal) => Err(Verdict::Dead {
+                reason: DeadReason::Fatal,
+                error: "every process that handled the event has died".to_owned(),
+                attempts: FATAL_DEATHS + 1,
+            }),
+        }
+    }
+
+    async fn handle(
+        &self,
+        item: &Item,
+        attempt: &Attempt,
+    ) -> Result<Result<(), HandlerError>, Verdict> {
+        #[cfg(debug_assertions)]
+        fault_point::reach(self.purpose, &item.payload);
+        let event = serde_json::from_slice::<H::Event>(&item.payload)
+            .map_err(|error| undecodable(&error))?;
         // The same event would panic again, and must not stop the events of other users.
-        AssertUnwindSafe(self.handler.handle(event, attempt))
+        let handled = AssertUnwindSafe(self.handler.handle(&event, attempt))
             .catch_unwind()
             .await
-            .unwrap_or_else(|_panic| Err(HandlerError::reject(anyhow!("the handler panicked"))))
+            .unwrap_or_else(|_panic| Err(HandlerError::reject(anyhow!("the handler panicked"))));
+        Ok(handled)
     }
 
     fn log_retry(&self, source: &anyhow::Error, attempt: &Attempt) {
@@ -289,7 +341,10 @@ impl<H: Handler> Worker<H> {
             .await
         {
             Ok(_) => {
-                self.report_dead_letter(&item).await;
+                // Even to read a fatal event could end the process.
+                if reason != DeadReason::Fatal {
+                    self.report_dead_letter(&item).await;
+                }
                 self.acknowledge(&item, "dead").await
             }
             Err(error) => {
@@ -315,6 +370,15 @@ impl<H: Handler> Worker<H> {
         if !matches!(told, Ok(Ok(()))) {
             warn!("the handler could not tell the user that an event was given up");
         }
+    }
+}
+
+fn undecodable(error: &serde_json::Error) -> Verdict {
+    Verdict::Dead {
+        reason: DeadReason::Undecodable,
+        // serde's message can quote the input, which is personal data.
+        error: format!("{:?} error at column {}", error.classify(), error.column()),
+        attempts: 1,
     }
 }
 

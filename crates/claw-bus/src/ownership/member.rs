@@ -359,7 +359,7 @@ impl Member {
             return;
         }
         TAKEOVERS.increment([self.registry.group, cause.as_str()]);
-        self.registry.begin(unit, epoch, &self.lease);
+        self.registry.begin(unit, epoch, &self.lease, cause);
         self.units_held.insert(unit, UnitState::Held { epoch });
         self.tally.taken += 1;
     }

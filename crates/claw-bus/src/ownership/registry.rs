@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use claw_metrics::PARTITIONS_OWNED;
 use tokio::sync::watch;
 
-use super::{lease::Lease, tenure::Tenure, unit::Unit};
+use super::{lease::Lease, plan::Cause, tenure::Tenure, unit::Unit};
 
 /// The tenures of this replica, shared with the rest of the service.
 pub(crate) struct Registry {
@@ -52,14 +52,14 @@ impl Registry {
     }
 
     /// Records a successful claim of `unit`: starts a tenure, or continues it under the new epoch.
-    pub(crate) fn begin(&self, unit: Unit, epoch: u64, lease: &Arc<Lease>) {
+    pub(crate) fn begin(&self, unit: Unit, epoch: u64, lease: &Arc<Lease>, cause: Cause) {
         self.current.send_modify(|current| {
             if let Some(tenure) = current.tenures.get(&unit) {
                 tenure.begin_epoch(epoch);
                 return;
             }
             current.begun += 1;
-            let tenure = Tenure::new(unit, current.begun, epoch, Arc::clone(lease));
+            let tenure = Tenure::new(unit, current.begun, epoch, Arc::clone(lease), cause);
             current.tenures.insert(unit, tenure);
         });
         self.count();
@@ -129,7 +129,7 @@ mod tests {
         let registry = Registry::new("test");
         let lease = Arc::new(Lease::endless());
         for partition in [5, 4, 3] {
-            registry.begin(Unit::Partition(partition), 1, &lease);
+            registry.begin(Unit::Partition(partition), 1, &lease, Cause::Free);
         }
         registry.lose(Unit::Partition(4));
         let mut tenures = registry.tenures();
@@ -139,16 +139,16 @@ mod tests {
         };
 
         assert_eq!((next(), next(), next()), (Some(5), Some(3), None));
-        registry.begin(Unit::Partition(3), 2, &lease);
+        registry.begin(Unit::Partition(3), 2, &lease, Cause::Regained);
         assert_eq!(next(), None, "a new epoch continues the tenure");
-        registry.begin(Unit::Partition(4), 3, &lease);
+        registry.begin(Unit::Partition(4), 3, &lease, Cause::Free);
         assert_eq!(next(), Some(4));
     }
 
     #[test]
     fn leaving_loses_every_tenure() {
         let registry = Registry::new("test");
-        registry.begin(Unit::Whole, 1, &Arc::new(Lease::endless()));
+        registry.begin(Unit::Whole, 1, &Arc::new(Lease::endless()), Cause::Free);
         let tenure = registry.tenure(Unit::Whole).unwrap();
 
         registry.leave();

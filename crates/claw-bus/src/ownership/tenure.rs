@@ -3,7 +3,7 @@ use std::{fmt, sync::Arc};
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::{lease::Lease, unit::Unit};
+use super::{lease::Lease, plan::Cause, unit::Unit};
 
 /// A lease on one unit of work with a fencing token, its *epoch*. It lasts from the claim until the unit is
 /// released or lost. Cheap to clone.
@@ -15,6 +15,7 @@ struct Inner {
     /// Increases with every tenure of this process.
     number: u64,
     lease: Arc<Lease>,
+    cause: Cause,
     epoch: watch::Sender<u64>,
     work: watch::Sender<Work>,
     ending: CancellationToken,
@@ -29,11 +30,19 @@ struct Work {
 }
 
 impl Tenure {
-    pub(crate) fn new(unit: Unit, number: u64, epoch: u64, lease: Arc<Lease>) -> Self {
+    /// `cause` is why the unit could be claimed.
+    pub(crate) fn new(
+        unit: Unit,
+        number: u64,
+        epoch: u64,
+        lease: Arc<Lease>,
+        cause: Cause,
+    ) -> Self {
         Self(Arc::new(Inner {
             unit,
             number,
             lease,
+            cause,
             epoch: watch::Sender::new(epoch),
             work: watch::Sender::new(Work::default()),
             ending: CancellationToken::new(),
@@ -43,7 +52,7 @@ impl Tenure {
 
     /// A tenure of all units that never ends, for a handler that runs alone, such as one under test.
     pub fn unshared() -> Self {
-        Self::new(Unit::Whole, 0, 0, Arc::new(Lease::endless()))
+        Self::new(Unit::Whole, 0, 0, Arc::new(Lease::endless()), Cause::Free)
     }
 
     /// The unit that this replica holds.
@@ -94,6 +103,15 @@ impl Tenure {
 
     pub(crate) fn number(&self) -> u64 {
         self.0.number
+    }
+
+    /// Whether the previous holder did not release the unit: it has probably died.
+    pub(crate) fn follows_lapse(&self) -> bool {
+        match self.0.cause {
+            Cause::Free => false,
+            // The answer to the claim was lost, and with it whether the unit was free.
+            Cause::Lapsed | Cause::Regained => true,
+        }
     }
 
     /// Whether new work may start.
@@ -194,7 +212,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_replica_that_was_paused_past_its_lease_may_not_act() {
         let lease = Arc::new(Lease::renewed_at(Instant::now()));
-        let tenure = Tenure::new(Unit::Partition(3), 1, 1, lease);
+        let tenure = Tenure::new(Unit::Partition(3), 1, 1, lease, Cause::Free);
         assert!(tenure.may_act());
 
         tokio::time::advance(Duration::from_millis(1_999)).await;

@@ -5,6 +5,7 @@ mod consuming;
 mod hand_over;
 mod owners;
 mod ownership;
+mod poison;
 mod publishing;
 mod replaying;
 mod signals;

@@ -192,10 +192,10 @@ impl Replica {
         }
     }
 
-    /// Starts a replica that also passes the events of its part to `recorder`.
-    pub fn consuming(bus: &Bus, recorder: Recorder) -> Self {
+    /// Starts a replica that also passes the events of its part to `handler`.
+    pub fn consuming(bus: &Bus, handler: impl Handler<Event = SandboxRequested>) -> Self {
         let mut replica = Self::holding(bus, Share::Partitions);
-        let consumer = Consumer::new(bus.clone(), "provisioner-requests", recorder);
+        let consumer = Consumer::new(bus.clone(), "provisioner-requests", handler);
         let (ownership, stop) = (replica.ownership.clone(), replica.stop.clone());
         replica.consuming = Some(tokio::spawn(async move {
             consumer.run(&ownership, stop).await;
@@ -258,6 +258,6 @@ pub async fn until_they_share_all(replicas: &[&Replica]) {
     .await;
 }
 
-pub fn run(bus: &Bus, recorder: Recorder) -> Replica {
-    Replica::consuming(bus, recorder)
+pub fn run(bus: &Bus, handler: impl Handler<Event = SandboxRequested>) -> Replica {
+    Replica::consuming(bus, handler)
 }
