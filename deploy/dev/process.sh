@@ -37,7 +37,14 @@ process_launch() {
   local name=$1 variables=$2
   shift 2
   printf -- '--- %s: started %s\n' "$name" "$(date -u +%FT%TZ)" >>"$LOGS/$name.log"
-  become_with "$variables" setsid "$@" >>"$LOGS/$name.log" 2>&1 </dev/null &
+  process_run "$variables" "$@" >>"$LOGS/$name.log" 2>&1 </dev/null &
+}
+
+# Replaces this shell with the command, in a session of its own, with at most MEMORY_LIMIT_KIB of private memory if that is
+# set.
+process_run() {
+  if [ -n "${MEMORY_LIMIT_KIB:-}" ]; then ulimit -d "$MEMORY_LIMIT_KIB"; fi
+  become_with "$1" setsid "${@:2}"
 }
 
 # Runs a command with the non-empty ones of these variables exported to it. Secrets are never command line arguments.

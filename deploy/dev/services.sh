@@ -8,6 +8,9 @@ PROVISIONER_VARIABLES="DATABASE_URL CLAWKAKA_MASTER_KEY SANDBOX_RUNTIME SANDBOX_
   PORT_RANGE_START PORT_RANGE_END SANDBOX_CAP SANDBOX_KEY_LIMIT_USD SANDBOX_KEY_LIMIT_RESET SANDBOX_NETWORK
   SANDBOX_HOST_ADDRESS SANDBOX_HEARTBEAT_EVERY DOCKER_HOST SANDBOX_HOST SANDBOX_STARTS_AT_ONCE
   SANDBOX_START_LIMIT_SECONDS RECONCILE_SECONDS SANDBOX_TIME_ZONE SANDBOX_PUBLISHED_ON"
+# A service that wants more memory ends, so that it does not take that of others. Twice as much as the largest limit in
+# docker-compose.yml, because this one also counts what is reserved and not used, such as the stacks of threads.
+SERVICE_MEMORY_KIB=$((2 * 1024 * 1024))
 # No service waits for a sandbox before it is ready: the provisioner starts sandboxes later.
 SERVICE_READY_SECONDS=30
 
@@ -63,7 +66,7 @@ services_up() {
 }
 
 service_start() {
-  local name=$1 HEALTH_PORT=$2 NATS_URL
+  local name=$1 HEALTH_PORT=$2 NATS_URL MEMORY_LIMIT_KIB=$SERVICE_MEMORY_KIB
   NATS_URL=$(nats_url "$name")
   port_must_be_free "$name" "127.0.0.1:$HEALTH_PORT"
   process_start "$name" "NATS_URL HEALTH_PORT $COMMON_VARIABLES $3" "$TARGET/debug/$name"
