@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use crate::Publisher;
+use crate::{Publisher, accounts::Account};
 
 /// How long one request to JetStream may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
@@ -59,6 +59,7 @@ impl BusError {
 #[derive(Clone)]
 pub struct Bus {
     pub(crate) client: Client,
+    /// JetStream in the service's own account.
     pub(crate) jetstream: jetstream::Context,
     pub(crate) service: &'static str,
     /// The number of connections so far. After a change, deliveries in flight may be lost.
@@ -98,6 +99,17 @@ impl Bus {
         Publisher::new(self.client.clone(), self.jetstream.clone())
     }
 
+    /// JetStream in `account`, as far as `nats.conf` gives this service access to it.
+    pub(crate) fn jetstream_in(&self, account: Account) -> jetstream::Context {
+        if self.service == account.user() {
+            return self.jetstream.clone();
+        }
+        jetstream::context::ContextBuilder::new()
+            .timeout(REQUEST_TIMEOUT)
+            .api_prefix(account.api_prefix(self.service))
+            .build(self.client.clone())
+    }
+
     /// A unique name of letters and digits.
     pub(crate) fn unique(&self) -> String {
         let inbox = self.client.new_inbox();
@@ -113,7 +125,7 @@ impl Bus {
         &self,
         stream: Stream,
     ) -> Result<jetstream::stream::Stream, BusError> {
-        self.jetstream
+        self.jetstream_in(Account::of(stream))
             .get_stream(stream.name())
             .await
             .map_err(|error| {

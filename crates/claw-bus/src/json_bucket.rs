@@ -6,7 +6,7 @@ use futures_util::{Stream, StreamExt};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::timeout;
 
-use crate::{Bus, BusError};
+use crate::{Bus, BusError, streams::ACCOUNT_OF_JSON_BUCKETS};
 
 /// Longest wait for one answer of the server. Some of the waiting code serves a live phone call.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
@@ -27,9 +27,10 @@ pub struct Written {
 }
 
 impl JsonBucket {
-    /// Opens a bucket that [`crate::ensure`] has created.
+    /// Opens a bucket that [`crate::ensure`] has created in the account of ingress. Only ingress can watch it.
     pub async fn open(bus: &Bus, name: &'static str) -> Result<Self, BusError> {
-        let opened = bus.jetstream.get_key_value(name).await;
+        let jetstream = bus.jetstream_in(ACCOUNT_OF_JSON_BUCKETS);
+        let opened = jetstream.get_key_value(name).await;
         let store = opened
             .map_err(|error| BusError::jetstream(format!("finding the bucket {name}"), error))?;
         Ok(Self { name, store })

@@ -2,6 +2,7 @@
 //! handles one event of a user at a time and many users at once, each partition in one replica of a service. Defines
 //! the streams and buckets. Does not depend on the meaning of events, and passes no NATS message to a handler.
 
+mod accounts;
 mod connect;
 mod consume;
 mod consumer_name;
@@ -30,4 +31,4 @@ pub use operate::{
 };
 pub use ownership::{Hold, Ownership, Share, Tenure, Tenures, Unit};
 pub use publish::{Outgoing, PublishError, Publisher, Stored};
-pub use streams::{CALLS, Ensured, ensure};
+pub use streams::{CALLS, Ensured, EnsuredKind, ensure};

@@ -5,7 +5,7 @@ use async_nats::jetstream::stream::{
 };
 use claw_events::{PARTITIONS, Stream};
 
-use crate::{Bus, BusError};
+use crate::{Bus, BusError, accounts::Account};
 
 const DAY: Duration = Duration::from_hours(24);
 const GIB: i64 = 1024 * 1024 * 1024;
@@ -37,35 +37,66 @@ pub const CALLS: &str = "CALLS";
 /// How long an entry of [`CALLS`] is kept: Twilio ends a call after four hours by default.
 const CALLS_KEPT: Duration = Duration::from_hours(6);
 
+/// The account of [`CALLS`] and `ALIASES`.
+pub(crate) const ACCOUNT_OF_JSON_BUCKETS: Account = Account::Ingress;
+
 /// A stream or bucket that exists on the server as it is defined here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ensured {
-    /// A stream of this name.
-    Stream(&'static str),
-    /// A bucket of this name.
-    Bucket(&'static str),
+pub struct Ensured {
+    /// The name of the account that holds it.
+    pub account: &'static str,
+    /// What it is.
+    pub kind: EnsuredKind,
+    /// Its name in the account.
+    pub name: &'static str,
+}
+
+/// What [`ensure`] has created or updated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EnsuredKind {
+    /// A stream of events.
+    Stream,
+    /// A key-value bucket.
+    Bucket,
 }
 
 /// Creates the streams and buckets, or updates existing ones to this definition. Idempotent.
 pub async fn ensure(bus: &Bus) -> Result<Vec<Ensured>, BusError> {
     let mut ensured = Vec::new();
     for &stream in Stream::ALL {
-        bus.jetstream
+        let account = Account::of(stream);
+        bus.jetstream_in(account)
             .create_or_update_stream(definition(stream))
             .await
             .map_err(|error| {
                 BusError::jetstream(format!("making stream {}", stream.name()), error)
             })?;
-        ensured.push(Ensured::Stream(stream.name()));
+        ensured.push(Ensured {
+            account: account.user(),
+            kind: EnsuredKind::Stream,
+            name: stream.name(),
+        });
     }
-    for bucket in [OWNERS, FLOORS, ALIASES, CALLS] {
-        bus.jetstream
+    for (account, bucket) in buckets() {
+        bus.jetstream_in(account)
             .create_or_update_stream(bucket_definition(bucket))
             .await
             .map_err(|error| BusError::jetstream(format!("making bucket {bucket}"), error))?;
-        ensured.push(Ensured::Bucket(bucket));
+        ensured.push(Ensured {
+            account: account.user(),
+            kind: EnsuredKind::Bucket,
+            name: bucket,
+        });
     }
     Ok(ensured)
+}
+
+fn buckets() -> impl Iterator<Item = (Account, &'static str)> {
+    let of_replicas = |account| [(account, OWNERS), (account, FLOORS)];
+    Account::SHARED_BY_REPLICAS
+        .into_iter()
+        .flat_map(of_replicas)
+        .chain([CALLS, ALIASES].map(|bucket| (ACCOUNT_OF_JSON_BUCKETS, bucket)))
 }
 
 fn definition(stream: Stream) -> Config {
@@ -82,7 +113,7 @@ fn definition(stream: Stream) -> Config {
         discard: limits.when_full,
         duplicate_window: DUPLICATE_WINDOW,
         allow_direct: true,
-        allow_atomic_publish: stream == Stream::Inbound,
+        allow_atomic_publish: matches!(stream, Stream::Inbound | Stream::Status),
         deny_delete: stream == Stream::Dead,
         ..Config::default()
     }
@@ -99,6 +130,8 @@ struct Limits {
 fn limits(stream: Stream) -> Limits {
     let (days, gibibytes, when_full) = match stream {
         Stream::Inbound => (30, 16, DiscardPolicy::New),
+        // Meta repeats a webhook for 7 days.
+        Stream::Status => (7, 4, DiscardPolicy::New),
         Stream::Outbound => (30, 8, DiscardPolicy::New),
         Stream::Receipts => (30, 4, DiscardPolicy::Old),
         Stream::Sandbox => (30, 1, DiscardPolicy::New),

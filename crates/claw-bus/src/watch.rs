@@ -1,50 +1,31 @@
-use async_nats::{
-    SubscribeError, Subscriber,
-    jetstream::{
-        Message,
-        consumer::{DeliverPolicy, pull},
-    },
-};
-use claw_events::{Event, Signal, signal_filter, stored_filter};
+use async_nats::{SubscribeError, Subscriber};
+use claw_events::{Event, Signal, published_filter, signal_filter};
 use futures_util::{Stream, StreamExt};
 
 use crate::{Bus, BusError};
 
 impl Bus {
-    /// Delivers events of this type from now on, to every watcher and without acknowledgement. Events during a lost
-    /// connection may be missed, so they may only prompt a look at the database. When the stream ends, watch again
-    /// and look at the database for missed events.
+    /// Delivers events of this type from now on, to every watcher and without acknowledgement. An event is delivered as it
+    /// is published, so it may come twice, or before it is stored, and events during a lost connection are missed. So
+    /// they may only prompt a look at the database. When the stream ends, watch again and look at the database for missed
+    /// events.
     pub async fn watch<E: Event>(&self) -> Result<impl Stream<Item = E> + use<E>, BusError> {
         let failed =
             |error: async_nats::Error| BusError::jetstream(format!("watching {}", E::FACT), error);
-        let stream = self.stream(E::STREAM).await?;
-        // A consumer that the client creates again before its first event starts at the beginning of the stream.
-        let before = stream.cached_info().state.last_sequence;
-        let is_news = move |message: &Message| {
-            let info = message.info();
-            info.is_ok_and(|info| info.stream_sequence > before)
+        let mut connections = self.connections.clone();
+        connections.mark_unchanged();
+        let subscribed = self.client.subscribe(published_filter::<E>()).await;
+        let messages = subscribed.map_err(|error| failed(error.into()))?;
+        // After a round trip the server knows the subscription.
+        let answered = self.jetstream.query_account().await;
+        answered.map_err(|error| failed(error.into()))?;
+        let interrupted = async move {
+            let _ended = connections.changed().await;
         };
-        let consumer = stream
-            .create_consumer(pull::OrderedConfig {
-                filter_subject: stored_filter::<E>(),
-                deliver_policy: DeliverPolicy::New,
-                ..pull::OrderedConfig::default()
-            })
-            .await
-            .map_err(|error| failed(error.into()))?;
-        let messages = consumer
-            .messages()
-            .await
-            .map_err(|error| failed(error.into()))?;
         Ok(messages
-            .take_while(|message| std::future::ready(message.is_ok()))
-            .filter_map(move |message| {
-                std::future::ready(
-                    message
-                        .ok()
-                        .filter(is_news)
-                        .and_then(|m| serde_json::from_slice(&m.payload).ok()),
-                )
+            .take_until(Box::pin(interrupted))
+            .filter_map(|message| {
+                std::future::ready(serde_json::from_slice(&message.payload).ok())
             }))
     }
 

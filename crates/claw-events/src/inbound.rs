@@ -95,8 +95,8 @@ pub struct ReportedError {
 }
 
 impl Event for DeliveryReported {
-    const STREAM: Stream = Stream::Inbound;
-    const FACT: &'static str = "status";
+    const STREAM: Stream = Stream::Status;
+    const FACT: &'static str = "reported";
 
     fn user(&self) -> UserId {
         self.user

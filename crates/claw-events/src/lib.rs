@@ -48,6 +48,11 @@ pub fn subject_of<E: Event>(event: &E) -> String {
     format!("{}.{}.{}", E::STREAM.family(), E::FACT, event.user())
 }
 
+/// A filter for the subjects under which events of this type are published.
+pub fn published_filter<E: Event>() -> String {
+    format!("{}.{}.*", E::STREAM.family(), E::FACT)
+}
+
 /// A filter for the stored subjects of all events of this type.
 pub fn stored_filter<E: Event>() -> String {
     format!("{}.*.{}.*", E::STREAM.family(), E::FACT)

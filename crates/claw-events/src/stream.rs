@@ -9,8 +9,10 @@ pub const PARTITIONS: u16 = 64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EnumString, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
 pub enum Stream {
-    /// Messages of users, delivery reports and steps of calls.
+    /// Messages of users and steps of calls.
     Inbound,
+    /// WhatsApp's reports on the delivery of our messages.
+    Status,
     /// Replies to be sent to users.
     Outbound,
     /// Whether replies were delivered or failed.
@@ -34,6 +36,7 @@ impl Stream {
     pub const fn family(self) -> &'static str {
         match self {
             Self::Inbound => "in",
+            Self::Status => "status",
             Self::Outbound => "out",
             Self::Receipts => "receipt",
             Self::Sandbox => "sandbox",

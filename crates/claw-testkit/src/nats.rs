@@ -1,13 +1,16 @@
 use std::{fmt::Write, path::PathBuf, process::Stdio};
 
 use anyhow::{Context, Result};
-use async_nats::{ConnectOptions, ServerAddr, jetstream};
+use async_nats::{Client, ConnectOptions, ServerAddr, jetstream};
 use claw_runtime::http::HttpTimeouts;
 use futures_util::TryStreamExt;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
 use crate::{eventually, port::ReservedPort, tools::tool};
+
+/// The users of a server, each the only one of an account.
+const USERS: [&str; 5] = ["admin", "ingress", "gateway", "provisioner", "outbound"];
 
 /// The password of every user of a test server.
 const PASSWORD: &str = "test";
@@ -36,6 +39,13 @@ impl TestNats {
     /// The URL at which `user` (`ingress`, `gateway`, …, or `admin`) connects, password included.
     pub fn url(&self, user: &str) -> String {
         format!("nats://{user}:{PASSWORD}@127.0.0.1:{}", self.port.number())
+    }
+
+    /// JetStream in the account of `user`, as seen by the user admin. Values cannot be put into buckets through it,
+    /// and buckets cannot be watched.
+    pub async fn jetstream_of(&self, user: &str) -> Result<jetstream::Context> {
+        let client = client(&self.url("admin")).await?;
+        Ok(jetstream_in(client, user))
     }
 
     /// All stored messages of all streams as text; see [`dump_streams`].
@@ -67,8 +77,8 @@ impl TestNats {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .kill_on_drop(true);
-        for user in ["ADMIN", "INGRESS", "GATEWAY", "PROVISIONER", "OUTBOUND"] {
-            command.env(format!("NATS_{user}_PASSWORD"), PASSWORD);
+        for user in USERS {
+            command.env(format!("NATS_{}_PASSWORD", user.to_uppercase()), PASSWORD);
         }
         self.server = Some(command.spawn().context("starting nats-server")?);
         let health = format!(
@@ -84,16 +94,17 @@ impl TestNats {
 }
 
 /// All stored messages of all streams as text: for each a line `subject …`, its headers and its payload. `url`
-/// contains the name and the password of a user who may read every stream.
+/// contains the name and the password of the user admin.
 pub async fn dump_streams(url: &str) -> Result<String> {
-    let server: ServerAddr = url.parse()?;
-    let user = server.username().unwrap_or_default().to_owned();
-    let password = server.password().unwrap_or_default().to_owned();
-    let client = ConnectOptions::with_user_and_password(user, password)
-        .connect(server)
-        .await?;
-    let jetstream = jetstream::new(client);
+    let client = client(url).await?;
     let mut text = String::new();
+    for user in USERS {
+        dump_account(&jetstream_in(client.clone(), user), &mut text).await?;
+    }
+    Ok(text)
+}
+
+async fn dump_account(jetstream: &jetstream::Context, text: &mut String) -> Result<()> {
     let mut names = jetstream.stream_names();
     while let Some(name) = names.try_next().await? {
         let stream = jetstream.get_stream(name).await?;
@@ -108,7 +119,25 @@ pub async fn dump_streams(url: &str) -> Result<String> {
             writeln!(text, "subject {}\n{headers:?}\n{payload}", message.subject)?;
         }
     }
-    Ok(text)
+    Ok(())
+}
+
+async fn client(url: &str) -> Result<Client> {
+    let server: ServerAddr = url.parse()?;
+    let user = server.username().unwrap_or_default().to_owned();
+    let password = server.password().unwrap_or_default().to_owned();
+    let options = ConnectOptions::with_user_and_password(user, password);
+    Ok(options.connect(server).await?)
+}
+
+/// JetStream in the account of `user`, for a client of the user admin.
+fn jetstream_in(client: Client, user: &str) -> jetstream::Context {
+    match user {
+        "admin" => jetstream::new(client),
+        user => jetstream::context::ContextBuilder::new()
+            .api_prefix(format!("js.{user}"))
+            .build(client),
+    }
 }
 
 fn configuration_file() -> PathBuf {

@@ -142,7 +142,7 @@ pub(crate) struct ReplayLetters {
 
 #[derive(Debug, Args)]
 pub(crate) struct ReplayEvents {
-    /// INBOUND, OUTBOUND, RECEIPTS or SANDBOX
+    /// INBOUND, STATUS, OUTBOUND, RECEIPTS or SANDBOX
     #[arg(value_name = "STREAM", value_parser = stream)]
     pub(crate) stream: Stream,
     /// The sequence of the first event in the stream
@@ -205,7 +205,7 @@ fn stream(name: &str) -> Result<Stream, &'static str> {
     match name.parse() {
         Ok(Stream::Dead) => Err("events in DEAD are replayed with `clawkaka dead replay`"),
         Ok(stream) => Ok(stream),
-        Err(_) => Err("the streams are INBOUND, OUTBOUND, RECEIPTS and SANDBOX"),
+        Err(_) => Err("the streams are INBOUND, STATUS, OUTBOUND, RECEIPTS and SANDBOX"),
     }
 }
 

@@ -1,7 +1,7 @@
 use std::fmt;
 
 use anyhow::Result;
-use claw_bus::{Bus, BusConfig, Ensured};
+use claw_bus::{Bus, BusConfig, Ensured, EnsuredKind};
 use claw_runtime::Env;
 use serde::Serialize;
 
@@ -31,20 +31,29 @@ pub(crate) async fn ensure(env: &Env, format: Format) -> Result<()> {
 struct EnsuredLine {
     kind: &'static str,
     name: &'static str,
+    account: &'static str,
 }
 
 impl From<Ensured> for EnsuredLine {
     fn from(ensured: Ensured) -> Self {
-        let (kind, name) = match ensured {
-            Ensured::Stream(name) => ("stream", name),
-            Ensured::Bucket(name) => ("bucket", name),
+        let kind = match ensured.kind {
+            EnsuredKind::Stream => "stream",
+            EnsuredKind::Bucket => "bucket",
         };
-        Self { kind, name }
+        Self {
+            kind,
+            name: ensured.name,
+            account: ensured.account,
+        }
     }
 }
 
 impl fmt::Display for EnsuredLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} is up to date", self.kind, self.name)
+        write!(
+            f,
+            "{} {} of {} is up to date",
+            self.kind, self.name, self.account
+        )
     }
 }

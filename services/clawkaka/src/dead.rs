@@ -94,7 +94,7 @@ impl<'a> LetterLine<'a> {
         Self {
             sequence: letter.sequence,
             time: rfc3339(letter.time),
-            consumer: letter.header(DeadLetter::CONSUMER),
+            consumer: letter.consumer(),
             event: letter.event().map(|position| position.to_string()),
             subject: letter.header(DeadLetter::SUBJECT),
             reason: letter.header(DeadLetter::REASON),

@@ -15,7 +15,7 @@ Run it before the services start and after each upgrade. Repeating it changes no
 Example:
   clawkaka bus ensure
 
-With --json, one line per stream and bucket: {\"kind\":\"stream\",\"name\":\"INBOUND\"}
+With --json, one line per stream and bucket: {\"kind\":\"stream\",\"name\":\"INBOUND\",\"account\":\"gateway\"}
 
 Exit status: 0 everything is as this version needs it, 1 it is not, 2 the command line is wrong.";
 
@@ -88,7 +88,8 @@ A message that was given up is put to the assistant again, although its sender w
 would come.
 
 With --json, one line per event: {\"position\":\"DEAD:17\",\"outcome\":\"replayed\",\"replayed_as\":\"INBOUND:90\"}
-outcome is replayed, already_replayed, not_stored or not_an_event; replayed_as is null for the last two.
+outcome is replayed or already_replayed; otherwise not_stored, not_an_event, original_gone or
+not_the_original, with null as replayed_as.
 
 Exit status: 0 all are replayed, now or earlier, 1 some are not, 2 the command line is wrong.";
 

@@ -115,6 +115,8 @@ impl ReplayLine {
             ReplayOutcome::AlreadyReplayed(replayed) => ("already_replayed", Some(replayed)),
             ReplayOutcome::NotStored(_) => ("not_stored", None),
             ReplayOutcome::NotAnEvent(_) => ("not_an_event", None),
+            ReplayOutcome::OriginalGone(_) => ("original_gone", None),
+            ReplayOutcome::NotTheOriginal(_) => ("not_the_original", None),
         };
         Self {
             position: position.to_string(),

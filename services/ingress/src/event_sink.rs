@@ -39,7 +39,8 @@ impl EventSink {
         body_bytes: usize,
     ) -> Result<(), PublishError> {
         let deadline = Instant::now() + STORE_TIMEOUT;
-        let mut inbound = Vec::with_capacity(intake.facts.len());
+        let mut messages = Vec::new();
+        let mut statuses = Vec::new();
         let mut dead = Vec::new();
         for fact in &intake.facts {
             match oversized_json(fact, body_bytes) {
@@ -47,7 +48,10 @@ impl EventSink {
                     report_too_large(user_of(fact), json.len());
                     dead.extend(dead_letters(&json, user_of(fact), &TOO_LARGE));
                 }
-                None => inbound.push(outgoing(fact)?),
+                None => match fact {
+                    Fact::Message(message) => messages.push(Outgoing::new(message.as_ref())?),
+                    Fact::Status(report) => statuses.push(Outgoing::new(report.as_ref())?),
+                },
             }
         }
         for (lack, raw) in &intake.unattributable {
@@ -58,7 +62,8 @@ impl EventSink {
                 &lacking(*lack),
             ));
         }
-        self.store_all(&inbound, deadline).await?;
+        self.store_all(&messages, deadline).await?;
+        self.store_all(&statuses, deadline).await?;
         self.store_all(&dead, deadline).await
     }
 
@@ -99,13 +104,6 @@ const fn lacking(lack: Lack) -> Cause {
     Cause {
         reason: DeadReason::Rejected,
         error,
-    }
-}
-
-fn outgoing(fact: &Fact) -> Result<Outgoing, PublishError> {
-    match fact {
-        Fact::Message(message) => Outgoing::new(message.as_ref()),
-        Fact::Status(report) => Outgoing::new(report.as_ref()),
     }
 }
 

@@ -33,6 +33,7 @@ pub struct StoredLetter {
     pub sequence: u64,
     /// When the consumer gave the event up.
     pub time: DateTime<Utc>,
+    subject: String,
     headers: HeaderMap,
 }
 
@@ -60,6 +61,7 @@ impl DeadLetters {
             newest.letters.push_back(StoredLetter {
                 sequence: stored.sequence,
                 time: stored.time,
+                subject: stored.subject,
                 headers: stored.headers,
             });
             if newest.letters.len() > limit {
@@ -100,6 +102,12 @@ impl DeadLetters {
 }
 
 impl StoredLetter {
+    /// The consumer that gave the event up. It is read from the subject, for which the server lets no service use the name of
+    /// another's consumer; a header may contain anything.
+    pub fn consumer(&self) -> Option<&str> {
+        self.subject.split('.').nth(1)
+    }
+
     /// The value of a header, one of those that [`DeadLetter`] names.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(HeaderValue::as_str)

@@ -101,6 +101,7 @@ pub struct StreamHistory {
 pub(super) struct StoredHeaders {
     pub(super) sequence: u64,
     pub(super) time: DateTime<Utc>,
+    pub(super) subject: String,
     pub(super) headers: HeaderMap,
 }
 
@@ -168,6 +169,7 @@ impl StreamHistory {
             visit(StoredHeaders {
                 sequence: info.stream_sequence,
                 time: info.published,
+                subject: message.subject.to_string(),
                 headers: message.headers.clone().unwrap_or_default(),
             });
         })

@@ -68,6 +68,11 @@ pub enum ReplayOutcome {
     NotStored(StreamExtent),
     /// The dead letter is not about an event of a stream, but has this subject, to which nothing can be published.
     NotAnEvent(String),
+    /// The stream no longer holds the event of the dead letter, so the letter cannot be compared with it.
+    OriginalGone(StreamPosition),
+    /// The dead letter has another payload or subject than the event at the position that it names. A service that
+    /// wrote it is faulty or no longer ours.
+    NotTheOriginal(StreamPosition),
 }
 
 impl fmt::Display for ReplayOutcome {
@@ -85,6 +90,14 @@ impl fmt::Display for ReplayOutcome {
                     "cannot be replayed: {subject} is not an event of a stream"
                 )
             }
+            Self::OriginalGone(position) => write!(
+                f,
+                "cannot be replayed: {position} has aged out, so the dead letter cannot be compared with it"
+            ),
+            Self::NotTheOriginal(position) => write!(
+                f,
+                "cannot be replayed: the dead letter is not a copy of {position}"
+            ),
         }
     }
 }
@@ -111,7 +124,8 @@ impl Replayer {
         }
     }
 
-    /// Replays the event of the dead letter at `sequence` in `DEAD`, with the payload that is stored there.
+    /// Replays the event of the dead letter at `sequence` in `DEAD`, if the letter is a copy of it. The services write
+    /// dead letters, but a replay is published with the operator's rights.
     pub async fn replay_letter(
         &self,
         letters: &DeadLetters,
@@ -124,11 +138,15 @@ impl Replayer {
             Ok(event) => event,
             Err(subject) => return Ok(ReplayOutcome::NotAnEvent(subject)),
         };
-        // Only the headers of the event contain its version, and the event usually ages out before its dead letter.
         let history = StreamHistory::open(&self.bus, event.position.stream).await?;
-        let original = history.find(event.position.sequence).await?;
-        let headers = original.map_or(letter.headers, |original| original.headers);
-        self.publish(event, &headers, letter.payload, &format!("dead-{sequence}"))
+        let Some(original) = history.find(event.position.sequence).await? else {
+            return Ok(ReplayOutcome::OriginalGone(event.position));
+        };
+        if original.subject != event.stored_subject || original.payload != letter.payload {
+            return Ok(ReplayOutcome::NotTheOriginal(event.position));
+        }
+        let ticket = format!("dead-{sequence}");
+        self.publish(event, &original.headers, original.payload, &ticket)
             .await
     }
 

@@ -1,6 +1,7 @@
 //! The bus on a real NATS server.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod captured;
 mod consuming;
 mod hand_over;
 mod owners;

@@ -16,7 +16,7 @@ pub struct Owners {
 
 impl Owners {
     pub async fn of(world: &World, service: &'static str) -> Self {
-        let jetstream = jetstream::new(world.admin().await);
+        let jetstream = jetstream::new(world.client(service).await);
         Self {
             bucket: jetstream.get_key_value("OWN").await.unwrap(),
             service,

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use async_nats::jetstream::{self, kv};
+use async_nats::jetstream::kv;
 use claw_bus::{Share, ensure};
 use claw_domain::UserId;
 use claw_events::{PARTITIONS, Stream, partition_of, partition_of_subject};
@@ -171,7 +171,7 @@ async fn partition_of_computes_the_partition_that_the_server_stores() {
         world.publish(user, 0).await;
     }
 
-    let stream = jetstream::new(world.admin().await)
+    let stream = (world.nats.jetstream_of("provisioner").await.unwrap())
         .get_stream(Stream::Sandbox.name())
         .await
         .unwrap();
@@ -186,7 +186,7 @@ async fn partition_of_computes_the_partition_that_the_server_stores() {
 #[tokio::test(flavor = "multi_thread")]
 async fn ensure_updates_a_bucket_that_was_created_without_leases() {
     let world = World::new().await;
-    let jetstream = jetstream::new(world.admin().await);
+    let jetstream = world.nats.jetstream_of("gateway").await.unwrap();
     jetstream.delete_key_value("OWN").await.unwrap();
     let plain = kv::Config {
         bucket: "OWN".into(),

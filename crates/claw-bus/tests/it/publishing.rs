@@ -6,8 +6,7 @@ use claw_events::Stream;
 use crate::world::{World, connect, request};
 
 async fn stored(world: &World) -> u64 {
-    let client = world.admin().await;
-    let jetstream = async_nats::jetstream::new(client);
+    let jetstream = world.nats.jetstream_of("provisioner").await.unwrap();
     jetstream
         .get_stream(Stream::Sandbox.name())
         .await

@@ -105,7 +105,11 @@ fn rejecting_the_first() -> Recorder {
 }
 
 async fn stream(world: &World, stream: Stream) -> jetstream::stream::Stream {
-    let jetstream = jetstream::new(world.admin().await);
+    let account = match stream {
+        Stream::Sandbox => "provisioner",
+        _ => "admin",
+    };
+    let jetstream = world.nats.jetstream_of(account).await.unwrap();
     jetstream.get_stream(stream.name()).await.unwrap()
 }
 
@@ -115,7 +119,7 @@ async fn stored(world: &World, which: Stream) -> u64 {
 
 /// Shortens the deduplication window, and waits until it is over for all ids so far.
 async fn forget_ids(world: &World) {
-    let jetstream = jetstream::new(world.admin().await);
+    let jetstream = world.nats.jetstream_of("provisioner").await.unwrap();
     let mut config = stream(world, Stream::Sandbox)
         .await
         .cached_info()

@@ -55,11 +55,17 @@ impl World {
         Replica::holding(&bus, Share::Partitions)
     }
 
-    /// A client with all permissions, without our code.
+    /// A client of the user admin, without our code.
     pub async fn admin(&self) -> async_nats::Client {
-        let url: async_nats::ServerAddr = self.nats.url("admin").parse().unwrap();
+        self.client("admin").await
+    }
+
+    /// A client without our code.
+    pub async fn client(&self, user: &str) -> async_nats::Client {
+        let url: async_nats::ServerAddr = self.nats.url(user).parse().unwrap();
         let password = url.password().unwrap().to_owned();
-        async_nats::ConnectOptions::with_user_and_password("admin".into(), password)
+        async_nats::ConnectOptions::with_user_and_password(user.into(), password)
+            .custom_inbox_prefix(format!("_INBOX_{user}"))
             .connect(url)
             .await
             .unwrap()

@@ -9,8 +9,9 @@ async fn a_dead_letter_is_listed_with_its_cause_and_its_latest_replay_and_withou
     let world = World::new().await;
     world.publish_requests([7]).await;
     let event = world.stream(Stream::Sandbox).await.get_raw_message(1).await;
-    let letter = rejected(1, &event.unwrap().subject);
-    world.dead_letter(&letter).await;
+    let event = event.unwrap();
+    let letter = rejected(1, &event.subject);
+    world.dead_letter_with(&letter, &event.payload).await;
 
     let listed = world.run("dead list --consumer provisioner-requests").await;
     let replayed = world.run("dead replay 1").await;

@@ -14,11 +14,14 @@ async fn streams_and_buckets_are_created_and_listed_and_a_second_run_changes_not
     let again = run("bus ensure --json", &[("NATS_URL", &url)]).await;
 
     assert_eq!((made.status, made.err.as_str()), (0, ""));
-    assert!(made.out.contains("stream INBOUND is up to date\n"));
-    assert!(made.out.contains("bucket CALLS is up to date\n"));
+    assert!(
+        made.out
+            .contains("stream INBOUND of gateway is up to date\n")
+    );
+    assert!(made.out.contains("bucket CALLS of ingress is up to date\n"));
     assert_eq!(
         again.json()[0],
-        json!({"kind": "stream", "name": "INBOUND"})
+        json!({"kind": "stream", "name": "INBOUND", "account": "gateway"})
     );
     assert_eq!(again.json().len(), made.out.lines().count());
 }

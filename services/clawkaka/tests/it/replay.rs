@@ -1,3 +1,4 @@
+use claw_domain::UserId;
 use claw_events::{SandboxRequested, Stream};
 use serde_json::json;
 
@@ -8,9 +9,10 @@ async fn all_dead_letters_that_were_events_are_replayed() {
     let world = World::new().await;
     world.publish_requests([0]).await;
     let event = world.stream(Stream::Sandbox).await.get_raw_message(1).await;
+    let event = event.unwrap();
     world.dead_letter(&unreadable_webhook(17)).await;
     world
-        .dead_letter(&rejected(1, &event.unwrap().subject))
+        .dead_letter_with(&rejected(1, &event.subject), &event.payload)
         .await;
 
     let replayed = world.run("dead replay --all").await;
@@ -39,6 +41,38 @@ async fn all_dead_letters_that_were_events_are_replayed() {
         "DEAD holds nothing from a consumer named gateway-messages\n"
     );
     assert_eq!(of_other_consumer.status, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_letter_that_is_not_a_copy_of_its_event_is_not_replayed() {
+    let world = World::new().await;
+    world.publish_requests([0, 1]).await;
+    let sandbox = world.stream(Stream::Sandbox).await;
+    let first = sandbox.get_raw_message(1).await.unwrap();
+    let second = sandbox.get_raw_message(2).await.unwrap();
+    world
+        .dead_letter_with(&rejected(1, &first.subject), &second.payload)
+        .await;
+    let other_user = UserId::derived_from("another");
+    let other_subject = format!("sandbox.1.requested.{other_user}");
+    world
+        .dead_letter_with(&rejected(2, &other_subject), &second.payload)
+        .await;
+    world
+        .dead_letter_with(&rejected(3, &first.subject), &first.payload)
+        .await;
+
+    let replayed = world.run("dead replay --all").await;
+
+    assert_eq!(replayed.out, "");
+    assert_eq!(
+        replayed.err,
+        "DEAD:1: cannot be replayed: the dead letter is not a copy of SANDBOX:1\n\
+         DEAD:2: cannot be replayed: the dead letter is not a copy of SANDBOX:2\n\
+         DEAD:3: cannot be replayed: SANDBOX:3 has aged out, so the dead letter cannot be compared with it\n\
+         clawkaka: 3 of 3 could not be replayed\n"
+    );
+    assert_eq!(sandbox.get_info().await.unwrap().state.messages, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

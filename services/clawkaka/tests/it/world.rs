@@ -43,11 +43,13 @@ impl World {
     }
 
     pub async fn stream(&self, stream: Stream) -> jetstream::stream::Stream {
-        let url: async_nats::ServerAddr = self.nats.url("admin").parse().unwrap();
-        let password = url.password().unwrap().to_owned();
-        let options = async_nats::ConnectOptions::with_user_and_password("admin".into(), password);
-        let client = options.connect(url).await.unwrap();
-        let jetstream = jetstream::new(client);
+        let account = match stream {
+            Stream::Inbound => "gateway",
+            Stream::Outbound | Stream::Status => "outbound",
+            Stream::Sandbox => "provisioner",
+            Stream::Receipts | Stream::Dead => "admin",
+        };
+        let jetstream = self.nats.jetstream_of(account).await.unwrap();
         jetstream.get_stream(stream.name()).await.unwrap()
     }
 
@@ -59,8 +61,13 @@ impl World {
 
     /// Stores a dead letter with the payload `secret`.
     pub async fn dead_letter(&self, letter: &DeadLetter) {
+        self.dead_letter_with(letter, b"secret").await;
+    }
+
+    /// Stores a dead letter with this payload.
+    pub async fn dead_letter_with(&self, letter: &DeadLetter, payload: &[u8]) {
         let user = UserId::derived_from("user");
-        let dead = [Outgoing::dead(letter, user, "secret".into())];
+        let dead = [Outgoing::dead(letter, user, payload.to_vec().into())];
         let stored = self.publisher.publish_all(&dead, Duration::from_secs(5));
         stored.await.unwrap();
     }

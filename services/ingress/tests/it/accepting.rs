@@ -93,7 +93,7 @@ async fn a_delivery_report_without_a_recipient_is_stored() {
         200
     );
 
-    assert_eq!(streams_of(&nats).await.count("INBOUND").await, 1);
+    assert_eq!(streams_of(&nats).await.count("STATUS").await, 1);
 }
 
 #[tokio::test]

@@ -47,7 +47,12 @@ impl JetStream {
 
     async fn info(&mut self, stream: &str) -> Value {
         let body = json!({"subjects_filter": ">"}).to_string();
-        let subject = format!("$JS.API.STREAM.INFO.{stream}");
+        let api = match stream {
+            "INBOUND" => "js.gateway",
+            "STATUS" => "js.outbound",
+            _ => "$JS.API",
+        };
+        let subject = format!("{api}.STREAM.INFO.{stream}");
         self.send(&format!(
             "PUB {subject} answers {}\r\n{body}\r\n",
             body.len()
