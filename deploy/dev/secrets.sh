@@ -23,6 +23,10 @@ secret_files() {
   secret_directory
   secret_file postgres_password "p$(random_hex 24)"
   secret_address database_url "postgres://clawkaka:$(cat "$directory/postgres_password")@postgres:5432/clawkaka"
+  for user in provisioner gateway outbound; do
+    secret_file "database_password_$user" "d$(random_hex 24)"
+    secret_address "database_url_$user" "postgres://$user:$(cat "$directory/database_password_$user")@postgres:5432/clawkaka"
+  done
   # Passwords begin with a letter: nats.conf parses "12e4…" as a number.
   for user in admin ingress gateway provisioner outbound; do
     secret_file "nats_${user}_password" "n$(random_hex 24)"

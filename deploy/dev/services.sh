@@ -23,7 +23,8 @@ services_prepare() {
   local NATS_URL
   NATS_URL=$(nats_url admin)
   with_variables "NATS_URL $COMMON_VARIABLES" "$TARGET/debug/clawkaka" bus ensure &&
-    with_variables "DATABASE_URL $COMMON_VARIABLES" "$TARGET/debug/clawkaka" db migrate
+    with_variables "DATABASE_URL DATABASE_PASSWORD_PROVISIONER DATABASE_PASSWORD_GATEWAY DATABASE_PASSWORD_OUTBOUND
+      $COMMON_VARIABLES" "$TARGET/debug/clawkaka" db migrate
 }
 
 simulators_up() {
@@ -66,8 +67,9 @@ services_up() {
 }
 
 service_start() {
-  local name=$1 HEALTH_PORT=$2 NATS_URL MEMORY_LIMIT_KIB=$SERVICE_MEMORY_KIB
+  local name=$1 HEALTH_PORT=$2 NATS_URL DATABASE_URL=$DATABASE_URL MEMORY_LIMIT_KIB=$SERVICE_MEMORY_KIB
   NATS_URL=$(nats_url "$name")
+  DATABASE_URL=$(database_url "$name")
   port_must_be_free "$name" "127.0.0.1:$HEALTH_PORT"
   process_start "$name" "NATS_URL HEALTH_PORT $COMMON_VARIABLES $3" "$TARGET/debug/$name"
 }

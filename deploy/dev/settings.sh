@@ -112,6 +112,7 @@ secrets_load() {
   done <"$SECRETS"
   for user in ADMIN INGRESS GATEWAY PROVISIONER OUTBOUND; do secret "NATS_${user}_PASSWORD" "n$(random_hex 16)"; done
   secret POSTGRES_PASSWORD "p$(random_hex 16)"
+  for user in PROVISIONER GATEWAY OUTBOUND; do secret "DATABASE_PASSWORD_$user" "d$(random_hex 16)"; done
   secret CLAWKAKA_MASTER_KEY "dev1:$(random_hex 32)"
   secret WHATSAPP_VERIFICATION_TOKEN "verify-$(random_hex 8)"
   secret WHATSAPP_APP_SECRET "$(random_hex 16)"
@@ -130,6 +131,16 @@ secret() {
 }
 
 random_hex() { od -An -N"$1" -tx1 /dev/urandom | tr -d ' \n'; }
+
+# The address of the database for the role of a service; an address that the caller has set is used unchanged.
+database_url() {
+  local password="DATABASE_PASSWORD_${1^^}"
+  if [ -n "$POSTGRES_ELSEWHERE" ] || [ -z "${!password:-}" ]; then
+    printf '%s' "$DATABASE_URL"
+  else
+    printf 'postgres://%s:%s@127.0.0.1:%s/clawkaka' "$1" "${!password}" "$POSTGRES_PORT"
+  fi
+}
 
 # The address of the bus for one of its users; an address that the caller has set is used unchanged.
 nats_url() {

@@ -14,6 +14,7 @@ mod error;
 mod keyring;
 mod messages;
 mod migration;
+mod role;
 mod sandboxes;
 mod store;
 mod text;
@@ -28,9 +29,10 @@ pub use messages::{
     Settlement, TranscriptMove, VoiceMessage, WaitingMessage,
 };
 pub use migration::migrate;
+pub use role::Role;
 pub use sandboxes::{
-    KnownModelKey, NewSandbox, Sandbox, SandboxRequest, SandboxSecrets, SandboxStart, Sandboxes,
-    TranscriptCursor,
+    ConnectionSecrets, KnownModelKey, NewSandbox, Sandbox, SandboxRequest, SandboxSecrets,
+    SandboxStart, Sandboxes, TranscriptCursor,
 };
 pub use store::Store;
 pub use users::{PinOutcome, Profile, Users};

@@ -12,6 +12,7 @@ use crate::{
     StoreError,
     database::{open, statement},
     error::sqlstate,
+    role::{ROLES, Role, set_password},
 };
 
 /// Key of the advisory lock held while a process migrates. Any number, the same in every process, other than
@@ -24,11 +25,16 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(3);
 /// SQLSTATEs that waiting does not cure: unknown role, wrong password, unknown database.
 const REFUSALS: [&str; 3] = ["28000", "28P01", "3D000"];
 
-/// Brings the schema up to date in one transaction. Waits up to `wait_limit` for a database that is not up yet.
-/// May be repeated, also by several processes at once: they run one after the other.
-pub async fn migrate(url: &SecretString, wait_limit: Duration) -> Result<(), StoreError> {
+/// Brings the schema and the rights of the roles up to date, and sets these passwords, in one transaction. `url` names
+/// the owner of the database, who must be allowed to create roles. Waits up to `wait_limit` for a database that is not up
+/// yet. May be repeated, also by several processes at once: they run one after the other.
+pub async fn migrate(
+    url: &SecretString,
+    passwords: &[(Role, SecretString)],
+    wait_limit: Duration,
+) -> Result<(), StoreError> {
     let pool = wait_for_database(url, Instant::now() + wait_limit).await?;
-    let result = migrate_locked(&pool)
+    let result = migrate_locked(&pool, passwords)
         .await
         .map_err(|source| StoreError::Database {
             operation: "migrating the schema",
@@ -64,11 +70,18 @@ fn is_worth_retrying(error: &StoreError) -> bool {
     error.is_transient() && !refused
 }
 
-async fn migrate_locked(pool: &DatabaseConnection) -> Result<(), DbErr> {
+async fn migrate_locked(
+    pool: &DatabaseConnection,
+    passwords: &[(Role, SecretString)],
+) -> Result<(), DbErr> {
     let transaction = pool.begin().await?;
     let lock = statement("SELECT pg_advisory_xact_lock($1)", [MIGRATION_LOCK.into()]);
     transaction.execute_raw(lock).await?;
     Migrator::up(&transaction, None).await?;
+    transaction.execute_unprepared(ROLES).await?;
+    for (role, password) in passwords {
+        set_password(&transaction, *role, password).await?;
+    }
     transaction.commit().await
 }
 

@@ -8,7 +8,7 @@ use claw_domain::{Endpoint, FailureReason, MessageId, SandboxId, SandboxStatus, 
 use sea_orm::{ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder};
 
 pub use request::{NewSandbox, SandboxRequest};
-pub use secrets::SandboxSecrets;
+pub use secrets::{ConnectionSecrets, SandboxSecrets};
 
 use crate::{
     StoreError,

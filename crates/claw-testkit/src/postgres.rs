@@ -43,10 +43,15 @@ impl TestPostgres {
         Ok(server)
     }
 
-    /// The database's URL. It contains no password, because the server trusts the loopback interface.
+    /// The database's URL for its owner.
     pub fn url(&self) -> String {
+        self.url_of(ROLE)
+    }
+
+    /// The database's URL for a role. It contains no password, because the server trusts the loopback interface.
+    pub fn url_of(&self, role: &str) -> String {
         format!(
-            "postgres://{ROLE}@127.0.0.1:{}/postgres",
+            "postgres://{role}@127.0.0.1:{}/postgres",
             self.port.number()
         )
     }

@@ -32,6 +32,9 @@ const SECRETS_GROUP: u32 = 10_000;
 /// The users of NATS.
 const NATS_USERS: [&str; 5] = ["admin", "ingress", "gateway", "provisioner", "outbound"];
 
+/// The roles as which services connect to Postgres.
+const DATABASE_ROLES: [&str; 3] = ["provisioner", "gateway", "outbound"];
+
 /// Pause between two health checks. Docker makes the first check after this time, and each check of 13 containers
 /// costs processor time.
 const HEALTH_INTERVAL: &str = "2s";
@@ -299,9 +302,15 @@ impl Passwords {
         format!("nats://{user}:{}@{host}:4222", self.of(user))
     }
 
+    /// The URL at which the owner of the database connects.
     pub(super) fn database_url(&self, host: &str) -> String {
         let password = self.of("postgres");
         format!("postgres://clawkaka:{password}@{host}:5432/clawkaka")
+    }
+
+    fn database_url_of(&self, role: &str) -> String {
+        let password = self.of(role);
+        format!("postgres://{role}:{password}@postgres:5432/clawkaka")
     }
 
     fn of(&self, user: &str) -> String {
@@ -329,9 +338,19 @@ fn secret_files(settings: &Settings, passwords: &Passwords) -> Vec<(String, Stri
             passwords.database_url("postgres"),
         ),
     ];
+    let of_roles = DATABASE_ROLES.into_iter().flat_map(|role| {
+        [
+            (format!("database_password_{role}"), passwords.of(role)),
+            (
+                format!("database_url_{role}"),
+                passwords.database_url_of(role),
+            ),
+        ]
+    });
     of_services
         .into_iter()
         .chain(of_nats)
+        .chain(of_roles)
         .chain(of_postgres)
         .collect()
 }

@@ -15,10 +15,13 @@ use super::{
     settings::{Settings, Variables},
 };
 
+/// The roles of the database: its owner and the services that use it.
+const DATABASE_ROLES: [&str; 4] = ["clawkaka", "provisioner", "gateway", "outbound"];
+
 /// The services as child processes; dropping it kills them.
 pub(super) struct Processes {
     settings: Settings,
-    database_url: String,
+    database_urls: Vec<(&'static str, String)>,
     nats_urls: Vec<(&'static str, String)>,
     ports: HashMap<Replica, ReservedPort>,
     running: HashMap<Replica, Program>,
@@ -33,7 +36,9 @@ impl Processes {
         let users = ["admin", "ingress", "provisioner", "gateway", "outbound"];
         let mut processes = Self {
             settings: plan.settings,
-            database_url: postgres.url(),
+            database_urls: DATABASE_ROLES
+                .map(|role| (role, postgres.url_of(role)))
+                .into(),
             nats_urls: users.map(|user| (user, nats.url(user))).into(),
             ports: HashMap::new(),
             running: HashMap::new(),
@@ -77,13 +82,19 @@ impl Processes {
         variables
     }
 
-    /// The variables of a program that connects to NATS as `user`.
+    /// The variables of a program that connects to NATS and Postgres as `user`.
     fn variables_of(&self, user: &str) -> Variables {
         let mut variables = self.settings.all().clone();
-        variables.push(("DATABASE_URL".to_owned(), self.database_url.clone()));
-        let nats_url = self.nats_urls.iter().find(|(of, _)| *of == user);
-        let nats_url = nats_url.map(|(_, url)| url.clone());
-        variables.push(("NATS_URL".to_owned(), nats_url.unwrap_or_default()));
+        // The operator's command connects as the owner of the database; ingress has no role.
+        let role = if user == "admin" { "clawkaka" } else { user };
+        for (name, urls, user) in [
+            ("DATABASE_URL", &self.database_urls, role),
+            ("NATS_URL", &self.nats_urls, user),
+        ] {
+            let url = urls.iter().find(|(of, _)| *of == user);
+            let url = url.map(|(_, url)| url.clone());
+            variables.push((name.to_owned(), url.unwrap_or_default()));
+        }
         variables
     }
 

@@ -2,16 +2,35 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use claw_runtime::Env;
+use claw_store::Role;
 
 use crate::output::remark;
 
 /// Longest wait for a database that is just starting.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Brings the schema of the database at `DATABASE_URL` up to date.
+/// Brings the schema of the database at `DATABASE_URL` up to date, and the roles with which the services connect. A role
+/// whose password is not given keeps the one it has.
 pub(crate) async fn migrate(env: &Env) -> Result<()> {
     let url = env.secret("DATABASE_URL")?;
-    claw_store::migrate(&url, PATIENCE)
+    let mut passwords = Vec::new();
+    for (role, password) in [
+        (
+            Role::Provisioner,
+            env.optional_secret("DATABASE_PASSWORD_PROVISIONER")?,
+        ),
+        (
+            Role::Gateway,
+            env.optional_secret("DATABASE_PASSWORD_GATEWAY")?,
+        ),
+        (
+            Role::Outbound,
+            env.optional_secret("DATABASE_PASSWORD_OUTBOUND")?,
+        ),
+    ] {
+        passwords.extend(password.map(|password| (role, password)));
+    }
+    claw_store::migrate(&url, &passwords, PATIENCE)
         .await
         .context("the schema is not up to date")?;
     remark("the schema is up to date")

@@ -3,8 +3,10 @@
 pub(crate) const SETTINGS: &str = "\
 Settings (environment variables; an empty value counts as absent):
   NATS_URL      bus, dead, replay   nats://admin:password@host:port
-  DATABASE_URL  db                  postgres://user:password@host:port/database
-Instead of either, <NAME>_FILE may name a file that holds the value; setting both is an error.
+  DATABASE_URL  db                  postgres://owner:password@host:port/database
+  DATABASE_PASSWORD_PROVISIONER, DATABASE_PASSWORD_GATEWAY, DATABASE_PASSWORD_OUTBOUND
+                db                  the new password of a service's role (optional)
+Instead of each, <NAME>_FILE may name a file that holds the value; setting both is an error.
 
 Results are printed on stdout, remarks and errors on stderr.
 Exit status: 0 done, 1 failed, 2 the command line is wrong.";
@@ -20,7 +22,8 @@ With --json, one line per stream and bucket: {\"kind\":\"stream\",\"name\":\"INB
 Exit status: 0 everything is as this version needs it, 1 it is not, 2 the command line is wrong.";
 
 pub(crate) const MIGRATE: &str = "\
-Run it before the services start and after each upgrade. All migrations are applied, or none. Repeating
+Run it before the services start and after each upgrade. All migrations are applied, or none. It also
+creates the services' roles, gives each its rights, and sets the passwords that are given. Repeating
 it changes nothing, and several processes may run it at once. Waits up to 30 s for a database that is
 just starting.
 

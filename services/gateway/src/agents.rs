@@ -81,7 +81,7 @@ impl Agents {
         let secrets = self
             .store
             .sandboxes()
-            .secrets_of(sandbox.user, sandbox.id, &self.keyring)
+            .connection_secrets_of(sandbox.user, sandbox.id, &self.keyring)
             .await?
             .ok_or(SessionError::Incomplete("secrets"))?;
         Ok(Credentials {

@@ -1,5 +1,5 @@
 use claw_domain::{SandboxId, UserId};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect, sea_query::Expr};
 use secrecy::{ExposeSecret, SecretBox, SecretString};
 use uuid::Uuid;
 
@@ -28,7 +28,44 @@ pub struct SandboxSecrets {
     pub model_key: Option<SecretString>,
 }
 
+/// The secrets with which a client connects to a sandbox.
+#[derive(Debug)]
+pub struct ConnectionSecrets {
+    /// The token that clients of its OpenClaw gateway must present.
+    pub gateway_token: SecretString,
+    /// The seed of the Ed25519 key with which we authenticate to it as a device.
+    pub device_seed: SecretBox<[u8; 32]>,
+}
+
 impl Sandboxes {
+    /// The secrets with which one connects to a user's sandbox; `None` if the sandbox does not belong to the user. Does not
+    /// read the model key, to which the gateway has no right.
+    pub async fn connection_secrets_of(
+        &self,
+        user: UserId,
+        sandbox: SandboxId,
+        keyring: &Keyring,
+    ) -> Result<Option<ConnectionSecrets>, StoreError> {
+        let id = sandbox.as_uuid();
+        let query = Entity::find_by_id(id)
+            .filter(Column::UserId.eq(user.as_uuid()))
+            .select_only()
+            .columns([Column::GatewayTokenSealed, Column::DeviceSeedSealed])
+            .into_tuple::<(String, String)>()
+            .one(&self.database.pool);
+        let row = self
+            .database
+            .run("reading the connection secrets of a sandbox", query)
+            .await?;
+        let Some((token, seed)) = row else {
+            return Ok(None);
+        };
+        Ok(Some(ConnectionSecrets {
+            gateway_token: open_text(keyring, id, GATEWAY_TOKEN, &token)?,
+            device_seed: open_seed(keyring, id, DEVICE_SEED, &seed)?,
+        }))
+    }
+
     /// The secrets of a user's sandbox; `None` if the sandbox does not belong to the user.
     pub async fn secrets_of(
         &self,

@@ -10,6 +10,7 @@ mod messages;
 mod migrations;
 mod outage;
 mod pins;
+mod roles;
 mod sandboxes;
 mod secrets;
 mod throughput;

@@ -13,7 +13,9 @@ async fn migrating_again_keeps_the_data() {
     let world = World::new().await;
     world.user(1).await;
 
-    migrate(&url(&world.server), Duration::ZERO).await.unwrap();
+    migrate(&url(&world.server), &[], Duration::ZERO)
+        .await
+        .unwrap();
 
     assert!(
         !world
@@ -32,7 +34,7 @@ async fn many_concurrent_migrations_succeed() {
     let mut calls = JoinSet::new();
     for _ in 0..8 {
         let url = url(&server);
-        calls.spawn(async move { migrate(&url, Duration::ZERO).await });
+        calls.spawn(async move { migrate(&url, &[], Duration::ZERO).await });
     }
 
     for answer in calls.join_all().await {
@@ -45,7 +47,7 @@ async fn a_migration_waits_for_a_database_that_is_starting() {
     let server = TestPostgres::start().await.unwrap();
     server.stop().await.unwrap();
     let url = url(&server);
-    let migration = tokio::spawn(async move { migrate(&url, Duration::from_secs(20)).await });
+    let migration = tokio::spawn(async move { migrate(&url, &[], Duration::from_secs(20)).await });
 
     server.start_again().await.unwrap();
 
@@ -58,7 +60,7 @@ async fn a_migration_does_not_wait_for_a_database_that_does_not_exist() {
     let unknown = server.url().replace("/postgres", "/nowhere");
     assert_ne!(unknown, server.url());
 
-    let error = migrate(&unknown.into(), Duration::from_hours(1))
+    let error = migrate(&unknown.into(), &[], Duration::from_hours(1))
         .await
         .unwrap_err();
 
@@ -92,7 +94,7 @@ async fn the_migration_to_the_inbox_keeps_messages_that_are_still_unanswered() {
         database.execute_unprepared(sql).await.unwrap();
     }
 
-    migrate(&url(&server), Duration::ZERO).await.unwrap();
+    migrate(&url(&server), &[], Duration::ZERO).await.unwrap();
 
     let store = Store::connect(&url(&server), 2).await.unwrap();
     let again = store.messages().receive(&asked).await.unwrap();
@@ -136,7 +138,7 @@ async fn the_schema_for_phone_calls_keeps_the_data_of_a_database_in_use() {
         database.execute_unprepared(sql).await.unwrap();
     }
 
-    migrate(&url(&server), Duration::ZERO).await.unwrap();
+    migrate(&url(&server), &[], Duration::ZERO).await.unwrap();
 
     let store = Store::connect(&url(&server), 2).await.unwrap();
     let messages = store.messages();

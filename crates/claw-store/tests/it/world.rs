@@ -33,11 +33,17 @@ impl World {
 
     pub async fn with_connections(connections: u32) -> Self {
         let server = TestPostgres::start().await.unwrap();
-        claw_store::migrate(&url(&server), Duration::ZERO)
+        claw_store::migrate(&url(&server), &[], Duration::ZERO)
             .await
             .unwrap();
         let store = Store::connect(&url(&server), connections).await.unwrap();
         Self { server, store }
+    }
+
+    pub async fn migrate(&self) {
+        claw_store::migrate(&url(&self.server), &[], Duration::ZERO)
+            .await
+            .unwrap();
     }
 
     /// A user who has written once.

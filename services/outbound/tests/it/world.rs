@@ -57,7 +57,7 @@ impl World {
         let nats = TestNats::start().await.unwrap();
         let postgres = Arc::new(TestPostgres::start().await.unwrap());
         let url = postgres.url().into();
-        claw_store::migrate(&url, Duration::from_secs(10))
+        claw_store::migrate(&url, &[], Duration::from_secs(10))
             .await
             .unwrap();
         let store = Store::connect(&url, 4).await.unwrap();
@@ -216,7 +216,7 @@ impl World {
         Config {
             health: SocketAddr::from(([127, 0, 0, 1], 0)),
             nats_url: self.nats.url("outbound").into(),
-            database_url: self.postgres.url().into(),
+            database_url: self.postgres.url_of("outbound").into(),
             whatsapp: CloudApiConfig {
                 base_url: "http://127.0.0.1:1".into(),
                 phone_number_id: "1055".into(),

@@ -84,7 +84,10 @@ async fn the_service_starts_from_its_settings_handles_a_request_and_stops() {
     let env = Env::from_pairs([
         ("HEALTH_PORT", "0"),
         ("NATS_URL", world.nats.url("provisioner").as_str()),
-        ("DATABASE_URL", world.postgres.url().as_str()),
+        (
+            "DATABASE_URL",
+            world.postgres.url_of("provisioner").as_str(),
+        ),
         (
             "CLAWKAKA_MASTER_KEY",
             format!("k:{}", "01".repeat(32)).as_str(),

@@ -44,7 +44,7 @@ impl World {
         let (postgres, nats) = tokio::join!(TestPostgres::start(), TestNats::start());
         let (postgres, nats) = (postgres.unwrap(), nats.unwrap());
         let url = postgres.url().into();
-        claw_store::migrate(&url, Duration::from_secs(10))
+        claw_store::migrate(&url, &[], Duration::from_secs(10))
             .await
             .unwrap();
         let store = Store::connect(&url, 8).await.unwrap();

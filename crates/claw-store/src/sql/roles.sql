@@ -1,0 +1,35 @@
+-- The services' roles and all of their rights. Applied after the migrations, every time: what is not granted here is
+-- revoked. No service owns a table, so none can change the schema, and none may delete rows.
+DO $$
+DECLARE
+    service text;
+BEGIN
+    FOREACH service IN ARRAY ARRAY['provisioner', 'gateway', 'outbound'] LOOP
+        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = service) THEN
+            EXECUTE format('CREATE ROLE %I LOGIN', service);
+        END IF;
+    END LOOP;
+    EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database());
+    EXECUTE format('GRANT CONNECT ON DATABASE %I TO provisioner, gateway, outbound', current_database());
+END
+$$;
+
+REVOKE ALL ON SCHEMA public FROM PUBLIC;
+GRANT USAGE ON SCHEMA public TO provisioner, gateway, outbound;
+
+-- Revokes the rights to single columns, too.
+REVOKE ALL ON ALL TABLES IN SCHEMA public FROM PUBLIC, provisioner, gateway, outbound;
+
+-- Makes sandboxes. Knows users by their ids only.
+GRANT SELECT, INSERT, UPDATE ON sandbox TO provisioner;
+
+-- Talks with users. Of a sandbox it needs the way to it, but not its model key, and keeps the position in its transcript.
+GRANT SELECT, INSERT, UPDATE ON "user", message, "call" TO gateway;
+GRANT SELECT (id, user_id, host, container_id, port, endpoint, status, error, start, cause, attempt, model,
+              gateway_token_sealed, device_seed_sealed, model_key_hash, model_key_name, transcript_cursor, boot_id,
+              requested_at, updated_at) ON sandbox TO gateway;
+GRANT UPDATE (transcript_cursor, boot_id, updated_at) ON sandbox TO gateway;
+
+-- Sends replies. Of a user it needs the address and whether WhatsApp's 24 hours are open.
+GRANT SELECT, INSERT, UPDATE ON delivery TO outbound;
+GRANT SELECT (id, phone, wa_user_id, last_inbound_at) ON "user" TO outbound;
