@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use claw_events::Event;
 use tokio_util::sync::CancellationToken;
 
-use crate::Tenure;
+use crate::{PublishError, Tenure};
 
 /// Handles events of one type. It may get the same event again after a crash or a lost acknowledgement, and must
 /// then have no further effect.
@@ -92,8 +92,59 @@ impl HandlerError {
     }
 }
 
+/// A retry, unless the error says that none can help: then a user would wait for ever.
 impl<E: Error + Send + Sync + 'static> From<E> for HandlerError {
     fn from(error: E) -> Self {
+        let publishing = (&error as &dyn Error).downcast_ref();
+        if let Some(PublishError::TooLarge { .. }) = publishing {
+            return Self::reject(error);
+        }
         Self::retry(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use claw_domain::{Channel, ReplyId, ReplySource, ReplyText, UserId};
+    use claw_events::{ReplyProduced, TurnFailed};
+
+    use super::*;
+    use crate::{Outgoing, PAYLOAD_LIMIT_BYTES};
+
+    #[test]
+    fn an_event_that_is_too_large_is_given_up_instead_of_retried() {
+        let failed = TurnFailed {
+            user: UserId::derived_from("ada"),
+            sandbox: "sbx_00000000000000000000000000000000".parse().unwrap(),
+            cause: "msg_00000000000000000000000000000000".parse().unwrap(),
+            failure: "x".repeat(PAYLOAD_LIMIT_BYTES),
+        };
+
+        let refused = Outgoing::new(&failed).unwrap_err();
+
+        assert!(
+            matches!(refused, PublishError::TooLarge { bytes, .. } if bytes > failed.failure.len())
+        );
+        assert!(matches!(
+            HandlerError::from(refused),
+            HandlerError::Reject { .. }
+        ));
+    }
+
+    #[test]
+    fn no_text_makes_a_reply_too_large() {
+        // JSON writes six bytes for this one.
+        for text in ["\u{1}", "\"", "😀", "x"] {
+            let reply = ReplyProduced {
+                id: ReplyId::derived_from("row"),
+                user: UserId::derived_from("ada"),
+                cause: None,
+                source: ReplySource::Chat,
+                channel: Channel::WhatsApp,
+                text: text.repeat(ReplyText::MOST_BYTES).into(),
+            };
+
+            assert!(Outgoing::new(&reply).is_ok(), "{text:?}");
+        }
     }
 }

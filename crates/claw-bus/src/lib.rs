@@ -30,5 +30,5 @@ pub use operate::{
     Replayer, StoredEvent, StoredLetter, StreamExtent, StreamHistory, StreamPosition,
 };
 pub use ownership::{Hold, Ownership, Share, Tenure, Tenures, Unit};
-pub use publish::{Outgoing, PublishError, Publisher, Stored};
+pub use publish::{Outgoing, PAYLOAD_LIMIT_BYTES, PublishError, Publisher, Stored};
 pub use streams::{CALLS, Ensured, EnsuredKind, ensure};

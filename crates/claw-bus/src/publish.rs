@@ -38,6 +38,10 @@ const BATCH_FROM: usize = 24;
 /// Largest number of subjects with a publish in flight when events are not sent as a batch.
 const SUBJECTS_AT_ONCE: usize = 16;
 
+/// Longest event as JSON, in bytes. The server takes 1 MiB (`max_payload` in `nats.conf`) with the headers, and an event
+/// must fit into `DEAD` too, with the headers of a dead letter.
+pub const PAYLOAD_LIMIT_BYTES: usize = 1_000 * 1_024;
+
 /// Confirms that an event is on the server's disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stored {
@@ -69,6 +73,14 @@ pub enum PublishError {
         #[source]
         source: serde_json::Error,
     },
+    /// The event is longer than [`PAYLOAD_LIMIT_BYTES`]. No retry can help.
+    #[error("{subject_kind} of {bytes} bytes is too large for the bus")]
+    TooLarge {
+        /// The name of the event type.
+        subject_kind: &'static str,
+        /// The length of the event as JSON.
+        bytes: usize,
+    },
 }
 
 /// A serialised event with its subject and headers.
@@ -87,6 +99,12 @@ impl Outgoing {
             subject_kind: E::FACT,
             source,
         })?;
+        if payload.len() > PAYLOAD_LIMIT_BYTES {
+            return Err(PublishError::TooLarge {
+                subject_kind: E::FACT,
+                bytes: payload.len(),
+            });
+        }
         Ok(Self {
             kind: E::FACT,
             subject: subject_of(event),

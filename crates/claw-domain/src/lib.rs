@@ -11,6 +11,7 @@ mod message;
 mod origin;
 mod pin;
 mod reply;
+mod reply_text;
 mod sandbox;
 mod secret_list;
 mod sensitive;
@@ -28,6 +29,7 @@ pub use message::{
 pub use origin::{Origin, VoiceKind};
 pub use pin::{Pin, PinError};
 pub use reply::{Channel, ReplySource};
+pub use reply_text::ReplyText;
 pub use sandbox::{Endpoint, FailureReason, SandboxStatus};
 pub use secret_list::{NoSecret, SecretList};
 pub use sensitive::Sensitive;

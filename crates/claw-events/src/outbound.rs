@@ -1,4 +1,4 @@
-use claw_domain::{Channel, MessageId, ReplyId, ReplySource, Sensitive, UserId};
+use claw_domain::{Channel, MessageId, ReplyId, ReplySource, ReplyText, UserId};
 use serde::{Deserialize, Serialize};
 
 use crate::{Event, Stream};
@@ -18,7 +18,7 @@ pub struct ReplyProduced {
     /// The channel on which the reply is sent.
     pub channel: Channel,
     /// The text, in the assistant's Markdown.
-    pub text: Sensitive<String>,
+    pub text: ReplyText,
 }
 
 impl Event for ReplyProduced {

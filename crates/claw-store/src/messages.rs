@@ -6,7 +6,9 @@ mod waiting;
 use std::{collections::HashSet, sync::LazyLock};
 
 use chrono::{DateTime, Utc};
-use claw_domain::{Address, MessageId, ReplyId, Sensitive, UserId, Wamid, WhatsAppUserId};
+use claw_domain::{
+    Address, MessageId, ReplyId, ReplyText, Sensitive, UserId, Wamid, WhatsAppUserId,
+};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryResult, QuerySelect, sea_query::Expr};
 use uuid::Uuid;
 
@@ -139,7 +141,7 @@ impl Messages {
         &self,
         user: UserId,
         reply: ReplyId,
-    ) -> Result<Option<Sensitive<String>>, StoreError> {
+    ) -> Result<Option<ReplyText>, StoreError> {
         let query = message::Entity::find_by_id(reply.as_uuid())
             .filter(message::Column::UserId.eq(user.as_uuid()))
             .filter(message::Column::Role.eq("assistant"))
@@ -149,7 +151,7 @@ impl Messages {
             .into_tuple::<String>()
             .one(&self.database.pool);
         let text = self.database.run("reading a reply", query).await?;
-        Ok(text.map(Sensitive::new))
+        Ok(text.map(ReplyText::from))
     }
 
     /// Whether this user sent this message.

@@ -1,12 +1,12 @@
 use claw_agent::{History, proactive};
-use claw_domain::{ReplyId, ReplySource, SandboxId, Sensitive};
+use claw_domain::{ReplyId, ReplySource, ReplyText, SandboxId};
 
 /// A message the assistant wrote unprompted: a heartbeat's alert, or a reminder.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ProactiveText {
     /// Derived from the transcript row, so that the message is sent once.
     pub(crate) id: ReplyId,
-    pub(crate) text: Sensitive<String>,
+    pub(crate) text: ReplyText,
     pub(crate) source: ReplySource,
     /// The id of the transcript row.
     pub(crate) row: String,
@@ -17,7 +17,7 @@ pub(crate) fn proactive_texts(history: &History, sandbox: SandboxId) -> Vec<Proa
     let rows = proactive(&history.rows).into_iter();
     rows.map(|row| ProactiveText {
         id: ReplyId::derived_from(&format!("row:{sandbox}:{}", row.id)),
-        text: row.text,
+        text: row.text.into(),
         source: if row.is_automation {
             ReplySource::Cron
         } else {

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use claw_bus::{Outgoing, PublishError, Publisher};
+use claw_bus::{Outgoing, PAYLOAD_LIMIT_BYTES, PublishError, Publisher};
 use claw_domain::{MessageId, UserId};
 use claw_events::{DeadLetter, DeadReason};
 use claw_metrics::WHATSAPP_DEAD_LETTERS;
@@ -13,9 +13,6 @@ use crate::intake::{Fact, Intake};
 /// How long storing one webhook may take before Meta is asked to send it again. Meta would like an answer
 /// within a second, but a restart of the NATS server is worth waiting for.
 const STORE_TIMEOUT: Duration = Duration::from_secs(4);
-
-/// Largest payload we publish, which leaves room for headers: the bus takes messages of up to 1 MiB.
-const PAYLOAD_LIMIT_BYTES: usize = 1_000 * 1_024;
 
 /// Consumer and stream of our dead letters in `DEAD`.
 const CONSUMER: &str = "ingress";

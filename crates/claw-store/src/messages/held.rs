@@ -1,5 +1,5 @@
 use chrono::{DateTime, Utc};
-use claw_domain::{ReplyId, ReplySource, Sensitive, UserId};
+use claw_domain::{ReplyId, ReplySource, ReplyText, UserId};
 use sea_orm::{
     ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, UpdateMany,
     sea_query::Expr,
@@ -28,7 +28,7 @@ pub struct HeldReply {
     /// The id under which it will be published, derived from its cause.
     pub id: ReplyId,
     /// The text, in the assistant's Markdown.
-    pub text: Sensitive<String>,
+    pub text: ReplyText,
     /// Why the assistant says it.
     pub source: ReplySource,
 }

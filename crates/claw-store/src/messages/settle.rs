@@ -1,5 +1,5 @@
 use chrono::{DateTime, Utc};
-use claw_domain::{MessageId, ReplyId, ReplySource, SandboxId, Sensitive, UserId};
+use claw_domain::{MessageId, ReplyId, ReplySource, ReplyText, SandboxId, UserId};
 use sea_orm::{QueryResult, Value};
 use uuid::Uuid;
 
@@ -33,7 +33,7 @@ pub struct NewReply {
     /// The id, derived from the reply's cause.
     pub id: ReplyId,
     /// The text, in Markdown.
-    pub text: Sensitive<String>,
+    pub text: ReplyText,
     /// Why the reply is sent.
     pub source: ReplySource,
     /// The agent's run that produced it.

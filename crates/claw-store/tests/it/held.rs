@@ -122,7 +122,7 @@ async fn keep<const N: usize>(world: &World, user: UserId, replies: [NewReply; N
 async fn texts(world: &World, user: UserId) -> Vec<String> {
     let held = world.store.messages().held(user).await.unwrap();
     held.into_iter()
-        .map(|held| held.text.into_exposed())
+        .map(|held| held.text.expose().to_owned())
         .collect()
 }
 

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use claw_agent::Cursor;
 use claw_bus::HandlerError;
 use claw_chat::{Decision, Preferences, Stored, decide, local_midnight};
-use claw_domain::{Channel, ReplyId, ReplySource, Sensitive};
+use claw_domain::{Channel, ReplyId, ReplySource, ReplyText};
 use claw_metrics::PROACTIVE_MESSAGES;
 use claw_store::{Disposition, NewReply};
 use rand::random;
@@ -188,7 +188,7 @@ impl UserActor {
 
 const fn proactive_reply(
     id: ReplyId,
-    text: Sensitive<String>,
+    text: ReplyText,
     source: ReplySource,
     disposition: Disposition,
 ) -> NewReply {

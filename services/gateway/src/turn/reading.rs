@@ -130,7 +130,7 @@ impl<'a> Run<'a> {
     fn reply(&self, text: Sensitive<String>) -> NewReply {
         NewReply {
             id: answer_id(self.turn.sandbox, self.turn.message),
-            text,
+            text: text.into(),
             source: ReplySource::Chat,
             run_id: Some(self.key.clone()),
             cause: Some(self.turn.message),
