@@ -9,6 +9,9 @@ use tokio::process::{Child, Command};
 
 use super::settings::{Variables, environment, repository};
 
+/// The most private memory that a service may reserve. It ends if it wants more, as in `./dev up`.
+const MEMORY_LIMIT_BYTES: u64 = 2 * 1024 * 1024 * 1024;
+
 /// A child process that is killed when this is dropped.
 pub(super) struct Program {
     child: Child,
@@ -16,7 +19,11 @@ pub(super) struct Program {
 
 impl Program {
     pub(super) fn start(name: &str, variables: &Variables, log: &Path) -> Result<Self> {
-        let mut command = Command::new(binary(name)?);
+        // `prlimit` replaces itself with the program.
+        let mut command = Command::new("prlimit");
+        command
+            .arg(format!("--data={MEMORY_LIMIT_BYTES}"))
+            .arg(binary(name)?);
         Self::spawn(command.envs(variables.iter().cloned()), log)
     }
 

@@ -39,6 +39,17 @@ impl World {
         self.wait_until_ready(replica).await
     }
 
+    /// Starts a process again if it has ended by itself, as Compose does; true if it had. Does not wait until it is
+    /// ready.
+    pub async fn restart_if_ended(&mut self, replica: impl Into<Replica>) -> Result<bool> {
+        let replica = replica.into();
+        let has_ended = self.backend.ensure_running(replica).is_err();
+        if has_ended {
+            self.backend.start(replica).await?;
+        }
+        Ok(has_ended)
+    }
+
     /// Restarts every ingress with this voice mode.
     pub async fn set_voice_mode(&mut self, mode: VoiceMode) -> Result<()> {
         self.backend.set("VOICE_MODE", mode.name());

@@ -79,7 +79,8 @@ impl Crowd {
         }
     }
 
-    fn options() -> Options {
+    /// The options of [`Crowd::world`], for tests that change some of them.
+    pub fn options() -> Options {
         Options {
             sandboxes: Sandboxes::Simulated(assistants()),
             cap: 10_000,

@@ -1,3 +1,4 @@
 //! Attacks on the whole system. Each test is named by what the attacker fails to do.
 
 mod door;
+mod poison;
