@@ -105,9 +105,10 @@ fn rejecting_the_first() -> Recorder {
 }
 
 async fn stream(world: &World, stream: Stream) -> jetstream::stream::Stream {
-    let account = match stream {
-        Stream::Sandbox => "provisioner",
-        _ => "admin",
+    let account = if stream == Stream::Dead {
+        "admin"
+    } else {
+        "provisioner"
     };
     let jetstream = world.nats.jetstream_of(account).await.unwrap();
     jetstream.get_stream(stream.name()).await.unwrap()
