@@ -132,8 +132,9 @@ async fn a_migration_sets_the_passwords_that_it_is_given_and_no_others() {
     let password = r"it's a \password";
 
     let passwords = [(Role::Gateway, password.into())];
-    let migrated = claw_store::migrate(&url(&world.server), &passwords, Duration::ZERO);
-    migrated.await.unwrap();
+    let url = url(&world.server);
+    let migrated = claw_store::migrate(&url, &passwords, Duration::ZERO).await;
+    migrated.unwrap();
 
     let with_password = "pg_authid WHERE rolpassword LIKE 'SCRAM-SHA-256$%' AND rolname =";
     for (role, count) in [("gateway", 1), ("outbound", 0)] {
