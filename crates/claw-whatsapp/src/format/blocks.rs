@@ -67,7 +67,7 @@ impl Renderer<'_> {
             self.is_heading = false;
         } else if self.source[range.clone()].trim_end().ends_with('-') {
             self.output.space(Gap::Line);
-            self.output.write(RULE);
+            self.output.add(RULE);
         }
     }
 
@@ -77,7 +77,7 @@ impl Renderer<'_> {
 
     pub(super) fn rule(&mut self, range: &Range<usize>) {
         self.output.space(self.gap_before(range.start));
-        self.output.write(RULE);
+        self.output.add(RULE);
     }
 
     pub(super) fn start_item(&mut self, range: &Range<usize>) {
@@ -112,7 +112,7 @@ impl Renderer<'_> {
             } else {
                 "| "
             };
-            self.output.write(bar);
+            self.output.add(bar);
         }
         if self.is_head() {
             self.marks.open(Style::Bold, &mut self.output);
@@ -127,7 +127,9 @@ impl Renderer<'_> {
         self.output.space(self.gap_before(range.start));
         self.is_code = true;
         match kind {
-            CodeBlockKind::Indented => self.output.write("    "),
+            CodeBlockKind::Indented => {
+                self.output.add("    ");
+            }
             CodeBlockKind::Fenced(info) => {
                 self.output.write("```");
                 self.output.write_lines("\n");

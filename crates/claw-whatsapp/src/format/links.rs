@@ -1,36 +1,57 @@
 use std::ops::Range;
 
+use pulldown_cmark::LinkType;
+
 use super::renderer::{Link, Renderer};
 
 impl Renderer<'_> {
-    pub(super) fn start_link(&mut self, url: String, title: String) {
+    pub(super) fn start_link(&mut self, kind: LinkType, url: String, title: String) {
         self.output.write("");
-        let start = self.output.text().len();
-        self.links.push(Link { url, title, start });
+        self.links.push(Link {
+            url,
+            title,
+            is_reference: !matches!(
+                kind,
+                LinkType::Inline | LinkType::Autolink | LinkType::Email
+            ),
+            start: self.output.text().len(),
+        });
     }
 
     pub(super) fn end_link(&mut self) {
-        let Some(Link { url, title, start }) = self.links.pop() else {
+        let Some(link) = self.links.pop() else {
             return;
         };
+        let Link { url, title, .. } = &link;
         // An empty pair of marks may have been removed, so the output may be shorter than `start`.
-        let text = self.output.text().get(start..).unwrap_or_default();
+        let text = self.output.text().get(link.start..).unwrap_or_default();
         let shown = if title.is_empty() {
             url.clone()
         } else {
             format!("{url}, {title}")
         };
-        if text.is_empty() {
-            self.output.write(&shown);
-        } else if !shown.is_empty() && !is_same_address(text, &shown) {
-            self.output.write(&format!(" ({shown})"));
+        let missing = if text.is_empty() {
+            shown
+        } else if shown.is_empty() || is_same_address(text, &shown) {
+            String::new()
+        } else {
+            format!(" ({shown})")
+        };
+        let is_shown = if link.is_reference {
+            self.output.add(&missing)
+        } else {
+            self.output.write(&missing);
+            true
+        };
+        if is_shown {
+            self.shown.insert(link.url);
         }
     }
 
     /// Writes the link definitions that no link uses, so that they are not lost.
     pub(super) fn append_unused(&mut self, definitions: &[(Range<usize>, String)]) {
         for (span, url) in definitions {
-            if !self.output.text().contains(url.as_str()) {
+            if self.shown.insert(url.clone()) {
                 let definition = self.source[span.clone()].trim();
                 self.output.space(self.gap_before(span.start));
                 self.output.write_lines(definition);
@@ -39,16 +60,16 @@ impl Renderer<'_> {
     }
 }
 
-/// Whether a link's text equals its address, apart from the scheme and trailing slashes.
+/// Whether a link's text equals its address, apart from the scheme and a slash at the end. Takes no longer for a longer
+/// text than for the address, because links may be inside the text of links.
 fn is_same_address(text: &str, url: &str) -> bool {
-    let bare = |address: &str| {
-        ["https://", "http://", "mailto:"]
-            .into_iter()
-            .fold(address, |rest, scheme| {
-                rest.strip_prefix(scheme).unwrap_or(rest)
-            })
-            .trim_end_matches('/')
-            .to_owned()
-    };
     bare(text) == bare(url)
+}
+
+fn bare(address: &str) -> &str {
+    let rest = ["https://", "http://", "mailto:"]
+        .into_iter()
+        .find_map(|scheme| address.strip_prefix(scheme))
+        .unwrap_or(address);
+    rest.strip_suffix('/').unwrap_or(rest)
 }

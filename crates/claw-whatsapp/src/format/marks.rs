@@ -24,65 +24,69 @@ impl Style {
 /// The open styles. WhatsApp supports neither doubled marks nor marks across lines, so a style inside itself writes
 /// nothing, and every line end closes all marks and opens them again.
 #[derive(Debug, Default)]
-pub struct Marks(Vec<Mark>);
+pub struct Marks {
+    /// For each open style, whether it is the outermost of its kind.
+    open: Vec<bool>,
+    /// The outermost styles: at most one of each kind, so that a line end costs the same at any depth.
+    outermost: Vec<Mark>,
+}
 
 #[derive(Debug)]
 struct Mark {
     style: Style,
-    is_shown: bool,
-    /// Where the text after the mark begins.
-    start: usize,
+    /// Where the text after the mark begins; `None` if the mark was not written.
+    start: Option<usize>,
 }
 
 impl Marks {
     pub fn has(&self, style: Style) -> bool {
-        self.0.iter().any(|mark| mark.style == style)
+        self.outermost.iter().any(|mark| mark.style == style)
     }
 
     pub fn open(&mut self, style: Style, output: &mut Output) {
-        let is_shown = !self.has(style);
-        if is_shown {
-            output.write(style.mark());
+        let is_outermost = !self.has(style);
+        self.open.push(is_outermost);
+        if is_outermost {
+            self.outermost.push(Mark::open(style, output));
         }
-        self.0.push(Mark {
-            style,
-            is_shown,
-            start: output.text().len(),
-        });
     }
 
     pub fn close(&mut self, output: &mut Output) {
-        if let Some(mark) = self.0.pop() {
+        if self.open.pop() == Some(true)
+            && let Some(mark) = self.outermost.pop()
+        {
             mark.close(output);
         }
     }
 
     /// Closes all marks, runs `act`, and opens them again.
     pub fn across(&mut self, output: &mut Output, act: impl FnOnce(&mut Output)) {
-        for mark in self.0.iter().rev() {
+        for mark in self.outermost.iter().rev() {
             mark.close(output);
         }
         act(output);
-        for mark in &mut self.0 {
-            if mark.is_shown {
-                output.write(mark.style.mark());
-            }
-            mark.start = output.text().len();
+        for mark in &mut self.outermost {
+            *mark = Mark::open(mark.style, output);
         }
     }
 }
 
 impl Mark {
+    fn open(style: Style, output: &mut Output) -> Self {
+        let is_written = output.add_pair(style.mark());
+        Self {
+            style,
+            start: is_written.then(|| output.text().len()),
+        }
+    }
+
     /// Writes the closing mark, or removes the opening one if the style is empty.
     fn close(&self, output: &mut Output) {
-        if !self.is_shown {
-            return;
-        }
         let mark = self.style.mark();
-        if output.text().len() == self.start {
-            output.truncate(self.start - mark.len());
-        } else {
-            output.write(mark);
+        match self.start {
+            None => {}
+            Some(start) if output.text().len() == start => output.truncate(start - mark.len()),
+            Some(_) => output.write(mark),
         }
     }
 }

@@ -1,8 +1,10 @@
 //! Converts an assistant's Markdown to WhatsApp's notation and limits.
 
 mod blocks;
+mod lines;
 mod links;
 mod marks;
+mod nesting;
 mod output;
 mod parameter;
 mod render;

@@ -36,19 +36,24 @@ impl Container {
     }
 }
 
-/// Writes text, and prefixes each line as its containers require.
+/// Writes text, and prefixes each line as its containers require. What it adds to the text is limited, because a line
+/// of two bytes may be inside many quotes, lists and styles, and an address may be referred to many times.
 #[derive(Debug)]
 pub struct Output {
     text: String,
+    /// Bytes that may still be added.
+    spare: usize,
     gap: Gap,
     is_line_start: bool,
     containers: Vec<Container>,
 }
 
 impl Output {
-    pub fn new() -> Self {
+    /// An output to which `spare` bytes may be added that do not stand in the source.
+    pub fn new(spare: usize) -> Self {
         Self {
             text: String::new(),
+            spare,
             gap: Gap::None,
             is_line_start: true,
             containers: Vec::new(),
@@ -84,15 +89,22 @@ impl Output {
         self.containers.pop();
     }
 
-    /// Writes text without line ends.
+    /// Writes text of the source, without line ends.
     pub fn write(&mut self, text: &str) {
-        self.settle();
-        if self.is_line_start {
-            let prefix: String = self.containers.iter_mut().map(Container::prefix).collect();
-            self.text.push_str(&prefix);
-            self.is_line_start = false;
-        }
+        self.begin_line();
         self.text.push_str(text);
+    }
+
+    /// Writes text that the source does not have, without line ends, and returns whether it may still be added.
+    pub fn add(&mut self, text: &str) -> bool {
+        self.begin_line();
+        self.push_added(text, text.len())
+    }
+
+    /// As [`Output::add`], for a mark that will be written a second time, with [`Output::write`].
+    pub fn add_pair(&mut self, mark: &str) -> bool {
+        self.begin_line();
+        self.push_added(mark, 2 * mark.len())
     }
 
     /// Writes text and keeps its line ends.
@@ -125,6 +137,24 @@ impl Output {
     /// Removes the text after the first `length` bytes.
     pub fn truncate(&mut self, length: usize) {
         self.text.truncate(length);
+    }
+
+    fn begin_line(&mut self) {
+        self.settle();
+        if self.is_line_start {
+            let prefix: String = self.containers.iter_mut().map(Container::prefix).collect();
+            self.push_added(&prefix, prefix.len());
+            self.is_line_start = false;
+        }
+    }
+
+    fn push_added(&mut self, text: &str, cost: usize) -> bool {
+        let Some(spare) = self.spare.checked_sub(cost) else {
+            return false;
+        };
+        self.spare = spare;
+        self.text.push_str(text);
+        true
     }
 
     fn settle(&mut self) {

@@ -4,6 +4,7 @@ use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
 use super::{
     marks::Style,
+    nesting::with_limited_nesting,
     output::{Container, Gap},
     renderer::Renderer,
 };
@@ -13,7 +14,13 @@ use super::{
 ///
 /// `*x*` is italic in Markdown and bold in WhatsApp. It stays as it is, because assistants usually mean WhatsApp and
 /// a text may already be formatted; `_x_` is italic in both. Single line ends are kept, as in a chat.
+///
+/// The text comes from a stranger. Whatever it is, the time is linear in its length, and the result is at most 4 times as
+/// long and 1 KiB: blocks nested too deeply are text, and a text that would need more prefixes, marks and repeated
+/// addresses than that loses the last of them. So the caller limits the length of the text.
 pub fn to_whatsapp(markdown: &str) -> String {
+    let limited = with_limited_nesting(markdown);
+    let markdown = &*limited;
     let options =
         Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS;
     let events = Parser::new_ext(markdown, options).into_offset_iter();
@@ -57,16 +64,15 @@ impl Renderer<'_> {
     }
 
     fn start(&mut self, tag: Tag<'_>, range: &Range<usize>) {
-        let gap = self.gap_before(range.start);
         match tag {
             Tag::Heading { .. } => self.start_heading(range),
             Tag::BlockQuote(_) => {
-                self.output.space(gap);
+                self.output.space(self.gap_before(range.start));
                 self.output.open(Container::Quote);
             }
             Tag::CodeBlock(kind) => self.start_code(&kind, range),
             Tag::List(first) => {
-                self.output.space(gap);
+                self.output.space(self.gap_before(range.start));
                 self.lists.push(first);
             }
             Tag::Item => self.start_item(range),
@@ -80,11 +86,17 @@ impl Renderer<'_> {
             Tag::Strong => self.marks.open(Style::Bold, &mut self.output),
             Tag::Strikethrough => self.marks.open(Style::Struck, &mut self.output),
             Tag::Link {
-                dest_url, title, ..
+                link_type,
+                dest_url,
+                title,
+                ..
             }
             | Tag::Image {
-                dest_url, title, ..
-            } => self.start_link(dest_url.into_string(), title.into_string()),
+                link_type,
+                dest_url,
+                title,
+                ..
+            } => self.start_link(link_type, dest_url.into_string(), title.into_string()),
             Tag::Paragraph
             | Tag::HtmlBlock
             | Tag::Table(_)
@@ -92,7 +104,7 @@ impl Renderer<'_> {
             | Tag::DefinitionList
             | Tag::DefinitionListTitle
             | Tag::DefinitionListDefinition
-            | Tag::MetadataBlock(_) => self.output.space(gap),
+            | Tag::MetadataBlock(_) => self.output.space(self.gap_before(range.start)),
             Tag::Superscript | Tag::Subscript => {}
         }
     }

@@ -19,9 +19,16 @@ pub fn split(text: &str) -> Vec<String> {
     let mut pieces = Vec::new();
     let mut rest = text.trim();
     let mut is_code = false;
+    // Looked for once: the search takes time for the whole text.
+    let is_cut_with_code = !fits(text, TEXT_LIMIT_UTF16) && text.contains(FENCE);
+    let limit = if is_cut_with_code {
+        TEXT_LIMIT_UTF16 - FENCES_UTF16
+    } else {
+        TEXT_LIMIT_UTF16
+    };
     while !rest.is_empty() {
         let opening = if is_code { "```\n" } else { "" };
-        let (piece, remainder) = first_piece(rest, limit(text, opening));
+        let (piece, remainder) = first_piece(rest, limit);
         let ends_in_code = is_code != is_odd(piece.matches(FENCE).count());
         let closing = if ends_in_code && !remainder.is_empty() {
             "\n```"
@@ -33,16 +40,6 @@ pub fn split(text: &str) -> Vec<String> {
         rest = remainder;
     }
     pieces
-}
-
-fn limit(text: &str, opening: &str) -> usize {
-    let is_single = opening.is_empty() && fits(text, TEXT_LIMIT_UTF16);
-    let has_code = text.contains(FENCE);
-    if has_code && !is_single {
-        TEXT_LIMIT_UTF16 - FENCES_UTF16
-    } else {
-        TEXT_LIMIT_UTF16
-    }
 }
 
 /// The first piece of at most `limit` UTF-16 units, and the rest, both trimmed.

@@ -88,6 +88,34 @@ fn a_text_of_markup_only_is_kept() {
     assert_eq!(to_whatsapp("  "), "");
 }
 
+#[test]
+fn an_address_that_many_links_refer_to_is_not_written_for_each() {
+    let address = format!("https://a.example/{}", "x".repeat(4_000));
+    let markdown = format!("{}\n\n[a]: {address}", "[a] ".repeat(1_000));
+
+    let rendered = to_whatsapp(&markdown);
+
+    assert!(rendered.starts_with(&format!("a ({address})")));
+    assert_eq!(rendered.matches(&address).count(), 4);
+    assert!(is_bounded(&markdown));
+}
+
+#[test]
+fn lines_inside_many_quotes_are_kept_without_their_prefixes() {
+    let markdown = format!("{}{}", ">".repeat(8_192), "a\n".repeat(4_096));
+
+    let rendered = to_whatsapp(&markdown);
+
+    assert_eq!(rendered.matches('a').count(), 4_096);
+    assert!(is_bounded(&markdown));
+}
+
+/// Whether a text becomes no longer than it may. The conversion itself must not be slow either, which the benchmark
+/// `render` measures.
+fn is_bounded(markdown: &str) -> bool {
+    to_whatsapp(markdown).len() <= 4 * markdown.len() + 1_024
+}
+
 proptest! {
     #[test]
     fn no_letter_is_lost_or_moved(
@@ -105,7 +133,20 @@ proptest! {
     }
 
     #[test]
-    fn no_text_makes_the_conversion_panic(markdown in "\\PC*") {
-        let _ = to_whatsapp(&markdown);
+    fn a_text_of_any_characters_becomes_at_most_four_times_as_long(markdown in "\\PC*") {
+        prop_assert!(is_bounded(&markdown));
+    }
+
+    #[test]
+    fn a_text_of_much_markup_becomes_at_most_four_times_as_long(
+        tokens in proptest::collection::vec(
+            "(a|\\*|\\*\\*|_|~|`|```|\n|\n\n|- |> |>|# |1\\. |999999999\\. | |\t|\\||\\|-\\||---|\\[a\\]|\\[|\\]\\(|\\)|!|<br>|<|>|&nGt;|\r|\u{0}|\\[a\\]: https://a\\.example/[a-z]{100})",
+            1..40,
+        ),
+        times in 1_usize..400,
+    ) {
+        // A definition of a link stands between lines of its own.
+        let markdown = format!("[a]: b{}\n\n{}", "c".repeat(times), tokens.concat().repeat(times));
+        prop_assert!(is_bounded(&markdown));
     }
 }
