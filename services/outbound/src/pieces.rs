@@ -19,6 +19,8 @@ pub fn pieces_of(markdown: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use claw_domain::ReplyText;
+
     use super::*;
 
     #[test]
@@ -26,6 +28,25 @@ mod tests {
         assert_eq!(pieces_of("**Done**"), ["*Done*"]);
         assert_eq!(pieces_of(&"word ".repeat(1_000)).len(), 2);
         assert!(pieces_of(" \n ").is_empty());
+    }
+
+    #[test]
+    fn a_reply_of_megabytes_ends_with_a_note_whatever_is_left_of_it() {
+        // Characters of three bytes: the longest reply has eleven pieces.
+        let long = ReplyText::from("字".repeat(1_000_000));
+        // Markup only: nearly nothing is left of it.
+        let empty = ReplyText::from("> ".repeat(1_000_000));
+
+        for reply in [long, empty] {
+            let pieces = pieces_of(reply.expose());
+
+            assert!(pieces.len() <= MOST_PIECES);
+            assert!(
+                pieces.last().unwrap().ends_with("too long to send]"),
+                "{:?}",
+                pieces.last()
+            );
+        }
     }
 
     #[test]

@@ -1,12 +1,11 @@
 use claw_domain::Language;
 use claw_events::Speech;
-use claw_twilio::speech::{LONGEST_SPEECH_CHARS, cut, speakable_in};
+use claw_twilio::speech::{LONGEST_SPEECH_CHARS, beginning_in};
 
 /// The part of a reply that is spoken on the phone, with phrases of `language` in place of links and code. A reply
 /// with nothing to speak, such as an emoji, counts as cut, so that it goes to the chat.
 pub(crate) fn speech_of(markdown: &str, language: Language) -> Speech {
-    let whole = speakable_in(markdown, language);
-    let (text, is_cut) = cut(&whole, LONGEST_SPEECH_CHARS);
+    let (text, is_cut) = beginning_in(markdown, language, LONGEST_SPEECH_CHARS);
     Speech {
         is_cut: is_cut || text.is_empty(),
         text: text.into(),

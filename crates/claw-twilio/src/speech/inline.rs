@@ -1,14 +1,12 @@
 /// Whether this text ends with an unfinished link or tag, which must not be spoken yet.
 pub(super) fn is_open(text: &str) -> bool {
-    let mut rest = text;
-    while let Some(at) = rest.find(['[', '<']) {
-        rest = &rest[at..];
-        match construct(rest) {
+    let brackets = Brackets::of(text);
+    let mut from = 0;
+    while let Some(at) = brackets.next(from) {
+        match brackets.construct(at) {
             Construct::Unfinished => return true,
-            Construct::None => rest = &rest[1..],
-            Construct::Link { length, .. } | Construct::Tag { length, .. } => {
-                rest = &rest[length..];
-            }
+            Construct::None => from = at + 1,
+            Construct::Link { length, .. } | Construct::Tag { length, .. } => from = at + length,
         }
     }
     false
@@ -37,10 +35,11 @@ enum Construct<'a> {
 const MAX_DEPTH: usize = 3;
 
 fn write_plain(text: &str, plain: &mut String, depth: usize) {
-    let mut rest = text;
-    while let Some(at) = rest.find(['[', '<']) {
-        let (before, bracket) = rest.split_at(at);
-        match construct(bracket) {
+    let brackets = Brackets::of(text);
+    let mut from = 0;
+    while let Some(at) = brackets.next(from) {
+        let before = &text[from..at];
+        match brackets.construct(at) {
             Construct::Link { label, length } => {
                 // An image is spoken as its description, so its `!` is dropped.
                 plain.push_str(before.strip_suffix('!').unwrap_or(before));
@@ -49,7 +48,7 @@ fn write_plain(text: &str, plain: &mut String, depth: usize) {
                 if !is_footnote && !is_box && depth < MAX_DEPTH {
                     write_plain(label, plain, depth + 1);
                 }
-                rest = &bracket[length..];
+                from = at + length;
             }
             Construct::Tag { inside, length } => {
                 plain.push_str(before);
@@ -58,50 +57,85 @@ fn write_plain(text: &str, plain: &mut String, depth: usize) {
                 } else if is_break(inside) {
                     plain.push(' ');
                 }
-                rest = &bracket[length..];
+                from = at + length;
             }
             Construct::Unfinished | Construct::None => {
                 plain.push_str(before);
-                plain.push_str(&bracket[..1]);
-                rest = &bracket[1..];
+                plain.push_str(&text[at..=at]);
+                from = at + 1;
             }
         }
     }
-    plain.push_str(rest);
+    plain.push_str(&text[from..]);
 }
 
-fn construct(text: &str) -> Construct<'_> {
-    if let Some(inside) = text.strip_prefix('<') {
-        return tag(inside);
+/// A text with the pairs of its brackets. Looking for the end of each bracket anew would take quadratic time for a text
+/// of open ones.
+struct Brackets<'a> {
+    text: &'a str,
+    /// The positions of each opening bracket that is closed, and of the one that closes it, in order.
+    pairs: Vec<(usize, usize)>,
+}
+
+impl<'a> Brackets<'a> {
+    fn of(text: &'a str) -> Self {
+        let mut pairs = Vec::new();
+        if text.contains('[') {
+            let (mut square, mut round) = (Vec::new(), Vec::new());
+            for (at, byte) in text.bytes().enumerate() {
+                let opened = match byte {
+                    b'[' => {
+                        square.push(at);
+                        None
+                    }
+                    b'(' => {
+                        round.push(at);
+                        None
+                    }
+                    b']' => square.pop(),
+                    b')' => round.pop(),
+                    _ => None,
+                };
+                pairs.extend(opened.map(|opened| (opened, at)));
+            }
+            pairs.sort_unstable();
+        }
+        Self { text, pairs }
     }
-    let Some(label_ends) = closing(text, '[', ']') else {
-        return Construct::Unfinished;
-    };
-    let label = &text[1..label_ends];
-    let rest = &text[label_ends + 1..];
-    let target_ends = match rest.chars().next() {
-        // The text ends after the label, so there is no target yet.
-        None => {
-            return Construct::Link {
-                label,
-                length: text.len(),
-            };
+
+    /// The next bracket with which a construct may begin.
+    fn next(&self, from: usize) -> Option<usize> {
+        self.text[from..].find(['[', '<']).map(|at| from + at)
+    }
+
+    /// The position of the bracket that closes the one at `at`.
+    fn closing(&self, at: usize) -> Option<usize> {
+        let index = self.pairs.binary_search_by_key(&at, |(open, _)| *open);
+        index.ok().map(|index| self.pairs[index].1)
+    }
+
+    /// The construct that begins with the bracket at `at`.
+    fn construct(&self, at: usize) -> Construct<'a> {
+        let text = self.text;
+        if let Some(inside) = text[at..].strip_prefix('<') {
+            return tag(inside);
         }
-        Some('(') => closing(rest, '(', ')'),
-        Some('[') => closing(rest, '[', ']'),
-        Some(_) => {
-            return Construct::Link {
+        let Some(label_ends) = self.closing(at) else {
+            return Construct::Unfinished;
+        };
+        let label = &text[at + 1..label_ends];
+        let ends = match text[label_ends + 1..].bytes().next() {
+            // At the end of the text the target may still be missing.
+            Some(b'(' | b'[') => self.closing(label_ends + 1),
+            Some(_) | None => Some(label_ends),
+        };
+        match ends {
+            Some(ends) => Construct::Link {
                 label,
-                length: label_ends + 1,
-            };
+                length: ends + 1 - at,
+            },
+            None => Construct::Unfinished,
         }
-    };
-    match target_ends {
-        Some(ends) => Construct::Link {
-            label,
-            length: label_ends + 1 + ends + 1,
-        },
-        None => Construct::Unfinished,
     }
 }
 
@@ -120,22 +154,6 @@ fn tag(inside: &str) -> Construct<'_> {
         Some(_) => Construct::None,
         None => Construct::Unfinished,
     }
-}
-
-/// The position of the bracket that closes the first one of `text`.
-fn closing(text: &str, open: char, close: char) -> Option<usize> {
-    let mut depth = 0_usize;
-    for (at, character) in text.char_indices() {
-        if character == open {
-            depth += 1;
-        } else if character == close {
-            depth = depth.saturating_sub(1);
-            if depth == 0 {
-                return Some(at);
-            }
-        }
-    }
-    None
 }
 
 fn is_address(inside: &str) -> bool {

@@ -1,11 +1,40 @@
 /// A line of Markdown while it is being read.
 pub(super) enum Line {
     /// The first characters of a line whose kind is still unknown.
-    Head(String),
+    Head(Head),
     /// A line that can only be read as a whole: a table row, a fence, or a line of code.
     Whole(String),
     /// A line whose text is spoken as it arrives.
     Text(LineKind),
+}
+
+/// The beginning of a line.
+#[derive(Default)]
+pub(super) struct Head {
+    text: String,
+    /// How long the text must be for its kind to be looked for again.
+    look_at: usize,
+}
+
+/// Up to this length the kind is looked for at every character, and then whenever the length has doubled, so that a
+/// line of a million dashes takes no quadratic time. Bytes.
+const SHORT_HEAD: usize = 64;
+
+impl Head {
+    /// Takes a character, and returns the kind of the line if it is known now.
+    pub(super) fn push(&mut self, character: char) -> Option<LineKind> {
+        self.text.push(character);
+        let length = self.text.len();
+        if length < self.look_at {
+            return None;
+        }
+        self.look_at = if length < SHORT_HEAD { 0 } else { 2 * length };
+        kind_of(&self.text, false)
+    }
+
+    pub(super) fn take(&mut self) -> String {
+        std::mem::take(&mut self.text)
+    }
 }
 
 /// The kind of a line. Markers are measured in bytes.
@@ -37,12 +66,12 @@ pub(super) struct Fence {
 }
 
 impl Line {
-    pub(super) const fn begun() -> Self {
-        Self::Head(String::new())
+    pub(super) fn begun() -> Self {
+        Self::Head(Head::default())
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        matches!(self, Self::Head(head) if head.is_empty())
+        matches!(self, Self::Head(head) if head.text.is_empty())
     }
 }
 

@@ -1,6 +1,7 @@
 use std::fmt;
 
 use super::{
+    cut::cut,
     inline::{is_open, to_words},
     lines::{Fence, Line, LineKind, kind_of},
     table::Table,
@@ -15,12 +16,36 @@ const MAX_HELD_CHARS: usize = 300;
 /// Longest word. Longer ones are split, so that reading stays cheap.
 const MAX_WORD_CHARS: usize = 8_000;
 
+/// How much of a text is read before it is known whether there is enough to speak.
+const PIECE_BYTES: usize = 1_024;
+
 /// The speech for a text, with phrases of this language in place of links and code.
 pub fn speakable_in(text: &str, language: Language) -> String {
     let mut stream = SpeechStream::in_language(language);
     let mut spoken = stream.push(text);
     spoken.push_str(&stream.finish());
     spoken
+}
+
+/// The beginning of the speech for a text, as [`cut`] would cut it, and whether anything was left out. Reads no more of
+/// the text than that takes.
+pub fn beginning_in(text: &str, language: Language, max_chars: usize) -> (String, bool) {
+    let mut stream = SpeechStream::in_language(language);
+    let mut spoken = String::new();
+    let mut chars = 0;
+    let mut rest = text;
+    while !rest.is_empty() && chars <= max_chars {
+        let (piece, others) = rest.split_at(rest.floor_char_boundary(PIECE_BYTES));
+        let speech = stream.push(piece);
+        chars += speech.chars().count();
+        spoken.push_str(&speech);
+        rest = others;
+    }
+    if rest.is_empty() {
+        spoken.push_str(&stream.finish());
+    }
+    let (beginning, is_cut) = cut(&spoken, max_chars);
+    (beginning.to_owned(), is_cut)
 }
 
 /// Turns a text into speech while it is still being written. Together the outputs equal that of [`speakable_in`]
@@ -77,9 +102,8 @@ impl SpeechStream {
             ('\n', _) => self.end_line(),
             (_, Line::Whole(line)) => line.push(character),
             (_, Line::Head(head)) => {
-                head.push(character);
-                if let Some(kind) = kind_of(head, false) {
-                    let head = std::mem::take(head);
+                if let Some(kind) = head.push(character) {
+                    let head = head.take();
                     self.begin_line(kind, &head);
                 }
             }
@@ -130,12 +154,12 @@ impl SpeechStream {
 
     fn end_line(&mut self) {
         match std::mem::replace(&mut self.line, Line::begun()) {
-            Line::Head(head) => {
+            Line::Head(mut head) => {
+                let head = head.take();
                 if let Some(kind) = kind_of(&head, true) {
                     self.begin_line(kind, &head);
                     // A line whose kind is known only at its end is complete.
-                    let is_blank = matches!(self.line, Line::Head(ref rest) if rest.is_empty());
-                    if !is_blank {
+                    if !self.line.is_empty() {
                         self.end_line();
                     }
                 }

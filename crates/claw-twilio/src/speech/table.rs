@@ -2,7 +2,12 @@
 pub(super) struct Table {
     header: Vec<String>,
     state: State,
+    /// Bytes of the header's names that may still be spoken. Each row repeats them, and a row may be much shorter.
+    spare: usize,
 }
+
+/// How many bytes of names are spoken per byte of the table. Ordinary tables need less than one.
+const NAMES_PER_BYTE: usize = 2;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -21,11 +26,13 @@ impl Table {
         Self {
             header: Vec::new(),
             state: State::New,
+            spare: 0,
         }
     }
 
     /// Takes a line and returns its speech, which is empty for a header and the line under it.
     pub(super) fn take(&mut self, line: &str) -> String {
+        self.spare += NAMES_PER_BYTE * line.len();
         let cells = cells(line);
         let is_line_under_header = cells.iter().all(|cell| is_dashes(cell));
         match self.state {
@@ -52,18 +59,23 @@ impl Table {
         (self.state == State::HasFirstRow).then(|| listed(&self.header))
     }
 
-    fn sentence(&self, cells: &[String]) -> String {
+    fn sentence(&mut self, cells: &[String]) -> String {
         let (Some(subject), details) = (cells.first(), cells.get(1..).unwrap_or_default()) else {
             return String::new();
         };
+        let has_names = self.header.len() > 2;
+        let spare = &mut self.spare;
         let names = self.header.iter().skip(1).map(String::as_str);
         let details: Vec<String> = details
             .iter()
             .zip(names.chain(std::iter::repeat("")))
             .filter(|(cell, _)| !cell.is_empty())
-            .map(|(cell, name)| match (name, self.header.len()) {
-                ("", _) | (_, ..=2) => cell.clone(),
-                (name, _) => format!("{name} {cell}"),
+            .map(|(cell, name)| match spare.checked_sub(name.len() + 1) {
+                Some(left) if has_names && !name.is_empty() => {
+                    *spare = left;
+                    format!("{name} {cell}")
+                }
+                Some(_) | None => cell.clone(),
             })
             .collect();
         match (subject.is_empty(), details.is_empty()) {

@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::{SpeechStream, speakable_in};
+use super::{SpeechStream, beginning_in, cut, speakable_in};
 use crate::voices::Language;
 
 const CASES: [(&str, &str); 49] = [
@@ -138,6 +138,18 @@ fn many_brackets_are_read_quickly() {
 }
 
 #[test]
+fn the_names_of_a_table_are_not_repeated_for_ever() {
+    let name = "x".repeat(3_000);
+    let table = format!("|a|{name}|{name}|\n|-|-|-|\n{}", "|1|2|3|\n".repeat(2_000));
+
+    let spoken = speakable(&table);
+
+    assert!(spoken.starts_with(&format!("1: {name} 2, {name} 3. 1: ")));
+    assert!(spoken.ends_with("1: 2, 3"));
+    assert!(spoken.len() <= 4 * table.len());
+}
+
+#[test]
 fn phrases_are_in_the_given_language() {
     assert_eq!(
         speakable_in("Schau auf https://a.example", Language::German),
@@ -171,6 +183,30 @@ proptest! {
         prop_assert_eq!(&streamed(tokens.iter().map(String::as_str)), &whole);
         let letters = written.char_indices().map(|(at, c)| &written[at..at + c.len_utf8()]);
         prop_assert_eq!(&streamed(letters), &whole);
+    }
+
+    #[test]
+    fn a_beginning_is_the_cut_speech(
+        lines in proptest::collection::vec("([a-z]{1,9}[.,]? |\\| [a-z]{1,9} \\| b \\| c \\|\n|\\|-\\|-\\|-\\|\n|- |\n|☀|\\[|```)", 0..400),
+        max_chars in 0_usize..400,
+    ) {
+        let written = lines.concat();
+        let whole = speakable(&written);
+        let (expected, is_cut) = cut(&whole, max_chars);
+        let beginning = beginning_in(&written, Language::EnglishUs, max_chars);
+        prop_assert_eq!(beginning, (expected.to_owned(), is_cut));
+    }
+
+    #[test]
+    fn speech_is_at_most_four_times_as_long_as_its_text(
+        tokens in proptest::collection::vec(
+            "(a|1|\\*|\\*\\*|_|`|```\n|\n|\n\n|- |> |# |1\\. | |\\||\\|-\\|-\\|-\\|\n|\\| a{100} \\| b{100} \\| c{100} \\|\n|\\|1\\|1\\|1\n|\\[|\\]\\(|\\)|!|<br>|<|>|www\\.a|☀)",
+            1..40,
+        ),
+        times in 1_usize..200,
+    ) {
+        let written = tokens.concat().repeat(times);
+        prop_assert!(speakable(&written).len() <= 4 * written.len() + 1_024);
     }
 
     #[test]
