@@ -27,6 +27,10 @@ const PAGE_ROWS: u32 = 200;
 /// Rows read if a page did not reach far enough. OpenClaw returns no more at once.
 const FAR_ROWS: u32 = 1_000;
 
+/// How much of an answer is streamed to a call, in characters of Markdown. A caller hears 600 characters, and gets the
+/// rest in the chat.
+const MOST_STREAMED_CHARS: u32 = 8_000;
+
 /// The end of a run as an event tells it. Only a hint: the transcript is authoritative.
 #[derive(Debug, Clone)]
 pub(crate) enum RunEnd {
@@ -213,16 +217,20 @@ impl Shared {
     /// The next piece of a run's text, if the run is streamed.
     fn next_piece(&self, run: &str, text: Sensitive<String>) -> Option<SpeechStreamed> {
         let mut state = self.state.lock();
-        let streamed = state
-            .streamed
-            .as_mut()
-            .filter(|streamed| streamed.run == run)?;
-        let offset = streamed.streamed_chars;
+        let streamed = state.streamed.as_mut();
+        streamed.filter(|streamed| streamed.run == run)?.piece(text)
+    }
+}
+
+impl StreamedRun {
+    /// The next piece; `None` for what is beyond the limit.
+    fn piece(&mut self, text: Sensitive<String>) -> Option<SpeechStreamed> {
+        let offset = self.streamed_chars;
         let length = text.expose().chars().count();
-        streamed.streamed_chars = offset.saturating_add(u32::try_from(length).unwrap_or(u32::MAX));
-        Some(SpeechStreamed {
-            call: streamed.call,
-            turn: streamed.turn,
+        self.streamed_chars = offset.saturating_add(u32::try_from(length).unwrap_or(u32::MAX));
+        (self.streamed_chars <= MOST_STREAMED_CHARS).then_some(SpeechStreamed {
+            call: self.call,
+            turn: self.turn,
             offset,
             text,
         })
@@ -297,5 +305,26 @@ fn is_activity(event: &AgentEvent) -> bool {
         | AgentEvent::CronFinished
         | AgentEvent::Tick
         | AgentEvent::Shutdown => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_gets_no_more_of_an_answer_than_it_can_speak() {
+        let mut run = StreamedRun {
+            run: "msg_1".to_owned(),
+            call: CallId::derived_from("CA1"),
+            turn: 1,
+            streamed_chars: 0,
+        };
+        let mut next = |text: &str| run.piece(text.repeat(4_000).into()).map(|it| it.offset);
+
+        assert_eq!(next("ä"), Some(0));
+        assert_eq!(next("b"), Some(4_000));
+        assert_eq!(next("c"), None);
+        assert_eq!(next("d"), None);
     }
 }

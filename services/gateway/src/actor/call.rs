@@ -22,6 +22,9 @@ const OVER: &str = "The caller has hung up and hears nothing more. If the call l
     WhatsApp chat, where they also find an answer of yours that they did not stay to hear. If not, answer \
     NO_REPLY and nothing else.";
 
+/// Longest quotation of an answer that was spoken over. No answer is spoken for longer.
+const MOST_HEARD_CHARS: usize = 600;
+
 impl UserActor {
     /// Puts a caller through as soon as their assistant is ready.
     pub(super) async fn put_through(
@@ -138,11 +141,13 @@ pub(super) fn note_of(
     };
     let note = match (kind, heard) {
         (VoiceKind::Speech, None) => SPOKEN.into(),
-        (VoiceKind::Speech, Some(heard)) => format!(
-            "{SPOKEN} They spoke over your last answer and heard only this of it: \"{}\"",
-            heard.expose()
-        )
-        .into(),
+        (VoiceKind::Speech, Some(heard)) => {
+            let heard: String = heard.expose().chars().take(MOST_HEARD_CHARS).collect();
+            format!(
+                "{SPOKEN} They spoke over your last answer and heard only this of it: \"{heard}\""
+            )
+            .into()
+        }
         (VoiceKind::CallStarted | VoiceKind::CallEnded, _) => OVER.into(),
     };
     Some(note)
@@ -170,6 +175,23 @@ mod tests {
     use claw_events::Speech;
 
     use super::*;
+
+    #[test]
+    fn a_note_quotes_no_more_of_an_answer_than_is_ever_spoken() {
+        let origin = Origin::Voice {
+            call: CallId::derived_from("CA1"),
+            turn: 2,
+            kind: VoiceKind::Speech,
+        };
+        let note = |heard: String| {
+            note_of(&origin, Some(&heard.into()))
+                .unwrap()
+                .into_exposed()
+        };
+
+        assert!(note("Two rotis,".to_owned()).ends_with(": \"Two rotis,\""));
+        assert_eq!(note("ä".repeat(600)), note("ä".repeat(100_000)));
+    }
 
     #[test]
     fn an_answer_only_in_the_live_call_is_unheard_unless_it_or_a_later_one_was_heard() {

@@ -53,7 +53,8 @@ impl StreamedAnswer {
     /// that can be spoken now.
     pub(super) fn take(&mut self, offset: u32, piece: &str) -> String {
         self.has_gap |= offset != self.received_chars;
-        if self.has_gap {
+        // After the longest speech nothing more is spoken, however much arrives.
+        if self.has_gap || self.speech_chars > LONGEST_SPEECH_CHARS {
             return String::new();
         }
         let length = u32::try_from(piece.chars().count()).unwrap_or(u32::MAX);
