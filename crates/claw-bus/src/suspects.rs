@@ -39,9 +39,9 @@ const AT_ONCE: u32 = 16;
 /// no event a second time.
 const QUIET: Duration = Duration::from_secs(3);
 
-/// An event that has been handled for so long does not end the process, and delays no other suspect any longer. The
-/// longest usual handling is the start of a sandbox.
-const SURVIVED_AFTER: Duration = Duration::from_secs(30);
+/// An event that has been handled for so long does not end the process, and delays no other suspect any longer. Some
+/// wait for much longer: for WhatsApp's report, or for the start of a sandbox.
+const SURVIVED_AFTER: Duration = Duration::from_secs(3);
 
 /// Pause before a failed write is retried.
 const PAUSE: Duration = Duration::from_millis(100);
