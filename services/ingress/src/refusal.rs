@@ -99,11 +99,11 @@ impl RefusalLog {
     /// Logs the refusal of a request to `endpoint`, unless another of its kind was logged within the last minute.
     pub(crate) fn log(&self, endpoint: &'static str, refusal: &Refusal, now: DateTime<Utc>) {
         if self.is_due(refusal.into(), now) {
-            let hint = match refusal {
-                Refusal::Unsigned if endpoint != "whatsapp" => {
-                    "; if it is Twilio's, BASE_URL is not the address configured there"
-                }
-                _ => "",
+            let is_unsigned = matches!(refusal, Refusal::Unsigned);
+            let hint = if is_unsigned && endpoint != "whatsapp" {
+                "; if it is Twilio's, BASE_URL is not the address configured there"
+            } else {
+                ""
             };
             warn!(
                 endpoint,

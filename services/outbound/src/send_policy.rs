@@ -185,12 +185,11 @@ mod tests {
     fn a_send_of_unknown_outcome_waits_for_a_report_and_after_an_outage_for_late_ones() {
         let sending = piece(DeliveryState::Sending);
 
-        let wait = |now| match next_action(&sending, TIMEOUTS, at(now)) {
-            NextAction::AwaitReport { at_most } => at_most.as_secs(),
-            other => panic!("{other:?}"),
-        };
-
-        assert_eq!([0, 5, 25, 30, 500].map(wait), [30, 25, 10, 10, 10]);
+        for (now, wait) in [(0, 30), (5, 25), (25, 10), (30, 10), (500, 10)] {
+            let at_most = Duration::from_secs(wait);
+            let action = next_action(&sending, TIMEOUTS, at(now));
+            assert_eq!(action, NextAction::AwaitReport { at_most }, "after {now} s");
+        }
     }
 
     #[test]

@@ -149,9 +149,8 @@ mod tests {
             extensions.insert(ConnectInfo(SocketAddr::new(connected, 1)));
             let named = named.iter();
             let headers = named.map(|named| (HEADER.parse().unwrap(), named.parse().unwrap()));
-            proxies
-                .peer_of(&HeaderMap::from_iter(headers), &extensions)
-                .0
+            let headers = headers.collect::<HeaderMap>();
+            proxies.peer_of(&headers, &extensions).0
         };
         let ip = |text: &str| text.parse::<IpAddr>().unwrap();
 
