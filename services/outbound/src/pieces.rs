@@ -34,8 +34,8 @@ mod tests {
     fn a_reply_of_megabytes_ends_with_a_note_whatever_is_left_of_it() {
         // Characters of three bytes: the longest reply has eleven pieces.
         let long = ReplyText::from("字".repeat(1_000_000));
-        // Markup only: nearly nothing is left of it.
-        let empty = ReplyText::from("> ".repeat(1_000_000));
+        // Empty lines: nearly nothing is left of it.
+        let empty = ReplyText::from(format!("a{}b", "\n".repeat(1_000_000)));
 
         for reply in [long, empty] {
             let pieces = pieces_of(reply.expose());
