@@ -174,7 +174,7 @@ command_help() {
 ./dev soak            Run the tests that take minutes.
 ./dev check           Run the checks without the tests.
 ./dev env             Print the variables for tests run by hand: eval "$(./dev env)" && cargo nextest run -p …
-./dev bench […]       Measure a release build: everything, or one of load, strangers, calls [users], idle [sandboxes].
+./dev bench […]       Measure a release build: everything, or one of load, strangers, calls [users], idle [sandboxes], render.
 
 On a server, see docs/operations.md:
 ./dev host            Prepare this machine for sandboxes: networks, firewall, image, Docker Compose (at boot, as root).

@@ -109,6 +109,20 @@ async fn a_user_who_stopped_updates_gets_only_answers_until_they_resume_updates(
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn texts_of_megabytes_are_cut_and_hold_up_nobody() {
+    let ada = Conversation::with(&[("QUIET_HOURS", "off")]).await;
+
+    ada.write("[[LONG 3000000]]");
+    ada.hears("the rest was too long").await;
+    ada.trigger_alert(&"drink ".repeat(500_000)).await;
+    ada.hears("drink drink").await;
+    ada.write("hello again");
+    ada.hears("echo: hello again").await;
+
+    assert!(ada.heard_with("word1 ")[0].starts_with("word1 word2 "));
+}
+
 /// Ada's phone and her assistant.
 struct Conversation {
     meta: Arc<SimMeta>,

@@ -1,7 +1,7 @@
 //! Benchmarks of the whole system on this machine; `./dev bench` runs them on a release build. `bench load`
 //! measures rates and times, `bench strangers` how webhooks fare while strangers attack, `bench calls [users]` our
-//! share of the time of turns in phone calls, and `bench idle [sandboxes]` the cost of idle assistants. Without an
-//! argument all run.
+//! share of the time of turns in phone calls, `bench idle [sandboxes]` the cost of idle assistants, and `bench render`
+//! the time to convert hostile texts. Without an argument all run.
 #![expect(clippy::print_stdout, reason = "the benchmarks print their results")]
 
 mod baseline;
@@ -9,6 +9,7 @@ mod calls;
 mod figures;
 mod idle;
 mod load;
+mod render;
 mod strangers;
 mod users;
 
@@ -23,7 +24,9 @@ async fn main() -> Result<()> {
             load::run().await?;
             strangers::run().await?;
             calls::run(calls::USERS).await?;
-            idle::run(idle::SANDBOXES).await
+            idle::run(idle::SANDBOXES).await?;
+            render::run();
+            Ok(())
         }
         ["load"] => load::run().await,
         ["strangers"] => strangers::run().await,
@@ -36,6 +39,10 @@ async fn main() -> Result<()> {
             )
             .await
         }
+        ["render"] => {
+            render::run();
+            Ok(())
+        }
         ["idle"] => idle::run(idle::SANDBOXES).await,
         ["idle", sandboxes] => {
             idle::run(
@@ -45,6 +52,6 @@ async fn main() -> Result<()> {
             )
             .await
         }
-        _ => bail!("bench [load | strangers | calls [users] | idle [sandboxes]]"),
+        _ => bail!("bench [load | strangers | calls [users] | idle [sandboxes] | render]"),
     }
 }
