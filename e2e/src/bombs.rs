@@ -1,8 +1,11 @@
 //! Texts that an assistant, or whoever writes in its name, may use to exhaust the programs that convert them. Each was
 //! slow or became huge in some renderer, ours or another's.
 
+/// A text of about so many bytes.
+pub type Bomb = fn(usize) -> String;
+
 /// The names of the texts, and what makes one of about `size` bytes.
-pub const BOMBS: [(&str, fn(usize) -> String); 36] = [
+pub const BOMBS: [(&str, Bomb); 36] = [
     ("lines inside nested quotes", |size| {
         filled(&">".repeat(size / 2), "a\n", size)
     }),
