@@ -1,4 +1,4 @@
-//! Texts that an assistant, or whoever writes in its name, may use to exhaust the programs that convert them. Each was
+//! Texts with which an assistant, or an attacker in its name, could exhaust the programs that convert them. Each was
 //! slow or became huge in some renderer, ours or another's.
 
 /// A text of about so many bytes.

@@ -45,7 +45,7 @@ pub(crate) const ACCOUNT_OF_JSON_BUCKETS: Account = Account::Ingress;
 pub struct Ensured {
     /// The name of the account that holds it.
     pub account: &'static str,
-    /// What it is.
+    /// Whether it is a stream or a bucket.
     pub kind: EnsuredKind,
     /// Its name in the account.
     pub name: &'static str,

@@ -9,16 +9,16 @@ pub(crate) const ROLES: &str = include_str!("sql/roles.sql");
 /// A role of the database as which a service connects. [`crate::migrate`] makes them all, without passwords.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// Makes sandboxes.
+    /// Reads and writes sandboxes; knows users by their ids only.
     Provisioner,
-    /// Talks with users.
+    /// Reads and writes users, messages and calls; sees no model key.
     Gateway,
-    /// Sends replies.
+    /// Reads and writes deliveries; sees a user's address, and no texts.
     Outbound,
 }
 
 impl Role {
-    /// Every role.
+    /// The roles that `roles.sql` creates.
     pub const ALL: [Self; 3] = [Self::Provisioner, Self::Gateway, Self::Outbound];
 
     /// The name of the role, which is that of the service.

@@ -39,8 +39,8 @@ impl World {
         self.wait_until_ready(replica).await
     }
 
-    /// Starts a process again if it has ended by itself, as Compose does; true if it had. Does not wait until it is
-    /// ready.
+    /// Restarts a process that has ended on its own, as Compose does. Returns whether it had; does not wait until the
+    /// process is ready.
     pub async fn restart_if_ended(&mut self, replica: impl Into<Replica>) -> Result<bool> {
         let replica = replica.into();
         let has_ended = self.backend.ensure_running(replica).is_err();

@@ -343,7 +343,7 @@ impl PieceSender {
     }
 
     /// Records the reports on a piece that are stored and may not have been handled yet: we may be behind by more than
-    /// the wait for a report. Returns whether there are any.
+    /// the wait for a report. Returns whether the outcome is known now; a status that we do not know tells nothing.
     async fn record_stored_reports(&self, piece: &Piece<'_>) -> Result<bool, HandlerError> {
         let Some(sent_at) = piece.delivery.sending_since else {
             return Ok(false);
@@ -355,8 +355,7 @@ impl PieceSender {
             .await?;
         let mut is_reported = false;
         for report in stored.iter().filter(|report| report.delivery == Some(id)) {
-            record(&self.deliveries, report).await?;
-            is_reported = true;
+            is_reported |= record(&self.deliveries, report).await?.is_some();
         }
         Ok(is_reported)
     }

@@ -33,7 +33,7 @@ pub(super) struct Limits {
 /// The requests whose bodies are in memory, and the peers that have lately sent a valid signature.
 ///
 /// If memory or places run out, the oldest unverified request is displaced, rather than the newest refused: a webhook
-/// takes milliseconds to arrive, so whoever keeps its place for long is a stranger. A request of a proven peer is
+/// takes milliseconds to arrive, so a request that keeps its place for long is a stranger's. A request of a proven peer is
 /// displaced only for another one, and only if no stranger is left.
 #[derive(Debug)]
 pub(super) struct Ledger {

@@ -80,6 +80,24 @@ async fn a_report_that_is_stored_but_not_handled_yet_prevents_a_second_send() {
 }
 
 #[tokio::test]
+async fn a_stored_report_of_an_unknown_status_does_not_hold_a_message_back_for_ever() {
+    let world = World::new().await;
+    world.whatsapp.plan([Plan::AcceptWithoutAnswer]);
+    let first = world.outbound(LONG_TIMEOUTS).await;
+    let reply = world.say("Hello").await;
+    world.attempted(1).await;
+    first.crash().await;
+    world
+        .report_status(&world.whatsapp.accepted()[0], None, None)
+        .await;
+
+    let second = world.deliver_reply().await;
+    second.handle(&reply, &first_attempt()).await.unwrap();
+
+    assert_eq!(world.whatsapp.attempts(), 2);
+}
+
+#[tokio::test]
 async fn without_a_report_the_message_is_sent_again() {
     let world = World::new().await;
     let mut delivered = world.watch::<ReplyDelivered>().await;

@@ -157,12 +157,22 @@ impl World {
         state: DeliveryState,
         code: Option<i64>,
     ) {
+        self.report_status(message, Some(state), code).await;
+    }
+
+    /// Publishes a report on an accepted message; `None` is a status that outbound does not know.
+    pub async fn report_status(
+        &self,
+        message: &claw_whatsapp::fake::AcceptedMessage,
+        state: Option<DeliveryState>,
+        code: Option<i64>,
+    ) {
         let report = DeliveryReported {
             user: self.ada.user(),
             wamid: message.wamid.clone(),
             delivery: Some(message.tracker),
-            state: Some(state),
-            status: format!("{state:?}").to_lowercase(),
+            state,
+            status: state.map_or("new", DeliveryState::as_str).to_owned(),
             at: now(),
             error: code.map(|code| ReportedError { code, title: None }),
         };
