@@ -22,7 +22,7 @@ impl Account {
             Stream::Inbound => Self::Gateway,
             Stream::Outbound | Stream::Status => Self::Outbound,
             Stream::Sandbox => Self::Provisioner,
-            Stream::Receipts | Stream::Dead => Self::Admin,
+            Stream::Receipts | Stream::Dead | Stream::Operator => Self::Admin,
         }
     }
 

@@ -96,7 +96,7 @@ impl Bus {
 
     /// A publisher on this connection.
     pub fn publisher(&self) -> Publisher {
-        Publisher::new(self.client.clone(), self.jetstream.clone())
+        Publisher::new(self.client.clone(), self.jetstream.clone(), self.service)
     }
 
     /// JetStream in `account`, as far as `nats.conf` gives this service access to it.

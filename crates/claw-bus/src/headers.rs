@@ -1,5 +1,5 @@
 use async_nats::HeaderMap;
-use claw_events::Event;
+use claw_events::{Event, OperatorEvent, Stream};
 use opentelemetry::{
     global,
     propagation::{Extractor, Injector},
@@ -31,6 +31,19 @@ pub(crate) fn of_event<E: Event>(event: &E) -> HeaderMap {
         format!("{}.{}", E::STREAM.family(), E::FACT).as_str(),
     );
     headers.insert(VERSION, E::VERSION.to_string().as_str());
+    inject_trace(&mut headers);
+    headers
+}
+
+/// The headers of an operator event.
+pub(crate) fn of_operator_event(event: &OperatorEvent) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(
+        async_nats::header::NATS_MESSAGE_ID,
+        event.dedup_key().as_str(),
+    );
+    let kind = format!("{}.{}", Stream::Operator.family(), event.kind());
+    headers.insert(EVENT, kind.as_str());
     inject_trace(&mut headers);
     headers
 }

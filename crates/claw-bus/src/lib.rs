@@ -26,8 +26,9 @@ pub use consume::Consumer;
 pub use handler::{Attempt, Handler, HandlerError};
 pub use json_bucket::{JsonBucket, Written};
 pub use operate::{
-    DeadLetters, InvalidReplayTicket, NewestLetters, ReplayError, ReplayOutcome, ReplayTicket,
-    Replayer, StoredEvent, StoredLetter, StreamExtent, StreamHistory, StreamPosition,
+    DeadLetters, InvalidReplayTicket, NewestLetters, NewestOperatorEvents, OperatorEvents,
+    ReplayError, ReplayOutcome, ReplayTicket, Replayer, StoredEvent, StoredLetter, StreamExtent,
+    StreamHistory, StreamPosition, ToldEvent,
 };
 pub use ownership::{Hold, Ownership, Share, Tenure, Tenures, Unit};
 pub use publish::{Outgoing, PAYLOAD_LIMIT_BYTES, PublishError, Publisher, Stored};

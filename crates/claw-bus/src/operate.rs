@@ -3,8 +3,10 @@
 
 mod dead_letters;
 mod history;
+mod operator_events;
 mod replay;
 
 pub use dead_letters::{DeadLetters, NewestLetters, StoredLetter};
 pub use history::{StoredEvent, StreamExtent, StreamHistory, StreamPosition};
+pub use operator_events::{NewestOperatorEvents, OperatorEvents, ToldEvent};
 pub use replay::{InvalidReplayTicket, ReplayError, ReplayOutcome, ReplayTicket, Replayer};

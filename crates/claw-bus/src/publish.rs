@@ -7,10 +7,13 @@ use async_nats::{
 };
 use bytes::Bytes;
 use claw_domain::{Backoff, UserId};
-use claw_events::{DeadLetter, Event, Signal, Stream, signal_subject, subject_of};
+use claw_events::{
+    DeadLetter, Event, OperatorEvent, Severity, Signal, Stream, signal_subject, subject_of,
+};
+use claw_metrics::OPERATOR_EVENTS;
 use futures_util::{TryStreamExt, stream};
 use tokio::time::{Instant, sleep, timeout_at};
-use tracing::warn;
+use tracing::{error, warn};
 
 use crate::{dead, headers};
 
@@ -23,6 +26,9 @@ const RETRY: Backoff = Backoff {
     first: Duration::from_millis(50),
     longest: Duration::from_secs(2),
 };
+
+/// How long the storing of an operator event is retried. Its log line does not depend on it.
+const OPERATOR_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long one attempt waits for its acknowledgement. A retry under the same id finds out whether the event
 /// was stored, so a longer wait would only delay.
@@ -123,6 +129,21 @@ impl Outgoing {
         }
     }
 
+    /// An operator event, told by `service`.
+    fn operator(event: &OperatorEvent, service: &str) -> Result<Self, PublishError> {
+        let kind = event.kind();
+        let payload = serde_json::to_vec(event).map_err(|source| PublishError::Encode {
+            subject_kind: kind,
+            source,
+        })?;
+        Ok(Self {
+            kind,
+            subject: format!("{}.{service}.{kind}", Stream::Operator.family()),
+            headers: headers::of_operator_event(event),
+            payload: payload.into(),
+        })
+    }
+
     /// A stored event that is published again as a new event.
     pub(crate) const fn replay(subject: String, headers: HeaderMap, payload: Bytes) -> Self {
         Self {
@@ -139,11 +160,20 @@ impl Outgoing {
 pub struct Publisher {
     client: Client,
     jetstream: jetstream::Context,
+    service: &'static str,
 }
 
 impl Publisher {
-    pub(crate) const fn new(client: Client, jetstream: jetstream::Context) -> Self {
-        Self { client, jetstream }
+    pub(crate) const fn new(
+        client: Client,
+        jetstream: jetstream::Context,
+        service: &'static str,
+    ) -> Self {
+        Self {
+            client,
+            jetstream,
+            service,
+        }
     }
 
     /// Publishes one event, with retries under the same id for up to 30 s.
@@ -182,6 +212,32 @@ impl Publisher {
                 error = &error as &dyn std::error::Error,
                 "sending a signal failed"
             );
+        }
+    }
+
+    /// Tells the operator: logs, counts and stores the event in `OPERATOR`, unless the same was told within the last hour.
+    /// Never fails, and takes at most 5 s: if the event cannot be stored, the log has it.
+    pub async fn tell_operator(&self, event: &OperatorEvent) {
+        let stored = async {
+            let outgoing = Outgoing::operator(event, self.service)?;
+            self.store(&outgoing, Instant::now() + OPERATOR_TIMEOUT)
+                .await
+        };
+        match stored.await {
+            Ok(Stored {
+                duplicate: true, ..
+            }) => return,
+            Ok(Stored { .. }) => {}
+            Err(error) => warn!(
+                error = &error as &dyn std::error::Error,
+                "the next operator event is in this log only: `clawkaka events` will not show it"
+            ),
+        }
+        let kind = event.kind();
+        OPERATOR_EVENTS.increment([kind]);
+        match event.severity() {
+            Severity::Error => error!(operator.event = kind, "{event}"),
+            Severity::Warning => warn!(operator.event = kind, "{event}"),
         }
     }
 

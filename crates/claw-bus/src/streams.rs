@@ -14,6 +14,9 @@ const GIB: i64 = 1024 * 1024 * 1024;
 /// repetitions; the database recognises those of the 7 days for which Meta retries a webhook.
 const DUPLICATE_WINDOW: Duration = Duration::from_mins(10);
 
+/// How long the server drops an operator event with the key of an earlier one: what lasts is told once an hour.
+const TOLD_ONCE_IN: Duration = Duration::from_hours(1);
+
 /// Largest event, in bytes. A message of an unknown kind is stored whole. Equals `max_payload` in `nats.conf`.
 const MAX_EVENT_BYTES: i32 = 1024 * 1024;
 
@@ -111,10 +114,14 @@ fn definition(stream: Stream) -> Config {
         max_bytes: limits.bytes,
         max_message_size: MAX_EVENT_BYTES,
         discard: limits.when_full,
-        duplicate_window: DUPLICATE_WINDOW,
+        duplicate_window: if stream == Stream::Operator {
+            TOLD_ONCE_IN
+        } else {
+            DUPLICATE_WINDOW
+        },
         allow_direct: true,
         allow_atomic_publish: matches!(stream, Stream::Inbound | Stream::Status),
-        deny_delete: stream == Stream::Dead,
+        deny_delete: matches!(stream, Stream::Dead | Stream::Operator),
         ..Config::default()
     }
 }
@@ -126,7 +133,7 @@ struct Limits {
 }
 
 /// A full stream refuses new events where a lost one would go unnoticed: the publisher retries, and the sender of
-/// a webhook gets a 503. Receipts are for information only, so the oldest are dropped.
+/// a webhook gets a 503. Receipts and operator events are for information only, so the oldest are dropped.
 fn limits(stream: Stream) -> Limits {
     let (days, gibibytes, when_full) = match stream {
         Stream::Inbound => (30, 16, DiscardPolicy::New),
@@ -136,6 +143,7 @@ fn limits(stream: Stream) -> Limits {
         Stream::Receipts => (30, 4, DiscardPolicy::Old),
         Stream::Sandbox => (30, 1, DiscardPolicy::New),
         Stream::Dead => (90, 4, DiscardPolicy::New),
+        Stream::Operator => (90, 1, DiscardPolicy::Old),
     };
     Limits {
         age: DAY * days,
@@ -144,10 +152,11 @@ fn limits(stream: Stream) -> Limits {
     }
 }
 
-/// `in.message.usr_1` is stored as `in.17.message.usr_1`: the partition follows from the user.
+/// `in.message.usr_1` is stored as `in.17.message.usr_1`: the partition follows from the user. Nothing consumes dead letters
+/// and operator events by partition.
 fn partitioned(stream: Stream) -> Option<SubjectTransform> {
     let family = stream.family();
-    (stream != Stream::Dead).then(|| SubjectTransform {
+    (!matches!(stream, Stream::Dead | Stream::Operator)).then(|| SubjectTransform {
         source: format!("{family}.*.*"),
         destination: format!(
             "{family}.{{{{partition({PARTITIONS},2)}}}}.{{{{wildcard(1)}}}}.{{{{wildcard(2)}}}}"

@@ -6,6 +6,7 @@
 mod call;
 mod dead;
 mod inbound;
+mod operator;
 mod outbound;
 mod sandbox;
 mod signal;
@@ -17,6 +18,7 @@ use serde::{Serialize, de::DeserializeOwned};
 pub use call::{CallProgressed, CallStatus, CallStep, CallerInput, Speech, TurnStatus, Utterance};
 pub use dead::{DeadLetter, DeadReason};
 pub use inbound::{DeliveryReported, MessageReceived, ReportedError};
+pub use operator::{OperatorEvent, Severity};
 pub use outbound::{ReplyDelivered, ReplyFailed, ReplyProduced};
 pub use sandbox::{
     SandboxFailed, SandboxQueued, SandboxReady, SandboxRemoved, SandboxRequested, TurnFailed,

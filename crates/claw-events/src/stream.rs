@@ -21,6 +21,8 @@ pub enum Stream {
     Sandbox,
     /// Dead letters, kept for an operator to inspect and replay.
     Dead,
+    /// What operators must know, such as a restricted account.
+    Operator,
 }
 
 impl Stream {
@@ -41,6 +43,7 @@ impl Stream {
             Self::Receipts => "receipt",
             Self::Sandbox => "sandbox",
             Self::Dead => "dead",
+            Self::Operator => "operator",
         }
     }
 }

@@ -86,6 +86,9 @@ catalogue! {
     /// Answers to callers, by outcome: spoken `whole` or `cut`, `late`, or `unheard` and sent to the chat.
     Counter SPOKEN_ANSWERS = "clawkaka_spoken_answers_total" ["outcome"];
 
+    /// Events that operators have been told of, by kind. What lasts is counted once an hour.
+    Counter OPERATOR_EVENTS = "clawkaka_operator_events_total" ["kind"];
+
     /// Users whose messages are being handled in this process.
     Gauge USERS_ACTIVE = "clawkaka_users_active" [];
     /// Messages that are done, by outcome: answered in a `turn`, with a `notice` or with `nothing`.

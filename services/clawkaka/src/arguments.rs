@@ -3,10 +3,13 @@
 use std::{ffi::OsString, io, ops::RangeInclusive};
 
 use anyhow::Context;
-use clap::{ArgGroup, Args, CommandFactory, Parser, Subcommand, error::ErrorKind, value_parser};
+use clap::{
+    ArgGroup, Args, CommandFactory, Parser, Subcommand, builder::PossibleValuesParser,
+    error::ErrorKind, value_parser,
+};
 use clap_complete::{Shell, generate};
 use claw_bus::ReplayTicket;
-use claw_events::Stream;
+use claw_events::{OperatorEvent, Stream};
 
 use crate::{help, output::Format};
 
@@ -16,8 +19,8 @@ const RANGE_LIMIT: u64 = 10_000;
 /// The program's name in usage texts and completions.
 const PROGRAM: &str = "clawkaka";
 
-/// The operator's command of Clawkaka: creates the streams and the schema, shows the events that no
-/// service could handle, and replays events.
+/// The operator's command of Clawkaka: creates the streams and the schema, shows what an operator must
+/// know and the events that no service could handle, and replays events.
 #[derive(Debug, Parser)]
 #[command(name = PROGRAM, version, after_help = help::SETTINGS)]
 pub struct Arguments {
@@ -36,6 +39,9 @@ pub(crate) enum Command {
     /// List, show and replay the events that no service could handle
     #[command(subcommand)]
     Dead(DeadCommand),
+    /// List the events that an operator must know, and follow them
+    #[command(after_long_help = help::EVENTS)]
+    Events(ListEvents),
     /// Replay past events of a stream
     #[command(after_long_help = help::with_replay(help::REPLAY_EVENTS))]
     Replay(ReplayEvents),
@@ -108,6 +114,21 @@ pub(crate) struct ListLetters {
     /// How many of the newest
     #[arg(long, value_name = "N", default_value_t = 50)]
     pub(crate) limit: usize,
+    #[command(flatten)]
+    pub(crate) output: OutputOptions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListEvents {
+    /// Only events of this kind, e.g. sandbox_failed
+    #[arg(long, value_name = "KIND", value_parser = PossibleValuesParser::new(OperatorEvent::KINDS))]
+    pub(crate) kind: Option<String>,
+    /// How many of the newest
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub(crate) limit: usize,
+    /// Go on with each event as it is told, until interrupted
+    #[arg(long)]
+    pub(crate) follow: bool,
     #[command(flatten)]
     pub(crate) output: OutputOptions,
 }
@@ -204,6 +225,7 @@ pub(crate) fn print_completions(shell: Shell) -> anyhow::Result<()> {
 fn stream(name: &str) -> Result<Stream, &'static str> {
     match name.parse() {
         Ok(Stream::Dead) => Err("events in DEAD are replayed with `clawkaka dead replay`"),
+        Ok(Stream::Operator) => Err("no service handles the events in OPERATOR"),
         Ok(stream) => Ok(stream),
         Err(_) => Err("the streams are INBOUND, STATUS, OUTBOUND, RECEIPTS and SANDBOX"),
     }
@@ -240,6 +262,8 @@ mod tests {
             ("dead list --limits 3", "--limits"),
             ("dead show zero", "'zero'"),
             ("replay DEAD 1", "dead replay"),
+            ("replay OPERATOR 1", "no service"),
+            ("events --kind flood", "sandbox_flooded"),
             ("replay inbound 1", "INBOUND"),
             ("replay INBOUND 0", "1.."),
             ("replay INBOUND 9 --to 7", "not a range"),
@@ -263,6 +287,7 @@ mod tests {
             help::SHOW,
             help::REPLAY_LETTERS,
             help::REPLAY_EVENTS,
+            help::EVENTS,
             help::METRICS,
             help::COMPLETIONS,
         ] {

@@ -1,7 +1,6 @@
 use std::{collections::BTreeMap, fmt, io};
 
 use anyhow::{Result, bail};
-use chrono::{DateTime, SecondsFormat, Utc};
 use claw_bus::{DeadLetters, StoredEvent, StoredLetter, StreamHistory, StreamPosition};
 use claw_events::{DeadLetter, Stream};
 use claw_runtime::Env;
@@ -10,7 +9,7 @@ use serde::Serialize;
 use crate::{
     arguments::{ListLetters, ShowLetter},
     bus,
-    output::{Format, remark, write_line},
+    output::{Format, remark, rfc3339, write_line},
 };
 
 /// Longest part of an error that a line of text shows, in characters; `show` and JSON have the rest.
@@ -160,9 +159,4 @@ impl fmt::Display for ShownLetter<'_> {
         }
         write!(f, "{} bytes of payload", self.payload_bytes)
     }
-}
-
-/// A time in UTC and whole seconds, such as `2026-01-02T03:04:05Z`.
-fn rfc3339(time: DateTime<Utc>) -> String {
-    time.to_rfc3339_opts(SecondsFormat::Secs, true)
 }

@@ -2,7 +2,8 @@
 
 pub(crate) const SETTINGS: &str = "\
 Settings (environment variables; an empty value counts as absent):
-  NATS_URL      bus, dead, replay   nats://admin:password@host:port
+  NATS_URL      bus, dead, events, replay
+                                    nats://admin:password@host:port
   DATABASE_URL  db                  postgres://owner:password@host:port/database
   DATABASE_PASSWORD_PROVISIONER, DATABASE_PASSWORD_GATEWAY, DATABASE_PASSWORD_OUTBOUND
                 db                  the new password of a service's role (optional)
@@ -95,6 +96,20 @@ outcome is replayed or already_replayed; otherwise not_stored, not_an_event, ori
 not_the_original, with null as replayed_as.
 
 Exit status: 0 all are replayed, now or earlier, 1 some are not, 2 the command line is wrong.";
+
+pub(crate) const EVENTS: &str = "\
+Prints the newest operator events, oldest first, one per line: what an operator must know, such as a
+restricted account. What lasts is told once an hour. Events are kept for 90 days.
+
+Examples:
+  clawkaka events
+  clawkaka events --follow
+  clawkaka events --kind sandbox_failed --json | jq -r .event.user
+
+With --json, one line per event, with the fields sequence, time, service, kind, text and event (null if
+this version of clawkaka does not know the kind).
+
+Exit status: 0 listed, also if there are none, 1 failed, 2 the command line is wrong.";
 
 pub(crate) const METRICS: &str = "\
 Prints the name, type, labels and meaning of each metric as a table in Markdown. Needs no settings.

@@ -4,6 +4,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 
 /// How results are printed.
@@ -43,4 +44,9 @@ pub(crate) fn remark(text: impl Display) -> Result<()> {
 pub(crate) fn write_line(mut to: impl Write, bytes: &[u8]) -> Result<()> {
     let written = to.write_all(bytes).and_then(|()| to.write_all(b"\n"));
     written.context("writing the output")
+}
+
+/// A time in UTC and whole seconds, such as `2026-01-02T03:04:05Z`.
+pub(crate) fn rfc3339(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Secs, true)
 }

@@ -28,6 +28,10 @@ impl EventSink {
         Self { publisher }
     }
 
+    pub(crate) const fn publisher(&self) -> &Publisher {
+        &self.publisher
+    }
+
     /// Stores every fact of a webhook and dead-letters the rest. Fails unless all of it is on disk; repeating it
     /// is harmless.
     pub(crate) async fn store(

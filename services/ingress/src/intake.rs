@@ -26,7 +26,7 @@ pub(crate) enum Fact {
     Status(Box<DeliveryReported>),
 }
 
-/// News about our own Meta account, for the log.
+/// News about our own Meta account, for the operator.
 #[derive(Debug, PartialEq)]
 pub(crate) enum OperatorNotice {
     AccountError(AccountError),

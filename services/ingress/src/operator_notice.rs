@@ -1,6 +1,9 @@
+use claw_bus::Publisher;
+use claw_events::OperatorEvent;
 use claw_metrics::{WHATSAPP_ACCOUNT_ERRORS, WHATSAPP_ACCOUNT_UPDATES};
+use claw_whatsapp::webhook::AccountError;
 use serde_json::Value;
-use tracing::{info, warn};
+use tracing::info;
 
 use crate::intake::OperatorNotice;
 
@@ -28,33 +31,37 @@ const LOGGED_KEYS: [&str; 16] = [
 /// Deepest level searched for these keys: the update, its list of restrictions, a restriction's fields.
 const DEPTH: usize = 4;
 
-/// Counts and logs a notice.
-pub(crate) fn log(notice: &OperatorNotice) {
-    match notice {
+/// Counts a notice, and tells the operator if it may need action.
+pub(crate) async fn report(publisher: &Publisher, notice: &OperatorNotice) {
+    let event = match notice {
         OperatorNotice::AccountError(account) => {
             WHATSAPP_ACCOUNT_ERRORS.increment([]);
-            warn!(
-                error.code = account.error.code,
-                error.title = account.error.title.as_deref().unwrap_or_default(),
-                "Meta reports a problem with our WhatsApp number",
-            );
+            let AccountError { error, .. } = account;
+            OperatorEvent::WhatsappAccountChanged {
+                field: "errors".to_owned(),
+                details: format!(
+                    "code={} title={:?}",
+                    error.code,
+                    error.title.as_deref().unwrap_or_default()
+                ),
+            }
         }
         OperatorNotice::Other(other) => {
             WHATSAPP_ACCOUNT_UPDATES.increment([other.field]);
-            let values = logged_values(other.value.expose());
-            if may_stop_reminders(other.field) || other.is_alarming() {
-                warn!(
-                    webhook.field = other.field,
-                    "Meta sent {}: {values}", other.field
-                );
-            } else {
+            if !may_stop_reminders(other.field) && !other.is_alarming() {
                 info!(
                     webhook.field = other.field,
                     "Meta sent {}, which needs no action", other.field
                 );
+                return;
+            }
+            OperatorEvent::WhatsappAccountChanged {
+                field: other.field.to_owned(),
+                details: logged_values(other.value.expose()),
             }
         }
-    }
+    };
+    publisher.tell_operator(&event).await;
 }
 
 /// Whether the update may mean that a template, and with it reminders, can no longer be sent.

@@ -142,7 +142,9 @@ impl WhatsAppWebhook {
     async fn store(&self, intake: &Intake, body_bytes: usize) -> Result<(), Refusal> {
         self.events.store(intake, body_bytes).await?;
         count(intake);
-        intake.notices.iter().for_each(operator_notice::log);
+        for notice in &intake.notices {
+            operator_notice::report(self.events.publisher(), notice).await;
+        }
         Ok(())
     }
 

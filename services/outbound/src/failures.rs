@@ -1,6 +1,7 @@
 use anyhow::anyhow;
-use claw_bus::HandlerError;
+use claw_bus::{HandlerError, Publisher};
 use claw_domain::DeliveryId;
+use claw_events::OperatorEvent;
 use claw_store::StoreError;
 use claw_whatsapp::send::{ErrorClass, SendError};
 use tracing::{error, warn};
@@ -23,20 +24,21 @@ pub fn stopping() -> HandlerError {
     HandlerError::retry(anyhow!("outbound is stopping"))
 }
 
-/// Logs a final failure: as an error where the operator or a developer can fix something, and as a warning where
-/// the cause lies with the recipient.
-pub fn log_send_failure(id: DeliveryId, error: &SendError) {
+/// Reports a final failure: to the operator if the template is refused, as an error where a developer can fix something,
+/// and as a warning where the cause lies with the recipient.
+pub async fn report_send_failure(publisher: &Publisher, id: DeliveryId, error: &SendError) {
+    let code = error.code();
+    log_send_failure(id, error);
+    if code.is_some_and(ErrorClass::concerns_the_template) {
+        let event = OperatorEvent::TemplateRefused { code };
+        publisher.tell_operator(&event).await;
+    }
+}
+
+fn log_send_failure(id: DeliveryId, error: &SendError) {
     let code = error.code();
     let error = error as &dyn std::error::Error;
-    if code.is_some_and(ErrorClass::concerns_the_template) {
-        error!(
-            whatsapp.code = code,
-            error,
-            "{id} will not arrive: WhatsApp refuses the template of WHATSAPP_TEMPLATE. Check in WhatsApp Manager \
-             that it is approved in this language, is not paused, and has exactly one parameter, in its body; and \
-             look the code up in Meta's list of error codes"
-        );
-    } else if code.is_none_or(ErrorClass::is_our_mistake) {
+    if code.is_none_or(ErrorClass::is_our_mistake) {
         error!(
             whatsapp.code = code,
             error, "{id} will not arrive, perhaps because of a mistake of ours"
@@ -46,14 +48,14 @@ pub fn log_send_failure(id: DeliveryId, error: &SendError) {
     }
 }
 
-/// Logs that nothing can be sent until somebody changes something with Meta.
-pub fn alert_operator(error: &SendError) {
-    error!(
-        whatsapp.code = error.code(),
+/// Tells the operator that nothing can be sent until somebody changes something with Meta.
+pub async fn alert_operator(publisher: &Publisher, error: &SendError) {
+    let code = error.code();
+    warn!(
+        whatsapp.code = code,
         error = error as &dyn std::error::Error,
-        "WhatsApp refuses to send for us. Replies are kept and retried every minute. Look the code up in Meta's \
-         list of error codes: 0 and 190 need a new WHATSAPP_ACCESS_TOKEN; for 3, 10, 33, 100 and 200 to 299 check \
-         WHATSAPP_SENDER_PHONE_NUMBER_ID and the token's permissions; 131042 needs a payment method; for the \
-         others see the account's quality page in WhatsApp Manager"
+        "WhatsApp refuses to send for us"
     );
+    let event = OperatorEvent::WhatsappRefused { code };
+    publisher.tell_operator(&event).await;
 }

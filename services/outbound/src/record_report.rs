@@ -1,11 +1,11 @@
 use async_trait::async_trait;
 use claw_bus::{Attempt, Handler, HandlerError, Publisher};
 use claw_domain::DeliveryState;
-use claw_events::{DeliveryReported, ReplyFailed};
+use claw_events::{DeliveryReported, OperatorEvent, ReplyFailed};
 use claw_metrics::DELIVERY_REPORTS_HANDLED;
 use claw_store::{Deliveries, Reported};
 use claw_whatsapp::send::ErrorClass;
-use tracing::{error, warn};
+use tracing::warn;
 
 use crate::{failures::store_failure, send_piece::Reports};
 
@@ -51,7 +51,11 @@ impl RecordReport {
         reported: &Reported,
         code: Option<i64>,
     ) -> Result<(), HandlerError> {
-        log_failure(reported, code);
+        let id = reported.id;
+        warn!(delivery.id = %id, whatsapp.code = code, "{id} failed after WhatsApp accepted it");
+        if let Some(event) = operator_event_of(code) {
+            self.publisher.tell_operator(&event).await;
+        }
         let failed = ReplyFailed {
             reply: reported.reply,
             user: reported.user,
@@ -86,20 +90,14 @@ fn code_of(report: &DeliveryReported) -> Option<i64> {
     report.error.as_ref().map(|error| error.code)
 }
 
-/// Logs that WhatsApp accepted a message and did not deliver it.
-fn log_failure(reported: &Reported, code: Option<i64>) {
-    let class = code.map_or(ErrorClass::Permanent, |code| ErrorClass::of(code, ""));
-    let id = reported.id;
-    if class == ErrorClass::Operator || code.is_some_and(ErrorClass::concerns_the_template) {
-        error!(
-            delivery.id = %id, whatsapp.code = code, class = class.as_str(),
-            "{id} failed, and others will fail too: look the code up in Meta's list of error codes"
-        );
+/// What the operator must know of a failure, if others will fail for the same reason.
+fn operator_event_of(code: Option<i64>) -> Option<OperatorEvent> {
+    let known = code?;
+    if ErrorClass::concerns_the_template(known) {
+        Some(OperatorEvent::TemplateRefused { code })
     } else {
-        warn!(
-            delivery.id = %id, whatsapp.code = code, class = class.as_str(),
-            "{id} failed after WhatsApp accepted it"
-        );
+        let is_ours = ErrorClass::of(known, "") == ErrorClass::Operator;
+        is_ours.then_some(OperatorEvent::WhatsappRefused { code })
     }
 }
 

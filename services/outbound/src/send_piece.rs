@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until};
 use tracing::{info, instrument, warn};
 
 use crate::{
-    failures::{alert_operator, log_send_failure, stopping, store_failure},
+    failures::{alert_operator, report_send_failure, stopping, store_failure},
     in_flight::InFlight,
     messages::{Content, WhatsAppMessage},
     rate_limiter::RateLimiter,
@@ -276,7 +276,7 @@ impl PieceSender {
             RetryDecision::PauseAll => Some(self.rate_limiter.pause()),
             RetryDecision::AlertOperator => {
                 if self.in_flight.should_alert(Instant::now()) {
-                    alert_operator(&error);
+                    alert_operator(&self.bus.publisher(), &error).await;
                 }
                 Some(OPERATOR_PAUSE)
             }
@@ -294,7 +294,7 @@ impl PieceSender {
         error: &SendError,
     ) -> Result<SendOutcome, HandlerError> {
         let code = error.code();
-        log_send_failure(id, error);
+        report_send_failure(&self.bus.publisher(), id, error).await;
         self.deliveries
             .mark_failed(id, code, self.clock.now())
             .await?;

@@ -1,5 +1,5 @@
 use claw_domain::{FailureReason, SandboxStatus};
-use claw_events::{SandboxFailed, SandboxQueued, SandboxReady};
+use claw_events::{OperatorEvent, SandboxFailed, SandboxQueued, SandboxReady};
 use claw_store::Sandbox;
 
 use crate::{fault::Fault, provision::Provisioner};
@@ -28,6 +28,12 @@ impl Provisioner {
                     start,
                 };
                 self.publisher.publish(&failed).await?;
+                let event = OperatorEvent::SandboxFailed {
+                    user,
+                    sandbox: id,
+                    reason,
+                };
+                self.publisher.tell_operator(&event).await;
             }
             (SandboxStatus::Queued, Some(cause)) => {
                 self.publisher

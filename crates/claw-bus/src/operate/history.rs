@@ -198,7 +198,7 @@ impl StreamHistory {
     }
 
     /// Reads with a consumer of this configuration until it has read everything that was stored when it began.
-    async fn visit(
+    pub(super) async fn visit(
         &self,
         config: pull::OrderedConfig,
         visit: impl FnMut(&jetstream::Message, &Info<'_>),
@@ -216,6 +216,19 @@ impl StreamHistory {
         // A consumer that the client recreated after a lost connection has another name and expires.
         let _deleted_or_expires = self.on_server.delete_consumer(&name).await;
         read
+    }
+
+    /// Events as they arrive, without end. The server deletes the consumer once nobody reads from it.
+    pub(super) async fn messages(
+        &self,
+        config: pull::OrderedConfig,
+    ) -> Result<pull::Ordered, BusError> {
+        let consumer = self.on_server.create_consumer(config).await;
+        let messages = consumer
+            .map_err(|error| self.failed(error))?
+            .messages()
+            .await;
+        messages.map_err(|error| self.failed(error))
     }
 
     async fn read(
@@ -239,7 +252,7 @@ impl StreamHistory {
         Ok(())
     }
 
-    fn failed(&self, error: impl Into<async_nats::Error>) -> BusError {
+    pub(super) fn failed(&self, error: impl Into<async_nats::Error>) -> BusError {
         BusError::jetstream(format!("reading {}", self.stream.name()), error)
     }
 }

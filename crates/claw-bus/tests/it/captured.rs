@@ -54,7 +54,7 @@ const CAPTURED: [Captured; 4] = [
 ];
 
 /// Who may publish what. Admin may publish everything.
-const MAY_PUBLISH: [(&str, &[&str]); 17] = [
+const MAY_PUBLISH: [(&str, &[&str]); 21] = [
     ("in.message.USER", &["ingress"]),
     ("in.call.USER", &["ingress", "gateway"]),
     ("status.reported.USER", &["ingress"]),
@@ -70,18 +70,23 @@ const MAY_PUBLISH: [(&str, &[&str]); 17] = [
     ("dead.provisioner-requests.USER", &["provisioner"]),
     ("dead.outbound-replies.USER", &["outbound"]),
     ("dead.outbound-reports.USER", &["outbound"]),
+    ("operator.ingress.kind", &["ingress"]),
+    ("operator.gateway.kind", &["gateway"]),
+    ("operator.provisioner.kind", &["provisioner"]),
+    ("operator.outbound.kind", &["outbound"]),
     ("signal.speech.call_1", &["gateway"]),
     ("signal.interrupt.USER", &["ingress"]),
 ];
 
 /// Each stream with the account that holds it.
-const STREAMS: [(&str, &str); 13] = [
+const STREAMS: [(&str, &str); 14] = [
     ("gateway", "INBOUND"),
     ("outbound", "STATUS"),
     ("outbound", "OUTBOUND"),
     ("provisioner", "SANDBOX"),
     ("admin", "RECEIPTS"),
     ("admin", "DEAD"),
+    ("admin", "OPERATOR"),
     ("ingress", "KV_CALLS"),
     ("gateway", "KV_OWN"),
     ("gateway", "KV_FLOORS"),

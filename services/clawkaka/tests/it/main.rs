@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod dead;
+mod events;
 mod prepare;
 mod replay;
 mod world;

@@ -47,7 +47,7 @@ impl World {
             Stream::Inbound => "gateway",
             Stream::Outbound | Stream::Status => "outbound",
             Stream::Sandbox => "provisioner",
-            Stream::Receipts | Stream::Dead => "admin",
+            Stream::Receipts | Stream::Dead | Stream::Operator => "admin",
         };
         let jetstream = self.nats.jetstream_of(account).await.unwrap();
         jetstream.get_stream(stream.name()).await.unwrap()

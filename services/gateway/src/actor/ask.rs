@@ -1,10 +1,10 @@
 use std::{collections::HashSet, time::Duration};
 
-use claw_agent::History;
+use claw_agent::{History, RunFailure};
 use claw_bus::HandlerError;
 use claw_chat::{Batch, Notice, confirm_stop};
-use claw_domain::{Origin, ReplyId, SandboxId, VoiceKind};
-use claw_events::TurnFailed;
+use claw_domain::{Origin, ReplyId, SandboxId, UserId, VoiceKind};
+use claw_events::{OperatorEvent, TurnFailed};
 use claw_metrics::{MESSAGES_DONE, TURNS};
 use claw_store::NewReply;
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
@@ -207,7 +207,7 @@ impl UserActor {
         Ok(replies)
     }
 
-    /// The replies that give the user the answer. Failures are published for the operator too.
+    /// The replies that give the user the answer. Failures are published, and told to the operator where he can help.
     async fn replies_of(
         &self,
         sandbox: SandboxId,
@@ -231,6 +231,9 @@ impl UserActor {
                     failure: failure.as_str().to_owned(),
                 };
                 self.context.publisher.publish(&failed).await?;
+                if let Some(event) = operator_event_of(failure, self.user, sandbox) {
+                    self.context.publisher.tell_operator(&event).await;
+                }
                 (failure.as_str(), vec![instead(notice_of_failure(failure))])
             }
             // The caller hears the answer to their next utterance instead.
@@ -241,5 +244,22 @@ impl UserActor {
         };
         TURNS.increment([label]);
         Ok(replies)
+    }
+}
+
+/// What the operator must know of a failed turn. Other failures pass by themselves, or are counted.
+const fn operator_event_of(
+    failure: RunFailure,
+    user: UserId,
+    sandbox: SandboxId,
+) -> Option<OperatorEvent> {
+    match failure {
+        RunFailure::Billing => Some(OperatorEvent::ModelKeySpent { user, sandbox }),
+        RunFailure::Auth => Some(OperatorEvent::ModelKeyRefused { user, sandbox }),
+        RunFailure::ModelNotFound
+        | RunFailure::RateLimit
+        | RunFailure::ServerError
+        | RunFailure::Timeout
+        | RunFailure::Other => None,
     }
 }

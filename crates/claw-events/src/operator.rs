@@ -1,0 +1,260 @@
+use std::fmt;
+
+use claw_domain::{FailureReason, SandboxId, UserId};
+use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
+
+/// Something that an operator must know, because only an operator can mend it. Contains ids and codes, but no phone
+/// numbers and no texts of users. `Display` says what has happened and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum OperatorEvent {
+    /// A sandbox sent more than an assistant ever does, and was disconnected.
+    SandboxFlooded {
+        /// The user of the sandbox.
+        user: UserId,
+        /// The sandbox that was disconnected.
+        sandbox: SandboxId,
+    },
+    /// A sandbox could not be started, and is given up until its user writes again.
+    SandboxFailed {
+        /// The user of the sandbox.
+        user: UserId,
+        /// The sandbox that was given up.
+        sandbox: SandboxId,
+        /// Why the last attempt failed.
+        reason: FailureReason,
+    },
+    /// A turn failed because the spending limit of the user's model key is reached.
+    ModelKeySpent {
+        /// The user whose assistant cannot answer.
+        user: UserId,
+        /// The sandbox that holds the key.
+        sandbox: SandboxId,
+    },
+    /// A turn failed because the model provider rejects the user's model key.
+    ModelKeyRefused {
+        /// The user whose assistant cannot answer.
+        user: UserId,
+        /// The sandbox that holds the key.
+        sandbox: SandboxId,
+    },
+    /// WhatsApp refuses everything that we send. Replies are kept and retried every minute.
+    WhatsappRefused {
+        /// Meta's error code, if its answer contained one.
+        code: Option<i64>,
+    },
+    /// WhatsApp refused the template of `WHATSAPP_TEMPLATE`, and a reply was lost.
+    TemplateRefused {
+        /// Meta's error code, if its answer contained one.
+        code: Option<i64>,
+    },
+    /// Meta reported a change of our account, number or templates that may restrict us.
+    WhatsappAccountChanged {
+        /// The name of the webhook field.
+        field: String,
+        /// The names and states in it, without anything about people.
+        details: String,
+    },
+}
+
+/// How urgent an operator event is: the level of its log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// Many users are affected, or somebody is attacked.
+    Error,
+    /// One user is affected.
+    Warning,
+}
+
+impl OperatorEvent {
+    /// Every kind that [`kind`](Self::kind) returns.
+    pub const KINDS: [&str; 7] = [
+        "sandbox_flooded",
+        "sandbox_failed",
+        "model_key_spent",
+        "model_key_refused",
+        "whatsapp_refused",
+        "template_refused",
+        "whatsapp_account_changed",
+    ];
+
+    /// The name of the kind in subjects and metrics.
+    pub fn kind(&self) -> &'static str {
+        self.into()
+    }
+
+    /// How urgent the event is.
+    pub const fn severity(&self) -> Severity {
+        match self {
+            Self::SandboxFlooded { .. }
+            | Self::WhatsappRefused { .. }
+            | Self::TemplateRefused { .. }
+            | Self::WhatsappAccountChanged { .. } => Severity::Error,
+            Self::SandboxFailed { .. }
+            | Self::ModelKeySpent { .. }
+            | Self::ModelKeyRefused { .. } => Severity::Warning,
+        }
+    }
+
+    /// The deduplication key. What has the same key is told once an hour.
+    pub fn dedup_key(&self) -> String {
+        let what = match self {
+            Self::SandboxFlooded { sandbox, .. }
+            | Self::ModelKeySpent { sandbox, .. }
+            | Self::ModelKeyRefused { sandbox, .. } => sandbox.to_string(),
+            Self::SandboxFailed {
+                sandbox, reason, ..
+            } => format!("{sandbox}:{}", reason.as_str()),
+            Self::WhatsappRefused { code } | Self::TemplateRefused { code } => {
+                code.map_or_else(|| "none".to_owned(), |code| code.to_string())
+            }
+            Self::WhatsappAccountChanged { field, details } => format!("{field}:{details}"),
+        };
+        format!("operator:{}:{what}", self.kind())
+    }
+}
+
+impl fmt::Display for OperatorEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let code_of = |code: &Option<i64>| {
+            code.map_or_else(
+                || "gave no code".to_owned(),
+                |code| format!("gave the code {code}"),
+            )
+        };
+        match self {
+            Self::SandboxFlooded { user, sandbox } => write!(
+                f,
+                "{sandbox} of {user} sends more than an assistant ever does. It was disconnected and is connected \
+                 again after growing pauses. If this goes on, look into the container"
+            ),
+            Self::SandboxFailed {
+                user,
+                sandbox,
+                reason,
+            } => write!(
+                f,
+                "{sandbox} of {user} could not be started ({}). It is tried again when the user writes",
+                reason.as_str()
+            ),
+            Self::ModelKeySpent { user, sandbox } => write!(
+                f,
+                "the model key of {sandbox} of {user} has reached its spending limit, and the assistant cannot \
+                 answer until the limit is reset"
+            ),
+            Self::ModelKeyRefused { user, sandbox } => write!(
+                f,
+                "the model provider rejects the model key of {sandbox} of {user}, and the assistant cannot answer. \
+                 Check at the provider whether the key was deleted or disabled"
+            ),
+            Self::WhatsappRefused { code } => write!(
+                f,
+                "WhatsApp refuses to send for us and {}. Replies are kept and retried every minute. Look the code \
+                 up in Meta's list: 0 and 190 need a new WHATSAPP_ACCESS_TOKEN; for 3, 10, 33, 100 and 200 to 299 \
+                 check WHATSAPP_SENDER_PHONE_NUMBER_ID and the token's permissions; 131042 needs a payment method; \
+                 for the others see the account's quality page in WhatsApp Manager",
+                code_of(code)
+            ),
+            Self::TemplateRefused { code } => write!(
+                f,
+                "WhatsApp refuses the template of WHATSAPP_TEMPLATE and {}. Check in WhatsApp Manager that the \
+                 template is approved in this language, is not paused, and has exactly one parameter, in its body",
+                code_of(code)
+            ),
+            Self::WhatsappAccountChanged { field, details } => {
+                write!(f, "Meta sent {field}: {details}. See WhatsApp Manager")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn every_kind() -> Vec<OperatorEvent> {
+        let user = UserId::derived_from("+15551234567");
+        let sandbox = SandboxId::derived_from("s");
+        vec![
+            OperatorEvent::SandboxFlooded { user, sandbox },
+            OperatorEvent::SandboxFailed {
+                user,
+                sandbox,
+                reason: FailureReason::ImageMissing,
+            },
+            OperatorEvent::ModelKeySpent { user, sandbox },
+            OperatorEvent::ModelKeyRefused { user, sandbox },
+            OperatorEvent::WhatsappRefused { code: Some(190) },
+            OperatorEvent::TemplateRefused { code: None },
+            OperatorEvent::WhatsappAccountChanged {
+                field: "account_update".to_owned(),
+                details: "event=\"DISABLED_UPDATE\"".to_owned(),
+            },
+        ]
+    }
+
+    #[test]
+    fn every_kind_is_listed_and_is_one_token_of_a_subject() {
+        let kinds: Vec<_> = every_kind().iter().map(OperatorEvent::kind).collect();
+
+        assert_eq!(kinds, OperatorEvent::KINDS);
+        for kind in kinds {
+            assert!(
+                kind.bytes()
+                    .all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+            );
+        }
+    }
+
+    #[test]
+    fn an_operator_event_keeps_its_shape() {
+        let events = every_kind();
+
+        insta::assert_json_snapshot!(&events[1..], @r#"
+        [
+          {
+            "kind": "sandbox_failed",
+            "user": "usr_18acce9cb8d55882a19accce2dfb9f91",
+            "sandbox": "sbx_51bf688409f758aba6e8b5050477c16d",
+            "reason": "image_missing"
+          },
+          {
+            "kind": "model_key_spent",
+            "user": "usr_18acce9cb8d55882a19accce2dfb9f91",
+            "sandbox": "sbx_51bf688409f758aba6e8b5050477c16d"
+          },
+          {
+            "kind": "model_key_refused",
+            "user": "usr_18acce9cb8d55882a19accce2dfb9f91",
+            "sandbox": "sbx_51bf688409f758aba6e8b5050477c16d"
+          },
+          {
+            "kind": "whatsapp_refused",
+            "code": 190
+          },
+          {
+            "kind": "template_refused",
+            "code": null
+          },
+          {
+            "kind": "whatsapp_account_changed",
+            "field": "account_update",
+            "details": "event=\"DISABLED_UPDATE\""
+          }
+        ]
+        "#);
+    }
+
+    #[test]
+    fn different_things_have_different_keys() {
+        let mut keys: Vec<_> = every_kind().iter().map(OperatorEvent::dedup_key).collect();
+        let count = keys.len();
+
+        keys.sort();
+        keys.dedup();
+
+        assert_eq!(keys.len(), count);
+    }
+}
