@@ -22,6 +22,7 @@ install_packages() {
   install_want curl curl
   install_want cc gcc libc6-dev
   install_want python3 python3 python3-venv
+  install_want openssl openssl
   [ -e /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
   python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
   case " $* " in *" docker "*) install_want_docker ;; esac

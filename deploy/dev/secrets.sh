@@ -11,6 +11,7 @@ SECRETS_MODE=440
 # Existing secrets are kept, also if a variable has another value.
 command_secrets() {
   local directory=${1:-$ROOT/secrets}
+  command -v openssl >/dev/null || die "openssl is missing; it derives pin_public_key from pin_private_key"
   secret_files "$directory" keep
   find "$directory" -type f -empty \( -name twilio_auth_token -o -name sandbox_external_token \) -printf 'optional: %p\n' \
     -o -type f -empty -printf 'fill in: %p\n'
@@ -33,6 +34,10 @@ secret_files() {
     secret_address "nats_url_$user" "nats://$user:$(cat "$directory/nats_${user}_password")@nats:4222"
   done
   secret_file clawkaka_master_key "k1:$(random_hex 32)"
+  secret_file user_id_key "$(random_hex 32)"
+  secret_file pin_private_key "$(random_hex 32)"
+  secret_write pin_public_key "$(pin_public_key "$(cat "$directory/pin_private_key")")"
+  secret_mend pin_public_key
   secret_file whatsapp_verification_token "$(random_hex 16)"
   for name in whatsapp_app_secret whatsapp_access_token twilio_auth_token openrouter_provisioning_key sandbox_external_token; do
     secret_file "$name" ""

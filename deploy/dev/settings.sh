@@ -114,6 +114,9 @@ secrets_load() {
   secret POSTGRES_PASSWORD "p$(random_hex 16)"
   for user in PROVISIONER GATEWAY OUTBOUND; do secret "DATABASE_PASSWORD_$user" "d$(random_hex 16)"; done
   secret CLAWKAKA_MASTER_KEY "dev1:$(random_hex 32)"
+  secret USER_ID_KEY "$(random_hex 32)"
+  secret PIN_PRIVATE_KEY "$(random_hex 32)"
+  setting PIN_PUBLIC_KEY "$(pin_public_key "$PIN_PRIVATE_KEY")"
   secret WHATSAPP_VERIFICATION_TOKEN "verify-$(random_hex 8)"
   secret WHATSAPP_APP_SECRET "$(random_hex 16)"
   secret WHATSAPP_ACCESS_TOKEN "sim-$(random_hex 16)"
@@ -128,6 +131,12 @@ secret() {
   if [ -n "${!1:-}" ]; then return 0; fi
   declare -g "$1=$2"
   printf '%s=%s\n' "$1" "$2" >>"$SECRETS"
+}
+
+# The X25519 public key of a private one, both in hex. The digits before the key are the header of PKCS #8.
+pin_public_key() {
+  printf '%b' "$(printf '302e020100300506032b656e04220420%s' "$1" | sed 's/../\\x&/g')" |
+    openssl pkey -inform DER -pubout -outform DER | tail -c 32 | od -An -v -tx1 | tr -d ' \n'
 }
 
 random_hex() { od -An -N"$1" -tx1 /dev/urandom | tr -d ' \n'; }

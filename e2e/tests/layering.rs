@@ -10,6 +10,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // Values and facts, which every package may use.
     ("claw-domain", &[]),
     ("claw-events", &["claw-domain"]),
+    // Seals texts for the gateway.
+    ("claw-seal", &["claw-domain"]),
     // Pure rules of the chat: the user's commands, the host's notices, and the times of proactive messages.
     ("claw-chat", &["claw-domain"]),
     // The catalogue of metrics.
@@ -34,12 +36,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &[
             "claw-bus",
             "claw-calls",
-            // Only for the language of a caller's country.
+            // Only to recognize PINs, and for the language of a caller's country.
             "claw-chat",
             "claw-domain",
             "claw-events",
             "claw-metrics",
             "claw-runtime",
+            "claw-seal",
             "claw-twilio",
             "claw-whatsapp",
         ],
@@ -71,6 +74,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "claw-events",
             "claw-metrics",
             "claw-runtime",
+            "claw-seal",
             "claw-store",
         ],
     ),

@@ -105,7 +105,7 @@ impl<E: Error + Send + Sync + 'static> From<E> for HandlerError {
 
 #[cfg(test)]
 mod tests {
-    use claw_domain::{Channel, ReplyId, ReplySource, ReplyText, UserId};
+    use claw_domain::{Channel, ReplyId, ReplySource, ReplyText};
     use claw_events::{ReplyProduced, TurnFailed};
 
     use super::*;
@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn an_event_that_is_too_large_is_given_up_instead_of_retried() {
         let failed = TurnFailed {
-            user: UserId::derived_from("ada"),
+            user: claw_testkit::user("ada"),
             sandbox: "sbx_00000000000000000000000000000000".parse().unwrap(),
             cause: "msg_00000000000000000000000000000000".parse().unwrap(),
             failure: "x".repeat(PAYLOAD_LIMIT_BYTES),
@@ -137,7 +137,7 @@ mod tests {
         for text in ["\u{1}", "\"", "😀", "x"] {
             let reply = ReplyProduced {
                 id: ReplyId::derived_from("row"),
-                user: UserId::derived_from("ada"),
+                user: claw_testkit::user("ada"),
                 cause: None,
                 source: ReplySource::Chat,
                 channel: Channel::WhatsApp,

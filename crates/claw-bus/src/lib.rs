@@ -10,6 +10,7 @@ mod dead;
 mod floors;
 mod handler;
 mod headers;
+mod installation;
 mod json_bucket;
 mod lanes;
 mod operate;
@@ -24,6 +25,7 @@ mod watch;
 pub use connect::{Bus, BusConfig, BusError};
 pub use consume::Consumer;
 pub use handler::{Attempt, Handler, HandlerError};
+pub use installation::UserIdKeyError;
 pub use json_bucket::{JsonBucket, Written};
 pub use operate::{
     DeadLetters, InvalidReplayTicket, NewestLetters, NewestOperatorEvents, OperatorEvents,

@@ -5,7 +5,11 @@ use async_nats::jetstream::stream::{
 };
 use claw_events::{PARTITIONS, Stream};
 
-use crate::{Bus, BusError, accounts::Account};
+use crate::{
+    Bus, BusError,
+    accounts::Account,
+    installation::{recorded_check, with_check},
+};
 
 const DAY: Duration = Duration::from_hours(24);
 const GIB: i64 = 1024 * 1024 * 1024;
@@ -63,7 +67,8 @@ pub enum EnsuredKind {
     Bucket,
 }
 
-/// Creates the streams and buckets, or updates existing ones to this definition. Idempotent.
+/// Creates the streams and buckets, or updates existing ones to this definition, except that what
+/// [`Bus::record_user_id_key`] has recorded stays. Idempotent.
 pub async fn ensure(bus: &Bus) -> Result<Vec<Ensured>, BusError> {
     let mut ensured = Vec::new();
     for &stream in Stream::ALL {
@@ -80,9 +85,11 @@ pub async fn ensure(bus: &Bus) -> Result<Vec<Ensured>, BusError> {
             name: stream.name(),
         });
     }
+    let check = recorded_check(bus).await?;
     for (account, bucket) in buckets() {
+        let check = check.clone().filter(|_| bucket == CALLS);
         bus.jetstream_in(account)
-            .create_or_update_stream(bucket_definition(bucket))
+            .create_or_update_stream(with_check(bucket_definition(bucket), check))
             .await
             .map_err(|error| BusError::jetstream(format!("making bucket {bucket}"), error))?;
         ensured.push(Ensured {
@@ -166,7 +173,7 @@ fn partitioned(stream: Stream) -> Option<SubjectTransform> {
 
 /// The stream behind a key-value bucket, as the client library defines it, with two settings that the
 /// library does not offer for buckets.
-fn bucket_definition(bucket: &str) -> Config {
+pub(crate) fn bucket_definition(bucket: &str) -> Config {
     Config {
         name: format!("KV_{bucket}"),
         subjects: vec![format!("$KV.{bucket}.>")],

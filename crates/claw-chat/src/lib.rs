@@ -13,7 +13,9 @@ mod queue;
 mod quiet_hours;
 mod wall_clock;
 
-pub use command::{Command, PIN_PLACEHOLDER, command_of, pin_of};
+pub use command::{
+    Command, PIN_PLACEHOLDER, UNUSABLE_PIN_PLACEHOLDER, command_of, is_about_a_pin, pin_of,
+};
 pub use item::Item;
 pub use notice::Notice;
 pub use numbering::{language_of, zone_of};

@@ -30,6 +30,8 @@ impl Plan {
                 Some(command) => Self::Obey(command, text.clone()),
                 None => Self::asking(text.expose()),
             },
+            // The gateway opens it first.
+            MessageContent::SealedPin(_) => Self::Say(Notice::UnknownPin),
             MessageContent::Button { text, .. } => Self::asking(text.expose()),
             MessageContent::Interactive(reply) => of_interactive(reply),
             MessageContent::Location(location) => Self::asking(&describe(location)),

@@ -67,7 +67,7 @@ mod tests {
     #[test]
     fn every_user_has_a_separate_address() {
         let sandbox = SandboxId::derived_from("s");
-        let user = UserId::derived_from("u");
+        let user = UserId::UNKNOWN;
         let external: ExternalAddresses = "ws://agents.example/{user}/{sandbox}".parse().unwrap();
 
         assert_eq!(

@@ -2,8 +2,6 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::UserId;
-
 /// Why a text could not be parsed as an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
@@ -32,9 +30,29 @@ impl PhoneNumber {
         &self.0
     }
 
-    /// The number as WhatsApp writes it, without the `+`.
+    /// The number without its `+`, as WhatsApp's API takes it.
     pub fn expose_digits(&self) -> &str {
         &self.0[1..]
+    }
+
+    /// The same number as the phone network writes it. WhatsApp writes some numbers of Mexico with one digit more,
+    /// and some of Brazil with one less. Compare numbers of different channels in this form only.
+    #[must_use]
+    pub fn canonical(&self) -> Self {
+        let digits = self.expose_digits();
+        if let Some(national) = digits.strip_prefix("521")
+            && national.len() == 10
+        {
+            return Self(format!("+52{national}"));
+        }
+        if let Some(national) = digits.strip_prefix("55")
+            && let Some((area, subscriber)) = national.split_at_checked(2)
+            && subscriber.len() == 8
+            && subscriber.starts_with(['6', '7', '8', '9'])
+        {
+            return Self(format!("+55{area}9{subscriber}"));
+        }
+        self.clone()
     }
 }
 
@@ -131,16 +149,6 @@ pub enum Address {
     WhatsApp(WhatsAppUserId),
 }
 
-impl Address {
-    /// The id of the user at this address. It is derived without a look-up, so every service gets the same id.
-    pub fn user(&self) -> UserId {
-        match self {
-            Self::Phone(phone) => UserId::derived_from(phone.expose_e164()),
-            Self::WhatsApp(id) => UserId::derived_from(&format!("wa:{}", id.expose())),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -148,14 +156,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whatsapp_s_and_twilio_s_spelling_of_a_number_give_the_same_user() {
-        let whatsapp = PhoneNumber::try_from("4915112345678").unwrap();
-        let twilio = PhoneNumber::try_from("+4915112345678").unwrap();
-
-        assert_eq!(
-            Address::Phone(whatsapp).user(),
-            Address::Phone(twilio).user()
-        );
+    fn numbers_that_whatsapp_and_the_phone_network_spell_differently_have_one_canonical_form() {
+        for (spelling, canonical) in [
+            // Mexico: WhatsApp writes the 1 that once marked mobile numbers.
+            ("5215512345678", "+525512345678"),
+            ("525512345678", "+525512345678"),
+            // Brazil: WhatsApp omits the 9 that mobile numbers begin with.
+            ("553187654321", "+5531987654321"),
+            ("5531987654321", "+5531987654321"),
+            // A Brazilian landline, and numbers that only look similar.
+            ("553132654321", "+553132654321"),
+            ("52155123456", "+52155123456"),
+            ("15215512345", "+15215512345"),
+        ] {
+            let phone = PhoneNumber::try_from(spelling).unwrap();
+            assert_eq!(phone.canonical().expose_e164(), canonical, "{spelling}");
+            assert_eq!(phone.canonical().canonical(), phone.canonical());
+        }
     }
 
     #[test]

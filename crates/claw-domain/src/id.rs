@@ -25,11 +25,6 @@ macro_rules! id {
             /// The prefix of the id's text form, without the underscore.
             pub const PREFIX: &'static str = $prefix;
 
-            /// Derives the id from `cause`. The same cause always gives the same id.
-            pub fn derived_from(cause: &str) -> Self {
-                Self(Uuid::new_v5(&NAMESPACE, format!("{}:{cause}", $prefix).as_bytes()))
-            }
-
             /// Wraps an id read back from storage.
             pub const fn from_uuid(uuid: Uuid) -> Self {
                 Self(uuid)
@@ -78,31 +73,55 @@ macro_rules! id {
     };
 }
 
+macro_rules! derived_id {
+    ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
+        id!($(#[$doc])* $name, $prefix);
+
+        impl $name {
+            /// Derives the id from `cause`. The same cause always gives the same id.
+            pub fn derived_from(cause: &str) -> Self {
+                Self(Uuid::new_v5(&NAMESPACE, format!("{}:{cause}", $prefix).as_bytes()))
+            }
+        }
+    };
+}
+
 id!(
-    /// The id of a user, the same on every channel. Derived from the user's canonical address.
+    /// The id of a user, the same on every channel. Only [`UserIdKey`](crate::UserIdKey) derives it, from the user's
+    /// canonical address.
     UserId, "usr"
 );
-id!(
+derived_id!(
     /// The id of a message from a user; also the `idempotencyKey` and run id of its turn. Derived from the channel's
     /// own id.
     MessageId, "msg"
 );
-id!(
+derived_id!(
     /// The id of a reply to a user. Derived from the transcript row or the notice that caused it.
     ReplyId, "rpl"
 );
-id!(
+derived_id!(
     /// The id of one piece of a reply, as sent to the channel. The channel returns it in every status of the piece.
     DeliveryId, "dlv"
 );
-id!(
+derived_id!(
     /// The id of a sandbox: an assistant's container (or external address) with its volume and secrets.
     SandboxId, "sbx"
 );
-id!(
+derived_id!(
     /// The id of a phone call. Derived from Twilio's id of the call.
     CallId, "cal"
 );
+
+impl UserId {
+    /// Nobody: events that name no user are routed and ordered under this id.
+    pub const UNKNOWN: Self = Self(Uuid::nil());
+
+    /// The id under which reports about a message are ordered if its user is unknown.
+    pub const fn in_place_of(message: MessageId) -> Self {
+        Self(message.0)
+    }
+}
 
 impl MessageId {
     /// The id of a caller's utterance. `turn` counts the utterances of the call from 1; turn 0 stands for the ringing
@@ -181,7 +200,7 @@ mod tests {
 
     #[test]
     fn an_id_is_parsed_from_its_text_and_an_id_of_another_kind_is_refused() {
-        let id = UserId::derived_from("+4915112345678");
+        let id = UserId::in_place_of(MessageId::derived_from("wamid.A"));
 
         assert_eq!(id.to_string().parse(), Ok(id));
         assert_eq!("msg_00".parse::<UserId>(), Err(IdError { prefix: "usr" }));

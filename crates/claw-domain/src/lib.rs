@@ -13,8 +13,10 @@ mod pin;
 mod reply;
 mod reply_text;
 mod sandbox;
+mod sealed_text;
 mod secret_list;
 mod sensitive;
+mod user_id_key;
 
 pub use address::{Address, AddressError, PhoneNumber, WhatsAppUserId};
 pub use backoff::Backoff;
@@ -31,5 +33,7 @@ pub use pin::{Pin, PinError};
 pub use reply::{Channel, ReplySource};
 pub use reply_text::ReplyText;
 pub use sandbox::{Endpoint, FailureReason, SandboxStatus};
+pub use sealed_text::SealedText;
 pub use secret_list::{NoSecret, SecretList};
 pub use sensitive::Sensitive;
+pub use user_id_key::{UserIdKey, UserIdKeyError};

@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use strum::IntoStaticStr;
 
-use crate::{Sensitive, Wamid, WhatsAppUserId};
+use crate::{SealedText, Sensitive, Wamid, WhatsAppUserId};
 
 /// The content of a user's message. Each kind that WhatsApp documents has a variant. A newer kind is kept whole in
 /// [`MessageContent::Unknown`], so that it is not lost before we can read it.
@@ -12,6 +12,8 @@ use crate::{Sensitive, Wamid, WhatsAppUserId};
 pub enum MessageContent {
     /// A text of at most 4,096 characters, which is Meta's limit.
     Text(Sensitive<String>),
+    /// A text that sets a PIN, sealed for the gateway.
+    SealedPin(SealedText),
     /// An image, video, document, sticker or sound file.
     Media(Media),
     /// The user's position, or a place they chose.

@@ -1,5 +1,7 @@
 use chrono::{DateTime, Utc};
-use claw_domain::{Address, CallId, CallOutcome, Language, MessageId, Sensitive, Trust, UserId};
+use claw_domain::{
+    Address, CallId, CallOutcome, Language, MessageId, SealedText, Sensitive, Trust, UserId,
+};
 use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
 
@@ -70,6 +72,21 @@ pub enum CallerInput {
     Words(Sensitive<String>),
     /// The keys that the caller pressed: digits, `*` and `#`.
     Keys(Sensitive<String>),
+    /// The JSON of one of the others, sealed for the gateway: it may be a PIN, because the caller was not yet put
+    /// through.
+    Sealed(SealedText),
+}
+
+impl CallerInput {
+    /// The ASCII digits that the caller said or pressed; none of a sealed input.
+    pub fn digits(&self) -> String {
+        match self {
+            Self::Words(text) | Self::Keys(text) => {
+                text.expose().chars().filter(char::is_ascii_digit).collect()
+            }
+            Self::Sealed(_) => String::new(),
+        }
+    }
 }
 
 impl CallProgressed {
@@ -165,7 +182,7 @@ mod tests {
         let address = Address::Phone(PhoneNumber::try_from("15551234567").unwrap());
         CallProgressed {
             call: CallId::derived_from("CA1"),
-            user: address.user(),
+            user: "usr_18acce9cb8d55882a19accce2dfb9f91".parse().unwrap(),
             address,
             trust: Trust::Trusted,
             at: DateTime::from_timestamp(1_700_000_000, 0).unwrap(),

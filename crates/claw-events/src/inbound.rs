@@ -102,8 +102,13 @@ impl Event for DeliveryReported {
         self.user
     }
 
+    /// Derived from WhatsApp's id, which contains the number: the key is in a header, which operators see.
     fn dedup_key(&self) -> String {
-        format!("status:{}:{}", self.wamid.as_str(), self.status)
+        format!(
+            "status:{}:{}",
+            MessageId::derived_from(self.wamid.as_str()),
+            self.status
+        )
     }
 }
 
@@ -120,7 +125,7 @@ mod tests {
         let wamid = Wamid::new("wamid.A");
         MessageReceived {
             id: MessageReceived::id_for(&wamid, &content),
-            user: address.user(),
+            user: "usr_18acce9cb8d55882a19accce2dfb9f91".parse().unwrap(),
             address,
             wa_user_id: None,
             name: Some("Ada".into()),
@@ -179,7 +184,7 @@ mod tests {
     #[test]
     fn a_report_keeps_its_shape() {
         let report = DeliveryReported {
-            user: UserId::derived_from("+15551234567"),
+            user: "usr_18acce9cb8d55882a19accce2dfb9f91".parse().unwrap(),
             wamid: Wamid::new("wamid.B"),
             delivery: Some(DeliveryId::derived_from("x")),
             state: Some(DeliveryState::Failed),

@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn the_published_subject_is_computed_from_the_stored_subject() {
-        let user = UserId::derived_from("ada");
+        let user: UserId = "usr_18acce9cb8d55882a19accce2dfb9f91".parse().unwrap();
         let of = |stored: String| published_subject(Stream::Inbound, &stored);
 
         assert_eq!(

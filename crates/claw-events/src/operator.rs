@@ -175,7 +175,7 @@ mod tests {
     use super::*;
 
     fn every_kind() -> Vec<OperatorEvent> {
-        let user = UserId::derived_from("+15551234567");
+        let user = "usr_18acce9cb8d55882a19accce2dfb9f91".parse().unwrap();
         let sandbox = SandboxId::derived_from("s");
         vec![
             OperatorEvent::SandboxFlooded { user, sandbox },

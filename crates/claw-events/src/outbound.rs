@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn replies_and_receipts_keep_their_shapes() {
-        let user = UserId::derived_from("+15551234567");
+        let user = "usr_18acce9cb8d55882a19accce2dfb9f91".parse().unwrap();
         let reply = ReplyId::derived_from("row");
         let cause = Some(MessageId::derived_from("wamid.A"));
 

@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn the_events_of_a_sandbox_keep_their_shapes() {
-        let user = UserId::derived_from("+15551234567");
+        let user = "usr_18acce9cb8d55882a19accce2dfb9f91".parse().unwrap();
         let sandbox = SandboxId::derived_from("s");
         let cause = MessageId::derived_from("wamid.A");
 

@@ -40,6 +40,12 @@ pub enum StoreError {
         /// The table and the column.
         column: &'static str,
     },
+    /// The database began with another key for user ids.
+    #[error(
+        "USER_ID_KEY is not the key with which this installation began: with it, every user would be a stranger. \
+         Restore the old key"
+    )]
+    OtherUserIdKey,
     /// A secret could not be sealed or opened.
     #[error("sealing or opening a secret")]
     Sealed(#[from] KeyringError),
@@ -53,7 +59,10 @@ impl StoreError {
         match self {
             Self::Database { source, .. } => is_transient(source),
             Self::TimedOut { .. } | Self::Contended { .. } => true,
-            Self::Missing { .. } | Self::Corrupt { .. } | Self::Sealed(_) => false,
+            Self::Missing { .. }
+            | Self::Corrupt { .. }
+            | Self::OtherUserIdKey
+            | Self::Sealed(_) => false,
         }
     }
 }
@@ -67,7 +76,8 @@ impl fmt::Debug for StoreError {
             Self::TimedOut { .. }
             | Self::Contended { .. }
             | Self::Missing { .. }
-            | Self::Corrupt { .. } => write!(f, "{self}"),
+            | Self::Corrupt { .. }
+            | Self::OtherUserIdKey => write!(f, "{self}"),
         }
     }
 }

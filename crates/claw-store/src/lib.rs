@@ -28,7 +28,7 @@ pub use messages::{
     Caller, Disposition, HeldReply, InboundMessage, Messages, NewReply, Received, Settled,
     Settlement, TranscriptMove, VoiceMessage, WaitingMessage,
 };
-pub use migration::migrate;
+pub use migration::{migrate, record_user_id_key};
 pub use role::Role;
 pub use sandboxes::{
     ConnectionSecrets, KnownModelKey, NewSandbox, Sandbox, SandboxRequest, SandboxSecrets,

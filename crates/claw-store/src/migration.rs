@@ -45,6 +45,30 @@ pub async fn migrate(
     result
 }
 
+/// Records by which key the ids of users are derived, once for a database, and fails from then on if `check`, which is
+/// [`claw_domain::UserIdKey::check_value`], is that of another key. Run it after [`migrate`], as the same user.
+pub async fn record_user_id_key(url: &SecretString, check: &str) -> Result<(), StoreError> {
+    let pool = open(ConnectOptions::new(url.expose_secret())).await?;
+    let work = async {
+        let record = "INSERT INTO installation (user_id_check) VALUES ($1) ON CONFLICT DO NOTHING";
+        pool.execute_raw(statement(record, [check.into()])).await?;
+        let read = statement("SELECT user_id_check FROM installation", []);
+        let row = pool.query_one_raw(read).await?;
+        row.map(|row| row.try_get("", "user_id_check")).transpose()
+    };
+    let recorded: Result<Option<String>, DbErr> = work.await;
+    pool.close().await.ok();
+    let recorded = recorded.map_err(|source| StoreError::Database {
+        operation: "recording the USER_ID_KEY",
+        source,
+    })?;
+    if recorded.as_deref() == Some(check) {
+        Ok(())
+    } else {
+        Err(StoreError::OtherUserIdKey)
+    }
+}
+
 async fn wait_for_database(
     url: &SecretString,
     deadline: Instant,
@@ -106,6 +130,10 @@ impl MigratorTrait for Migrator {
             Box::new(MigrationStep {
                 name: "m000004_turns_of_a_call",
                 sql: include_str!("sql/schema_4.sql"),
+            }),
+            Box::new(MigrationStep {
+                name: "m000006_the_installation",
+                sql: include_str!("sql/schema_6.sql"),
             }),
         ]
     }

@@ -22,6 +22,9 @@ pub(super) trait Backend: Send + Sync {
     /// The log of a replica, including runs before a restart.
     fn log_of(&self, replica: Replica) -> String;
 
+    /// The log of Caddy.
+    fn log_of_caddy(&self) -> String;
+
     /// The id of a replica's process; fails if it is not running.
     fn process_of(&self, replica: Replica) -> Result<u32>;
 

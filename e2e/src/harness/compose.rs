@@ -220,6 +220,10 @@ impl Backend for Compose {
         self.container_of(replica).log()
     }
 
+    fn log_of_caddy(&self) -> String {
+        self.caddy().log()
+    }
+
     fn process_of(&self, replica: Replica) -> Result<u32> {
         self.container_of(replica).process()
     }

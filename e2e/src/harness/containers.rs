@@ -1,9 +1,8 @@
 use anyhow::{Context, Result};
-use claw_domain::{Address, PhoneNumber};
 use claw_store::{Sandbox, Store};
 use secrecy::SecretString;
 
-use super::docker;
+use super::{docker, user_of};
 
 /// Access to real sandboxes through the `docker` command, as an operator has it.
 pub struct Containers {
@@ -49,8 +48,7 @@ impl Containers {
     }
 
     async fn sandbox_of(&self, number: &str) -> Result<Sandbox> {
-        let user = Address::Phone(PhoneNumber::try_from(number)?).user();
-        let sandbox = self.store.sandboxes().of_user(user).await?;
+        let sandbox = self.store.sandboxes().of_user(user_of(number)?).await?;
         sandbox.context("this user has no sandbox")
     }
 }

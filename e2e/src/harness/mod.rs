@@ -17,7 +17,7 @@ mod settings;
 use std::{net::SocketAddr, sync::Arc};
 
 use anyhow::{Context, Result};
-use claw_domain::{Address, PhoneNumber};
+use claw_domain::{Address, PhoneNumber, UserId};
 use claw_testkit::ReservedPort;
 use sim_meta::{SimMeta, SimMetaConfig};
 use sim_openclaw::{SimOpenClaw, SimOpenClawConfig};
@@ -183,8 +183,7 @@ impl World {
 
     /// The name of a user's simulated assistant, by the user's phone number.
     pub fn assistant_of(&self, number: &str) -> Result<String> {
-        let phone = PhoneNumber::try_from(number).context("not a phone number")?;
-        Ok(Address::Phone(phone).user().to_string())
+        Ok(user_of(number)?.to_string())
     }
 
     /// The real sandboxes of this world.
@@ -208,6 +207,12 @@ impl World {
     pub fn secrets(&self) -> Vec<(&'static str, String)> {
         self.secrets.clone()
     }
+}
+
+/// The user with a phone number.
+pub fn user_of(number: &str) -> Result<UserId> {
+    let phone = PhoneNumber::try_from(number).context("not a phone number")?;
+    Ok(claw_testkit::user_of(&Address::Phone(phone)))
 }
 
 fn replicas_wanted(wanted: &[(Service, usize)]) -> [(Service, usize); Service::ALL.len()] {

@@ -52,8 +52,8 @@ impl Processes {
             }
         }
         let admin = processes.variables_of("admin");
-        programs::run_to_end("clawkaka", ["bus", "ensure"], &admin).await?;
         programs::run_to_end("clawkaka", ["db", "migrate"], &admin).await?;
+        programs::run_to_end("clawkaka", ["bus", "ensure"], &admin).await?;
         processes.start_caddy().await?;
         for service in Service::ALL {
             for replica in processes.replicas_of(service) {
@@ -144,6 +144,10 @@ impl Backend for Processes {
 
     fn log_of(&self, replica: Replica) -> String {
         std::fs::read_to_string(self.log_path(&replica.to_string())).unwrap_or_default()
+    }
+
+    fn log_of_caddy(&self) -> String {
+        std::fs::read_to_string(self.log_path("caddy")).unwrap_or_default()
     }
 
     fn process_of(&self, replica: Replica) -> Result<u32> {

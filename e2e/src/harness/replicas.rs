@@ -113,6 +113,11 @@ impl World {
         self.backend.log_of(replica.into())
     }
 
+    /// The log of Caddy.
+    pub fn log_of_caddy(&self) -> String {
+        self.backend.log_of_caddy()
+    }
+
     /// The latest warnings and errors of every process, for a failed test to show.
     pub fn recent_warnings(&self) -> String {
         let replicas = Service::ALL.map(|service| self.replicas_of(service));
@@ -148,9 +153,17 @@ impl World {
     /// A counter or gauge from the process's `/metrics`, summed over its labels; `None` if the process does not
     /// answer or has never set the metric.
     pub async fn metric_of(&self, replica: impl Into<Replica>, name: &str) -> Option<f64> {
-        let url = format!("{}/metrics", self.backend.url_of(replica.into()).ok()?);
-        let answer = http::client(HttpTimeouts::default()).get(url).send().await;
-        metric(&answer.ok()?.text().await.ok()?, name)
+        metric(&self.metrics_of(replica).await.ok()?, name)
+    }
+
+    /// All metrics from the process's `/metrics`.
+    pub async fn metrics_of(&self, replica: impl Into<Replica>) -> Result<String> {
+        let url = format!("{}/metrics", self.backend.url_of(replica.into())?);
+        let answer = http::client(HttpTimeouts::default())
+            .get(url)
+            .send()
+            .await?;
+        Ok(answer.text().await?)
     }
 
     /// Panics if a fallback timer ended any wait for an event.

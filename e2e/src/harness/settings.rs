@@ -4,6 +4,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use claw_testkit::USER_ID_KEY;
 use secrecy::ExposeSecret;
 use sim_meta::{SimMeta, SimMetaConfig, SimTemplate};
 use sim_openclaw::SimOpenClaw;
@@ -12,6 +13,10 @@ use sim_twilio::SimTwilioConfig;
 
 /// 32 bytes that occur nowhere else, so that a search finds a leak.
 const MASTER_KEY: &str = "k1:5eed5eed5eed5eed5eed5eed5eed5eed5eed5eed5eed5eed5eed5eed5eed5eed";
+
+/// The pair of keys with which PINs are sealed and opened.
+const PIN_PRIVATE_KEY: &str = "9111222233334444555566667777888899990000aaaabbbbccccddddeeeeffff";
+const PIN_PUBLIC_KEY: &str = "b69752eb9d242f3030b86a5a6fe13a30fb8c9451cf619ad7435dc27fcd9e6451";
 
 /// The prefix of the owner labels of this world's containers.
 pub(super) const OWNER: &str = "e2e-test";
@@ -26,8 +31,11 @@ pub const BASE_URL: &str = "https://api.clawkaka.example";
 pub const TWILIO_AUTH_TOKEN: &str = "twilio-auth-token-of-the-simulator";
 
 /// The settings that are secrets. The services also read each from the file that `<name>_FILE` names.
-pub(super) const SECRETS: [&str; 7] = [
+pub(super) const SECRETS: [&str; 10] = [
     "CLAWKAKA_MASTER_KEY",
+    "USER_ID_KEY",
+    "PIN_PRIVATE_KEY",
+    "PIN_PUBLIC_KEY",
     "WHATSAPP_VERIFICATION_TOKEN",
     "WHATSAPP_APP_SECRET",
     "WHATSAPP_ACCESS_TOKEN",
@@ -52,6 +60,9 @@ impl Settings {
         let access_token = defaults.access_token.expose_secret().to_owned();
         let variables = [
             ("CLAWKAKA_MASTER_KEY", MASTER_KEY.to_owned()),
+            ("USER_ID_KEY", USER_ID_KEY.to_owned()),
+            ("PIN_PRIVATE_KEY", PIN_PRIVATE_KEY.to_owned()),
+            ("PIN_PUBLIC_KEY", PIN_PUBLIC_KEY.to_owned()),
             ("WHATSAPP_VERIFICATION_TOKEN", "verify-me-once".to_owned()),
             ("WHATSAPP_APP_SECRET", app_secret),
             ("WHATSAPP_ACCESS_TOKEN", access_token),

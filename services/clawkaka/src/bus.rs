@@ -5,7 +5,7 @@ use claw_bus::{Bus, BusConfig, Ensured, EnsuredKind};
 use claw_runtime::Env;
 use serde::Serialize;
 
-use crate::output::Format;
+use crate::{installation::user_id_key, output::Format};
 
 /// The user on the bus that may do everything.
 const USER: &str = "admin";
@@ -20,11 +20,12 @@ pub(crate) async fn connect(env: &Env) -> Result<Bus> {
 }
 
 pub(crate) async fn ensure(env: &Env, format: Format) -> Result<()> {
+    let check = user_id_key(env)?.check_value();
     let bus = connect(env).await?;
     for ensured in claw_bus::ensure(&bus).await? {
         format.print(&EnsuredLine::from(ensured))?;
     }
-    Ok(())
+    Ok(bus.record_user_id_key(&check).await?)
 }
 
 #[derive(Serialize)]

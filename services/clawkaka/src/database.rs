@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use claw_runtime::Env;
 use claw_store::Role;
 
-use crate::output::remark;
+use crate::{installation::user_id_key, output::remark};
 
 /// Longest wait for a database that is just starting.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -12,6 +12,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Brings the schema of the database at `DATABASE_URL` up to date, and the roles with which the services connect. A role
 /// whose password is not given keeps the one it has.
 pub(crate) async fn migrate(env: &Env) -> Result<()> {
+    let check = user_id_key(env)?.check_value();
     let url = env.secret("DATABASE_URL")?;
     let mut passwords = Vec::new();
     for (role, password) in [
@@ -33,5 +34,6 @@ pub(crate) async fn migrate(env: &Env) -> Result<()> {
     claw_store::migrate(&url, &passwords, PATIENCE)
         .await
         .context("the schema is not up to date")?;
+    claw_store::record_user_id_key(&url, &check).await?;
     remark("the schema is up to date")
 }

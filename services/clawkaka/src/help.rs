@@ -7,13 +7,16 @@ Settings (environment variables; an empty value counts as absent):
   DATABASE_URL  db                  postgres://owner:password@host:port/database
   DATABASE_PASSWORD_PROVISIONER, DATABASE_PASSWORD_GATEWAY, DATABASE_PASSWORD_OUTBOUND
                 db                  the new password of a service's role (optional)
+  USER_ID_KEY   bus ensure, db      the key of all user ids, 64 hex digits; it never changes
 Instead of each, <NAME>_FILE may name a file that holds the value; setting both is an error.
 
 Results are printed on stdout, remarks and errors on stderr.
 Exit status: 0 done, 1 failed, 2 the command line is wrong.";
 
 pub(crate) const ENSURE: &str = "\
-Run it before the services start and after each upgrade. Repeating it changes nothing.
+Run it after `clawkaka db migrate`, before the services start, and after each upgrade. Repeating it changes
+nothing. It records which USER_ID_KEY belongs to the bus, and fails if it is another one than before:
+ingress does not start with any other.
 
 Example:
   clawkaka bus ensure
@@ -26,7 +29,8 @@ pub(crate) const MIGRATE: &str = "\
 Run it before the services start and after each upgrade. All migrations are applied, or none. It also
 creates the services' roles, gives each its rights, and sets the passwords that are given. Repeating
 it changes nothing, and several processes may run it at once. Waits up to 30 s for a database that is
-just starting.
+just starting. It records which USER_ID_KEY belongs to the database, and fails if it is another one
+than before: all users would be strangers.
 
 Example:
   DATABASE_URL_FILE=/run/secrets/database_url clawkaka db migrate

@@ -10,6 +10,7 @@ mod database;
 mod dead;
 mod events;
 mod help;
+mod installation;
 mod metrics;
 mod output;
 mod replay;

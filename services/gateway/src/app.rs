@@ -41,6 +41,7 @@ impl App {
             publisher: bus.publisher(),
             live_calls: LiveCalls::open(&bus).await?,
             agents: Agents::new(store.clone(), config.keyring, bus.publisher()),
+            pins: config.pins,
             bus,
             store,
             clock: Arc::new(SystemClock),

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use claw_bus::{Attempt, Handler, HandlerError};
 use claw_chat::Plan;
 use claw_domain::{Address, Pin, Trust, VoiceKind};
-use claw_events::{CallProgressed, CallStatus, CallStep, CallerInput, TurnStatus, Utterance};
+use claw_events::{CallProgressed, CallStatus, CallStep, TurnStatus, Utterance};
 use claw_metrics::{CALL_STEPS, PIN_ATTEMPTS};
 use claw_store::{CallBegin, CallEnd, Caller, PinOutcome, Received, VoiceMessage};
 
@@ -13,6 +13,7 @@ use crate::{
     context::Context,
     intake::deliver,
     item::{item_of_call, plan_call_end, plan_spoken},
+    sealed::open_utterance,
 };
 
 /// Handles the steps of calls. The words of a verified caller join the user's queue behind their written
@@ -87,6 +88,7 @@ impl CallIntake {
         utterance: &Utterance,
         attempt: &Attempt,
     ) -> Result<(), HandlerError> {
+        let utterance = &*open_utterance(&self.context.pins, call, utterance)?;
         let calls = self.context.store.calls();
         let mut known = calls.of(call.call).await?;
         if known.is_none() {
@@ -122,9 +124,7 @@ impl CallIntake {
         if status.is_some() {
             return Ok(());
         }
-        let (CallerInput::Words(text) | CallerInput::Keys(text)) = &utterance.words;
-        let digits: String = text.expose().chars().filter(char::is_ascii_digit).collect();
-        let outcome = match Pin::try_from(digits.as_str()) {
+        let outcome = match Pin::try_from(utterance.words.digits().as_str()) {
             Ok(pin) => {
                 let (users, now) = (self.context.store.users(), self.context.clock.now());
                 let keyring = self.context.agents.keyring();

@@ -3,8 +3,9 @@ use std::{net::SocketAddr, time::Duration};
 use claw_bus::BusConfig;
 use claw_chat::{Defaults, NO_QUIET_HOURS, QuietHours};
 use claw_runtime::{Env, EnvError, health, lifecycle};
+use claw_seal::OpeningKey;
 use claw_store::Keyring;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::{context::Policy, turn::TurnLimits};
 
@@ -43,6 +44,8 @@ pub struct Config {
     pub database_connections: u32,
     /// Decrypts the sandboxes' secrets.
     pub keyring: Keyring,
+    /// Opens PINs that ingress has sealed: `PIN_PRIVATE_KEY`.
+    pub pins: OpeningKey,
     /// Address of the health endpoints and metrics.
     pub health: SocketAddr,
     /// How long running turns may go on after a stop was requested.
@@ -58,6 +61,7 @@ impl Config {
         let database_url = env.secret("DATABASE_URL");
         let database_connections = env.or("DATABASE_CONNECTIONS", DEFAULT_DATABASE_CONNECTIONS);
         let keyring = keyring(env);
+        let pins = pins(env);
         let health = health::address(env, "HEALTH_PORT", DEFAULT_HEALTH_PORT);
         let grace = lifecycle::grace(env);
         let total = env.or("TURN_LIMIT_SECONDS", DEFAULT_TURN_LIMIT_SECONDS);
@@ -75,6 +79,7 @@ impl Config {
             database_url: database_url?,
             database_connections: database_connections?,
             keyring: keyring?,
+            pins: pins?,
             health: health?,
             grace: grace?,
             policy: Policy {
@@ -96,6 +101,11 @@ impl Config {
 fn keyring(env: &Env) -> Result<Keyring, EnvError> {
     let keys = env.secret("CLAWKAKA_MASTER_KEY")?;
     Keyring::parse(&keys).map_err(|error| env.invalid("CLAWKAKA_MASTER_KEY", error))
+}
+
+fn pins(env: &Env) -> Result<OpeningKey, EnvError> {
+    let digits = env.secret("PIN_PRIVATE_KEY")?;
+    OpeningKey::parse(digits.expose_secret()).map_err(|error| env.invalid("PIN_PRIVATE_KEY", error))
 }
 
 fn quiet_hours(env: &Env) -> Result<Option<QuietHours>, EnvError> {

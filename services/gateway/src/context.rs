@@ -6,6 +6,7 @@ use claw_chat::{Defaults, language_of};
 use claw_domain::{Address, Language, UserId};
 use claw_events::CallStatus;
 use claw_runtime::Clock;
+use claw_seal::OpeningKey;
 use claw_store::{Store, StoreError};
 use tokio::sync::Semaphore;
 
@@ -23,6 +24,8 @@ pub(crate) struct Context {
     pub(crate) live_calls: LiveCalls,
     pub(crate) store: Store,
     pub(crate) agents: Agents,
+    /// Opens what ingress has sealed.
+    pub(crate) pins: OpeningKey,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) policy: Policy,
     /// Permits to read a user's messages and connect to their assistant: [`STARTS_AT_ONCE`] in all.

@@ -4,12 +4,12 @@ use anyhow::anyhow;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use claw_bus::{Attempt, Handler, HandlerError};
-use claw_chat::{Command, Item, PIN_PLACEHOLDER, Plan, pin_of};
+use claw_chat::{Item, Plan};
 use claw_domain::{MessageContent, Origin, UserId};
 use claw_events::MessageReceived;
 use claw_store::{InboundMessage, Received};
 
-use crate::{actors::UserActors, context::Context};
+use crate::{actors::UserActors, context::Context, sealed::OpenedMessage};
 
 /// Stores every message and wakes its user's actor. From then on the database is the queue: a message that
 /// waits for its answer occupies nothing on the bus.
@@ -28,15 +28,14 @@ impl Handler for Intake {
         attempt: &Attempt,
     ) -> Result<(), HandlerError> {
         let now = self.context.clock.now();
-        let plan = plan_of(message);
-        let inbound = record(message, &plan, attempt, now);
+        let OpenedMessage { content, pin } = OpenedMessage::of(&self.context.pins, message)?;
+        let plan = plan_of(message, &content);
+        let inbound = record(message, &content, &plan, attempt, now);
         let received = self.context.store.messages().receive(&inbound).await?;
         if received.complete || plan == Plan::NoAnswer {
             return Ok(());
         }
-        if let Plan::Obey(Command::SetPin, text) = &plan
-            && let Some(pin) = pin_of(text.expose())
-        {
+        if let Some(pin) = pin {
             let (users, keyring) = (self.context.store.users(), self.context.agents.keyring());
             users.set_pin(message.user, &pin, keyring).await?;
         }
@@ -77,30 +76,27 @@ pub(crate) fn deliver(
 }
 
 /// A message in a group gets no answer: the answer would go to the user's own chat, where nobody asked.
-fn plan_of(message: &MessageReceived) -> Plan {
+fn plan_of(message: &MessageReceived, content: &MessageContent) -> Plan {
     if message.group.is_some() {
         return Plan::NoAnswer;
     }
-    Plan::of_content(&message.content)
+    Plan::of_content(content)
 }
 
 /// The row of a message: text is stored as it is, other content as JSON.
 fn record(
     message: &MessageReceived,
+    content: &MessageContent,
     plan: &Plan,
     attempt: &Attempt,
     now: DateTime<Utc>,
 ) -> InboundMessage {
-    let content = if let Plan::Obey(Command::SetPin, _) = plan {
-        // The PIN is stored sealed, and only in the user's row.
-        PIN_PLACEHOLDER.into()
-    } else if let MessageContent::Text(text) = &message.content {
+    let content_kind = content.kind().to_owned();
+    let content = if let MessageContent::Text(text) = content {
         text.clone()
     } else {
         // Cannot fail: contents hold only strings and numbers.
-        serde_json::to_string(&message.content)
-            .unwrap_or_default()
-            .into()
+        serde_json::to_string(content).unwrap_or_default().into()
     };
     InboundMessage {
         id: message.id,
@@ -109,7 +105,7 @@ fn record(
         wa_user_id: message.wa_user_id.clone(),
         name: message.name.clone(),
         wamid: message.wamid.clone(),
-        content_kind: message.content.kind().to_owned(),
+        content_kind,
         content,
         sequence: attempt.sequence,
         needs_answer: *plan != Plan::NoAnswer,

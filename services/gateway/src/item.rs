@@ -59,6 +59,8 @@ pub(crate) fn plan_spoken(utterance: &Utterance) -> Plan {
         CallerInput::Keys(keys) => {
             Plan::asking(&format!("(I pressed {} on the phone.)", keys.expose()))
         }
+        // Intake opens it first.
+        CallerInput::Sealed(_) => Plan::NoAnswer,
     }
 }
 

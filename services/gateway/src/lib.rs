@@ -16,6 +16,7 @@ mod mailbox;
 mod proactive;
 mod provisioning;
 mod reply;
+mod sealed;
 mod session;
 mod turn;
 mod watches;

@@ -87,7 +87,7 @@ fn progressed(call: &Call, address: Address, end: CallEnd) -> CallProgressed {
 
 #[cfg(test)]
 mod tests {
-    use claw_domain::{CallId, Trust, UserId};
+    use claw_domain::{CallId, Trust};
 
     use super::*;
 
@@ -96,7 +96,7 @@ mod tests {
         let rang = DateTime::UNIX_EPOCH;
         let silent = Call {
             id: CallId::derived_from("CA1"),
-            user: UserId::derived_from("ada"),
+            user: claw_testkit::user("ada"),
             trust: Trust::Trusted,
             started_at: rang,
             turns: 0,

@@ -144,14 +144,14 @@ impl Mailbox {
 #[cfg(test)]
 mod tests {
     use chrono::DateTime;
-    use claw_domain::{SandboxId, SandboxStatus, UserId};
+    use claw_domain::{SandboxId, SandboxStatus};
 
     use super::*;
 
     fn row(status: SandboxStatus) -> Sandbox {
         Sandbox {
             id: SandboxId::derived_from("ada"),
-            user: UserId::derived_from("ada"),
+            user: claw_testkit::user("ada"),
             status,
             endpoint: None,
             port: None,

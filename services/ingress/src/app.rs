@@ -32,20 +32,24 @@ struct Voice {
 }
 
 impl App {
-    /// Connects to the bus and listens on the configured address. Fails if either is impossible, so that a wrong
-    /// setting shows at startup.
+    /// Connects to the bus and listens on the configured address. Fails if either is impossible, or if user ids would
+    /// be derived with another key than before, so that a wrong setting shows at startup.
     pub async fn build(config: Config) -> anyhow::Result<Self> {
         let bus = Bus::connect(&BusConfig {
             url: config.nats_url,
             service: "ingress",
         })
         .await?;
+        let check = config.keys.user_ids.check_value();
+        bus.verify_user_id_key(&check).await?;
+        let keys = config.keys;
         let listener = health::listen(config.listen).await?;
         let unverified = UnverifiedRequests::new(config.trusted_proxies);
         let webhook = WhatsAppWebhook::new(
             config.app_secrets,
             config.verification_token,
             config.phone_number_id,
+            keys.clone(),
             EventSink::new(bus.publisher()),
             Arc::new(SystemClock),
             unverified.clone(),
@@ -60,7 +64,9 @@ impl App {
                 call_grace: config.call_grace,
             };
             let (watcher, sessions) = (parts.watcher.clone(), parts.sessions.clone());
-            routes = routes.merge(voice::routes(config, &bus, watcher, sessions, unverified));
+            routes = routes.merge(voice::routes(
+                config, keys, &bus, watcher, sessions, unverified,
+            ));
             grace += parts.call_grace + HANDOVER_GRACE;
             voice = Some(parts);
         }

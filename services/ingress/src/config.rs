@@ -1,12 +1,14 @@
 use std::{net::SocketAddr, time::Duration};
 
+use claw_domain::UserIdKey;
 use claw_runtime::{Env, EnvError, health, lifecycle};
+use claw_seal::SealingKey;
 use claw_twilio::signature::{AuthTokens, PublicUrl};
 use claw_whatsapp::signature::AppSecrets;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use strum::EnumString;
 
-use crate::TrustedProxies;
+use crate::{Keys, TrustedProxies};
 
 /// The settings of ingress.
 #[derive(Debug, Clone)]
@@ -21,6 +23,8 @@ pub struct Config {
     pub verification_token: SecretString,
     /// Meta's id of our number: `WHATSAPP_SENDER_PHONE_NUMBER_ID`. Messages to other numbers are ignored.
     pub phone_number_id: String,
+    /// Derive the ids of users, and seal PINs: `USER_ID_KEY` and `PIN_PUBLIC_KEY`.
+    pub keys: Keys,
     /// Who may say where a request comes from: `TRUSTED_PROXIES`.
     pub trusted_proxies: TrustedProxies,
     /// The phone; `None` without `TWILIO_AUTH_TOKEN`.
@@ -100,6 +104,7 @@ impl Config {
         });
         let verification_token = env.secret("WHATSAPP_VERIFICATION_TOKEN");
         let phone_number_id = env.required("WHATSAPP_SENDER_PHONE_NUMBER_ID");
+        let keys = keys(env);
         let trusted_proxies = env.or("TRUSTED_PROXIES", TrustedProxies::default());
         let voice = VoiceConfig::read(env);
         let grace = lifecycle::grace(env);
@@ -109,11 +114,26 @@ impl Config {
             app_secrets: app_secrets?,
             verification_token: verification_token?,
             phone_number_id: phone_number_id?,
+            keys: keys?,
             trusted_proxies: trusted_proxies?,
             voice: voice?,
             grace: grace?,
         })
     }
+}
+
+fn keys(env: &Env) -> Result<Keys, EnvError> {
+    let user_ids = env.secret("USER_ID_KEY").and_then(|digits| {
+        UserIdKey::parse(digits.expose_secret()).map_err(|error| env.invalid("USER_ID_KEY", error))
+    });
+    let pins = env.secret("PIN_PUBLIC_KEY").and_then(|digits| {
+        SealingKey::parse(digits.expose_secret())
+            .map_err(|error| env.invalid("PIN_PUBLIC_KEY", error))
+    });
+    Ok(Keys {
+        user_ids: user_ids?,
+        pins: pins?,
+    })
 }
 
 #[cfg(test)]
@@ -122,7 +142,11 @@ mod tests {
 
     #[test]
     fn every_missing_setting_is_listed() {
-        let env = Env::from_pairs([("WHATSAPP_APP_SECRET", ","), ("PORT", "http")]);
+        let env = Env::from_pairs([
+            ("WHATSAPP_APP_SECRET", ","),
+            ("PORT", "http"),
+            ("USER_ID_KEY", "k1:00"),
+        ]);
 
         let error = Config::read(&env).unwrap_err().to_string();
 
@@ -132,6 +156,8 @@ mod tests {
             "WHATSAPP_APP_SECRET: expected at least one secret",
             "WHATSAPP_VERIFICATION_TOKEN: required",
             "WHATSAPP_SENDER_PHONE_NUMBER_ID: required, but not set",
+            "USER_ID_KEY: expected 64 hex digits",
+            "PIN_PUBLIC_KEY: required",
         ] {
             assert!(error.contains(name), "{name} is not in {error}");
         }

@@ -8,7 +8,10 @@ use claw_whatsapp::webhook::Lack;
 use tokio::time::Instant;
 use tracing::error;
 
-use crate::intake::{Fact, Intake};
+use crate::{
+    intake::{Fact, Intake},
+    keys::without_digits_of_pins,
+};
 
 /// How long storing one webhook may take before Meta is asked to send it again. Meta would like an answer
 /// within a second, but a restart of the NATS server is worth waiting for.
@@ -58,8 +61,8 @@ impl EventSink {
         for (lack, raw) in &intake.unattributable {
             let json = raw.expose().to_string();
             dead.extend(dead_letters(
-                json.as_bytes(),
-                unknown_user(),
+                &without_digits_of_pins(json.as_bytes()),
+                UserId::UNKNOWN,
                 &lacking(*lack),
             ));
         }
@@ -70,7 +73,8 @@ impl EventSink {
 
     /// Dead-letters a body that Meta signed and we cannot read.
     pub(crate) async fn dead_letter(&self, body: &[u8]) -> Result<(), PublishError> {
-        let letters: Vec<_> = dead_letters(body, unknown_user(), &UNDECODABLE).collect();
+        let body = without_digits_of_pins(body);
+        let letters: Vec<_> = dead_letters(&body, UserId::UNKNOWN, &UNDECODABLE).collect();
         self.store_all(&letters, Instant::now() + STORE_TIMEOUT)
             .await
     }
@@ -133,11 +137,6 @@ fn report_too_large(user: UserId, bytes: usize) {
     error!(user.id = %user, event.bytes = bytes, "moved a message of {user} to DEAD: it is too large");
 }
 
-/// The user of dead letters whose sender is unknown: events are routed by user.
-fn unknown_user() -> UserId {
-    UserId::derived_from("whatsapp-webhook")
-}
-
 /// Letters for `DEAD`, each with a part of `whole` that is small enough for the bus. A letter's sequence is a
 /// fingerprint of its part, by which repetitions are recognized; its error says how to join the parts.
 fn dead_letters<'a>(
@@ -178,7 +177,7 @@ mod tests {
     #[test]
     fn dead_letters_are_cut_to_the_limit_of_the_bus() {
         let count =
-            |bytes: usize| dead_letters(&vec![b'x'; bytes], unknown_user(), &UNDECODABLE).count();
+            |bytes: usize| dead_letters(&vec![b'x'; bytes], UserId::UNKNOWN, &UNDECODABLE).count();
 
         assert_eq!(count(1), 1);
         assert_eq!(count(PAYLOAD_LIMIT_BYTES), 1);

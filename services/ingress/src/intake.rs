@@ -1,10 +1,13 @@
 use chrono::{DateTime, Utc};
-use claw_domain::{Address, Sensitive, UserId};
+use claw_domain::{MessageId, Sensitive, UserId};
 use claw_events::{DeliveryReported, MessageReceived, ReportedError};
+use claw_seal::Binding;
 use claw_whatsapp::webhook::{
     AccountError, InboundMessage, Item, Lack, Notification, OtherField, Status,
 };
 use serde_json::Value;
+
+use crate::Keys;
 
 /// The content of one webhook body, sorted by what is done with it.
 #[derive(Debug, Default, PartialEq)]
@@ -35,27 +38,32 @@ pub(crate) enum OperatorNotice {
 
 impl Intake {
     /// Sorts what Meta sent to the number with the id `ours`. Items without a time get `now`.
-    pub(crate) fn of(notification: Notification, ours: &str, now: DateTime<Utc>) -> Self {
+    pub(crate) fn of(
+        notification: Notification,
+        ours: &str,
+        keys: &Keys,
+        now: DateTime<Utc>,
+    ) -> Self {
         let mut intake = Self::default();
         for item in notification.items {
             if is_for_another(&item, ours) {
                 intake.for_others += 1;
             } else {
-                intake.add(item, now);
+                intake.add(item, keys, now);
             }
         }
         intake
     }
 
-    fn add(&mut self, item: Item, now: DateTime<Utc>) {
+    fn add(&mut self, item: Item, keys: &Keys, now: DateTime<Utc>) {
         match item {
             Item::Message(message) => {
-                self.facts
-                    .push(Fact::Message(Box::new(received(*message, now))));
+                let message = received(*message, keys, now);
+                self.facts.push(Fact::Message(Box::new(message)));
             }
             Item::Status(status) => {
-                self.facts
-                    .push(Fact::Status(Box::new(reported(*status, now))));
+                let report = reported(*status, keys, now);
+                self.facts.push(Fact::Status(Box::new(report)));
             }
             Item::AccountError(error) => self.notices.push(OperatorNotice::AccountError(error)),
             Item::Other(field) => self.notices.push(OperatorNotice::Other(field)),
@@ -77,25 +85,28 @@ fn is_for_another(item: &Item, ours: &str) -> bool {
     number.as_deref().is_some_and(|number| number != ours)
 }
 
-fn received(message: InboundMessage, now: DateTime<Utc>) -> MessageReceived {
+fn received(message: InboundMessage, keys: &Keys, now: DateTime<Utc>) -> MessageReceived {
+    let id = MessageReceived::id_for(&message.wamid, &message.content);
+    let user = keys.user_ids.user_of(&message.address);
+    let binding = Binding { message: id, user };
     MessageReceived {
-        id: MessageReceived::id_for(&message.wamid, &message.content),
-        user: message.address.user(),
+        id,
+        user,
         address: message.address,
         wa_user_id: message.wa_user_id,
         name: message.name,
         wamid: message.wamid,
         sent_at: message.sent_at.unwrap_or(now),
-        content: message.content,
+        content: keys.without_pins(binding, message.content),
         context: message.context,
         referral: message.referral,
         group: message.group,
     }
 }
 
-fn reported(status: Status, now: DateTime<Utc>) -> DeliveryReported {
+fn reported(status: Status, keys: &Keys, now: DateTime<Utc>) -> DeliveryReported {
     DeliveryReported {
-        user: user_of(&status),
+        user: user_of(&status, keys),
         delivery: status.delivery(),
         wamid: status.wamid,
         state: status.state,
@@ -108,19 +119,21 @@ fn reported(status: Status, now: DateTime<Utc>) -> DeliveryReported {
     }
 }
 
-/// The recipient. A failed status may name none, but events are ordered by user: then the user is derived
-/// from the message's id, so that all reports on one message stay in order. `outbound` finds the delivery by
-/// its ids, not by this user.
-fn user_of(status: &Status) -> UserId {
-    status.recipient.as_ref().map_or_else(
-        || UserId::derived_from(&format!("wa-status:{}", status.wamid.as_str())),
-        Address::user,
-    )
+/// The recipient. A failed status may name none, but events are ordered by user: then the message's id is taken in
+/// place of the user's, so that all reports on one message stay in order. `outbound` finds the delivery by its ids, not
+/// by this user.
+fn user_of(status: &Status, keys: &Keys) -> UserId {
+    match &status.recipient {
+        Some(recipient) => keys.user_ids.user_of(recipient),
+        None => UserId::in_place_of(MessageId::derived_from(status.wamid.as_str())),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use claw_domain::DeliveryState;
+    use claw_domain::{Address, DeliveryState, PhoneNumber};
+    use claw_seal::SealingKey;
+    use claw_testkit::{user_id_key, user_of};
     use claw_whatsapp::webhook::parse;
     use serde_json::json;
 
@@ -143,7 +156,8 @@ mod tests {
 
         let wamids: Vec<&str> = intake.facts.iter().map(wamid_of).collect();
         assert_eq!(wamids, ["wamid.A", "wamid.B", "wamid.C"]);
-        assert_eq!(users_of(&intake), [user("+15550000001"); 3]);
+        let phone = PhoneNumber::try_from("+15550000001").unwrap();
+        assert_eq!(users_of(&intake), [user_of(&Address::Phone(phone)); 3]);
     }
 
     #[test]
@@ -166,7 +180,12 @@ mod tests {
             {"field": "messages", "value": {"messages": [text("wamid.A", "15550000001")]}},
         ]}]});
 
-        let intake = Intake::of(parse(body.to_string().as_bytes()).unwrap(), OURS, now());
+        let intake = Intake::of(
+            parse(body.to_string().as_bytes()).unwrap(),
+            OURS,
+            &keys(),
+            now(),
+        );
 
         assert_eq!((intake.facts.len(), intake.for_others), (1, 0));
     }
@@ -177,7 +196,8 @@ mod tests {
 
         let intake = taken_in(&[(OURS, failed)]);
 
-        assert_eq!(users_of(&intake), [user("wa-status:wamid.A")]);
+        let in_place = UserId::in_place_of(MessageId::derived_from("wamid.A"));
+        assert_eq!(users_of(&intake), [in_place]);
         assert!(matches!(
             &intake.facts[0],
             Fact::Status(report) if report.state == Some(DeliveryState::Failed)
@@ -227,7 +247,12 @@ mod tests {
             })
             .collect();
         let body = json!({"object": "whatsapp_business_account", "entry": [{"changes": changes}]});
-        Intake::of(parse(body.to_string().as_bytes()).unwrap(), OURS, now())
+        Intake::of(
+            parse(body.to_string().as_bytes()).unwrap(),
+            OURS,
+            &keys(),
+            now(),
+        )
     }
 
     fn text(wamid: &str, from: &str) -> Value {
@@ -252,8 +277,11 @@ mod tests {
             .collect()
     }
 
-    fn user(cause: &str) -> UserId {
-        UserId::derived_from(cause)
+    fn keys() -> Keys {
+        Keys {
+            user_ids: user_id_key(),
+            pins: SealingKey::parse(&"1".repeat(64)).unwrap(),
+        }
     }
 
     fn now() -> DateTime<Utc> {

@@ -6,6 +6,7 @@ mod app;
 mod config;
 mod event_sink;
 mod intake;
+mod keys;
 mod operator_notice;
 mod refusal;
 mod request_id;
@@ -15,4 +16,5 @@ mod whatsapp;
 
 pub use app::App;
 pub use config::{Config, VoiceConfig, VoiceMode};
+pub use keys::Keys;
 pub use unverified::{InvalidNetworks, TrustedProxies};

@@ -22,6 +22,7 @@ use tokio::time::Instant;
 use tracing::{Instrument, debug, error, field::display, info_span};
 
 use crate::{
+    Keys,
     event_sink::EventSink,
     intake::{Fact, Intake},
     operator_notice,
@@ -41,6 +42,7 @@ pub(crate) struct WhatsAppWebhook {
     secrets: AppSecrets,
     token: SecretString,
     phone_number_id: String,
+    keys: Keys,
     events: EventSink,
     clock: Arc<dyn Clock>,
     unverified: UnverifiedRequests,
@@ -90,6 +92,7 @@ impl WhatsAppWebhook {
         secrets: AppSecrets,
         token: SecretString,
         phone_number_id: String,
+        keys: Keys,
         events: EventSink,
         clock: Arc<dyn Clock>,
         unverified: UnverifiedRequests,
@@ -98,6 +101,7 @@ impl WhatsAppWebhook {
             secrets,
             token,
             phone_number_id,
+            keys,
             events,
             clock,
             unverified,
@@ -132,7 +136,8 @@ impl WhatsAppWebhook {
     async fn take_verified(&self, body: &[u8]) -> Result<(), Refusal> {
         match webhook::parse(body) {
             Ok(notification) => {
-                let intake = Intake::of(notification, &self.phone_number_id, self.clock.now());
+                let (ours, now) = (&self.phone_number_id, self.clock.now());
+                let intake = Intake::of(notification, ours, &self.keys, now);
                 self.store(&intake, body.len()).await
             }
             Err(reason) => self.dead_letter(body, &reason).await,

@@ -10,9 +10,10 @@ use tracing::{error, warn};
 /// another attempt would read the same.
 pub fn store_failure(error: StoreError) -> HandlerError {
     match error {
-        StoreError::Corrupt { .. } | StoreError::Missing { .. } | StoreError::Sealed(_) => {
-            HandlerError::reject(error)
-        }
+        StoreError::Corrupt { .. }
+        | StoreError::Missing { .. }
+        | StoreError::OtherUserIdKey
+        | StoreError::Sealed(_) => HandlerError::reject(error),
         StoreError::Database { .. }
         | StoreError::TimedOut { .. }
         | StoreError::Contended { .. } => HandlerError::retry(error),

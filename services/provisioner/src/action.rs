@@ -168,7 +168,7 @@ fn has_passed(since: DateTime<Utc>, limit: Duration, now: DateTime<Utc>) -> bool
 #[cfg(test)]
 mod tests {
     use chrono::TimeDelta;
-    use claw_domain::{SandboxId, UserId};
+    use claw_domain::SandboxId;
 
     use super::*;
 
@@ -324,7 +324,7 @@ mod tests {
     fn in_status(status: SandboxStatus) -> Sandbox {
         Sandbox {
             id: SandboxId::derived_from("s"),
-            user: UserId::derived_from("u"),
+            user: claw_testkit::user("u"),
             status,
             endpoint: None,
             port: Some(30_000),

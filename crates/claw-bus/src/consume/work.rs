@@ -104,7 +104,7 @@ impl Item {
             .and_then(|token| token.parse().ok());
         Some(Self {
             // Published subjects always end with a user id. Anything else shares one lane.
-            user: user.unwrap_or_else(|| UserId::derived_from("unknown")),
+            user: user.unwrap_or(UserId::UNKNOWN),
             sequence,
             ack: AckHandle::new(Delivery {
                 reply: message.reply?,

@@ -231,7 +231,7 @@ impl Victim {
     /// Stores an event in every stream, and an undecided delivery.
     async fn new(world: &World) -> Self {
         let admin = world.admin().await;
-        let user = UserId::derived_from("victim");
+        let user = claw_testkit::user("victim");
         for (subject, _) in MAY_PUBLISH {
             if !subject.starts_with("signal.") {
                 let subject = subject.replace("USER", &user.to_string());

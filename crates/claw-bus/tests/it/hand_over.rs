@@ -4,7 +4,6 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::anyhow;
 use claw_bus::HandlerError;
-use claw_domain::UserId;
 use claw_testkit::eventually;
 use tokio::{sync::Notify, time::timeout};
 
@@ -362,7 +361,7 @@ async fn a_replica_that_stops_alone_waits_for_its_running_work() {
     eventually("the event is begun", || async { recorder.count() == 1 }).await;
     let tenure = replica
         .ownership
-        .tenure_of(UserId::derived_from("1"))
+        .tenure_of(claw_testkit::user("1"))
         .unwrap();
     let owners = Owners::of(&world, "provisioner").await;
 

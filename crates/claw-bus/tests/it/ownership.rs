@@ -8,7 +8,6 @@ use std::collections::HashMap;
 
 use async_nats::jetstream::kv;
 use claw_bus::{Share, ensure};
-use claw_domain::UserId;
 use claw_events::{PARTITIONS, Stream, partition_of, partition_of_subject};
 use claw_testkit::eventually;
 use tokio::time::timeout;
@@ -160,7 +159,7 @@ async fn undivided_work_has_one_holder_and_the_other_replica_stands_by() {
     owner.stop().await;
 
     waiting.until_it_holds(1).await;
-    let user = UserId::derived_from("any user");
+    let user = claw_testkit::user("any user");
     assert!(waiting.ownership.tenure_of(user).is_some());
 }
 

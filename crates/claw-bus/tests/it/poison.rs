@@ -5,7 +5,6 @@ use std::future::pending;
 
 use async_trait::async_trait;
 use claw_bus::{Attempt, DeadLetters, Handler, HandlerError, StoredLetter};
-use claw_domain::UserId;
 use claw_events::{DeadLetter, SandboxRequested};
 use claw_testkit::eventually;
 use tokio::sync::mpsc;
@@ -124,7 +123,7 @@ impl Handler for Mortal {
     ) -> Result<(), HandlerError> {
         self.recorder.handle(event, attempt).await?;
         let is = |(user, number): &Name| {
-            event.user == UserId::derived_from(&user.to_string()) && event.attempt == *number
+            event.user == claw_testkit::user(&user.to_string()) && event.attempt == *number
         };
         if self.deadly.iter().any(is) {
             // Fails if the process is dying of another event.

@@ -1,6 +1,6 @@
 use std::pin::pin;
 
-use claw_domain::{CallId, UserId};
+use claw_domain::CallId;
 use claw_events::{CallInterrupted, SpeechStreamed};
 use futures_util::StreamExt;
 
@@ -26,7 +26,7 @@ async fn a_signal_reaches_the_listeners_of_its_call_and_of_all_calls() {
         ..piece.clone()
     };
     let interrupt = CallInterrupted {
-        user: UserId::derived_from("ada"),
+        user: claw_testkit::user("ada"),
         call,
         turn: 1,
     };

@@ -100,7 +100,7 @@ pub async fn connect_at(port: u16, nats: &TestNats, service: &'static str) -> Bu
 
 pub fn request(user: u32, number: u32) -> SandboxRequested {
     SandboxRequested {
-        user: UserId::derived_from(&user.to_string()),
+        user: claw_testkit::user(&user.to_string()),
         cause: MessageId::derived_from(&format!("{user}/{number}")),
         attempt: number,
     }
@@ -108,7 +108,7 @@ pub fn request(user: u32, number: u32) -> SandboxRequested {
 
 pub fn failure(start: u32) -> SandboxFailed {
     SandboxFailed {
-        user: UserId::derived_from("x"),
+        user: claw_testkit::user("x"),
         sandbox: SandboxId::derived_from("x"),
         reason: FailureReason::Engine,
         start,
@@ -134,7 +134,7 @@ pub struct Recorder {
 
 impl Recorder {
     pub fn numbers_of(&self, user: u32) -> Vec<u32> {
-        let user = UserId::derived_from(&user.to_string());
+        let user = claw_testkit::user(&user.to_string());
         let seen = self.seen.lock().unwrap();
         seen.iter()
             .filter(|(of, _)| *of == user)

@@ -62,6 +62,7 @@ pub fn command_of(text: &str) -> Option<Command> {
         "stop updates" | "pause updates" | "no more updates" => Some(Command::StopUpdates),
         "resume" | "resume updates" | "start updates" => Some(Command::ResumeUpdates),
         PIN_PLACEHOLDER => Some(Command::SetPin),
+        UNUSABLE_PIN_PLACEHOLDER => Some(Command::UnknownPin),
         "remove pin" | "remove my pin" | "delete pin" | "delete my pin" => Some(Command::RemovePin),
         words => zone_command(words)
             .or_else(|| quiet_command(words))
@@ -74,13 +75,24 @@ pub fn command_of(text: &str) -> Option<Command> {
 /// PIN.
 pub const PIN_PLACEHOLDER: &str = "pin ••••";
 
+/// The text stored in place of a message whose PIN has too few or too many digits.
+pub const UNUSABLE_PIN_PLACEHOLDER: &str = "pin •";
+
+/// Whether a text sets a PIN, or tries to: it may be neither stored nor shown.
+pub fn is_about_a_pin(text: &str) -> bool {
+    matches!(
+        command_of(text),
+        Some(Command::SetPin | Command::UnknownPin)
+    )
+}
+
 /// The PIN in a text that is [`Command::SetPin`].
 pub fn pin_of(text: &str) -> Option<Pin> {
-    Pin::try_from(pin_digits(&plain_words(text))?).ok()
+    Pin::try_from(pin_digits(&plain_words(text))?.as_str()).ok()
 }
 
 fn pin_command(words: &str) -> Option<Command> {
-    let is_pin = Pin::try_from(pin_digits(words)?).is_ok();
+    let is_pin = Pin::try_from(pin_digits(words)?.as_str()).is_ok();
     Some(if is_pin {
         Command::SetPin
     } else {
@@ -88,15 +100,23 @@ fn pin_command(words: &str) -> Option<Command> {
     })
 }
 
-/// The digits in "pin 4711", "set pin 4711", "set my pin to 4711" or "my pin is 4711".
-fn pin_digits(words: &str) -> Option<&str> {
+/// The digits in "pin 4711", "set pin: 47 11", "set my new pin to 4711" or "my pin is 47-11", in any script.
+fn pin_digits(words: &str) -> Option<String> {
     let words = words.strip_prefix("set ").unwrap_or(words);
+    let words = words.strip_prefix("change ").unwrap_or(words);
     let words = words.strip_prefix("my ").unwrap_or(words);
-    let rest = words.strip_prefix("pin ")?;
-    let rest = rest.strip_prefix("is ").unwrap_or(rest);
-    let rest = rest.strip_prefix("to ").unwrap_or(rest);
-    let is_number = !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit());
-    is_number.then_some(rest)
+    let words = words.strip_prefix("new ").unwrap_or(words);
+    let rest = words.strip_prefix("pin")?;
+    let separators = [' ', ':', '='];
+    let rest = rest
+        .strip_prefix(separators)?
+        .trim_start_matches(separators);
+    let rest = rest.strip_prefix("is").unwrap_or(rest);
+    let rest = rest.strip_prefix("to").unwrap_or(rest);
+    let digits = rest.trim_start_matches(separators).split([' ', '-']);
+    let digits: String = digits.collect();
+    let is_number = !digits.is_empty() && digits.chars().all(char::is_numeric);
+    is_number.then_some(digits)
 }
 
 /// The text in lower case, with single spaces, without "please" and end marks.

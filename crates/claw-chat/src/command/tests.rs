@@ -184,17 +184,24 @@ fn a_pin_is_set_in_few_words_and_similar_text_is_no_command() {
         "Set my pin to 4711",
         "my pin is 4711",
         "set pin 4711 please",
+        "pin: 4711",
+        "PIN=4711",
+        "pin 47 11",
+        "change my pin to 47-11",
+        "my new pin is: 4711!",
     ] {
         assert_eq!(command_of(text), Some(Command::SetPin), "{text}");
         assert_eq!(pin_of(text).unwrap().expose(), "4711", "{text}");
     }
-    for text in ["pin 123", "pin 123456789"] {
+    for text in ["pin 123", "pin 123456789", "pin 1234 5678 9", "pin ٤٧١١"] {
         assert_eq!(command_of(text), Some(Command::UnknownPin), "{text}");
+        assert!(is_about_a_pin(text) && pin_of(text).is_none(), "{text}");
     }
     for text in [
         "pin",
         "pin it to the wall",
-        "pin 47 11",
+        "pins 4711",
+        "pin 4711 to the wall",
         "what is my pin 4711?",
     ] {
         assert_eq!(command_of(text), None, "{text}");
@@ -203,7 +210,11 @@ fn a_pin_is_set_in_few_words_and_similar_text_is_no_command() {
 }
 
 #[test]
-fn the_placeholder_of_a_pin_is_a_command_without_a_pin() {
+fn the_placeholders_of_pins_are_commands_without_a_pin() {
     assert_eq!(command_of(PIN_PLACEHOLDER), Some(Command::SetPin));
-    assert!(pin_of(PIN_PLACEHOLDER).is_none());
+    let unusable = command_of(UNUSABLE_PIN_PLACEHOLDER);
+    assert_eq!(unusable, Some(Command::UnknownPin));
+    for placeholder in [PIN_PLACEHOLDER, UNUSABLE_PIN_PLACEHOLDER] {
+        assert!(pin_of(placeholder).is_none());
+    }
 }

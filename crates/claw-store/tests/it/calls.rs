@@ -1,5 +1,6 @@
 use claw_domain::{CallOutcome, Trust, VoiceKind};
 use claw_store::{Call, CallBegin, CallEnd, StoreError, VoiceMessage};
+use claw_testkit::user_of;
 use tokio::task::JoinSet;
 
 use crate::world::{World, address, at, call, speech};
@@ -16,11 +17,11 @@ async fn a_call_reads_back_as_it_was_stored() {
     calls.await_setup(id).await.unwrap();
     calls.unlock(id, at(5)).await.unwrap();
     calls.unlock(id, at(6)).await.unwrap();
-    calls.end(id, address(1).user(), &end(9)).await.unwrap();
+    calls.end(id, user_of(&address(1)), &end(9)).await.unwrap();
 
     let went = Call {
         id,
-        user: address(1).user(),
+        user: user_of(&address(1)),
         trust: Trust::Unverified,
         started_at: at(1),
         turns: 1,
@@ -93,7 +94,7 @@ async fn a_call_counts_as_silent_from_its_last_utterance_until_it_ends() {
     assert_eq!(silent(5, 9).await, [call(2)]);
     assert_eq!(silent(8, 9).await, [call(2), call(1)]);
     calls
-        .end(call(2), address(1).user(), &end(9))
+        .end(call(2), user_of(&address(1)), &end(9))
         .await
         .unwrap();
     assert_eq!(silent(8, 9).await, [call(1)]);
@@ -106,7 +107,7 @@ async fn a_repeated_beginning_changes_nothing_and_does_not_reopen_the_call() {
     let id = call(1);
     calls.begin(&begin(Trust::Unverified)).await.unwrap();
     say(&world, 2).await;
-    calls.end(id, address(1).user(), &end(9)).await.unwrap();
+    calls.end(id, user_of(&address(1)), &end(9)).await.unwrap();
     let over = calls.of(id).await.unwrap();
 
     calls.begin(&begin(Trust::Trusted)).await.unwrap();
@@ -122,7 +123,7 @@ async fn one_of_many_concurrent_ends_counts_and_a_later_one_does_not() {
     let mut ends = JoinSet::new();
     for second in 10..40 {
         let calls = world.store.calls();
-        ends.spawn(async move { calls.end(call(1), address(1).user(), &end(second)).await });
+        ends.spawn(async move { calls.end(call(1), user_of(&address(1)), &end(second)).await });
     }
     assert!(ends.join_all().await.iter().all(Result::is_ok));
     let first = calls.of(call(1)).await.unwrap().unwrap().end.unwrap();
@@ -131,7 +132,10 @@ async fn one_of_many_concurrent_ends_counts_and_a_later_one_does_not() {
         outcome: CallOutcome::Failed,
         ..end(99)
     };
-    calls.end(call(1), address(1).user(), &other).await.unwrap();
+    calls
+        .end(call(1), user_of(&address(1)), &other)
+        .await
+        .unwrap();
 
     let kept = calls.of(call(1)).await.unwrap().unwrap();
     assert_eq!(kept.end, Some(first));
@@ -142,7 +146,7 @@ async fn one_of_many_concurrent_ends_counts_and_a_later_one_does_not() {
 async fn an_end_that_arrives_first_is_stored_and_the_beginning_does_not_reopen_the_call() {
     let world = World::new().await;
     let calls = world.store.calls();
-    let user = address(1).user();
+    let user = user_of(&address(1));
 
     calls.end(call(1), user, &end(9)).await.unwrap();
     calls.begin(&begin(Trust::Trusted)).await.unwrap();
@@ -198,7 +202,7 @@ async fn every_outcome_can_be_stored() {
         let end = CallEnd { outcome, ..end(9) };
 
         calls
-            .end(call(number), address(number).user(), &end)
+            .end(call(number), user_of(&address(number)), &end)
             .await
             .unwrap();
 
@@ -222,7 +226,7 @@ async fn turns(world: &World) -> (u32, u32) {
 fn begin(trust: Trust) -> CallBegin {
     CallBegin {
         call: call(1),
-        user: address(1).user(),
+        user: user_of(&address(1)),
         trust,
         at: at(1),
         sequence: 7,

@@ -1,5 +1,6 @@
 use claw_domain::{DeliveryId, DeliveryState, ReplyId, UserId, Wamid};
 use claw_store::{Deliveries, Delivery, OutgoingReply};
+use claw_testkit::user_of;
 use proptest::{prelude::*, test_runner::TestRunner};
 use tokio::task::JoinSet;
 
@@ -76,7 +77,7 @@ async fn one_of_many_concurrent_calls_claims_the_first_piece_and_all_see_every_p
 #[tokio::test]
 async fn no_delivery_begins_for_an_unknown_user() {
     let world = World::new().await;
-    let stranger = address(9).user();
+    let stranger = user_of(&address(9));
 
     let begun = world
         .store

@@ -1,5 +1,6 @@
 use claw_domain::{ReplyId, ReplySource, UserId};
 use claw_store::{Disposition, HeldReply, NewReply};
+use claw_testkit::user_of;
 
 use crate::world::{World, address, at, reply, settlement};
 
@@ -18,7 +19,7 @@ async fn held_replies_are_returned_in_order_until_they_are_released() {
 
     assert_eq!(texts(&world, user).await, ["a", "c"]);
     assert_eq!(world.published_to(user).await, ["b"]);
-    assert_eq!(texts(&world, address(2).user()).await, ["another's"]);
+    assert_eq!(texts(&world, user_of(&address(2))).await, ["another's"]);
     assert_eq!(
         messages.held(user).await.unwrap()[0],
         HeldReply {

@@ -3,6 +3,7 @@ use claw_store::{
     Disposition, InboundMessage, NewReply, Sandbox, Settlement, StoreError, TranscriptCursor,
     TranscriptMove, WaitingMessage,
 };
+use claw_testkit::user_of;
 use tokio::task::JoinSet;
 
 use crate::world::{World, address, at, message, reply, settlement};
@@ -198,7 +199,7 @@ async fn a_message_of_another_user_cannot_be_settled() {
 #[tokio::test]
 async fn nothing_is_settled_for_an_unknown_user() {
     let world = World::new().await;
-    let stranger = address(9).user();
+    let stranger = user_of(&address(9));
 
     let refused = world
         .store

@@ -2,6 +2,7 @@ use std::collections::HashSet;
 
 use claw_domain::{Address, MessageId, WhatsAppUserId};
 use claw_store::InboundMessage;
+use claw_testkit::user_of;
 use proptest::{prelude::*, test_runner::TestRunner};
 use tokio::task::JoinSet;
 
@@ -110,7 +111,7 @@ async fn the_address_of_a_user_without_a_number_is_whatsapps_id() {
     let world = World::new().await;
     let address = Address::WhatsApp(WhatsAppUserId::try_from("US.1349").unwrap());
     let asked = InboundMessage {
-        user: address.user(),
+        user: user_of(&address),
         address: address.clone(),
         ..message(1, 0)
     };
@@ -121,7 +122,7 @@ async fn the_address_of_a_user_without_a_number_is_whatsapps_id() {
         world
             .store
             .users()
-            .address_of(address.user())
+            .address_of(user_of(&address))
             .await
             .unwrap(),
         Some(address)

@@ -1,6 +1,7 @@
 use chrono::TimeDelta;
 use claw_domain::{Pin, UserId};
 use claw_store::{KeyringError, PinOutcome, StoreError};
+use claw_testkit::user_of;
 use tokio::task::JoinSet;
 
 use crate::world::{NEW_KEY, OLD_KEY, World, address, at, keyring, message};
@@ -110,7 +111,7 @@ async fn a_locked_pin_affects_neither_other_users_nor_the_users_messages() {
 #[tokio::test]
 async fn an_unknown_user_has_no_pin_and_cannot_set_one() {
     let world = World::new().await;
-    let stranger = address(9).user();
+    let stranger = user_of(&address(9));
     let users = world.store.users();
 
     let refused = users

@@ -1,5 +1,6 @@
 use claw_domain::{Endpoint, UserId};
 use claw_store::{Disposition, NewReply, Profile, Sandbox, StoreError};
+use claw_testkit::user_of;
 
 use crate::world::{World, address, at, message, reply, settlement};
 
@@ -22,7 +23,7 @@ async fn an_unknown_user_has_no_address() {
         world
             .store
             .users()
-            .address_of(address(2).user())
+            .address_of(user_of(&address(2)))
             .await
             .unwrap(),
         None
@@ -116,7 +117,7 @@ async fn a_language_that_is_not_a_tag_is_refused() {
 #[tokio::test]
 async fn settings_of_an_unknown_user_are_refused() {
     let world = World::new().await;
-    let stranger = address(9).user();
+    let stranger = user_of(&address(9));
     let users = world.store.users();
 
     let refused = users.set_zone(stranger, Some("UTC")).await.unwrap_err();
@@ -195,5 +196,5 @@ async fn make_ready(world: &World, sandbox: Sandbox) -> Sandbox {
 }
 
 fn user(number: u32) -> UserId {
-    address(number).user()
+    user_of(&address(number))
 }

@@ -1,6 +1,7 @@
 use chrono::{DateTime, Utc};
 use claw_domain::{MessageId, Origin, VoiceKind};
 use claw_store::{Caller, StoreError, VoiceMessage};
+use claw_testkit::user_of;
 use tokio::task::JoinSet;
 
 use crate::world::{World, address, at, call, message, phone, reply, settlement, speech};
@@ -49,7 +50,7 @@ async fn each_event_of_a_call_reads_back_as_it_was_stored() {
         world.store.messages().receive_voice(&event).await.unwrap();
     }
 
-    let user = address(1).user();
+    let user = user_of(&address(1));
     let waiting = world.store.messages().waiting(user, 10).await.unwrap();
 
     let call = call(1);
@@ -181,7 +182,7 @@ async fn a_call_cannot_take_over_another_users_number() {
     let world = World::new().await;
     world.user(1).await;
     let impostor = VoiceMessage {
-        user: address(2).user(),
+        user: user_of(&address(2)),
         caller: Caller::Trusted(phone(1)),
         ..speech(2, 1)
     };

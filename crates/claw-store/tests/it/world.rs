@@ -11,7 +11,7 @@ use claw_store::{
     Caller, Disposition, InboundMessage, Keyring, NewReply, NewSandbox, Sandbox, SandboxRequest,
     Settled, Settlement, Store, VoiceMessage,
 };
-use claw_testkit::TestPostgres;
+use claw_testkit::{TestPostgres, user_of};
 use sea_orm::{ConnectionTrait, DatabaseConnection, QueryResult};
 use secrecy::{SecretBox, SecretString};
 
@@ -126,7 +126,7 @@ pub fn message(number: u32, n: u32) -> InboundMessage {
     let wamid = Wamid::new(format!("wamid.{number}.{n}"));
     InboundMessage {
         id: MessageId::derived_from(wamid.as_str()),
-        user: address(number).user(),
+        user: user_of(&address(number)),
         address: address(number),
         wa_user_id: None,
         name: Some("Ada".into()),
@@ -146,7 +146,7 @@ pub fn speech(number: u32, n: u32) -> VoiceMessage {
     let call = call(number);
     VoiceMessage {
         id: MessageId::of_utterance(call, n),
-        user: address(number).user(),
+        user: user_of(&address(number)),
         caller: Caller::Trusted(phone(number)),
         call,
         turn: n,

@@ -14,20 +14,19 @@ mod webhooks;
 
 use std::time::Duration;
 
-use claw_domain::{Address, PhoneNumber};
 use claw_store::{Call as CallRow, Store};
 use claw_testkit::eventually;
 use claw_twilio::{form::CallSid, phrases::Phrases, voices::Language};
-use e2e::harness::World;
+use e2e::harness::{World, user_of};
 use sim_twilio::{Call, CallView, EndReason, Ended, Heard};
 use tokio::time::Instant;
 
 use crate::crowd::Crowd;
 
-const ADA: &str = "491515550001";
+pub(crate) const ADA: &str = "491515550001";
 
 /// Our phrases for callers from Germany.
-const PHRASES: &Phrases = Phrases::of(Language::German);
+pub(crate) const PHRASES: &Phrases = Phrases::of(Language::German);
 
 /// Longest time until one expected phrase or message.
 const WAIT_LIMIT: Duration = Duration::from_secs(20);
@@ -37,13 +36,13 @@ async fn world() -> World {
 }
 
 /// Writes `text` in the chat, and waits for a message that contains `answer`.
-async fn write(world: &World, number: &str, text: &str, answer: &str) {
+pub(crate) async fn write(world: &World, number: &str, text: &str, answer: &str) {
     world.meta.write(number, text).unwrap();
     chat_has(world, number, answer).await;
 }
 
 /// Waits until the chat has a message that contains `words`.
-async fn chat_has(world: &World, number: &str, words: &str) {
+pub(crate) async fn chat_has(world: &World, number: &str, words: &str) {
     chat_has_any(world, number, &[words]).await;
 }
 
@@ -92,12 +91,12 @@ async fn converse(world: &World, number: &str) -> Call {
     call
 }
 
-async fn hears(call: &Call, words: &str) -> Heard {
+pub(crate) async fn hears(call: &Call, words: &str) -> Heard {
     call.next_heard(words, WAIT_LIMIT).await.unwrap()
 }
 
 /// Says `text`, and waits until a phrase with `answer` is spoken.
-async fn say(call: &Call, text: &str, answer: &str) {
+pub(crate) async fn say(call: &Call, text: &str, answer: &str) {
     call.say(text).await.unwrap();
     hears(call, answer).await;
 }
@@ -107,7 +106,7 @@ async fn ended(call: &Call) -> Ended {
 }
 
 /// Hangs up, and checks that Twilio had no warnings about the call.
-async fn hang_up(call: &Call) -> CallView {
+pub(crate) async fn hang_up(call: &Call) -> CallView {
     call.hang_up();
     assert_eq!(ended(call).await.why, EndReason::CallerHungUp);
     let view = call.view();
@@ -128,8 +127,8 @@ async fn closed_call(world: &World, call: &Call) -> CallRow {
 }
 
 /// Waits until everything that the user said or wrote is answered.
-async fn all_answered(world: &World, number: &str) {
-    let user = Address::Phone(PhoneNumber::try_from(number).unwrap()).user();
+pub(crate) async fn all_answered(world: &World, number: &str) {
+    let user = user_of(number).unwrap();
     let messages = store(world).await.messages();
     let is_done = || async { messages.waiting(user, 1).await.unwrap().is_empty() };
     eventually("every message is answered", is_done).await;

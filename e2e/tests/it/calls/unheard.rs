@@ -1,11 +1,11 @@
 //! Calls that end before the caller has heard everything.
 
 use chrono::TimeDelta;
-use claw_domain::{Address, CallId, MessageId, PhoneNumber, Trust, VoiceKind};
+use claw_domain::{CallId, MessageId, PhoneNumber, Trust, VoiceKind};
 use claw_runtime::{Clock, SystemClock};
 use claw_store::{CallBegin, Caller, VoiceMessage};
 use claw_testkit::eventually;
-use e2e::harness::{Service, World};
+use e2e::harness::{Service, World, user_of};
 
 use super::{
     ADA, all_answered, chat_has, converse, hang_up, received_with, say, store,
@@ -74,7 +74,7 @@ async fn a_call_without_a_final_status_is_closed_after_a_while() {
 /// A call of Ada's an hour ago, with one answered utterance.
 fn long_ago() -> (CallBegin, VoiceMessage) {
     let phone = PhoneNumber::try_from(ADA).unwrap();
-    let user = Address::Phone(phone.clone()).user();
+    let user = user_of(ADA).unwrap();
     let (call, at) = (
         CallId::derived_from("CA1"),
         SystemClock.now() - TimeDelta::hours(1),

@@ -1,7 +1,7 @@
 use std::process::Stdio;
 
 use claw_bus::{Bus, BusConfig};
-use claw_domain::{FailureReason, SandboxId, UserId};
+use claw_domain::{FailureReason, SandboxId};
 use claw_events::OperatorEvent;
 use serde_json::json;
 use tokio::{
@@ -85,7 +85,7 @@ async fn tell(world: &World, service: &'static str, event: &OperatorEvent) {
 
 fn failed(sandbox_number: &str) -> OperatorEvent {
     OperatorEvent::SandboxFailed {
-        user: UserId::derived_from("user"),
+        user: claw_testkit::user("user"),
         sandbox: sandbox(sandbox_number),
         reason: FailureReason::ImageMissing,
     }

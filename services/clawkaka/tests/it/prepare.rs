@@ -1,6 +1,6 @@
 use std::{fs, os::unix::fs::PermissionsExt};
 
-use claw_testkit::{TestNats, TestPostgres};
+use claw_testkit::{TestNats, TestPostgres, USER_ID_KEY};
 use serde_json::json;
 
 use crate::world::run;
@@ -41,6 +41,40 @@ async fn the_schema_is_migrated_from_an_address_in_a_variable_or_in_a_file() {
     for ran in [migrated, from_file] {
         assert_eq!((ran.status, ran.out.as_str()), (0, ""));
         assert_eq!(ran.err, "the schema is up to date\n");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_or_missing_key_of_user_ids_is_refused_and_the_old_one_goes_on() {
+    let (nats, postgres) = tokio::try_join!(TestNats::start(), TestPostgres::start()).unwrap();
+    let (nats, postgres) = (nats.url("admin"), postgres.url());
+    let other = "0".repeat(64);
+    for line in ["db migrate", "bus ensure"] {
+        let with = |key| {
+            let (nats, postgres) = (nats.as_str(), postgres.as_str());
+            let variables = [
+                ("NATS_URL", nats),
+                ("DATABASE_URL", postgres),
+                ("USER_ID_KEY", key),
+            ];
+            async move { run(line, &variables).await }
+        };
+
+        for (key, status, error) in [
+            ("", 1, "USER_ID_KEY: required"),
+            ("k1:00", 1, "USER_ID_KEY: expected 64 hex digits"),
+            (USER_ID_KEY, 0, ""),
+            (
+                &other,
+                1,
+                "every user would be a stranger. Restore the old key",
+            ),
+            (USER_ID_KEY, 0, ""),
+        ] {
+            let ran = with(key).await;
+            assert_eq!(ran.status, status, "{line}: {}", ran.err);
+            assert!(ran.err.contains(error), "{line}: {}", ran.err);
+        }
     }
 }
 

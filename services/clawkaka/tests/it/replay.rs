@@ -1,4 +1,3 @@
-use claw_domain::UserId;
 use claw_events::{SandboxRequested, Stream};
 use serde_json::json;
 
@@ -53,7 +52,7 @@ async fn a_dead_letter_that_is_not_a_copy_of_its_event_is_not_replayed() {
     world
         .dead_letter_with(&rejected(1, &first.subject), &second.payload)
         .await;
-    let other_user = UserId::derived_from("another");
+    let other_user = claw_testkit::user("another");
     let other_subject = format!("sandbox.1.requested.{other_user}");
     world
         .dead_letter_with(&rejected(2, &other_subject), &second.payload)

@@ -2,9 +2,9 @@ use std::{process::Output, time::Duration};
 
 use async_nats::jetstream;
 use claw_bus::{Bus, BusConfig, Outgoing, Publisher};
-use claw_domain::{MessageId, UserId};
+use claw_domain::MessageId;
 use claw_events::{DeadLetter, DeadReason, SandboxRequested, Stream};
-use claw_testkit::TestNats;
+use claw_testkit::{TestNats, USER_ID_KEY};
 use serde_json::Value;
 use tokio::process::Command;
 
@@ -66,7 +66,7 @@ impl World {
 
     /// Stores a dead letter with this payload.
     pub async fn dead_letter_with(&self, letter: &DeadLetter, payload: &[u8]) {
-        let user = UserId::derived_from("user");
+        let user = claw_testkit::user("user");
         let dead = [Outgoing::dead(letter, user, payload.to_vec().into())];
         let stored = self.publisher.publish_all(&dead, Duration::from_secs(5));
         stored.await.unwrap();
@@ -83,12 +83,13 @@ impl Ran {
     }
 }
 
-/// Runs `clawkaka` with these arguments and no environment but `variables`.
+/// Runs `clawkaka` with these arguments and no environment but a `USER_ID_KEY` and `variables`.
 pub async fn run(line: &str, variables: &[(&str, &str)]) -> Ran {
     let mut command = Command::new(env!("CARGO_BIN_EXE_clawkaka"));
     command
         .args(line.split_whitespace())
         .env_clear()
+        .env("USER_ID_KEY", USER_ID_KEY)
         .envs(variables.iter().copied());
     let Output {
         status,
@@ -105,7 +106,7 @@ pub async fn run(line: &str, variables: &[(&str, &str)]) -> Ran {
 /// A request for a sandbox; requests differ only in their number.
 pub fn request(number: u32) -> SandboxRequested {
     SandboxRequested {
-        user: UserId::derived_from("user"),
+        user: claw_testkit::user("user"),
         cause: MessageId::derived_from(&number.to_string()),
         attempt: number,
     }

@@ -5,6 +5,7 @@ fn all_wrong_settings_are_printed_one_per_line() {
     let settings = [
         ("LOG_FORMAT", "xml"),
         ("CLAWKAKA_MASTER_KEY", "k"),
+        ("PIN_PRIVATE_KEY", "4711"),
         ("HEALTH_PORT", "http"),
         ("QUIET_HOURS", "night"),
     ];
@@ -19,6 +20,7 @@ fn all_wrong_settings_are_printed_one_per_line() {
             "  NATS_URL: required, but neither NATS_URL nor NATS_URL_FILE is set",
             "  DATABASE_URL: required, but neither DATABASE_URL nor DATABASE_URL_FILE is set",
             "  CLAWKAKA_MASTER_KEY: master key 1 is not <key id>:<64 hex digits>; an id has 1 to 32 letters, digits, - or _",
+            "  PIN_PRIVATE_KEY: expected 64 hex digits",
             "  HEALTH_PORT: expected a whole number from 0 to 65535",
             "  QUIET_HOURS: expected hours such as 22:00-07:00, or off",
         ]

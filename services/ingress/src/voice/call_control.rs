@@ -9,12 +9,15 @@ use claw_chat::language_of;
 use claw_domain::{Address, CallId, CallOutcome, PhoneNumber, Sensitive, Trust};
 use claw_events::{CallProgressed, CallStatus, CallStep, CallerInput, TurnStatus, Utterance};
 use claw_runtime::Clock;
+use claw_seal::Binding;
 use claw_twilio::form::{TwilioCallStatus, VoiceRequest};
 use tokio::time::Instant;
 use tracing::info;
 
 pub(crate) use caller::CallerId;
 use caller::shown_caller;
+
+use crate::Keys;
 
 use super::{
     call_state::CallState,
@@ -34,6 +37,7 @@ const PUBLISH_TIMEOUT: Duration = Duration::from_secs(4);
 /// state of the call with the response.
 pub(crate) struct CallControl {
     pub(crate) watcher: CallWatcher,
+    pub(crate) keys: Keys,
     pub(crate) publisher: Publisher,
     pub(crate) clock: Arc<dyn Clock>,
 }
@@ -206,9 +210,7 @@ impl CallControl {
         state: CallState,
         started: Instant,
     ) -> anyhow::Result<(CallState, CallResponse)> {
-        let (CallerInput::Keys(text) | CallerInput::Words(text)) = words;
-        let digits: String = text.expose().chars().filter(char::is_ascii_digit).collect();
-        let Ok(phone) = PhoneNumber::try_from(digits.as_str()) else {
+        let Ok(phone) = PhoneNumber::try_from(words.digits()) else {
             return Ok((state, ask_number_again(state.progress)));
         };
         let state = CallState {
@@ -232,16 +234,33 @@ impl CallControl {
         caller: &CallerId,
         step: CallStep,
     ) -> Result<(), PublishError> {
-        let progressed = CallProgressed {
+        let mut progressed = CallProgressed {
             call,
-            user: caller.address.user(),
+            user: self.keys.user_ids.user_of(&caller.address),
             address: caller.address.clone(),
             trust: caller.trust,
             at: self.clock.now(),
             step,
         };
+        self.seal_until_ready(&mut progressed).await;
         let event = Outgoing::new(&progressed)?;
         self.publisher.publish_all(&[event], PUBLISH_TIMEOUT).await
+    }
+
+    /// Seals what the caller says until they are put through: until then it may be a PIN.
+    async fn seal_until_ready(&self, progressed: &mut CallProgressed) {
+        let binding = Binding {
+            message: progressed.id(),
+            user: progressed.user,
+        };
+        let CallStep::Spoke(utterance) = &mut progressed.step else {
+            return;
+        };
+        let status = self.watcher.live_calls().status(progressed.call).await;
+        if !matches!(status, Ok(Some(CallStatus::Ready { .. }))) {
+            let sealed = self.keys.seal_input(binding, &utterance.words);
+            utterance.words = CallerInput::Sealed(sealed);
+        }
     }
 }
 

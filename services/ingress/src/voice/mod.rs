@@ -24,7 +24,7 @@ use claw_runtime::SystemClock;
 pub(crate) use call_watcher::CallWatcher;
 pub(crate) use relay::{HANDOVER_GRACE, RelaySessions};
 
-use crate::{VoiceConfig, refusal::RefusalLog, unverified::UnverifiedRequests};
+use crate::{Keys, VoiceConfig, refusal::RefusalLog, unverified::UnverifiedRequests};
 use call_control::CallControl;
 use relay::RelayEndpoint;
 use response_cache::ResponseCache;
@@ -33,6 +33,7 @@ use webhook::VoiceWebhook;
 /// The routes that Twilio calls.
 pub(crate) fn routes(
     config: VoiceConfig,
+    keys: Keys,
     bus: &Bus,
     watcher: CallWatcher,
     sessions: RelaySessions,
@@ -40,6 +41,7 @@ pub(crate) fn routes(
 ) -> Router {
     let control = Arc::new(CallControl {
         watcher,
+        keys,
         publisher: bus.publisher(),
         clock: Arc::new(SystemClock),
     });

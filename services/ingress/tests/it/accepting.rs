@@ -1,4 +1,5 @@
-use claw_domain::UserId;
+use claw_domain::{Address, PhoneNumber};
+use claw_testkit::user_of;
 use serde_json::{Value, json};
 
 use crate::harness::{Ingress, body, body_to, nats_server, one_text, streams_of, text};
@@ -13,7 +14,8 @@ async fn a_message_is_on_disk_under_its_user_when_meta_gets_its_200() {
 
     assert_eq!(ingress.post(one_text("wamid.A")).await, 200);
 
-    let user = UserId::derived_from("+15550000001");
+    let phone = PhoneNumber::try_from("+15550000001").unwrap();
+    let user = user_of(&Address::Phone(phone));
     let subjects = streams_of(&nats).await.subjects("INBOUND").await;
     assert_eq!(subjects.len(), 1);
     assert!(

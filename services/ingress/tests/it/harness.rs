@@ -2,9 +2,10 @@ use std::{net::SocketAddr, time::Duration};
 
 use claw_bus::{Bus, BusConfig};
 use claw_runtime::{HttpTimeouts, http};
-use claw_testkit::TestNats;
+use claw_seal::SealingKey;
+use claw_testkit::{TestNats, user_id_key};
 use claw_whatsapp::signature::{AppSecrets, sign};
-use ingress::{App, Config, TrustedProxies};
+use ingress::{App, Config, Keys, TrustedProxies};
 use reqwest::{Client, Response};
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -25,17 +26,30 @@ pub struct Ingress {
     running: JoinHandle<anyhow::Result<()>>,
 }
 
-/// A NATS server with our streams.
+/// A NATS server with our streams, on which the key of user ids is recorded.
 pub async fn nats_server() -> TestNats {
+    let nats = nats_server_without_key().await;
+    let check = user_id_key().check_value();
+    let bus = admin_of(&nats).await;
+    bus.record_user_id_key(&check).await.unwrap();
+    // What is recorded stays.
+    claw_bus::ensure(&bus).await.unwrap();
+    nats
+}
+
+/// A NATS server with our streams.
+pub async fn nats_server_without_key() -> TestNats {
     let nats = TestNats::start().await.unwrap();
+    claw_bus::ensure(&admin_of(&nats).await).await.unwrap();
+    nats
+}
+
+async fn admin_of(nats: &TestNats) -> Bus {
     let admin = BusConfig {
         url: nats.url("admin").into(),
         service: "admin",
     };
-    claw_bus::ensure(&Bus::connect(&admin).await.unwrap())
-        .await
-        .unwrap();
-    nats
+    Bus::connect(&admin).await.unwrap()
 }
 
 /// A connection that reads the contents of the streams.
@@ -66,6 +80,7 @@ impl Ingress {
             app_secrets: AppSecrets::parse(&format!("being-retired,{APP_SECRET}").into()).unwrap(),
             verification_token: VERIFICATION_TOKEN.into(),
             phone_number_id: OUR_NUMBER.to_owned(),
+            keys: keys(),
             trusted_proxies: TrustedProxies::default(),
             voice: None,
             grace: Duration::from_secs(10),
@@ -138,6 +153,13 @@ impl Ingress {
 impl Drop for Ingress {
     fn drop(&mut self) {
         self.running.abort();
+    }
+}
+
+fn keys() -> Keys {
+    Keys {
+        user_ids: user_id_key(),
+        pins: SealingKey::parse(&"1".repeat(64)).unwrap(),
     }
 }
 

@@ -1,4 +1,7 @@
-use crate::harness::{Ingress, nats_server, one_text, signed, streams_of};
+use claw_domain::UserIdKey;
+use ingress::App;
+
+use crate::harness::{Ingress, nats_server, nats_server_without_key, one_text, signed, streams_of};
 
 /// Largest body that ingress accepts.
 const LIMIT_BYTES: usize = 3 * 1024 * 1024;
@@ -49,4 +52,25 @@ fn padded(wamid: &str, bytes: usize) -> Vec<u8> {
     let mut body = one_text(wamid);
     body.resize(bytes, b' ');
     body
+}
+
+#[tokio::test]
+async fn ingress_does_not_start_with_another_key_of_user_ids_than_the_one_it_began_with() {
+    let nats = nats_server().await;
+    let mut config = Ingress::config(&nats);
+    config.keys.user_ids = UserIdKey::parse(&"0".repeat(64)).unwrap();
+
+    let error = App::build(config).await.err().unwrap().to_string();
+
+    assert!(error.contains("every user would be a stranger"), "{error}");
+    Ingress::start(&nats).await;
+}
+
+#[tokio::test]
+async fn ingress_does_not_start_before_its_key_of_user_ids_is_recorded() {
+    let nats = nats_server_without_key().await;
+
+    let error = App::build(Ingress::config(&nats)).await.err().unwrap();
+
+    assert!(error.to_string().contains("clawkaka bus ensure"), "{error}");
 }

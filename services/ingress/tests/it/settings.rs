@@ -25,6 +25,8 @@ fn all_wrong_settings_are_printed_one_per_line() {
             "  WHATSAPP_APP_SECRET: required, but neither WHATSAPP_APP_SECRET nor WHATSAPP_APP_SECRET_FILE is set",
             "  WHATSAPP_VERIFICATION_TOKEN: required, but neither WHATSAPP_VERIFICATION_TOKEN nor WHATSAPP_VERIFICATION_TOKEN_FILE is set",
             "  WHATSAPP_SENDER_PHONE_NUMBER_ID: required, but not set",
+            "  USER_ID_KEY: required, but neither USER_ID_KEY nor USER_ID_KEY_FILE is set",
+            "  PIN_PUBLIC_KEY: required, but neither PIN_PUBLIC_KEY nor PIN_PUBLIC_KEY_FILE is set",
             "  TRUSTED_PROXIES: expected IP addresses or networks like 10.0.0.0/8, separated by commas",
             "  BASE_URL: expected an address that begins with https:// and a host",
             "  VOICE_MODE: expected `gather` or `relay`",

@@ -6,6 +6,7 @@ use claw_domain::{
 use claw_events::{ReplyDelivered, ReplyFailed, ReplyProduced};
 use claw_runtime::{Clock, SystemClock};
 use claw_store::{Caller, VoiceMessage};
+use claw_testkit::user_of;
 use claw_whatsapp::fake::Plan;
 
 use crate::world::{LONG_TIMEOUTS, World, next};
@@ -46,7 +47,7 @@ async fn a_user_who_has_only_called_gets_a_template_at_once() {
     let _outbound = world.outbound(LONG_TIMEOUTS).await;
     let reply = ReplyProduced {
         id: ReplyId::derived_from("long"),
-        user: bob.user(),
+        user: user_of(&bob),
         ..world.reply(&"A long story. ".repeat(400))
     };
 
@@ -139,7 +140,7 @@ async fn user_who_only_called(world: &World) -> Address {
     let (call, now) = (CallId::derived_from("CA1"), SystemClock.now());
     let ringing = VoiceMessage {
         id: MessageId::of_utterance(call, 0),
-        user: bob.user(),
+        user: user_of(&bob),
         caller: Caller::Trusted(phone),
         call,
         turn: 0,

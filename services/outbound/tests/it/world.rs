@@ -9,7 +9,7 @@ use claw_domain::{
 };
 use claw_events::{DeliveryReported, Event, ReplyProduced, ReportedError};
 use claw_store::{Delivery, InboundMessage, Store};
-use claw_testkit::{TestNats, TestPostgres, eventually};
+use claw_testkit::{TestNats, TestPostgres, eventually, user_of};
 use claw_whatsapp::{
     fake::FakeWhatsApp,
     send::{CloudApiConfig, Template, WhatsApp},
@@ -127,7 +127,7 @@ impl World {
     pub fn reply(&self, text: &str) -> ReplyProduced {
         ReplyProduced {
             id: ReplyId::derived_from(text),
-            user: self.ada.user(),
+            user: user_of(&self.ada),
             cause: None,
             source: ReplySource::Chat,
             channel: Channel::WhatsApp,
@@ -168,7 +168,7 @@ impl World {
         code: Option<i64>,
     ) {
         let report = DeliveryReported {
-            user: self.ada.user(),
+            user: user_of(&self.ada),
             wamid: message.wamid.clone(),
             delivery: Some(message.tracker),
             state,
@@ -181,7 +181,7 @@ impl World {
 
     pub async fn signal_typing(&self, wamid: &Wamid) {
         let signal = claw_events::TypingStarted {
-            user: self.ada.user(),
+            user: user_of(&self.ada),
             wamid: wamid.clone(),
         };
         self.gateway.signal(&signal).await;
@@ -242,7 +242,7 @@ impl World {
     async fn introduce(&self) {
         let hello = InboundMessage {
             id: MessageId::derived_from("hello"),
-            user: self.ada.user(),
+            user: user_of(&self.ada),
             address: self.ada.clone(),
             wa_user_id: None,
             name: None,
@@ -292,7 +292,7 @@ pub async fn next<E>(events: &mut mpsc::UnboundedReceiver<E>) -> E {
 }
 
 pub fn unknown_user() -> UserId {
-    UserId::derived_from("unknown")
+    claw_testkit::user("unknown")
 }
 
 pub async fn connect(nats: &TestNats, service: &'static str) -> Bus {

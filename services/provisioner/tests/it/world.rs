@@ -9,7 +9,7 @@ use claw_events::{SandboxFailed, SandboxQueued, SandboxReady, SandboxRequested};
 use claw_model_keys::{LimitReset, SpendLimit, fake::FakeModelKeys};
 use claw_runtime::FixedClock;
 use claw_store::{InboundMessage, Keyring, Sandbox, SandboxSecrets, Store};
-use claw_testkit::{TestNats, TestPostgres, eventually};
+use claw_testkit::{TestNats, TestPostgres, eventually, user_of};
 use futures_util::StreamExt;
 use parking_lot::Mutex;
 use provisioner::{
@@ -101,7 +101,7 @@ impl World {
             Address::Phone(PhoneNumber::try_from(format!("+1555000{number:04}").as_str()).unwrap());
         let wamid = Wamid::new(format!("wamid.{number}"));
         let cause = MessageId::derived_from(wamid.as_str());
-        let user = address.user();
+        let user = user_of(&address);
         let message = InboundMessage {
             id: cause,
             user,

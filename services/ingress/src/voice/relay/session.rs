@@ -181,7 +181,7 @@ impl RelaySession {
                     // The caller does not want this answer, so it need not go to their chat.
                     self.watcher().note_heard(self.call, turn);
                     let interrupted = CallInterrupted {
-                        user: self.caller.address.user(),
+                        user: self.control.keys.user_ids.user_of(&self.caller.address),
                         call: self.call,
                         turn,
                     };
