@@ -1,6 +1,6 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use claw_bus::BusError;
-use claw_domain::{Address, CallId, Language, Sensitive, Trust};
+use claw_domain::{Address, Attestation, CallId, Language, Sensitive};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -17,8 +17,10 @@ pub struct RelayTicket {
     pub call: CallId,
     /// The number that the caller showed or keyed in.
     pub address: Address,
-    /// How well the number proves who calls.
-    pub trust: Trust,
+    /// What the network says about the number.
+    pub attestation: Attestation,
+    /// Whether we may write to the caller on WhatsApp.
+    pub has_chat: bool,
     /// The number of the last turn before the socket.
     pub turn: u32,
     /// The language in which the caller is understood and hears us.

@@ -42,6 +42,10 @@ pub enum Notice {
     Stopped,
     /// The assistant is ready: a caller we could not connect can call again.
     AssistantReady,
+    /// Somebody called from the user's number without proof, at this moment; with the user's time zone.
+    CalledAsYou(Tz, DateTime<Utc>),
+    /// A caller gave a wrong PIN, at this moment; with the user's time zone.
+    WrongPin(Tz, DateTime<Utc>),
     /// The PIN is set.
     PinSet,
     /// The PIN is removed.
@@ -141,6 +145,17 @@ impl Notice {
             }
             Self::Stopped => "Okay, I've stopped.".into(),
             Self::AssistantReady => ASSISTANT_READY.into(),
+            Self::CalledAsYou(zone, at) => format!(
+                "Somebody called me from your number {}. If that was you, all is well. Anybody can fake a number, so \
+                 if it wasn't you, set a PIN: write \"pin\" and 4 to 8 digits, for example \"pin 2580\". From then \
+                 on I'll ask callers for it.",
+                moment(zone, at)
+            ),
+            Self::WrongPin(zone, at) => format!(
+                "Somebody called as you {} and gave a wrong PIN. If that wasn't you, they may be guessing: you can \
+                 set a longer PIN here at any time, for example \"pin 25809731\".",
+                moment(zone, at)
+            ),
             Self::PinSet => PIN_SET.into(),
             Self::PinRemoved => "Noted: you no longer have a PIN.".into(),
             Self::UnknownPin => UNKNOWN_PIN.into(),
@@ -189,6 +204,12 @@ const PIN_SET: &str = "Noted: on the phone I'll know you by this PIN when your n
 const UNKNOWN_PIN: &str =
     "A PIN has 4 to 8 digits. Write it like \"pin 4711\", or write \"remove pin\".";
 
+/// A moment as a user reads it: "on Monday, 30 November at 14:05 (Europe/Berlin)".
+fn moment(zone: Tz, at: DateTime<Utc>) -> String {
+    let local = at.with_timezone(&zone);
+    format!("on {} ({zone})", local.format("%A, %-d %B at %H:%M"))
+}
+
 /// The English name of a language; unlike [`Language::english_name`] it tells the two Englishes apart.
 const fn spoken_name(language: Language) -> &'static str {
     match language {
@@ -222,6 +243,20 @@ mod tests {
 
         for &language in Language::ALL {
             assert!(text.contains(spoken_name(language)), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_warning_tells_when_the_call_was_in_the_users_time_zone() {
+        let at = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
+        let zone = chrono_tz::Europe::Berlin;
+
+        for notice in [Notice::CalledAsYou(zone, at), Notice::WrongPin(zone, at)] {
+            let text = notice.text();
+            assert!(
+                text.contains("on Tuesday, 14 November at 23:13 (Europe/Berlin)"),
+                "{text}"
+            );
         }
     }
 

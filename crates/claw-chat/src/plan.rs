@@ -15,6 +15,8 @@ pub enum Plan {
     PutThrough(CallId),
     /// The call has ended: write the answer the caller has not heard, and let the assistant add to it.
     WrapUp(CallId),
+    /// The caller may not have been the user: tell the user about the call.
+    Warn(CallId),
     /// Store the message; it needs no answer.
     NoAnswer,
     /// The real message may follow under the same id: answer only if it does not.

@@ -28,6 +28,8 @@ pub enum Next {
     PutThrough(MessageId, CallId),
     /// The call has ended: write the answer the caller has not heard, before the assistant adds to it.
     WrapUp(MessageId, CallId),
+    /// Tell the user that the caller may have been somebody else.
+    Warn(MessageId, CallId),
     /// Close this message without an answer.
     Close(MessageId),
     /// Ask the user to send the message again, unless the real one has arrived meanwhile.
@@ -78,6 +80,7 @@ pub fn next(queue: &VecDeque<Item>, now: DateTime<Utc>) -> Next {
             Plan::Obey(command, _) => Next::Obey(item.id, *command),
             Plan::PutThrough(call) => Next::PutThrough(item.id, *call),
             Plan::WrapUp(call) => Next::WrapUp(item.id, *call),
+            Plan::Warn(call) => Next::Warn(item.id, *call),
             Plan::NoAnswer => Next::Close(item.id),
         };
     }
@@ -127,6 +130,7 @@ fn batch<'a>(
             | Plan::Obey(..)
             | Plan::PutThrough(_)
             | Plan::WrapUp(_)
+            | Plan::Warn(_)
             | Plan::NoAnswer => break,
         };
         characters += text.chars().count();

@@ -130,6 +130,11 @@ impl MessageId {
         Self::derived_from(&format!("call:{call}:{turn}"))
     }
 
+    /// The id of the warning to a user about a call that somebody made as them.
+    pub fn of_call_warning(call: CallId) -> Self {
+        Self::derived_from(&format!("call:{call}:warning"))
+    }
+
     /// The id of the end of a phone call.
     pub fn of_call_end(call: CallId) -> Self {
         Self::derived_from(&format!("call:{call}:end"))

@@ -20,7 +20,7 @@ mod user_id_key;
 
 pub use address::{Address, AddressError, PhoneNumber, WhatsAppUserId};
 pub use backoff::Backoff;
-pub use call::{CallOutcome, Trust};
+pub use call::{Attestation, CallOutcome};
 pub use delivery::DeliveryState;
 pub use id::{CallId, DeliveryId, IdError, MessageId, ReplyId, SandboxId, UserId, Wamid};
 pub use language::{Language, LanguageError};

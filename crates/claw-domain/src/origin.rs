@@ -50,6 +50,8 @@ pub enum VoiceKind {
     Speech,
     /// The call is over, with any outcome.
     CallEnded,
+    /// After the call: its caller may not have been the user, who has to be told.
+    CallWarning,
 }
 
 impl VoiceKind {

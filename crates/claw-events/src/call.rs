@@ -1,6 +1,6 @@
 use chrono::{DateTime, Utc};
 use claw_domain::{
-    Address, CallId, CallOutcome, Language, MessageId, SealedText, Sensitive, Trust, UserId,
+    Address, Attestation, CallId, CallOutcome, Language, MessageId, SealedText, Sensitive, UserId,
 };
 use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
@@ -16,8 +16,8 @@ pub struct CallProgressed {
     pub user: UserId,
     /// The address made from the caller's number.
     pub address: Address,
-    /// Whether the caller's number proves who calls.
-    pub trust: Trust,
+    /// What the network says about the caller's number. The gateway decides what follows from it.
+    pub attestation: Attestation,
     /// When ingress received Twilio's request about the step.
     pub at: DateTime<Utc>,
     /// The step, with its details.
@@ -124,15 +124,22 @@ pub enum CallStatus {
         /// The language that the user chose, or else that of their number; `None` if both are unknown.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         language: Option<Language>,
+        /// Whether we may write to the caller on WhatsApp.
+        has_chat: bool,
     },
     /// The caller's assistant is being set up or started.
-    SettingUp,
+    SettingUp {
+        /// Whether we may write to the caller on WhatsApp.
+        has_chat: bool,
+    },
+    /// The number is new. Nothing is set up before somebody there has spoken or pressed a key.
+    NewCaller,
     /// The caller has to give the PIN that the user set in the chat.
     NeedsPin {
         /// Whether the caller has just given a wrong PIN.
         was_wrong: bool,
     },
-    /// The caller cannot prove who they are: no PIN is set, or no try is left.
+    /// The caller cannot prove who they are: no PIN is set, the operator wants better proof, or no try is left.
     Refused,
 }
 
@@ -140,8 +147,18 @@ impl CallStatus {
     /// The language of a call that is put through, if it is known.
     pub const fn language(self) -> Option<Language> {
         match self {
-            Self::Ready { language } => language,
-            Self::SettingUp | Self::NeedsPin { .. } | Self::Refused => None,
+            Self::Ready { language, .. } => language,
+            Self::SettingUp { .. } | Self::NewCaller | Self::NeedsPin { .. } | Self::Refused => {
+                None
+            }
+        }
+    }
+
+    /// Whether we may write to the caller on WhatsApp; `None` if that is not known yet.
+    pub const fn has_chat(self) -> Option<bool> {
+        match self {
+            Self::Ready { has_chat, .. } | Self::SettingUp { has_chat } => Some(has_chat),
+            Self::NewCaller | Self::NeedsPin { .. } | Self::Refused => None,
         }
     }
 }
@@ -156,7 +173,7 @@ pub enum TurnStatus {
     GivenUp,
     /// The assistant failed; the caller may ask again.
     Failed,
-    /// The utterance needed no answer (it was a PIN); [`CallStatus`] tells how to go on.
+    /// The utterance needed no answer: it was a PIN, or a new caller's first words. [`CallStatus`] tells how to go on.
     SeeCall,
 }
 
@@ -184,7 +201,7 @@ mod tests {
             call: CallId::derived_from("CA1"),
             user: "usr_18acce9cb8d55882a19accce2dfb9f91".parse().unwrap(),
             address,
-            trust: Trust::Trusted,
+            attestation: Attestation::Full,
             at: DateTime::from_timestamp(1_700_000_000, 0).unwrap(),
             step,
         }
@@ -229,10 +246,16 @@ mod tests {
     fn the_statuses_of_a_call_and_a_turn_keep_their_shapes() {
         insta::assert_json_snapshot!((
             CallStatus::NeedsPin { was_wrong: false },
-            CallStatus::Ready { language: None },
             CallStatus::Ready {
-                language: Some(Language::German)
+                language: None,
+                has_chat: true
             },
+            CallStatus::Ready {
+                language: Some(Language::German),
+                has_chat: false
+            },
+            CallStatus::SettingUp { has_chat: false },
+            CallStatus::NewCaller,
             TurnStatus::Speech(Speech {
                 text: "Two rotis.".into(),
                 is_cut: false

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use claw_domain::{FailureReason, SandboxId, UserId};
+use claw_domain::{CallId, FailureReason, SandboxId, UserId};
 use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
 
@@ -40,6 +40,20 @@ pub enum OperatorEvent {
         /// The sandbox that holds the key.
         sandbox: SandboxId,
     },
+    /// A call in which nobody gave the right PIN ended with a wrong one.
+    PinGuessed {
+        /// The user whose PIN was tried. Told in the chat.
+        user: UserId,
+        /// The call.
+        call: CallId,
+    },
+    /// The network says that a caller who shows a user's number has probably forged it.
+    NumberForged {
+        /// The user whose number it is.
+        user: UserId,
+        /// The call.
+        call: CallId,
+    },
     /// WhatsApp refuses everything that we send. Replies are kept and retried every minute.
     WhatsappRefused {
         /// Meta's error code, if its answer contained one.
@@ -70,11 +84,13 @@ pub enum Severity {
 
 impl OperatorEvent {
     /// Every kind that [`kind`](Self::kind) returns.
-    pub const KINDS: [&str; 7] = [
+    pub const KINDS: [&str; 9] = [
         "sandbox_flooded",
         "sandbox_failed",
         "model_key_spent",
         "model_key_refused",
+        "pin_guessed",
+        "number_forged",
         "whatsapp_refused",
         "template_refused",
         "whatsapp_account_changed",
@@ -94,7 +110,9 @@ impl OperatorEvent {
             | Self::WhatsappAccountChanged { .. } => Severity::Error,
             Self::SandboxFailed { .. }
             | Self::ModelKeySpent { .. }
-            | Self::ModelKeyRefused { .. } => Severity::Warning,
+            | Self::ModelKeyRefused { .. }
+            | Self::PinGuessed { .. }
+            | Self::NumberForged { .. } => Severity::Warning,
         }
     }
 
@@ -107,6 +125,7 @@ impl OperatorEvent {
             Self::SandboxFailed {
                 sandbox, reason, ..
             } => format!("{sandbox}:{}", reason.as_str()),
+            Self::PinGuessed { user, .. } | Self::NumberForged { user, .. } => user.to_string(),
             Self::WhatsappRefused { code } | Self::TemplateRefused { code } => {
                 code.map_or_else(|| "none".to_owned(), |code| code.to_string())
             }
@@ -149,6 +168,16 @@ impl fmt::Display for OperatorEvent {
                 "the model provider rejects the model key of {sandbox} of {user}, and the assistant cannot answer. \
                  Check at the provider whether the key was deleted or disabled"
             ),
+            Self::PinGuessed { user, call } => write!(
+                f,
+                "the caller of {call} gave a wrong PIN for {user} and did not give the right one. The user was told. \
+                 If this goes on, somebody is guessing"
+            ),
+            Self::NumberForged { user, call } => write!(
+                f,
+                "the network says that the caller of {call} has forged the number of {user}. The caller gets nowhere \
+                 without the user's PIN"
+            ),
             Self::WhatsappRefused { code } => write!(
                 f,
                 "WhatsApp refuses to send for us and {}. Replies are kept and retried every minute. Look the code \
@@ -177,6 +206,7 @@ mod tests {
     fn every_kind() -> Vec<OperatorEvent> {
         let user = "usr_18acce9cb8d55882a19accce2dfb9f91".parse().unwrap();
         let sandbox = SandboxId::derived_from("s");
+        let call = CallId::derived_from("CA1");
         vec![
             OperatorEvent::SandboxFlooded { user, sandbox },
             OperatorEvent::SandboxFailed {
@@ -186,6 +216,8 @@ mod tests {
             },
             OperatorEvent::ModelKeySpent { user, sandbox },
             OperatorEvent::ModelKeyRefused { user, sandbox },
+            OperatorEvent::PinGuessed { user, call },
+            OperatorEvent::NumberForged { user, call },
             OperatorEvent::WhatsappRefused { code: Some(190) },
             OperatorEvent::TemplateRefused { code: None },
             OperatorEvent::WhatsappAccountChanged {
@@ -229,6 +261,16 @@ mod tests {
             "kind": "model_key_refused",
             "user": "usr_18acce9cb8d55882a19accce2dfb9f91",
             "sandbox": "sbx_51bf688409f758aba6e8b5050477c16d"
+          },
+          {
+            "kind": "pin_guessed",
+            "user": "usr_18acce9cb8d55882a19accce2dfb9f91",
+            "call": "cal_777f9f735cf25f13bae77cca68a74ad4"
+          },
+          {
+            "kind": "number_forged",
+            "user": "usr_18acce9cb8d55882a19accce2dfb9f91",
+            "call": "cal_777f9f735cf25f13bae77cca68a74ad4"
           },
           {
             "kind": "whatsapp_refused",

@@ -1,5 +1,5 @@
 use chrono::{DateTime, TimeDelta, Utc};
-use claw_domain::{CallId, CallOutcome, Trust, UserId};
+use claw_domain::{Attestation, CallId, CallOutcome, UserId};
 use sea_orm::{
     ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, UpdateMany,
     sea_query::{Expr, Func},
@@ -25,12 +25,16 @@ pub struct Calls {
 pub struct CallBegin {
     /// The id of the call.
     pub call: CallId,
-    /// The user of the caller's number; possibly unknown if the caller is unverified.
+    /// The user of the caller's number, or who may become it.
     pub user: UserId,
-    /// Whether the caller's number is verified.
-    pub trust: Trust,
+    /// What the network says about the number.
+    pub attestation: Attestation,
     /// When the phone rang.
     pub at: DateTime<Utc>,
+    /// When the caller was put through; `None` if they first have to give a PIN.
+    pub opened_at: Option<DateTime<Utc>>,
+    /// The number of the utterance with which a new caller became a user, and which is no message; 0 without one.
+    pub unstored_turn: u32,
     /// The sequence number of its event in the stream `INBOUND`, from 1.
     pub sequence: u64,
 }
@@ -51,10 +55,10 @@ pub struct CallEnd {
 pub struct Call {
     /// The id, derived from Twilio's.
     pub id: CallId,
-    /// The user of the caller's number; possibly unknown if the caller is unverified.
+    /// The user of the caller's number.
     pub user: UserId,
-    /// Whether the caller's number is verified.
-    pub trust: Trust,
+    /// What the network says about the number; `None` if only the end of the call is known.
+    pub attestation: Option<Attestation>,
     /// When the phone rang.
     pub started_at: DateTime<Utc>,
     /// The number of the caller's utterances; a PIN does not count.
@@ -65,36 +69,44 @@ pub struct Call {
     pub last_spoken_at: Option<DateTime<Utc>>,
     /// Whether the caller was told that their assistant is being set up.
     pub setup_awaited: bool,
-    /// When the caller gave the right PIN.
-    pub unlocked_at: Option<DateTime<Utc>>,
+    /// Since when the caller counts as the user of the number: they were put through, or gave the PIN.
+    pub opened_at: Option<DateTime<Utc>>,
+    /// Utterances up to this number are no messages: the first words of a new caller, and PINs.
+    pub unstored_turn: u32,
+    /// How many utterances were taken as a PIN.
+    pub pin_tries: u32,
+    /// How many of them were a wrong PIN.
+    pub wrong_pins: u32,
     /// How the call ended; `None` while it is in progress.
     pub end: Option<CallEnd>,
 }
 
 impl Call {
-    /// Whether the caller counts as the user of the number: the number is verified or the PIN was right.
-    pub const fn is_open_to_its_user(&self) -> bool {
-        matches!(self.trust, Trust::Trusted) || self.unlocked_at.is_some()
+    /// Whether the caller counts as the user of the number.
+    pub const fn is_open(&self) -> bool {
+        self.opened_at.is_some()
     }
 }
 
 /// Every method may be called again. [`crate::Messages::receive_voice`] counts the utterances.
 impl Calls {
-    /// Stores a call. A known call does not change; in particular, an ended one stays ended.
+    /// Stores a call. A known call changes only if this opens it; in particular, an ended one stays ended.
     pub async fn begin(&self, begin: &CallBegin) -> Result<(), StoreError> {
         let values = [
             begin.call.as_uuid().into(),
             begin.user.as_uuid().into(),
-            begin.trust.as_str().into(),
+            begin.attestation.as_str().into(),
             begin.at.into(),
             begin.sequence.cast_signed().into(),
+            begin.opened_at.into(),
+            stored(begin.unstored_turn).into(),
         ];
         let rows = self.database.rows("storing a call", BEGIN_CALL, values);
         rows.await.map(drop)
     }
 
-    /// Ends a call. The first end counts. An unknown call is stored as ended, so that a late
-    /// [`Calls::begin`] does not reopen it.
+    /// Ends a call. The first end counts. An unknown call of a user is stored as ended, so that a late
+    /// [`Calls::begin`] does not reopen it. Of a number that belongs to no user, nothing is stored.
     pub async fn end(&self, call: CallId, user: UserId, end: &CallEnd) -> Result<(), StoreError> {
         let duration = TimeDelta::seconds(end.duration_seconds.into());
         let values = [
@@ -136,16 +148,6 @@ impl Calls {
         rows.into_iter().map(Call::try_from).collect()
     }
 
-    /// Records that the caller gave the right PIN; a repetition does not change the time. Fails with
-    /// [`StoreError::Missing`] for an unknown call.
-    pub async fn unlock(&self, call: CallId, now: DateTime<Utc>) -> Result<(), StoreError> {
-        let first = Func::coalesce([Expr::col(Column::UnlockedAt), Expr::value(now)]);
-        let update = update(call).col_expr(Column::UnlockedAt, first.into());
-        self.database
-            .update("call", "unlocking a call", update)
-            .await
-    }
-
     /// Records that the caller was told that their assistant is being set up. Fails with
     /// [`StoreError::Missing`] for an unknown call.
     pub async fn await_setup(&self, call: CallId) -> Result<(), StoreError> {
@@ -178,13 +180,20 @@ impl TryFrom<Model> for Call {
         Ok(Self {
             id: CallId::from_uuid(row.id),
             user: UserId::from_uuid(row.user_id),
-            trust: row.trust.parse().map_err(|_| corrupt("call.trust"))?,
+            attestation: row
+                .attestation
+                .map(|name| name.parse())
+                .transpose()
+                .map_err(|_| corrupt("call.attestation"))?,
             started_at: row.started_at,
             turns: count("call.turns", row.turns)?,
             last_turn: count("call.last_turn", row.last_turn)?,
             last_spoken_at: row.last_spoken_at,
             setup_awaited: row.setup_awaited,
-            unlocked_at: row.unlocked_at,
+            opened_at: row.opened_at,
+            unstored_turn: count("call.unstored_turn", row.unstored_turn)?,
+            pin_tries: count("call.pin_tries", row.pin_tries)?,
+            wrong_pins: count("call.wrong_pins", row.wrong_pins)?,
             end: end(row.ended_at, row.duration_seconds, row.outcome.as_deref())?,
         })
     }

@@ -54,7 +54,9 @@ pub struct OutgoingReply {
     pub address: Address,
     /// When the user last wrote, which opens WhatsApp's 24-hour window; `None` if they have only called.
     pub last_written_at: Option<DateTime<Utc>>,
-    /// The deliveries of its pieces, in order.
+    /// Whether we may write to the recipient at all: they have written to us, or asked for a message on the phone.
+    pub has_chat: bool,
+    /// The deliveries of its pieces, in order; none if we may not write.
     pub pieces: Vec<Delivery>,
     /// Whether this call began the delivery and marked the first piece as `Sending`: the caller may send it
     /// without calling [`Deliveries::mark_sending`].
@@ -95,7 +97,7 @@ impl Deliveries {
             else {
                 return Ok(None);
             };
-            if outgoing.pieces.len() == ids.len() {
+            if outgoing.pieces.len() == ids.len() || !outgoing.has_chat {
                 return Ok(Some(outgoing));
             }
         }
@@ -165,6 +167,7 @@ impl Deliveries {
             read(BEGINNING, first, "wa_user_id")?,
         )?;
         let last_written_at = read(BEGINNING, first, "last_inbound_at")?;
+        let has_chat = read(BEGINNING, first, "has_chat")?;
         let claimed_first = read(BEGINNING, first, "claimed")?;
         let mut pieces = Vec::with_capacity(rows.len());
         for row in &rows {
@@ -174,6 +177,7 @@ impl Deliveries {
         Ok(Some(OutgoingReply {
             address,
             last_written_at,
+            has_chat,
             pieces,
             claimed_first,
         }))

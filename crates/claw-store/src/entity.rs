@@ -3,6 +3,7 @@
 pub(crate) mod call;
 pub(crate) mod delivery;
 pub(crate) mod message;
+pub(crate) mod pin_guesses;
 pub(crate) mod sandbox;
 pub(crate) mod sandbox_secrets;
 pub(crate) mod user;

@@ -35,4 +35,4 @@ pub use sandboxes::{
     SandboxStart, Sandboxes, TranscriptCursor,
 };
 pub use store::Store;
-pub use users::{PinOutcome, Profile, Users};
+pub use users::{PinOutcome, PinTry, Profile, Users};

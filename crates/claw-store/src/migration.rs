@@ -135,6 +135,10 @@ impl MigratorTrait for Migrator {
                 name: "m000006_the_installation",
                 sql: include_str!("sql/schema_6.sql"),
             }),
+            Box::new(MigrationStep {
+                name: "m000007_callers",
+                sql: include_str!("sql/schema_7.sql"),
+            }),
         ]
     }
 }

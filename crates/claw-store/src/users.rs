@@ -2,14 +2,14 @@ mod pin;
 
 use std::sync::LazyLock;
 
-use chrono::{DateTime, Utc};
-use claw_domain::{Address, PhoneNumber, UserId, WhatsAppUserId};
+use chrono::{DateTime, TimeDelta, Utc};
+use claw_domain::{Address, CallId, PhoneNumber, UserId, WhatsAppUserId};
 use sea_orm::{
-    ColumnTrait, EntityTrait, QueryFilter, UpdateMany,
+    ColumnTrait, EntityTrait, ExprTrait, QueryFilter, UpdateMany,
     sea_query::{Expr, Func},
 };
 
-pub use pin::PinOutcome;
+pub use pin::{PinOutcome, PinTry};
 
 use crate::{
     Sandbox, StoreError,
@@ -24,6 +24,9 @@ use crate::{
 static ACTIVE_IN: LazyLock<String> = LazyLock::new(|| {
     include_str!("sql/active_in.sql").replace("{sandbox}", &columns::<sandbox::Entity>("s"))
 });
+
+/// How long a user is not warned again about calls without proof.
+const WARNED_FOR: TimeDelta = TimeDelta::hours(24);
 
 /// The repository of users.
 #[derive(Clone)]
@@ -45,6 +48,10 @@ pub struct Profile {
     pub updates_stopped: bool,
     /// BCP 47 tag of the spoken language the user set; `None` if the phone number decides.
     pub language: Option<String>,
+    /// Whether the user has written to us.
+    pub has_written: bool,
+    /// Whether we may write to the user: they have written, or asked for a message on the phone.
+    pub has_chat: bool,
 }
 
 impl Users {
@@ -134,6 +141,27 @@ impl Users {
             .await
     }
 
+    /// Claims the only warning within 24 hours about calls without proof for this call. Repeating the claim for the
+    /// same call succeeds; `false` if another call has it, or the user is unknown.
+    pub async fn claim_warning(
+        &self,
+        user: UserId,
+        call: CallId,
+        now: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
+        let is_free = Column::WarnedAt
+            .is_null()
+            .or(Column::WarnedAt.lte(now - WARNED_FOR))
+            .or(Column::WarnedOfCall.eq(call.as_uuid()));
+        let update = update(user)
+            .col_expr(Column::WarnedAt, Expr::value(now))
+            .col_expr(Column::WarnedOfCall, Expr::value(call.as_uuid()))
+            .filter(is_free);
+        self.database
+            .execute("claiming a warning about a call", update)
+            .await
+    }
+
     async fn row_of(&self, user: UserId) -> Result<Option<Model>, StoreError> {
         let query = Entity::find_by_id(user.as_uuid()).one(&self.database.pool);
         self.database.run("reading a user", query).await
@@ -156,6 +184,8 @@ impl TryFrom<Model> for Profile {
             quiet: row.quiet,
             updates_stopped: row.updates_stopped_at.is_some(),
             language: row.language,
+            has_written: row.last_inbound_at.is_some(),
+            has_chat: row.last_inbound_at.is_some() || row.template_asked_at.is_some(),
         })
     }
 }

@@ -1,23 +1,29 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use claw_bus::{Attempt, Handler, HandlerError};
-use claw_chat::Plan;
-use claw_domain::{Address, Pin, Trust, VoiceKind};
-use claw_events::{CallProgressed, CallStatus, CallStep, TurnStatus, Utterance};
+use claw_chat::{CallDecision, CallerNumber, Plan};
+use claw_domain::{Address, Attestation, MessageId, Pin, VoiceKind};
+use claw_events::{
+    CallProgressed, CallStatus, CallStep, CallerInput, OperatorEvent, TurnStatus, Utterance,
+};
 use claw_metrics::{CALL_STEPS, PIN_ATTEMPTS};
-use claw_store::{CallBegin, CallEnd, Caller, PinOutcome, Received, VoiceMessage};
+use claw_store::{Call, CallBegin, CallEnd, Caller, PinOutcome, PinTry, Received, VoiceMessage};
 
 use crate::{
     actors::UserActors,
     context::Context,
     intake::deliver,
-    item::{item_of_call, plan_call_end, plan_spoken},
+    item::{CallWarning, item_of_call, plan_call_end, plan_spoken, warning_of},
     sealed::open_utterance,
 };
 
-/// Handles the steps of calls. The words of a verified caller join the user's queue behind their written
-/// messages; an unverified caller must first enter the PIN.
+/// The key with which a new caller asks for a WhatsApp message, as the phrase of welcome says.
+const KEY_FOR_MESSAGE: char = '1';
+
+/// Handles the steps of calls. [`CallDecision`] says whether a caller counts as the user of the number. The words of
+/// one who does join the user's queue behind their written messages; the words of all others are not stored.
 pub(crate) struct CallIntake {
     pub(crate) context: Arc<Context>,
     pub(crate) actors: UserActors,
@@ -46,40 +52,30 @@ impl Handler for CallIntake {
 
 impl CallIntake {
     async fn start(&self, call: &CallProgressed, attempt: &Attempt) -> Result<(), HandlerError> {
-        self.begin(call, attempt).await?;
-        if call.trust == Trust::Unverified {
-            let has_pin = self.context.store.users().has_pin(call.user).await?;
-            let status = if has_pin {
-                CallStatus::NeedsPin { was_wrong: false }
-            } else {
-                CallStatus::Refused
-            };
-            return self.set_status(call, status).await;
+        if self.open_call(call).await?.is_some() {
+            return self.greet(call, Caller::Known, attempt).await;
         }
-        self.greet(call, attempt).await
-    }
-
-    /// Puts a verified caller through, as soon as their assistant is ready.
-    async fn greet(&self, call: &CallProgressed, attempt: &Attempt) -> Result<(), HandlerError> {
-        let sandbox = self.context.store.sandboxes().of_user(call.user).await?;
-        let is_ready = sandbox.is_some_and(|sandbox| sandbox.status.is_ready());
-        if !is_ready {
-            self.context.store.calls().await_setup(call.call).await?;
-            self.set_status(call, CallStatus::SettingUp).await?;
+        let number = self.number_of(call).await?;
+        if call.attestation == Attestation::Failed && number != CallerNumber::New {
+            let (user, call) = (call.user, call.call);
+            let forged = OperatorEvent::NumberForged { user, call };
+            self.context.publisher.tell_operator(&forged).await;
         }
-        let message = VoiceMessage {
-            needs_answer: !is_ready,
-            ..self.message(call, VoiceKind::CallStarted, 0, attempt)
-        };
-        let Some(received) = self.receive(&message).await? else {
-            return Ok(());
-        };
-        if is_ready {
-            let ready = self.context.ready_for(call.user).await?;
-            return self.set_status(call, ready).await;
+        match self.decide(call, number) {
+            CallDecision::PutThrough => {
+                self.open(call, 0, attempt).await?;
+                self.greet(call, Caller::Known, attempt).await
+            }
+            CallDecision::AskPin => {
+                self.begin(call, None, 0, attempt).await?;
+                let was_wrong = false;
+                self.set_status(call, CallStatus::NeedsPin { was_wrong })
+                    .await
+            }
+            // Nothing is stored of a number that is no user's.
+            CallDecision::Welcome => self.set_status(call, CallStatus::NewCaller).await,
+            CallDecision::Refuse => self.set_status(call, CallStatus::Refused).await,
         }
-        let item = item_of_call(&message, Plan::PutThrough(call.call), None);
-        deliver(&self.actors, call.user, item, received, attempt)
     }
 
     async fn spoke(
@@ -89,20 +85,135 @@ impl CallIntake {
         attempt: &Attempt,
     ) -> Result<(), HandlerError> {
         let utterance = &*open_utterance(&self.context.pins, call, utterance)?;
-        let calls = self.context.store.calls();
-        let mut known = calls.of(call.call).await?;
-        if known.is_none() {
-            // The start of the call was lost, or arrives later.
-            self.begin(call, attempt).await?;
-            known = calls.of(call.call).await?;
+        if let Some(known) = self.open_call(call).await? {
+            if utterance.number > known.unstored_turn {
+                return self.hear(call, utterance, attempt).await;
+            }
+            // It opened the call, and this is its repetition.
+            self.greet(call, self.caller_of(call, utterance), attempt)
+                .await?;
+            return self.see_call(call, utterance).await;
         }
-        if !known.is_some_and(|known| known.is_open_to_its_user()) {
-            return self.try_pin(call, utterance, attempt).await;
+        let number = self.number_of(call).await?;
+        match self.decide(call, number) {
+            CallDecision::PutThrough => {
+                // The start of the call was lost, or arrives later.
+                self.open(call, 0, attempt).await?;
+                return self.hear(call, utterance, attempt).await;
+            }
+            CallDecision::Welcome => self.welcome(call, utterance, attempt).await?,
+            CallDecision::AskPin => {
+                self.begin(call, None, 0, attempt).await?;
+                self.try_pin(call, utterance, attempt).await?;
+            }
+            CallDecision::Refuse => self.set_status(call, CallStatus::Refused).await?,
         }
+        self.see_call(call, utterance).await
+    }
+
+    /// The stored call, if its caller counts as the user of the number. A caller who keys numbers in may have opened the
+    /// call as another user.
+    async fn open_call(&self, call: &CallProgressed) -> Result<Option<Call>, HandlerError> {
+        let known = self.context.store.calls().of(call.call).await?;
+        Ok(known.filter(|known| known.is_open() && known.user == call.user))
+    }
+
+    async fn number_of(&self, call: &CallProgressed) -> Result<CallerNumber, HandlerError> {
+        let has_pin = self.context.store.users().has_pin(call.user).await?;
+        Ok(match has_pin {
+            None => CallerNumber::New,
+            Some(false) => CallerNumber::WithoutPin,
+            Some(true) => CallerNumber::WithPin,
+        })
+    }
+
+    fn decide(&self, call: &CallProgressed, number: CallerNumber) -> CallDecision {
+        CallDecision::of(call.attestation, number, self.context.policy.voice_trust)
+    }
+
+    /// A new caller has spoken or pressed a key, and becomes a user. This is the only place where a call makes a user.
+    async fn welcome(
+        &self,
+        call: &CallProgressed,
+        utterance: &Utterance,
+        attempt: &Attempt,
+    ) -> Result<(), HandlerError> {
+        self.open(call, utterance.number, attempt).await?;
+        self.greet(call, self.caller_of(call, utterance), attempt)
+            .await
+    }
+
+    /// The caller who said this as their first words, which are no message.
+    fn caller_of(&self, call: &CallProgressed, utterance: &Utterance) -> Caller {
+        match &call.address {
+            Address::Phone(phone) => Caller::Welcomed {
+                phone: phone.clone(),
+                wants_template: asks_for_message(&utterance.words),
+            },
+            Address::WhatsApp(_) => Caller::Known,
+        }
+    }
+
+    /// Puts the caller of an open call through, as soon as their assistant is ready.
+    async fn greet(
+        &self,
+        call: &CallProgressed,
+        caller: Caller,
+        attempt: &Attempt,
+    ) -> Result<(), HandlerError> {
+        let sandbox = self.context.store.sandboxes().of_user(call.user).await?;
+        let is_ready = sandbox.is_some_and(|sandbox| sandbox.status.is_ready());
+        let id = MessageId::of_utterance(call.call, 0);
+        if !is_ready {
+            self.set_up(call, &caller, id).await?;
+        }
+        let message = VoiceMessage {
+            caller,
+            needs_answer: !is_ready,
+            ..self.message(call, id, VoiceKind::CallStarted, attempt)
+        };
+        let received = self.receive(&message).await?;
+        if is_ready {
+            let ready = self.context.ready_for(call.user).await?;
+            return self.set_status(call, ready).await;
+        }
+        let Some(received) = received else {
+            return Ok(());
+        };
+        let item = item_of_call(&message, Plan::PutThrough(call.call), None);
+        deliver(&self.actors, call.user, item, received, attempt)
+    }
+
+    /// Tells the caller that their assistant is being set up, before anything can tell them that it is ready.
+    async fn set_up(
+        &self,
+        call: &CallProgressed,
+        caller: &Caller,
+        start: MessageId,
+    ) -> Result<(), HandlerError> {
+        let messages = self.context.store.messages();
+        if messages.exists(call.user, start).await? {
+            return Ok(());
+        }
+        self.context.store.calls().await_setup(call.call).await?;
+        let asked = matches!(caller, Caller::Welcomed { wants_template, .. } if *wants_template);
+        let has_chat = asked || self.context.has_chat(call.user).await?;
+        self.set_status(call, CallStatus::SettingUp { has_chat })
+            .await
+    }
+
+    /// Hands what a caller said to their assistant.
+    async fn hear(
+        &self,
+        call: &CallProgressed,
+        utterance: &Utterance,
+        attempt: &Attempt,
+    ) -> Result<(), HandlerError> {
         let content = serde_json::to_string(utterance).unwrap_or_default();
         let message = VoiceMessage {
+            turn: utterance.number,
             content: content.into(),
-            ..self.message(call, VoiceKind::Speech, utterance.number, attempt)
+            ..self.message(call, call.id(), VoiceKind::Speech, attempt)
         };
         let Some(received) = self.receive(&message).await? else {
             return Ok(());
@@ -111,48 +222,41 @@ impl CallIntake {
         deliver(&self.actors, call.user, item, received, attempt)
     }
 
-    /// Checks the words or keys of an unverified caller as a PIN. They are not stored.
+    /// Tries what an unproven caller said or keyed in as the PIN, and puts them through if it is right.
     async fn try_pin(
         &self,
         call: &CallProgressed,
         utterance: &Utterance,
         attempt: &Attempt,
     ) -> Result<(), HandlerError> {
-        // Every check of a PIN counts as a try, and this utterance may have been handled before.
-        let live_calls = &self.context.live_calls;
-        let status = live_calls.turn_status(call.call, utterance.number).await?;
-        if status.is_some() {
-            return Ok(());
-        }
-        let outcome = match Pin::try_from(utterance.words.digits().as_str()) {
-            Ok(pin) => {
-                let (users, now) = (self.context.store.users(), self.context.clock.now());
-                let keyring = self.context.agents.keyring();
-                Some(users.try_pin(call.user, &pin, now, keyring).await?)
-            }
-            Err(_) => None,
+        let pin = Pin::try_from(utterance.words.digits().as_str()).ok();
+        let tried = PinTry {
+            call: call.call,
+            user: call.user,
+            attestation: call.attestation,
+            turn: utterance.number,
+            pin: pin.as_ref(),
         };
+        let (users, now) = (self.context.store.users(), self.context.clock.now());
+        let keyring = self.context.agents.keyring();
+        let outcome = users.try_pin(&tried, now, keyring).await?;
         let label = match outcome {
-            Some(PinOutcome::Right) => {
-                let (calls, now) = (self.context.store.calls(), self.context.clock.now());
-                calls.unlock(call.call, now).await?;
-                self.greet(call, attempt).await?;
+            PinOutcome::Right => {
+                self.greet(call, Caller::Known, attempt).await?;
                 "right"
             }
-            Some(PinOutcome::Wrong { .. }) | None => {
-                self.set_status(call, CallStatus::NeedsPin { was_wrong: true })
+            PinOutcome::Wrong => {
+                let was_wrong = true;
+                self.set_status(call, CallStatus::NeedsPin { was_wrong })
                     .await?;
                 "wrong"
             }
-            Some(PinOutcome::Locked { .. } | PinOutcome::NotSet) => {
+            PinOutcome::Refused => {
                 self.set_status(call, CallStatus::Refused).await?;
                 "refused"
             }
         };
         PIN_ATTEMPTS.increment([label]);
-        live_calls
-            .settle(call.call, utterance.number, TurnStatus::SeeCall)
-            .await?;
         Ok(())
     }
 
@@ -164,27 +268,94 @@ impl CallIntake {
     ) -> Result<(), HandlerError> {
         let calls = self.context.store.calls();
         calls.end(call.call, call.user, end).await?;
-        let Some(known) = calls.of(call.call).await? else {
+        let known = calls.of(call.call).await?;
+        let Some(known) = known.filter(|known| known.user == call.user) else {
             return Ok(());
         };
         let plan = plan_call_end(&known);
-        if plan == Plan::NoAnswer {
-            return Ok(());
-        }
-        let message = self.message(call, VoiceKind::CallEnded, known.turns, attempt);
-        let Some(received) = self.receive(&message).await? else {
-            return Ok(());
+        let is_told = if matches!(plan, Plan::Say(_)) {
+            // Nobody is written to who has only called, unless they asked for it.
+            self.context.has_chat(call.user).await?
+        } else {
+            plan != Plan::NoAnswer
         };
-        let item = item_of_call(&message, plan, None);
-        deliver(&self.actors, call.user, item, received, attempt)
+        if is_told {
+            let message = VoiceMessage {
+                turn: known.turns,
+                ..self.message(call, call.id(), VoiceKind::CallEnded, attempt)
+            };
+            self.queue(&message, plan, attempt).await?;
+        }
+        if self.is_warned(&known).await? {
+            let id = MessageId::of_call_warning(call.call);
+            let message = self.message(call, id, VoiceKind::CallWarning, attempt);
+            self.queue(&message, Plan::Warn(call.call), attempt).await?;
+        }
+        Ok(())
     }
 
-    async fn begin(&self, call: &CallProgressed, attempt: &Attempt) -> Result<(), HandlerError> {
+    /// Whether the user is told that the caller may have been somebody else. Calls without proof are told once a day.
+    async fn is_warned(&self, call: &Call) -> Result<bool, HandlerError> {
+        let users = self.context.store.users();
+        match warning_of(call) {
+            None => Ok(false),
+            Some(CallWarning::WrongPin) => {
+                if !call.is_open() {
+                    let (user, call) = (call.user, call.id);
+                    let guessed = OperatorEvent::PinGuessed { user, call };
+                    self.context.publisher.tell_operator(&guessed).await;
+                }
+                Ok(true)
+            }
+            Some(CallWarning::CalledAsUser) => {
+                let profile = users.profile(call.user).await?;
+                let now = self.context.clock.now();
+                Ok(profile.is_some_and(|profile| profile.has_written)
+                    && users.claim_warning(call.user, call.id, now).await?)
+            }
+        }
+    }
+
+    /// Stores an event of a call and hands it to its user's actor.
+    async fn queue(
+        &self,
+        message: &VoiceMessage,
+        plan: Plan,
+        attempt: &Attempt,
+    ) -> Result<(), HandlerError> {
+        let Some(received) = self.receive(message).await? else {
+            return Ok(());
+        };
+        let item = item_of_call(message, plan, None);
+        deliver(&self.actors, message.user, item, received, attempt)
+    }
+
+    /// Stores a call that is open from now on. `first_words` is the number of the utterance that made the caller a user,
+    /// or 0.
+    async fn open(
+        &self,
+        call: &CallProgressed,
+        first_words: u32,
+        attempt: &Attempt,
+    ) -> Result<(), HandlerError> {
+        let now = self.context.clock.now();
+        self.begin(call, Some(now), first_words, attempt).await
+    }
+
+    async fn begin(
+        &self,
+        call: &CallProgressed,
+        opened_at: Option<DateTime<Utc>>,
+        unstored_turn: u32,
+        attempt: &Attempt,
+    ) -> Result<(), HandlerError> {
         let begin = CallBegin {
             call: call.call,
             user: call.user,
-            trust: call.trust,
+            attestation: call.attestation,
             at: call.at,
+            opened_at,
+            unstored_turn,
             sequence: attempt.sequence,
         };
         Ok(self.context.store.calls().begin(&begin).await?)
@@ -202,6 +373,19 @@ impl CallIntake {
             .await?)
     }
 
+    /// Tells ingress that an utterance needs no answer, and that the status of the call says how it goes on.
+    async fn see_call(
+        &self,
+        call: &CallProgressed,
+        utterance: &Utterance,
+    ) -> Result<(), HandlerError> {
+        let live_calls = &self.context.live_calls;
+        live_calls
+            .settle(call.call, utterance.number, TurnStatus::SeeCall)
+            .await?;
+        Ok(())
+    }
+
     /// Stores an event of a call; `None` if nothing more is to be done about it.
     async fn receive(&self, message: &VoiceMessage) -> Result<Option<Received>, HandlerError> {
         let received = self.context.store.messages().receive_voice(message).await?;
@@ -212,20 +396,16 @@ impl CallIntake {
     fn message(
         &self,
         call: &CallProgressed,
+        id: MessageId,
         kind: VoiceKind,
-        turn: u32,
         attempt: &Attempt,
     ) -> VoiceMessage {
-        let caller = match (&call.address, call.trust) {
-            (Address::Phone(phone), Trust::Trusted) => Caller::Trusted(phone.clone()),
-            (Address::Phone(_) | Address::WhatsApp(_), _) => Caller::Unverified,
-        };
         VoiceMessage {
-            id: call.id(),
+            id,
             user: call.user,
-            caller,
+            caller: Caller::Known,
             call: call.call,
-            turn,
+            turn: 0,
             kind,
             content: String::new().into(),
             sent_at: call.at,
@@ -234,5 +414,13 @@ impl CallIntake {
             needs_answer: true,
             is_replay: attempt.is_replay,
         }
+    }
+}
+
+/// Whether a new caller pressed the key that asks for a WhatsApp message.
+fn asks_for_message(words: &CallerInput) -> bool {
+    match words {
+        CallerInput::Keys(keys) => keys.expose().starts_with(KEY_FOR_MESSAGE),
+        CallerInput::Words(_) | CallerInput::Sealed(_) => false,
     }
 }

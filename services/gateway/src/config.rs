@@ -1,7 +1,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use claw_bus::BusConfig;
-use claw_chat::{Defaults, NO_QUIET_HOURS, QuietHours};
+use claw_chat::{Defaults, NO_QUIET_HOURS, QuietHours, VoiceTrust};
 use claw_runtime::{Env, EnvError, health, lifecycle};
 use claw_seal::OpeningKey;
 use claw_store::Keyring;
@@ -33,6 +33,9 @@ const DEFAULT_QUIET_HOURS: &str = "22:00-07:00";
 
 /// Most proactive messages to one user per day.
 const DEFAULT_PROACTIVE_PER_DAY: u32 = 12;
+
+/// Callers whose number is shown and was not found to be forged.
+const DEFAULT_VOICE_TRUST: &str = "caller-id";
 
 /// The settings of this service.
 pub struct Config {
@@ -68,6 +71,7 @@ impl Config {
         let idle = env.or("TURN_IDLE_SECONDS", DEFAULT_TURN_IDLE_SECONDS);
         let still_working = env.or("STILL_WORKING_SECONDS", DEFAULT_STILL_WORKING_SECONDS);
         let backlog = env.or("BACKLOG_MESSAGES", DEFAULT_BACKLOG);
+        let voice_trust = voice_trust(env);
         let quiet_hours = quiet_hours(env);
         let daily_limit = env.or("PROACTIVE_PER_DAY", DEFAULT_PROACTIVE_PER_DAY);
         env.finish()?;
@@ -89,6 +93,7 @@ impl Config {
                 },
                 still_working_after: Duration::from_secs(still_working?),
                 backlog: backlog?,
+                voice_trust: voice_trust?,
                 preferences: Defaults {
                     quiet_hours: quiet_hours?,
                     daily_limit: daily_limit?,
@@ -106,6 +111,12 @@ fn keyring(env: &Env) -> Result<Keyring, EnvError> {
 fn pins(env: &Env) -> Result<OpeningKey, EnvError> {
     let digits = env.secret("PIN_PRIVATE_KEY")?;
     OpeningKey::parse(digits.expose_secret()).map_err(|error| env.invalid("PIN_PRIVATE_KEY", error))
+}
+
+fn voice_trust(env: &Env) -> Result<VoiceTrust, EnvError> {
+    let name = env.or("VOICE_TRUST", DEFAULT_VOICE_TRUST.to_owned())?;
+    let invalid = |_| env.invalid("VOICE_TRUST", "expected caller-id, attested or pin");
+    name.parse().map_err(invalid)
 }
 
 fn quiet_hours(env: &Env) -> Result<Option<QuietHours>, EnvError> {

@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use claw_bus::{Bus, Publisher};
 use claw_calls::LiveCalls;
-use claw_chat::{Defaults, language_of};
+use claw_chat::{Defaults, VoiceTrust, language_of};
 use claw_domain::{Address, Language, UserId};
 use claw_events::CallStatus;
 use claw_runtime::Clock;
@@ -36,12 +36,19 @@ impl Context {
     /// The status of a call that is put through, with the language the user chose, or else that of their number.
     pub(crate) async fn ready_for(&self, user: UserId) -> Result<CallStatus, StoreError> {
         let profile = self.store.users().profile(user).await?;
+        let has_chat = profile.as_ref().is_some_and(|profile| profile.has_chat);
         let language = profile.and_then(|profile| match (profile.language, profile.address) {
             (Some(tag), _) => Language::parse(&tag),
             (None, Address::Phone(phone)) => Some(language_of(&phone)),
             (None, Address::WhatsApp(_)) => None,
         });
-        Ok(CallStatus::Ready { language })
+        Ok(CallStatus::Ready { language, has_chat })
+    }
+
+    /// Whether we may write to the user: they have written to us, or asked for a message on the phone.
+    pub(crate) async fn has_chat(&self, user: UserId) -> Result<bool, StoreError> {
+        let profile = self.store.users().profile(user).await?;
+        Ok(profile.is_some_and(|profile| profile.has_chat))
     }
 }
 
@@ -54,6 +61,8 @@ pub(crate) struct Policy {
     pub(crate) still_working_after: Duration,
     /// When this many messages wait behind a turn, the user is told so once.
     pub(crate) backlog: u32,
+    /// Whom to let in on the phone without a PIN.
+    pub(crate) voice_trust: VoiceTrust,
     /// The preferences of users who have not set their own.
     pub(crate) preferences: Defaults,
 }

@@ -1,5 +1,5 @@
 use claw_chat::{Item, Notice, Plan};
-use claw_domain::{CallId, MessageContent, Origin, Sensitive, VoiceKind};
+use claw_domain::{Attestation, CallId, MessageContent, Origin, Sensitive, VoiceKind};
 use claw_events::{CallerInput, Utterance};
 use claw_store::{Call, VoiceMessage, WaitingMessage};
 
@@ -67,12 +67,34 @@ pub(crate) fn plan_spoken(utterance: &Utterance) -> Plan {
 /// The plan for the end of a call. A caller we could not connect is told that they can call again: this
 /// queues behind their [`Plan::PutThrough`], so their assistant is ready then.
 pub(crate) fn plan_call_end(call: &Call) -> Plan {
-    if call.is_open_to_its_user() && call.turns > 0 {
+    if call.is_open() && call.turns > 0 {
         Plan::WrapUp(call.id)
     } else if call.setup_awaited {
         Plan::Say(Notice::AssistantReady)
     } else {
         Plan::NoAnswer
+    }
+}
+
+/// What a user has to know about a call from their number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CallWarning {
+    /// The caller was put through as the user, without proof.
+    CalledAsUser,
+    /// The caller gave a wrong PIN, at least once.
+    WrongPin,
+}
+
+/// The warning about a call, if there is one.
+pub(crate) fn warning_of(call: &Call) -> Option<CallWarning> {
+    let has_given_pin = call.pin_tries > 0;
+    let is_attested = call.attestation == Some(Attestation::Full);
+    if call.wrong_pins > 0 {
+        Some(CallWarning::WrongPin)
+    } else if call.is_open() && !has_given_pin && !is_attested {
+        Some(CallWarning::CalledAsUser)
+    } else {
+        None
     }
 }
 
@@ -95,6 +117,7 @@ fn plan_stored_call(
         // The caller has said something.
         VoiceKind::CallEnded if turn > 0 => Plan::WrapUp(call),
         VoiceKind::CallEnded => Plan::Say(Notice::AssistantReady),
+        VoiceKind::CallWarning => Plan::Warn(call),
     };
     (None, plan)
 }
@@ -108,4 +131,57 @@ fn content_of(message: &WaitingMessage) -> MessageContent {
         kind: message.content_kind.clone(),
         raw: Sensitive::new(serde_json::Value::Null),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::*;
+
+    #[test]
+    fn a_user_is_warned_of_wrong_pins_and_of_callers_who_proved_nothing() {
+        let opened_at = Some(DateTime::UNIX_EPOCH);
+        let open = |attestation| Call {
+            opened_at,
+            ..call(attestation)
+        };
+        for attestation in Attestation::ALL {
+            let expected = (attestation != Attestation::Full).then_some(CallWarning::CalledAsUser);
+            assert_eq!(warning_of(&open(attestation)), expected, "{attestation:?}");
+            assert_eq!(warning_of(&call(attestation)), None, "{attestation:?}");
+            let unlocked = Call {
+                pin_tries: 1,
+                ..open(attestation)
+            };
+            assert_eq!(warning_of(&unlocked), None, "{attestation:?}");
+            for opened_at in [None, opened_at] {
+                let guessed = Call {
+                    opened_at,
+                    pin_tries: 2,
+                    wrong_pins: 1,
+                    ..call(attestation)
+                };
+                assert_eq!(warning_of(&guessed), Some(CallWarning::WrongPin));
+            }
+        }
+    }
+
+    fn call(attestation: Attestation) -> Call {
+        Call {
+            id: CallId::derived_from("CA1"),
+            user: claw_testkit::user("ada"),
+            attestation: Some(attestation),
+            started_at: DateTime::UNIX_EPOCH,
+            turns: 0,
+            last_turn: 0,
+            last_spoken_at: None,
+            setup_awaited: false,
+            opened_at: None,
+            unstored_turn: 0,
+            pin_tries: 0,
+            wrong_pins: 0,
+            end: None,
+        }
+    }
 }

@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Result;
 use chrono::{DateTime, TimeDelta, Utc};
-use claw_domain::{Address, CallOutcome};
+use claw_domain::{Address, Attestation, CallOutcome};
 use claw_events::{CallProgressed, CallStep};
 use claw_metrics::CALLS_ASSUMED_ENDED;
 use claw_store::{Call, CallEnd};
@@ -52,7 +52,7 @@ impl LostCalls {
                     let over = progressed(&call, address, end);
                     self.context.publisher.publish(&over).await?;
                 }
-                // An unverified caller whose number belongs to no user: there is nobody to write to.
+                // The number belongs to no user: there is nobody to write to.
                 None => calls.end(call.id, call.user, &end).await?,
             }
         }
@@ -76,7 +76,7 @@ fn progressed(call: &Call, address: Address, end: CallEnd) -> CallProgressed {
         call: call.id,
         user: call.user,
         address,
-        trust: call.trust,
+        attestation: call.attestation.unwrap_or(Attestation::NoVerdict),
         at: end.at,
         step: CallStep::Ended {
             seconds: end.duration_seconds,
@@ -87,7 +87,7 @@ fn progressed(call: &Call, address: Address, end: CallEnd) -> CallProgressed {
 
 #[cfg(test)]
 mod tests {
-    use claw_domain::{CallId, Trust};
+    use claw_domain::CallId;
 
     use super::*;
 
@@ -97,13 +97,16 @@ mod tests {
         let silent = Call {
             id: CallId::derived_from("CA1"),
             user: claw_testkit::user("ada"),
-            trust: Trust::Trusted,
+            attestation: Some(Attestation::Full),
             started_at: rang,
             turns: 0,
             last_turn: 0,
             last_spoken_at: None,
             setup_awaited: false,
-            unlocked_at: None,
+            opened_at: None,
+            unstored_turn: 0,
+            pin_tries: 0,
+            wrong_pins: 0,
             end: None,
         };
         let spoken = Call {

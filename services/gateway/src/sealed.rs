@@ -78,7 +78,7 @@ fn rejection(error: NotOpened) -> HandlerError {
 #[cfg(test)]
 mod tests {
     use chrono::DateTime;
-    use claw_domain::{Address, CallId, MessageId, PhoneNumber, Trust, UserId, Wamid};
+    use claw_domain::{Address, Attestation, CallId, MessageId, PhoneNumber, UserId, Wamid};
     use claw_events::CallStep;
     use claw_testkit::user;
 
@@ -183,7 +183,7 @@ mod tests {
             call: CallId::derived_from("CA1"),
             user: UserId::UNKNOWN,
             address: address(),
-            trust: Trust::Unverified,
+            attestation: Attestation::NoVerdict,
             at: DateTime::UNIX_EPOCH,
             step: CallStep::Spoke(Utterance {
                 number,

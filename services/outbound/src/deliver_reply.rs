@@ -106,6 +106,10 @@ impl DeliverReply {
             .await
             .map_err(store_failure)?
             .ok_or_else(|| HandlerError::reject(anyhow!("the reply is for an unknown user")))?;
+        if !outgoing.has_chat {
+            info!(reply.id = %reply.id, "the user of reply {} has only called, and asked for no message", reply.id);
+            return Ok(SendOutcome::Failed { code: None });
+        }
         let mut previous = None;
         let last_written_at = outgoing.last_written_at;
         let messages = messages_of(texts, self.template.as_ref(), last_written_at, now);

@@ -6,12 +6,16 @@ use std::pin::pin;
 use chrono::{DateTime, TimeDelta, Utc};
 use claw_bus::{Bus, BusConfig, ensure};
 use claw_calls::{CallUpdate, LiveCalls, RelayTicket, TicketCode, TicketError};
-use claw_domain::{Address, CallId, Language, PhoneNumber, Trust};
+use claw_domain::{Address, Attestation, CallId, Language, PhoneNumber};
 use claw_events::{CallStatus, Speech, TurnStatus};
 use claw_testkit::TestNats;
 use futures_util::StreamExt;
 
-const READY: CallStatus = CallStatus::Ready { language: None };
+const READY: CallStatus = CallStatus::Ready {
+    language: None,
+    has_chat: true,
+};
+const SETTING_UP: CallStatus = CallStatus::SettingUp { has_chat: true };
 
 #[tokio::test]
 async fn a_watcher_gets_the_statuses_that_others_write() {
@@ -21,14 +25,11 @@ async fn a_watcher_gets_the_statuses_that_others_write() {
 
     let gateway = live_calls(&nats, "gateway").await;
     let outbound = live_calls(&nats, "outbound").await;
-    gateway
-        .set_status(call(), CallStatus::SettingUp)
-        .await
-        .unwrap();
+    gateway.set_status(call(), SETTING_UP).await.unwrap();
     let answer = speech("Yes.");
     outbound.settle(call(), 1, answer.clone()).await.unwrap();
 
-    let setting_up = CallUpdate::Call(call(), CallStatus::SettingUp);
+    let setting_up = CallUpdate::Call(call(), SETTING_UP);
     assert_eq!(updates.next().await, Some(setting_up));
     assert_eq!(
         updates.next().await,
@@ -40,10 +41,7 @@ async fn a_watcher_gets_the_statuses_that_others_write() {
 async fn a_late_reader_finds_the_last_status_of_a_call() {
     let nats = server().await;
     let gateway = live_calls(&nats, "gateway").await;
-    gateway
-        .set_status(call(), CallStatus::SettingUp)
-        .await
-        .unwrap();
+    gateway.set_status(call(), SETTING_UP).await.unwrap();
     gateway.set_status(call(), READY).await.unwrap();
 
     let ingress = live_calls(&nats, "ingress").await;
@@ -109,13 +107,10 @@ async fn watchers_get_no_update_when_an_answer_is_noted_as_heard() {
 
     ingress.note_heard(call(), 1).await.unwrap();
     ingress.note_heard(call(), 1000).await.unwrap();
-    gateway
-        .set_status(call(), CallStatus::SettingUp)
-        .await
-        .unwrap();
+    gateway.set_status(call(), SETTING_UP).await.unwrap();
 
     assert_eq!(gateway.last_heard(call()).await.unwrap(), Some(1000));
-    let setting_up = CallUpdate::Call(call(), CallStatus::SettingUp);
+    let setting_up = CallUpdate::Call(call(), SETTING_UP);
     assert_eq!(updates.next().await, Some(setting_up));
 }
 
@@ -170,7 +165,8 @@ fn ticket() -> RelayTicket {
     RelayTicket {
         call: call(),
         address: Address::Phone(PhoneNumber::try_from("15551234567").unwrap()),
-        trust: Trust::Trusted,
+        attestation: Attestation::Full,
+        has_chat: true,
         turn: 0,
         language: Language::EnglishUs,
         greeting_chars: 20,

@@ -15,6 +15,10 @@ pub(crate) struct Model {
     pub(crate) quiet: Option<String>,
     pub(crate) language: Option<String>,
     pub(crate) updates_stopped_at: Option<DateTimeUtc>,
+    pub(crate) last_inbound_at: Option<DateTimeUtc>,
+    pub(crate) template_asked_at: Option<DateTimeUtc>,
+    pub(crate) warned_of_call: Option<Uuid>,
+    pub(crate) warned_at: Option<DateTimeUtc>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

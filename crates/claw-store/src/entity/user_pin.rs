@@ -10,8 +10,6 @@ pub(crate) struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub(crate) id: Uuid,
     pub(crate) pin_sealed: Option<String>,
-    pub(crate) pin_failures: i32,
-    pub(crate) pin_locked_until: Option<DateTimeUtc>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

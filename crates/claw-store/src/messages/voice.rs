@@ -16,7 +16,7 @@ pub struct VoiceMessage {
     pub id: MessageId,
     /// The user of the caller's number.
     pub user: UserId,
-    /// Whether the caller's number is verified.
+    /// Whether the caller becomes a user.
     pub caller: Caller,
     /// The call that the event belongs to.
     pub call: CallId,
@@ -38,29 +38,37 @@ pub struct VoiceMessage {
     pub is_replay: bool,
 }
 
-/// Whether a caller's number is verified.
+/// Whether a caller becomes a user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Caller {
-    /// The user of this verified number, who is stored if unknown.
-    Trusted(PhoneNumber),
-    /// A number that may be forged: no user is stored for it.
-    Unverified,
+    /// The caller is stored as a user if they are none.
+    Welcomed {
+        /// The number of the call.
+        phone: PhoneNumber,
+        /// Whether they pressed the key that asks for a WhatsApp message.
+        wants_template: bool,
+    },
+    /// The caller is a user, or nothing is stored.
+    Known,
 }
 
 impl Messages {
     /// Stores an event of a phone call in the same queue as [`Messages::receive`] does a message, and counts
     /// the caller's utterances. It does not open WhatsApp's 24-hour window.
     ///
-    /// Stores nothing and returns `None` for an unverified caller whose number belongs to no known user.
+    /// Stores nothing and returns `None` for a [`Caller::Known`] whose number belongs to no user.
     pub async fn receive_voice(
         &self,
         message: &VoiceMessage,
     ) -> Result<Option<Received>, StoreError> {
-        let phone = match &message.caller {
-            Caller::Trusted(phone) => Some(phone.expose_e164()),
-            Caller::Unverified => None,
+        let (phone, wants_template) = match &message.caller {
+            Caller::Welcomed {
+                phone,
+                wants_template,
+            } => (Some(phone.expose_e164()), *wants_template),
+            Caller::Known => (None, false),
         };
-        let is_trusted = phone.is_some();
+        let is_welcomed = phone.is_some();
         let values = [
             message.user.as_uuid().into(),
             phone.into(),
@@ -69,15 +77,16 @@ impl Messages {
             message.id.as_uuid().into(),
             message.kind.as_str().into(),
             storable(message.content.expose()).into_owned().into(),
-            is_trusted.into(),
+            is_welcomed.into(),
             message.sent_at.into(),
             message.now.into(),
             message.sequence.cast_signed().into(),
             message.needs_answer.into(),
             message.is_replay.into(),
+            wants_template.into(),
         ];
         let row = self.database.row(RECEIVING, &RECEIVE_VOICE, values).await?;
-        let is_stored = is_trusted || read(RECEIVING, &row, "known")?;
+        let is_stored = is_welcomed || read(RECEIVING, &row, "known")?;
         is_stored.then(|| Received::try_from(row)).transpose()
     }
 }

@@ -14,12 +14,13 @@ WITH before AS (
     FROM "user"
     CROSS JOIN unnest($3::uuid[]) WITH ORDINALITY AS wanted (id, number)
     CROSS JOIN LATERAL (SELECT $5 AND wanted.number = 1 AND NOT EXISTS (SELECT FROM before) AS first) AS claim
-    WHERE "user".id = $1
+    WHERE "user".id = $1 AND ("user".last_inbound_at IS NOT NULL OR "user".template_asked_at IS NOT NULL)
     ORDER BY wanted.number
     ON CONFLICT (id) DO NOTHING
     RETURNING *
 )
-SELECT "user".phone, "user".wa_user_id, "user".last_inbound_at, {delivery},
+SELECT "user".phone, "user".wa_user_id, "user".last_inbound_at,
+       "user".last_inbound_at IS NOT NULL OR "user".template_asked_at IS NOT NULL AS has_chat, {delivery},
        COALESCE(d.fresh AND d.state = 1, false) AS claimed
 FROM "user"
 LEFT JOIN (SELECT *, false AS fresh FROM before UNION ALL SELECT *, true FROM made) AS d ON true

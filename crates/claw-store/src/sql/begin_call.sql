@@ -1,4 +1,6 @@
--- A known call does not change; in particular, an ended one stays ended.
-INSERT INTO "call" (id, user_id, trust, started_at, sequence)
-VALUES ($1, $2, $3, $4, $5)
-ON CONFLICT (id) DO NOTHING
+-- A known call changes only if it is opened. In particular, an ended one stays ended.
+INSERT INTO "call" (id, user_id, attestation, started_at, sequence, opened_at, unstored_turn)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
+ON CONFLICT (id) DO UPDATE
+SET opened_at = COALESCE("call".opened_at, $6), unstored_turn = GREATEST("call".unstored_turn, $7)
+WHERE "call".opened_at IS NULL AND $6::timestamptz IS NOT NULL

@@ -1,6 +1,8 @@
--- The first end counts. The row of an unknown call is created by its end, with an unverified caller.
-INSERT INTO "call" (id, user_id, trust, started_at, ended_at, duration_seconds, outcome)
-VALUES ($1, $2, 'unverified', $3, $4, $5, $6)
+-- The first end counts. The row of an unknown call is created by its end, unless the number belongs to no user: a
+-- stranger who only calls leaves nothing.
+INSERT INTO "call" (id, user_id, started_at, ended_at, duration_seconds, outcome)
+SELECT $1, $2, $3, $4, $5, $6
+WHERE EXISTS (SELECT FROM "user" WHERE id = $2)
 ON CONFLICT (id) DO UPDATE
 SET ended_at = $4, duration_seconds = $5, outcome = $6
 WHERE "call".ended_at IS NULL

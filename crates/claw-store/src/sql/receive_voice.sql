@@ -1,9 +1,9 @@
 -- Stores one event of a phone call; continues in received.sql. All parts of the statement see the same snapshot,
 -- taken before any of them runs.
 WITH newcomer AS (
-    -- Only a verified number ($8) creates a user. A call is not a message: it does not open WhatsApp's 24 hours.
-    INSERT INTO "user" (id, phone, created_at)
-    SELECT $1, $2, $10
+    -- Only a welcomed caller ($8) becomes a user. A call is not a message: it does not open WhatsApp's 24 hours.
+    INSERT INTO "user" (id, phone, created_at, template_asked_at)
+    SELECT $1, $2, $10, CASE WHEN $14 THEN $10 END
     WHERE $8 AND NOT EXISTS (SELECT FROM "user" WHERE id = $1)
     ON CONFLICT DO NOTHING
 ), taken AS (

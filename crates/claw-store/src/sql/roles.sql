@@ -24,12 +24,12 @@ REVOKE ALL ON ALL TABLES IN SCHEMA public FROM PUBLIC, provisioner, gateway, out
 GRANT SELECT, INSERT, UPDATE ON sandbox TO provisioner;
 
 -- Talks with users. Of a sandbox it needs the way to it, but not its model key, and keeps the position in its transcript.
-GRANT SELECT, INSERT, UPDATE ON "user", message, "call" TO gateway;
+GRANT SELECT, INSERT, UPDATE ON "user", message, "call", pin_guesses TO gateway;
 GRANT SELECT (id, user_id, host, container_id, port, endpoint, status, error, start, cause, attempt, model,
               gateway_token_sealed, device_seed_sealed, model_key_hash, model_key_name, transcript_cursor, boot_id,
               requested_at, updated_at) ON sandbox TO gateway;
 GRANT UPDATE (transcript_cursor, boot_id, updated_at) ON sandbox TO gateway;
 
--- Sends replies. Of a user it needs the address and whether WhatsApp's 24 hours are open.
+-- Sends replies. Of a user it needs the address, whether WhatsApp's 24 hours are open, and whether we may write at all.
 GRANT SELECT, INSERT, UPDATE ON delivery TO outbound;
-GRANT SELECT (id, phone, wa_user_id, last_inbound_at) ON "user" TO outbound;
+GRANT SELECT (id, phone, wa_user_id, last_inbound_at, template_asked_at) ON "user" TO outbound;

@@ -1,8 +1,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
-use claw_domain::{Pin, UserId};
+use claw_domain::{Attestation, CallId, Pin, UserId};
 use sea_orm::{
-    ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QuerySelect,
-    TransactionTrait, UpdateMany,
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, ExprTrait, QueryFilter,
+    QuerySelect, TransactionTrait, UpdateMany,
     sea_query::{Expr, LockType},
 };
 use secrecy::{ExposeSecret, SecretBox};
@@ -11,42 +11,69 @@ use uuid::Uuid;
 use super::{Users, update};
 use crate::{
     Keyring, KeyringError, StoreError,
+    calls::stored,
+    database::statement,
     entity::{
+        call, pin_guesses,
         user::Entity as User,
-        user_pin::{Column, Entity, Model},
+        user_pin::{Column, Entity},
     },
     keyring::SealedCell,
 };
 
-/// Consecutive wrong tries after which the PIN is locked.
-const TRIES_LIMIT: u32 = 5;
-/// How long a lock lasts. Guessing without pause finds a PIN of the shortest length in about forty days.
-const LOCKED_FOR: TimeDelta = TimeDelta::hours(1);
+const COUNT_WRONG_PIN: &str = include_str!("../sql/count_wrong_pin.sql");
+
+/// Utterances of one call that are taken as a PIN. A wrong one costs the caller this call, not the user.
+const TRIES_PER_CALL: u32 = 3;
+/// Wrong PINs of one user's [`Callers`] in a day. After them these callers are refused, and the others are not. With
+/// all of them together, guessing finds a PIN of the shortest length in some 170 days on average, and the user is told
+/// after each call.
+const WRONG_PER_DAY: u32 = 10;
+/// The day begins with its first wrong PIN.
+const DAY: TimeDelta = TimeDelta::hours(24);
 /// A PIN, padded to the longest length before it is sealed so that the sealed value does not show its length.
 type Padded = [u8; Pin::MAX_DIGITS];
+
+/// A caller's try to give the PIN.
+#[derive(Debug, Clone, Copy)]
+pub struct PinTry<'a> {
+    /// The call, which must be stored.
+    pub call: CallId,
+    /// The user of the number.
+    pub user: UserId,
+    /// What the network says about the number.
+    pub attestation: Attestation,
+    /// The number of the utterance within the call. Each is tried once, however often it is repeated.
+    pub turn: u32,
+    /// The PIN; `None` if the caller said or keyed in something else, which counts as a try of the call only.
+    pub pin: Option<&'a Pin>,
+}
 
 /// The result of trying a PIN.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PinOutcome {
-    /// The PIN is right.
+    /// The PIN is right, and the call is open.
     Right,
-    /// The PIN is wrong.
-    Wrong {
-        /// How many tries are left.
-        left: u32,
-    },
-    /// Too many tries were wrong: even the right PIN is refused until the lock ends.
-    Locked {
-        /// When the lock ends.
-        until: DateTime<Utc>,
-    },
-    /// The user has no PIN, or is unknown.
-    NotSet,
+    /// The PIN is wrong, and the caller may try again.
+    Wrong,
+    /// The caller may not try in this call: too many tries were wrong, or there is no PIN.
+    Refused,
+}
+
+/// Callers whose wrong PINs are counted together, so that nobody can use up the tries of callers with better proof.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Callers {
+    /// The network attests that the number is theirs.
+    Attested,
+    /// They show the number.
+    Shown,
+    /// They keyed the number in, or it is probably forged.
+    Unproven,
 }
 
 impl Users {
-    /// Sets the PIN a user gives on the phone. Clears the wrong tries and the lock of the PIN before. Fails
-    /// with [`StoreError::Missing`] for an unknown user.
+    /// Sets the PIN a user gives on the phone, and forgets the wrong ones of the day. Fails with
+    /// [`StoreError::Missing`] for an unknown user.
     pub async fn set_pin(
         &self,
         user: UserId,
@@ -55,49 +82,43 @@ impl Users {
     ) -> Result<(), StoreError> {
         let sealed = seal(keyring, user.as_uuid(), &padded(pin))?;
         let update = replace(user, Some(sealed));
-        self.database.update("user", "setting a PIN", update).await
+        self.database
+            .update("user", "setting a PIN", update)
+            .await?;
+        let forgive = pin_guesses::Entity::update_many()
+            .col_expr(pin_guesses::Column::Wrong, Expr::value(0))
+            .filter(pin_guesses::Column::UserId.eq(user.as_uuid()));
+        let forgiven = self.database.execute("forgetting wrong PINs", forgive);
+        forgiven.await.map(drop)
     }
 
-    /// Removes a user's PIN, its wrong tries and its lock.
+    /// Removes a user's PIN.
     pub async fn remove_pin(&self, user: UserId) -> Result<(), StoreError> {
         self.database
             .update("user", "removing a PIN", replace(user, None))
             .await
     }
 
-    /// Whether a user has a PIN.
-    pub async fn has_pin(&self, user: UserId) -> Result<bool, StoreError> {
+    /// Whether a user has a PIN; `None` for an unknown user.
+    pub async fn has_pin(&self, user: UserId) -> Result<Option<bool>, StoreError> {
         let query = Entity::find_by_id(user.as_uuid())
-            .filter(Column::PinSealed.is_not_null())
             .select_only()
-            .column(Column::Id)
-            .into_tuple::<Uuid>()
+            .expr_as(Expr::col(Column::PinSealed).is_not_null(), "has_pin")
+            .into_tuple::<bool>()
             .one(&self.database.pool);
-        let found = self.database.run("looking for a PIN", query).await?;
-        Ok(found.is_some())
+        self.database.run("looking for a PIN", query).await
     }
 
-    /// Tries a PIN. The fifth consecutive wrong try locks the PIN for an hour. Each call counts as a try;
-    /// concurrent calls run one after the other.
+    /// Tries a PIN, and opens the call if it is right. Concurrent tries of one user run one after the other.
     pub async fn try_pin(
         &self,
-        user: UserId,
-        pin: &Pin,
+        attempt: &PinTry<'_>,
         now: DateTime<Utc>,
         keyring: &Keyring,
     ) -> Result<PinOutcome, StoreError> {
-        let tried = padded(pin);
         let work = async {
             let transaction = self.database.pool.begin().await?;
-            // The weakest lock that other tries wait for: it does not delay this user's messages.
-            let row = Entity::find_by_id(user.as_uuid())
-                .lock(LockType::NoKeyUpdate)
-                .one(&transaction)
-                .await?;
-            let outcome = match row {
-                Some(row) => try_row(&transaction, &row, &tried, now, keyring).await?,
-                None => Ok(PinOutcome::NotSet),
-            };
+            let outcome = try_in(&transaction, attempt, now, keyring).await?;
             transaction.commit().await?;
             Ok(outcome)
         };
@@ -129,57 +150,109 @@ impl Users {
     }
 }
 
-/// Tries the PIN of a row and counts a wrong try. The inner error means that the sealed PIN does not open; that is
-/// no error of the database and does not count as a try.
-async fn try_row(
+/// Tries the PIN and counts a wrong one. The inner error means that the sealed PIN does not open; that is no error of
+/// the database and does not count as a try.
+async fn try_in(
     transaction: &DatabaseTransaction,
-    row: &Model,
-    tried: &SecretBox<Padded>,
+    attempt: &PinTry<'_>,
     now: DateTime<Utc>,
     keyring: &Keyring,
 ) -> Result<Result<PinOutcome, KeyringError>, DbErr> {
-    let Some(sealed) = &row.pin_sealed else {
-        return Ok(Ok(PinOutcome::NotSet));
+    let user = attempt.user.as_uuid();
+    // The weakest lock that other tries wait for: it does not delay this user's messages.
+    let row = Entity::find_by_id(user)
+        .lock(LockType::NoKeyUpdate)
+        .one(transaction)
+        .await?;
+    let call = call::Entity::find_by_id(attempt.call.as_uuid())
+        .filter(call::Column::UserId.eq(user))
+        .one(transaction)
+        .await?;
+    let (Some(Some(sealed)), Some(call)) = (row.map(|row| row.pin_sealed), call) else {
+        return Ok(Ok(PinOutcome::Refused));
     };
-    if let Some(until) = row.pin_locked_until.filter(|until| now < *until) {
-        return Ok(Ok(PinOutcome::Locked { until }));
+    let tries = u32::try_from(call.pin_tries).unwrap_or(TRIES_PER_CALL);
+    let turn = stored(attempt.turn);
+    if call.opened_at.is_some() {
+        return Ok(Ok(PinOutcome::Right));
     }
-    let stored = match open(keyring, row.id, sealed) {
-        Ok(stored) => stored,
-        Err(error) => return Ok(Err(error)),
+    if turn <= call.unstored_turn {
+        return Ok(Ok(after_wrong(tries)));
+    }
+    let callers = Callers::of(attempt.attestation).as_str();
+    let guesses = pin_guesses::Entity::find_by_id((user, callers.to_owned()))
+        .one(transaction)
+        .await?;
+    let yesterday = now - DAY;
+    let wrong_today = guesses
+        .filter(|guesses| guesses.since > yesterday)
+        .map_or(0, |guesses| guesses.wrong);
+    if tries >= TRIES_PER_CALL || wrong_today >= stored(WRONG_PER_DAY) {
+        return Ok(Ok(PinOutcome::Refused));
+    }
+    let is_right = match (attempt.pin, open(keyring, user, &sealed)) {
+        (_, Err(error)) => return Ok(Err(error)),
+        (Some(pin), Ok(right)) => is_same(&right, &padded(pin)),
+        (None, Ok(_)) => false,
     };
-    let outcome = outcome_of(is_same(&stored, tried), row.pin_failures, now);
-    let (failures, locked_until) = match outcome {
-        PinOutcome::Wrong { left } => (TRIES_LIMIT.saturating_sub(left).cast_signed(), None),
-        PinOutcome::Locked { until } => (0, Some(until)),
-        PinOutcome::Right | PinOutcome::NotSet => (0, None),
-    };
-    User::update_many()
-        .col_expr(Column::PinFailures, Expr::value(failures))
-        .col_expr(Column::PinLockedUntil, Expr::value(locked_until))
-        .filter(Column::Id.eq(row.id))
+    let is_guess = attempt.pin.is_some() && !is_right;
+    if is_guess {
+        let values = [user.into(), callers.into(), now.into(), yesterday.into()];
+        transaction
+            .execute_raw(statement(COUNT_WRONG_PIN, values))
+            .await?;
+    }
+    let count = |column, by| Expr::col(column).add(i32::from(by));
+    call::Entity::update_many()
+        .col_expr(call::Column::UnstoredTurn, Expr::value(turn))
+        .col_expr(call::Column::PinTries, count(call::Column::PinTries, true))
+        .col_expr(
+            call::Column::WrongPins,
+            count(call::Column::WrongPins, is_guess),
+        )
+        .col_expr(call::Column::OpenedAt, Expr::value(is_right.then_some(now)))
+        .filter(call::Column::Id.eq(attempt.call.as_uuid()))
         .exec(transaction)
         .await?;
-    Ok(Ok(outcome))
+    Ok(Ok(if is_right {
+        PinOutcome::Right
+    } else {
+        after_wrong(tries + 1)
+    }))
 }
 
-/// The outcome of a try after `failures` consecutive wrong ones. A lock resets their count.
-fn outcome_of(is_right: bool, failures: i32, now: DateTime<Utc>) -> PinOutcome {
-    let failures = u32::try_from(failures).unwrap_or(0) + 1;
-    match TRIES_LIMIT.saturating_sub(failures) {
-        _ if is_right => PinOutcome::Right,
-        0 => PinOutcome::Locked {
-            until: now + LOCKED_FOR,
-        },
-        left => PinOutcome::Wrong { left },
+/// The outcome after so many wrong tries of a call.
+const fn after_wrong(tries: u32) -> PinOutcome {
+    if tries < TRIES_PER_CALL {
+        PinOutcome::Wrong
+    } else {
+        PinOutcome::Refused
+    }
+}
+
+impl Callers {
+    const fn of(attestation: Attestation) -> Self {
+        if matches!(attestation, Attestation::Full) {
+            Self::Attested
+        } else if attestation.is_shown() {
+            Self::Shown
+        } else {
+            Self::Unproven
+        }
+    }
+
+    /// The name in the table.
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Attested => "attested",
+            Self::Shown => "shown",
+            Self::Unproven => "unproven",
+        }
     }
 }
 
 fn replace(user: UserId, sealed: Option<String>) -> UpdateMany<User> {
-    update(user)
-        .col_expr(Column::PinSealed, Expr::value(sealed))
-        .col_expr(Column::PinFailures, Expr::value(0))
-        .col_expr(Column::PinLockedUntil, Expr::value(None::<DateTime<Utc>>))
+    update(user).col_expr(Column::PinSealed, Expr::value(sealed))
 }
 
 /// Compares in constant time.
@@ -217,21 +290,6 @@ fn cell(row: Uuid) -> SealedCell {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_fifth_wrong_try_locks_and_a_right_try_never_does() {
-        let now = DateTime::UNIX_EPOCH;
-        let until = now + LOCKED_FOR;
-
-        let wrong = [0, 1, 2, 3, 4].map(|failures| outcome_of(false, failures, now));
-
-        assert_eq!(
-            wrong[..4],
-            [4, 3, 2, 1].map(|left| PinOutcome::Wrong { left })
-        );
-        assert_eq!(wrong[4], PinOutcome::Locked { until });
-        assert_eq!(outcome_of(true, 4, now), PinOutcome::Right);
-    }
 
     #[test]
     fn a_pin_equals_only_itself() {

@@ -1,4 +1,4 @@
-use claw_domain::{CallOutcome, Trust, VoiceKind};
+use claw_domain::{Attestation, CallOutcome, VoiceKind};
 use claw_store::{Call, CallBegin, CallEnd, StoreError, VoiceMessage};
 use claw_testkit::user_of;
 use tokio::task::JoinSet;
@@ -12,23 +12,32 @@ async fn a_call_reads_back_as_it_was_stored() {
     let id = call(1);
     assert_eq!(calls.of(id).await.unwrap(), None);
 
-    calls.begin(&begin(Trust::Unverified)).await.unwrap();
+    calls.begin(&closed()).await.unwrap();
     say(&world, 3).await;
     calls.await_setup(id).await.unwrap();
-    calls.unlock(id, at(5)).await.unwrap();
-    calls.unlock(id, at(6)).await.unwrap();
+    for second in [5, 6] {
+        let opened = CallBegin {
+            opened_at: Some(at(second)),
+            unstored_turn: 2,
+            ..closed()
+        };
+        calls.begin(&opened).await.unwrap();
+    }
     calls.end(id, user_of(&address(1)), &end(9)).await.unwrap();
 
     let went = Call {
         id,
         user: user_of(&address(1)),
-        trust: Trust::Unverified,
+        attestation: Some(Attestation::NoVerdict),
         started_at: at(1),
         turns: 1,
         last_turn: 3,
         last_spoken_at: Some(at(3)),
         setup_awaited: true,
-        unlocked_at: Some(at(5)),
+        opened_at: Some(at(5)),
+        unstored_turn: 2,
+        pin_tries: 0,
+        wrong_pins: 0,
         end: Some(end(9)),
     };
     assert_eq!(calls.of(id).await.unwrap(), Some(went));
@@ -38,7 +47,7 @@ async fn a_call_reads_back_as_it_was_stored() {
 async fn each_utterance_is_counted_once_in_any_order() {
     let world = World::new().await;
     let calls = world.store.calls();
-    calls.begin(&begin(Trust::Trusted)).await.unwrap();
+    calls.begin(&open()).await.unwrap();
     let rings = VoiceMessage {
         kind: VoiceKind::CallStarted,
         ..speech(1, 0)
@@ -56,12 +65,7 @@ async fn each_utterance_is_counted_once_in_any_order() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_utterance_stored_many_times_at_once_counts_once() {
     let world = World::new().await;
-    world
-        .store
-        .calls()
-        .begin(&begin(Trust::Trusted))
-        .await
-        .unwrap();
+    world.store.calls().begin(&open()).await.unwrap();
     let mut calls = JoinSet::new();
     for n in 0..20 {
         let messages = world.store.messages();
@@ -76,11 +80,11 @@ async fn an_utterance_stored_many_times_at_once_counts_once() {
 async fn a_call_counts_as_silent_from_its_last_utterance_until_it_ends() {
     let world = World::new().await;
     let calls = world.store.calls();
-    calls.begin(&begin(Trust::Trusted)).await.unwrap();
+    calls.begin(&open()).await.unwrap();
     let other = CallBegin {
         call: call(2),
         at: at(0),
-        ..begin(Trust::Unverified)
+        ..closed()
     };
     calls.begin(&other).await.unwrap();
     let silent = async |since, limit| {
@@ -105,12 +109,12 @@ async fn a_repeated_beginning_changes_nothing_and_does_not_reopen_the_call() {
     let world = World::new().await;
     let calls = world.store.calls();
     let id = call(1);
-    calls.begin(&begin(Trust::Unverified)).await.unwrap();
+    calls.begin(&closed()).await.unwrap();
     say(&world, 2).await;
     calls.end(id, user_of(&address(1)), &end(9)).await.unwrap();
     let over = calls.of(id).await.unwrap();
 
-    calls.begin(&begin(Trust::Trusted)).await.unwrap();
+    calls.begin(&closed()).await.unwrap();
 
     assert_eq!(calls.of(id).await.unwrap(), over);
 }
@@ -119,7 +123,7 @@ async fn a_repeated_beginning_changes_nothing_and_does_not_reopen_the_call() {
 async fn one_of_many_concurrent_ends_counts_and_a_later_one_does_not() {
     let world = World::new().await;
     let calls = world.store.calls();
-    calls.begin(&begin(Trust::Trusted)).await.unwrap();
+    calls.begin(&open()).await.unwrap();
     let mut ends = JoinSet::new();
     for second in 10..40 {
         let calls = world.store.calls();
@@ -146,38 +150,41 @@ async fn one_of_many_concurrent_ends_counts_and_a_later_one_does_not() {
 async fn an_end_that_arrives_first_is_stored_and_the_beginning_does_not_reopen_the_call() {
     let world = World::new().await;
     let calls = world.store.calls();
-    let user = user_of(&address(1));
+    let user = world.user(1).await;
 
     calls.end(call(1), user, &end(9)).await.unwrap();
-    calls.begin(&begin(Trust::Trusted)).await.unwrap();
+    calls.begin(&closed()).await.unwrap();
 
     let kept = calls.of(call(1)).await.unwrap().unwrap();
     assert_eq!(kept.end, Some(end(9)));
     assert_eq!((kept.user, kept.started_at), (user, at(5)));
-    assert!(!kept.is_open_to_its_user());
+    assert!(!kept.is_open());
 }
 
 #[tokio::test]
-async fn a_call_is_open_to_its_user_if_the_number_is_verified_or_the_pin_was_right() {
+async fn the_end_of_a_strangers_call_leaves_no_row() {
     let world = World::new().await;
     let calls = world.store.calls();
-    let is_open = async |id| {
-        let call = calls.of(id).await.unwrap().unwrap();
-        call.is_open_to_its_user()
-    };
-    let trusted = CallBegin {
-        call: call(2),
-        ..begin(Trust::Trusted)
-    };
-    calls.begin(&trusted).await.unwrap();
-    calls.begin(&begin(Trust::Unverified)).await.unwrap();
 
-    assert_eq!(
-        (is_open(call(2)).await, is_open(call(1)).await),
-        (true, false)
-    );
-    calls.unlock(call(1), at(2)).await.unwrap();
-    assert!(is_open(call(1)).await);
+    calls
+        .end(call(1), user_of(&address(1)), &end(9))
+        .await
+        .unwrap();
+
+    assert_eq!(world.count("\"call\"").await, 0);
+}
+
+#[tokio::test]
+async fn an_open_call_stays_open() {
+    let world = World::new().await;
+    let calls = world.store.calls();
+    calls.begin(&open()).await.unwrap();
+
+    calls.begin(&closed()).await.unwrap();
+
+    let kept = calls.of(call(1)).await.unwrap().unwrap();
+    assert!(kept.is_open());
+    assert_eq!(kept.attestation, Some(Attestation::Full));
 }
 
 #[tokio::test]
@@ -186,11 +193,9 @@ async fn an_unknown_call_cannot_be_updated() {
     let calls = world.store.calls();
     let id = call(1);
 
-    let refused = [calls.unlock(id, at(1)).await, calls.await_setup(id).await];
+    let refused = calls.await_setup(id).await;
 
-    for answer in refused {
-        assert!(matches!(answer, Err(StoreError::Missing { .. })));
-    }
+    assert!(matches!(refused, Err(StoreError::Missing { .. })));
 }
 
 #[tokio::test]
@@ -200,6 +205,7 @@ async fn every_outcome_can_be_stored() {
     let calls = world.store.calls();
     for (number, outcome) in (1..).zip([Completed, Busy, Failed, NoAnswer, Canceled]) {
         let end = CallEnd { outcome, ..end(9) };
+        world.user(number).await;
 
         calls
             .end(call(number), user_of(&address(number)), &end)
@@ -223,12 +229,24 @@ async fn turns(world: &World) -> (u32, u32) {
     (call.turns, call.last_turn)
 }
 
-fn begin(trust: Trust) -> CallBegin {
+/// A call whose caller was put through.
+fn open() -> CallBegin {
+    CallBegin {
+        attestation: Attestation::Full,
+        opened_at: Some(at(1)),
+        ..closed()
+    }
+}
+
+/// A call whose caller has to give a PIN.
+fn closed() -> CallBegin {
     CallBegin {
         call: call(1),
         user: user_of(&address(1)),
-        trust,
+        attestation: Attestation::NoVerdict,
         at: at(1),
+        opened_at: None,
+        unstored_turn: 0,
         sequence: 7,
     }
 }

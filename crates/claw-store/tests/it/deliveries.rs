@@ -1,10 +1,10 @@
 use claw_domain::{DeliveryId, DeliveryState, ReplyId, UserId, Wamid};
-use claw_store::{Deliveries, Delivery, OutgoingReply};
+use claw_store::{Caller, Deliveries, Delivery, OutgoingReply, VoiceMessage};
 use claw_testkit::user_of;
 use proptest::{prelude::*, test_runner::TestRunner};
 use tokio::task::JoinSet;
 
-use crate::world::{World, address, at, speech};
+use crate::world::{World, address, at, phone, speech};
 
 #[tokio::test]
 async fn the_first_begin_claims_the_first_piece_and_a_second_begin_finds_it_claimed() {
@@ -41,7 +41,13 @@ async fn the_first_begin_claims_the_first_piece_and_a_second_begin_finds_it_clai
 async fn begin_returns_the_time_of_the_users_last_message() {
     let world = World::new().await;
     let writer = world.user(1).await;
-    let caller = speech(2, 5);
+    let caller = VoiceMessage {
+        caller: Caller::Welcomed {
+            phone: phone(2),
+            wants_template: true,
+        },
+        ..speech(2, 5)
+    };
     let messages = world.store.messages();
     messages.receive_voice(&caller).await.unwrap();
     let deliveries = world.store.deliveries();
@@ -51,6 +57,37 @@ async fn begin_returns_the_time_of_the_users_last_message() {
 
     assert_eq!(to_writer.last_written_at, Some(at(0)));
     assert_eq!(to_caller.last_written_at, None);
+}
+
+#[tokio::test]
+async fn nothing_is_begun_for_a_user_who_has_only_called_and_asked_for_no_message() {
+    let world = World::new().await;
+    let messages = world.store.messages();
+    for (number, wants_template) in [(1, false), (2, true)] {
+        let welcomed = VoiceMessage {
+            caller: Caller::Welcomed {
+                phone: phone(number),
+                wants_template,
+            },
+            ..speech(number, 0)
+        };
+        messages.receive_voice(&welcomed).await.unwrap();
+        let profile = world.store.users().profile(welcomed.user).await.unwrap();
+        let profile = profile.unwrap();
+        assert_eq!(
+            (profile.has_written, profile.has_chat),
+            (false, wants_template)
+        );
+
+        let begun = begin(&world.store.deliveries(), welcomed.user, "r", 2).await;
+
+        let pieces = if wants_template { 2 } else { 0 };
+        assert_eq!(
+            (begun.has_chat, begun.pieces.len()),
+            (wants_template, pieces)
+        );
+    }
+    assert_eq!(world.count("delivery").await, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use claw_domain::{Origin, Trust, Wamid};
+use claw_domain::{Origin, Wamid};
 use claw_store::{Store, migrate};
 use claw_testkit::TestPostgres;
 use sea_orm::ConnectionTrait;
@@ -149,6 +149,9 @@ async fn the_schema_for_phone_calls_keeps_the_data_of_a_database_in_use() {
     assert_eq!(waiting[0].origin, Origin::WhatsApp { wamid });
     assert_eq!(waiting[1].id, said.id);
     let kept = store.calls().of(known_call).await.unwrap().unwrap();
-    assert_eq!((kept.user, kept.trust), (asked.user, Trust::Unverified));
-    assert!(!store.users().has_pin(asked.user).await.unwrap());
+    assert_eq!((kept.user, kept.is_open()), (asked.user, false));
+    assert_eq!(
+        store.users().has_pin(asked.user).await.unwrap(),
+        Some(false)
+    );
 }

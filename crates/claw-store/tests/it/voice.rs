@@ -106,17 +106,17 @@ async fn a_call_creates_a_user_whose_24_hour_window_only_a_message_opens() {
 }
 
 #[tokio::test]
-async fn an_unverified_number_creates_no_user() {
+async fn a_caller_who_was_not_welcomed_creates_no_user() {
     let world = World::new().await;
     let messages = world.store.messages();
 
-    let stranger = messages.receive_voice(&unverified(1)).await.unwrap();
+    let stranger = messages.receive_voice(&not_welcomed(1)).await.unwrap();
 
     assert!(stranger.is_none());
     assert_eq!(world.count("\"user\"").await, 0);
     assert_eq!(world.count("message").await, 0);
     let user = world.user(1).await;
-    let known = messages.receive_voice(&unverified(1)).await.unwrap();
+    let known = messages.receive_voice(&not_welcomed(1)).await.unwrap();
     assert!(known.is_some_and(|received| received.fresh));
     assert_eq!(messages.waiting(user, 10).await.unwrap().len(), 2);
 }
@@ -183,7 +183,10 @@ async fn a_call_cannot_take_over_another_users_number() {
     world.user(1).await;
     let impostor = VoiceMessage {
         user: user_of(&address(2)),
-        caller: Caller::Trusted(phone(1)),
+        caller: Caller::Welcomed {
+            phone: phone(1),
+            wants_template: false,
+        },
         ..speech(2, 1)
     };
 
@@ -193,9 +196,9 @@ async fn a_call_cannot_take_over_another_users_number() {
     assert_eq!(world.count("message").await, 1);
 }
 
-fn unverified(number: u32) -> VoiceMessage {
+fn not_welcomed(number: u32) -> VoiceMessage {
     VoiceMessage {
-        caller: Caller::Unverified,
+        caller: Caller::Known,
         ..speech(number, 1)
     }
 }

@@ -141,13 +141,16 @@ pub fn message(number: u32, n: u32) -> InboundMessage {
     }
 }
 
-/// The `n`th utterance of a trusted caller in the user's only call.
+/// The `n`th utterance of a welcomed caller in the user's only call.
 pub fn speech(number: u32, n: u32) -> VoiceMessage {
     let call = call(number);
     VoiceMessage {
         id: MessageId::of_utterance(call, n),
         user: user_of(&address(number)),
-        caller: Caller::Trusted(phone(number)),
+        caller: Caller::Welcomed {
+            phone: phone(number),
+            wants_template: false,
+        },
         call,
         turn: n,
         kind: VoiceKind::Speech,

@@ -1,4 +1,4 @@
-use claw_domain::{PhoneNumber, Trust};
+use claw_domain::{Attestation, PhoneNumber};
 
 /// The caller, as told by the fields `From` and `StirVerstat`. Twilio describes them on its pages about
 /// requests for TwiML and about trusted calling.
@@ -8,12 +8,15 @@ pub enum Caller {
     Known {
         /// The number shown, as the carrier gave it to Twilio.
         phone: PhoneNumber,
-        /// Whether the caller is trusted to own that number.
-        trust: Trust,
+        /// What the network says about the number.
+        attestation: Attestation,
     },
     /// There is no usable number: the caller withholds it, calls from a SIP address, or shows something that is
     /// not a phone number.
-    Hidden,
+    Hidden {
+        /// [`Attestation::Hidden`] or [`Attestation::Sip`], for the number that the caller is asked to key in.
+        attestation: Attestation,
+    },
 }
 
 /// The numbers that carriers send in place of a withheld one: a word, spelled on a telephone keypad.
@@ -30,23 +33,60 @@ const WITHHELD: [(&str, &str); 5] = [
 /// numbers would share one assistant.
 const RESTRICTED_WITH_COUNTRY: &str = "17378742833";
 
-/// Prefix of `StirVerstat` when verification failed, at any attestation level.
+/// The verdict for a signature of level A that Twilio verified itself. Of `TN-Validation-Passed-A-Diverted` and
+/// `TN-Validation-Passed-A-Passthrough`, the first is about the caller of a phone that forwarded the call, and the
+/// second is the word of another carrier.
+const PASSED_FULLY: &str = "TN-Validation-Passed-A";
+
+/// Prefix of the verdicts of level C.
+const PASSED_AT_GATEWAY: &str = "TN-Validation-Passed-C";
+
+/// Prefix of all verdicts after a verification that did not fail.
+const PASSED: &str = "TN-Validation-Passed";
+
+/// Prefix of the verdicts after a verification that failed, at any level.
 const FAILED: &str = "TN-Validation-Failed";
 
+/// What `From` begins with if the caller has no number: SIP addresses, and Twilio's clients in browsers and apps.
+const ADDRESSES: [&str; 3] = ["sip:", "sips:", "client:"];
+
 impl Caller {
-    /// Reads the two fields; either may be absent. Only a failed verification makes a number untrusted.
+    /// Reads the two fields; either may be absent.
     pub fn read(from: Option<&str>, stir_verstat: Option<&str>) -> Self {
-        let Some(phone) = from.and_then(shown_number) else {
-            return Self::Hidden;
-        };
-        let has_failed = stir_verstat.is_some_and(|verdict| verdict.trim().starts_with(FAILED));
-        let trust = if has_failed {
-            Trust::Unverified
-        } else {
-            Trust::Trusted
-        };
-        Self::Known { phone, trust }
+        match from.and_then(shown_number) {
+            Some(phone) => Self::Known {
+                phone,
+                attestation: attestation_of(stir_verstat),
+            },
+            None if from.is_some_and(is_address) => Self::Hidden {
+                attestation: Attestation::Sip,
+            },
+            None => Self::Hidden {
+                attestation: Attestation::Hidden,
+            },
+        }
     }
+}
+
+/// The meaning of `StirVerstat`. A value that we do not know is no verdict.
+fn attestation_of(stir_verstat: Option<&str>) -> Attestation {
+    let verdict = stir_verstat.unwrap_or_default().trim();
+    if verdict == PASSED_FULLY {
+        Attestation::Full
+    } else if verdict.starts_with(PASSED_AT_GATEWAY) {
+        Attestation::Gateway
+    } else if verdict.starts_with(PASSED) {
+        Attestation::Partial
+    } else if verdict.starts_with(FAILED) {
+        Attestation::Failed
+    } else {
+        Attestation::NoVerdict
+    }
+}
+
+fn is_address(from: &str) -> bool {
+    let from = from.trim().to_ascii_lowercase();
+    ADDRESSES.iter().any(|scheme| from.starts_with(scheme))
 }
 
 fn shown_number(from: &str) -> Option<PhoneNumber> {
@@ -62,9 +102,13 @@ fn shown_number(from: &str) -> Option<PhoneNumber> {
 mod tests {
     use super::*;
 
-    fn known(phone: &str, trust: Trust) -> Caller {
+    fn known(phone: &str, attestation: Attestation) -> Caller {
         let phone = PhoneNumber::try_from(phone).unwrap();
-        Caller::Known { phone, trust }
+        Caller::Known { phone, attestation }
+    }
+
+    fn hidden(attestation: Attestation) -> Caller {
+        Caller::Hidden { attestation }
     }
 
     #[test]
@@ -83,16 +127,27 @@ mod tests {
             "+2562533",
             "+8656696",
             "+86282452253",
-            "sip:alice@example.com",
-            "client:alice",
             "12345",
         ] {
-            assert_eq!(Caller::read(Some(from), None), Caller::Hidden, "{from:?}");
+            let caller = Caller::read(Some(from), None);
+            assert_eq!(caller, hidden(Attestation::Hidden), "{from:?}");
         }
         assert_eq!(
             Caller::read(None, Some("TN-Validation-Passed-A")),
-            Caller::Hidden
+            hidden(Attestation::Hidden)
         );
+    }
+
+    #[test]
+    fn an_address_proves_no_number_even_if_it_contains_one() {
+        for from in [
+            "sip:alice@example.com",
+            "SIP:+14155550101@example.com",
+            "client:alice",
+        ] {
+            let caller = Caller::read(Some(from), Some("TN-Validation-Passed-A"));
+            assert_eq!(caller, hidden(Attestation::Sip), "{from:?}");
+        }
     }
 
     #[test]
@@ -104,34 +159,32 @@ mod tests {
     }
 
     #[test]
-    fn only_a_failed_verification_makes_a_number_untrusted() {
+    fn only_a_signature_of_level_a_that_twilio_verified_is_a_full_attestation() {
         let phone = "+14155550101";
-        for verdict in [
-            None,
-            Some(""),
-            Some("No-TN-Validation"),
-            Some("TN-Validation-Passed-A"),
-            Some("TN-Validation-Passed-C-Passthrough"),
-        ] {
-            assert_eq!(
-                Caller::read(Some(phone), verdict),
-                known(phone, Trust::Trusted),
-                "{verdict:?}"
-            );
-        }
-        for verdict in [
-            "TN-Validation-Failed-A",
-            "TN-Validation-Failed-C",
-            "TN-Validation-Failed",
+        for (verdict, attestation) in [
+            ("TN-Validation-Passed-A", Attestation::Full),
+            ("TN-Validation-Passed-A-Diverted", Attestation::Partial),
+            ("TN-Validation-Passed-A-Passthrough", Attestation::Partial),
+            ("TN-Validation-Passed-B", Attestation::Partial),
+            ("TN-Validation-Passed-C", Attestation::Gateway),
+            ("TN-Validation-Passed-C-Passthrough", Attestation::Gateway),
+            ("TN-Validation-Failed", Attestation::Failed),
+            ("TN-Validation-Failed-A", Attestation::Failed),
+            ("TN-Validation-Failed-A-Diverted", Attestation::Failed),
+            ("No-TN-Validation", Attestation::NoVerdict),
+            ("something new", Attestation::NoVerdict),
+            ("", Attestation::NoVerdict),
         ] {
             let caller = Caller::read(Some(phone), Some(verdict));
-            assert_eq!(caller, known(phone, Trust::Unverified));
+            assert_eq!(caller, known(phone, attestation), "{verdict:?}");
         }
+        let caller = Caller::read(Some(phone), None);
+        assert_eq!(caller, known(phone, Attestation::NoVerdict));
     }
 
     #[test]
     fn debug_output_hides_the_number() {
-        let caller = known("+14155550101", Trust::Trusted);
+        let caller = known("+14155550101", Attestation::Full);
         assert!(!format!("{caller:?}").contains("4155"));
     }
 

@@ -87,7 +87,7 @@ fn number<N: FromStr>(form: &Form, name: &str) -> Option<N> {
 
 #[cfg(test)]
 mod tests {
-    use claw_domain::{PhoneNumber, Trust};
+    use claw_domain::{Attestation, PhoneNumber};
 
     use super::*;
 
@@ -100,7 +100,12 @@ mod tests {
         let request = read("CallSid=CA1&Brand=new&Brand=newer");
 
         assert_eq!(request.sid.as_str(), "CA1");
-        assert_eq!(request.caller, Caller::Hidden);
+        assert_eq!(
+            request.caller,
+            Caller::Hidden {
+                attestation: Attestation::Hidden
+            }
+        );
         assert_eq!((request.status, request.speech), (None, None));
         for body in ["", "CallSid=", "CallSid=+", "CallSid=CA%2F1", "Callsid=CA1"] {
             assert!(
@@ -121,7 +126,7 @@ mod tests {
             request.caller,
             Caller::Known {
                 phone: PhoneNumber::try_from("+14155550101").unwrap(),
-                trust: Trust::Trusted
+                attestation: Attestation::NoVerdict
             }
         );
     }

@@ -2,9 +2,11 @@ use super::Phrases;
 
 pub(super) const PHRASES: Phrases = Phrases {
     greeting: "Hallo, je spreekt met je assistent. Wat kan ik voor je doen?",
+    welcome: "Hallo! Hier kun je een eigen persoonlijke assistent krijgen. Zeg ja, dan maak ik hem klaar. Druk op 1, dan schrijf ik je ook op WhatsApp als hij klaar is.",
     setting_up: "Hallo en welkom! Ik zet je assistent klaar. Dat duurt minder dan een minuut, blijf even aan de lijn.",
     still_setting_up: "Je assistent is bijna klaar. Bedankt voor het wachten.",
     will_write_when_ready: "Dit duurt langer dan verwacht. Ik stuur je een bericht op WhatsApp zodra je assistent klaar is. Tot snel!",
+    call_again_later: "Dit duurt langer dan het zou moeten. Bel over een paar minuten nog eens, of schrijf me op WhatsApp.",
     fillers: [
         "Een moment.",
         "Even kijken.",
@@ -22,10 +24,12 @@ pub(super) const PHRASES: Phrases = Phrases {
     could_not_answer: "Het spijt me, daar kon ik nu even geen antwoord op geven. Vraag het me alsjeblieft nog een keer.",
     ask_pin: "Om zeker te weten dat jij het bent: zeg of toets je pincode, alsjeblieft.",
     wrong_pin: "Dat was niet de juiste pincode. Probeer het nog een keer, alsjeblieft.",
-    set_pin_in_chat: "Ik kan niet met zekerheid zien wie er belt. Stel een pincode in via onze WhatsApp-chat en bel daarna opnieuw.",
+    set_pin_in_chat: "Ik kan niet zeker weten wie er belt. Schrijf me op WhatsApp, stel daar een pincode in en bel dan nog eens.",
     ask_number: "Je nummer is afgeschermd. Toets je telefoonnummer met landcode in en sluit af met een hekje.",
     rest_on_whatsapp: "De rest heb ik je op WhatsApp gestuurd.",
     answer_on_whatsapp: "Dit duurt even. Ik stuur je het antwoord op WhatsApp.",
+    write_for_rest: "Er is meer dan ik hier kan zeggen. Schrijf me op WhatsApp, dan stuur ik je de rest.",
+    write_for_answer: "Dit duurt even. Schrijf me op WhatsApp, dan antwoord ik je daar.",
     line_was_broken: "Sorry, de verbinding viel weg. Ga verder, alsjeblieft.",
     a_link: "een link",
     code_left_out: "Hier staat code die ik niet voorlees.",

@@ -2,9 +2,11 @@ use super::Phrases;
 
 pub(super) const PHRASES: Phrases = Phrases {
     greeting: "Hi, this is your assistant. What can I do for you?",
+    welcome: "Hello! You can have a personal assistant of your own here. Say yes, and I set it up. Press 1, and I also write to you on WhatsApp when it is ready.",
     setting_up: "Hello and welcome! I am setting up your assistant. This takes less than a minute, please stay on the line.",
     still_setting_up: "Your assistant is almost ready. Thank you for waiting.",
     will_write_when_ready: "This is taking longer than it should. I will write to you on WhatsApp as soon as your assistant is ready. Talk to you soon!",
+    call_again_later: "This is taking longer than it should. Please call again in a few minutes, or write to me on WhatsApp.",
     fillers: [
         "One moment.",
         "Let me see.",
@@ -22,10 +24,12 @@ pub(super) const PHRASES: Phrases = Phrases {
     could_not_answer: "I am sorry, I could not answer that just now. Please ask me once more.",
     ask_pin: "To be sure that it is you, please say or key in your PIN.",
     wrong_pin: "That was not the right PIN. Please try once more.",
-    set_pin_in_chat: "I cannot tell for certain who is calling. Please set a PIN in our WhatsApp chat and then call again.",
+    set_pin_in_chat: "I cannot tell for certain who is calling. Please write to me on WhatsApp, set a PIN there, and then call again.",
     ask_number: "Your number is hidden. Please key in your phone number with country code, then press the hash key.",
     rest_on_whatsapp: "I have sent you the rest on WhatsApp.",
     answer_on_whatsapp: "This takes a while. I will send you the answer on WhatsApp.",
+    write_for_rest: "There is more than I can say here. Write to me on WhatsApp, and I will send you the rest.",
+    write_for_answer: "This takes a while. Write to me on WhatsApp, and I will answer you there.",
     line_was_broken: "Sorry, the line was interrupted. Please go on.",
     a_link: "a link",
     code_left_out: "There is some code here that I am not reading out.",

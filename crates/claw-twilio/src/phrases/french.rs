@@ -2,9 +2,11 @@ use super::Phrases;
 
 pub(super) const PHRASES: Phrases = Phrases {
     greeting: "Bonjour, ici votre assistant. Que puis-je faire pour vous ?",
+    welcome: "Bonjour ! Vous pouvez avoir ici votre propre assistant personnel. Dites oui et je le prépare. Tapez 1 et je vous écris aussi sur WhatsApp quand il est prêt.",
     setting_up: "Bonjour et bienvenue ! Je prépare votre assistant. Cela prend moins d'une minute, restez en ligne, s'il vous plaît.",
     still_setting_up: "Votre assistant est presque prêt. Merci de votre patience.",
     will_write_when_ready: "Cela prend plus de temps que prévu. Je vous écrirai sur WhatsApp dès que votre assistant sera prêt. À bientôt !",
+    call_again_later: "Cela prend plus de temps que prévu. Rappelez dans quelques minutes, s'il vous plaît, ou écrivez-moi sur WhatsApp.",
     fillers: [
         "Un instant.",
         "Je regarde.",
@@ -22,10 +24,12 @@ pub(super) const PHRASES: Phrases = Phrases {
     could_not_answer: "Je suis désolé, je n'ai pas pu répondre cette fois. Posez-moi la question encore une fois, s'il vous plaît.",
     ask_pin: "Pour être sûr que c'est bien vous, dites ou tapez votre code PIN, s'il vous plaît.",
     wrong_pin: "Ce n'est pas le bon code PIN. Essayez encore une fois, s'il vous plaît.",
-    set_pin_in_chat: "Je ne peux pas savoir avec certitude qui appelle. Choisissez un code PIN dans notre discussion WhatsApp, puis rappelez.",
+    set_pin_in_chat: "Je ne peux pas savoir avec certitude qui appelle. Écrivez-moi sur WhatsApp, choisissez-y un code PIN, puis rappelez, s'il vous plaît.",
     ask_number: "Votre numéro est masqué. Tapez votre numéro de téléphone avec l'indicatif du pays, puis la touche dièse.",
     rest_on_whatsapp: "Je vous ai envoyé la suite sur WhatsApp.",
     answer_on_whatsapp: "Cela va prendre un peu de temps. Je vous enverrai la réponse sur WhatsApp.",
+    write_for_rest: "Il y en a plus que je ne peux en dire ici. Écrivez-moi sur WhatsApp et je vous enverrai le reste.",
+    write_for_answer: "Cela prend un peu de temps. Écrivez-moi sur WhatsApp et je vous y répondrai.",
     line_was_broken: "Pardon, la ligne a été coupée. Continuez, je vous en prie.",
     a_link: "un lien",
     code_left_out: "Il y a ici du code que je ne lis pas à voix haute.",

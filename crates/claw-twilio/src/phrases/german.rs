@@ -2,9 +2,11 @@ use super::Phrases;
 
 pub(super) const PHRASES: Phrases = Phrases {
     greeting: "Hallo, hier ist dein Assistent. Was kann ich für dich tun?",
+    welcome: "Hallo! Hier bekommst du deinen eigenen persönlichen Assistenten. Sag ja, und ich richte ihn ein. Drück die 1, und ich schreibe dir auf WhatsApp, wenn er bereit ist.",
     setting_up: "Hallo und willkommen! Ich richte gerade deinen Assistenten ein. Das dauert weniger als eine Minute, bitte bleib dran.",
     still_setting_up: "Dein Assistent ist gleich so weit. Danke für deine Geduld.",
     will_write_when_ready: "Das dauert leider länger als gedacht. Ich schreibe dir auf WhatsApp, sobald dein Assistent bereit ist. Bis bald!",
+    call_again_later: "Das dauert länger als gedacht. Ruf bitte in ein paar Minuten noch einmal an oder schreib mir auf WhatsApp.",
     fillers: [
         "Einen Moment.",
         "Ich sehe kurz nach.",
@@ -22,10 +24,12 @@ pub(super) const PHRASES: Phrases = Phrases {
     could_not_answer: "Es tut mir leid, darauf konnte ich gerade nicht antworten. Bitte frag mich noch einmal.",
     ask_pin: "Damit ich sicher bin, dass du es bist: Bitte nenne deine PIN oder tippe sie ein.",
     wrong_pin: "Das war nicht die richtige PIN. Bitte versuch es noch einmal.",
-    set_pin_in_chat: "Ich kann nicht sicher erkennen, wer anruft. Bitte lege in unserem WhatsApp-Chat eine PIN fest und ruf dann noch einmal an.",
+    set_pin_in_chat: "Ich kann nicht sicher erkennen, wer anruft. Schreib mir bitte auf WhatsApp, lege dort eine PIN fest und ruf dann noch einmal an.",
     ask_number: "Deine Nummer ist unterdrückt. Bitte tippe deine Telefonnummer mit Ländervorwahl ein und drücke dann die Rautetaste.",
     rest_on_whatsapp: "Den Rest habe ich dir auf WhatsApp geschickt.",
     answer_on_whatsapp: "Das dauert ein wenig. Ich schicke dir die Antwort auf WhatsApp.",
+    write_for_rest: "Es gibt mehr, als ich hier sagen kann. Schreib mir auf WhatsApp, dann schicke ich dir den Rest.",
+    write_for_answer: "Das dauert etwas. Schreib mir auf WhatsApp, dann antworte ich dir dort.",
     line_was_broken: "Entschuldige, die Verbindung war gestört. Sprich bitte weiter.",
     a_link: "ein Link",
     code_left_out: "Hier steht Code, den ich nicht vorlese.",

@@ -2,9 +2,11 @@ use super::Phrases;
 
 pub(super) const PHRASES: Phrases = Phrases {
     greeting: "Ciao, sono il tuo assistente. Cosa posso fare per te?",
+    welcome: "Ciao! Qui puoi avere un assistente personale tutto tuo. Di' sì e lo preparo. Premi 1 e ti scrivo anche su WhatsApp quando è pronto.",
     setting_up: "Ciao e benvenuto! Sto preparando il tuo assistente. Ci vuole meno di un minuto, resta in linea, per favore.",
     still_setting_up: "Il tuo assistente è quasi pronto. Grazie per l'attesa.",
     will_write_when_ready: "Ci vuole più tempo del previsto. Ti scriverò su WhatsApp appena il tuo assistente sarà pronto. A presto!",
+    call_again_later: "Ci sta mettendo più del previsto. Richiama tra qualche minuto, per favore, o scrivimi su WhatsApp.",
     fillers: [
         "Un momento.",
         "Fammi vedere.",
@@ -22,10 +24,12 @@ pub(super) const PHRASES: Phrases = Phrases {
     could_not_answer: "Mi dispiace, questa volta non sono riuscito a rispondere. Chiedimelo ancora una volta, per favore.",
     ask_pin: "Per essere sicuro che sia tu, di' o digita il tuo PIN, per favore.",
     wrong_pin: "Non è il PIN giusto. Prova ancora una volta, per favore.",
-    set_pin_in_chat: "Non posso sapere con certezza chi chiama. Imposta un PIN nella nostra chat WhatsApp e poi richiama.",
+    set_pin_in_chat: "Non posso sapere con certezza chi chiama. Scrivimi su WhatsApp, imposta lì un PIN e poi richiama, per favore.",
     ask_number: "Il tuo numero è nascosto. Digita il tuo numero di telefono con il prefisso internazionale, poi premi cancelletto.",
     rest_on_whatsapp: "Ti ho mandato il resto su WhatsApp.",
     answer_on_whatsapp: "Ci vorrà un po'. Ti manderò la risposta su WhatsApp.",
+    write_for_rest: "C'è più di quanto possa dire qui. Scrivimi su WhatsApp e ti mando il resto.",
+    write_for_answer: "Ci vuole un po'. Scrivimi su WhatsApp e ti rispondo lì.",
     line_was_broken: "Scusa, la linea è caduta. Continua pure.",
     a_link: "un link",
     code_left_out: "Qui c'è del codice che non leggo ad alta voce.",

@@ -16,12 +16,17 @@ use crate::voices::Language;
 pub struct Phrases {
     /// Said first when the assistant listens: invites the caller to speak.
     pub greeting: &'static str,
+    /// Said to a new caller: what this is, and that they have to speak or press a key to get an assistant. Names the
+    /// key 1 as the one that asks for a WhatsApp message.
+    pub welcome: &'static str,
     /// The assistant of a first-time caller is being set up.
     pub setting_up: &'static str,
     /// The assistant is still being set up.
     pub still_setting_up: &'static str,
     /// The setup takes too long for a call.
     pub will_write_when_ready: &'static str,
+    /// The same to a caller to whom we may not write.
+    pub call_again_later: &'static str,
     /// Said while the caller waits for an answer.
     pub fillers: [&'static str; 6],
     /// Nothing was understood: the first request to repeat, and the later ones.
@@ -36,7 +41,7 @@ pub struct Phrases {
     pub ask_pin: &'static str,
     /// The PIN was wrong.
     pub wrong_pin: &'static str,
-    /// The caller cannot be identified and has not set a PIN.
+    /// The caller cannot be identified, and there is no PIN to ask for. Says how to set one.
     pub set_pin_in_chat: &'static str,
     /// The number is hidden: asks the caller to key it in.
     pub ask_number: &'static str,
@@ -44,6 +49,10 @@ pub struct Phrases {
     pub rest_on_whatsapp: &'static str,
     /// The answer takes too long for a call.
     pub answer_on_whatsapp: &'static str,
+    /// An answer was too long for a caller to whom we may not write.
+    pub write_for_rest: &'static str,
+    /// An answer takes too long for a caller to whom we may not write.
+    pub write_for_answer: &'static str,
     /// The `ConversationRelay` session broke and the call goes on.
     pub line_was_broken: &'static str,
     /// Said in place of a web address.
@@ -135,9 +144,11 @@ mod tests {
     fn all(phrases: &Phrases) -> Vec<&'static str> {
         let mut all = vec![
             phrases.greeting,
+            phrases.welcome,
             phrases.setting_up,
             phrases.still_setting_up,
             phrases.will_write_when_ready,
+            phrases.call_again_later,
             phrases.goodbye,
             phrases.apology,
             phrases.could_not_answer,
@@ -147,6 +158,8 @@ mod tests {
             phrases.ask_number,
             phrases.rest_on_whatsapp,
             phrases.answer_on_whatsapp,
+            phrases.write_for_rest,
+            phrases.write_for_answer,
             phrases.line_was_broken,
             phrases.code_left_out,
         ];

@@ -2,9 +2,11 @@ use super::Phrases;
 
 pub(super) const PHRASES: Phrases = Phrases {
     greeting: "Hola, soy tu asistente. ¿En qué puedo ayudarte?",
+    welcome: "¡Hola! Aquí puedes tener tu propio asistente personal. Di sí y lo preparo. Pulsa 1 y además te escribo por WhatsApp cuando esté listo.",
     setting_up: "¡Hola y bienvenido! Estoy preparando tu asistente. Tarda menos de un minuto, no cuelgues, por favor.",
     still_setting_up: "Tu asistente está casi listo. Gracias por esperar.",
     will_write_when_ready: "Está tardando más de lo previsto. Te escribiré por WhatsApp en cuanto tu asistente esté listo. ¡Hasta pronto!",
+    call_again_later: "Está tardando más de lo previsto. Vuelve a llamar en unos minutos, por favor, o escríbeme por WhatsApp.",
     fillers: [
         "Un momento.",
         "Déjame ver.",
@@ -22,10 +24,12 @@ pub(super) const PHRASES: Phrases = Phrases {
     could_not_answer: "Lo siento, ahora mismo no he podido responder a eso. Pregúntamelo otra vez, por favor.",
     ask_pin: "Para asegurarme de que eres tú, di o marca tu PIN, por favor.",
     wrong_pin: "Ese no es el PIN correcto. Inténtalo una vez más, por favor.",
-    set_pin_in_chat: "No puedo saber con certeza quién llama. Elige un PIN en nuestro chat de WhatsApp y vuelve a llamar, por favor.",
+    set_pin_in_chat: "No puedo saber con certeza quién llama. Escríbeme por WhatsApp, elige allí un PIN y vuelve a llamar, por favor.",
     ask_number: "Tu número está oculto. Marca tu número de teléfono con el prefijo del país y después la tecla almohadilla.",
     rest_on_whatsapp: "Te he enviado el resto por WhatsApp.",
     answer_on_whatsapp: "Esto va a tardar un poco. Te enviaré la respuesta por WhatsApp.",
+    write_for_rest: "Hay más de lo que puedo decir aquí. Escríbeme por WhatsApp y te enviaré el resto.",
+    write_for_answer: "Esto va a tardar un poco. Escríbeme por WhatsApp y te responderé allí.",
     line_was_broken: "Perdona, se ha cortado la línea. Sigue, por favor.",
     a_link: "un enlace",
     code_left_out: "Aquí hay código que no voy a leer en voz alta.",

@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
-use claw_domain::Trust;
+use claw_domain::Attestation;
 use claw_twilio::{
     form::{Caller, Form, SessionStatus, TwilioCallStatus, VoiceRequest},
     relay::FromTwilio,
@@ -103,13 +103,12 @@ fn callers_speech_and_ends_are_read_from_recorded_calls() {
         return;
     };
     assert_eq!(ringing.status, Some(TwilioCallStatus::Ringing));
-    let trust_of = |caller| match caller {
-        Caller::Known { trust, .. } => Some(trust),
-        Caller::Hidden => None,
+    let attestation_of = |caller| match caller {
+        Caller::Known { attestation, .. } | Caller::Hidden { attestation } => attestation,
     };
-    assert_eq!(trust_of(ringing.caller), Some(Trust::Trusted));
+    assert!(attestation_of(ringing.caller).is_shown());
     let forged = request("voice_inbound_stir_failed").unwrap().caller;
-    assert_eq!(trust_of(forged), Some(Trust::Unverified));
+    assert_eq!(attestation_of(forged), Attestation::Failed);
 
     assert!(request("gather_speech").unwrap().speech.is_some());
     let silence = request("gather_empty_action_on_empty").unwrap();

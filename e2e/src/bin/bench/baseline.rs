@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use async_nats::{Client, ConnectOptions, HeaderMap, Subscriber, jetstream};
-use claw_domain::{CallId, Trust, UserId};
+use claw_domain::{Attestation, CallId, UserId};
 use claw_runtime::{Clock, SystemClock};
 use claw_store::{CallBegin, Store};
 use e2e::harness::World;
@@ -115,7 +115,9 @@ fn call_of_unknown_user(call: CallId) -> CallBegin {
     CallBegin {
         call,
         user: UserId::from_uuid(call.as_uuid()),
-        trust: Trust::Unverified,
+        attestation: Attestation::NoVerdict,
+        opened_at: None,
+        unstored_turn: 0,
         at: SystemClock.now(),
         sequence: 0,
     }

@@ -39,7 +39,7 @@ impl PhoneCall {
             ..HttpTimeouts::default()
         });
         let calls = format!("http://{twilio}/sim/calls");
-        let caller = json!({ "from": format!("+{number}") });
+        let caller = json!({ "from": format!("+{number}"), "stir": "TN-Validation-Passed-A" });
         let dialled = sent(http.post(&calls).json(&caller)).await?;
         let Dialled { sid } = dialled.json().await?;
         let mut call = Self {

@@ -78,11 +78,14 @@ async fn a_call_uses_the_language_chosen_in_the_chat() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_caller_is_connected_when_the_assistant_is_ready() {
+async fn a_new_caller_who_says_yes_is_connected_when_the_assistant_is_ready() {
     let world = world().await;
 
     let call = dial(&world, ADA);
-    hears(&call, PHRASES.setting_up).await;
+    hears(&call, PHRASES.welcome).await;
+    call.silent().await.unwrap();
+    hears(&call, PHRASES.did_not_hear[0]).await;
+    say(&call, "yes", PHRASES.setting_up).await;
     hears(&call, PHRASES.greeting).await;
     say(&call, "hello", "echo: hello").await;
 

@@ -18,7 +18,7 @@ use claw_store::{Call as CallRow, Store};
 use claw_testkit::eventually;
 use claw_twilio::{form::CallSid, phrases::Phrases, voices::Language};
 use e2e::harness::{World, user_of};
-use sim_twilio::{Call, CallView, EndReason, Ended, Heard};
+use sim_twilio::{Call, CallView, CallerIdentity, EndReason, Ended, Heard};
 use tokio::time::Instant;
 
 use crate::crowd::Crowd;
@@ -79,9 +79,11 @@ fn received_with(world: &World, number: &str, words: &str) -> usize {
     texts.filter(|text| text.contains(words)).count()
 }
 
-/// Calls from the number that the user also writes from.
+/// Calls from the number that the user also writes from; the network vouches for it.
 fn dial(world: &World, number: &str) -> Call {
-    world.twilio.call(format!("+{number}").as_str())
+    world
+        .twilio
+        .call(CallerIdentity::attested(&format!("+{number}")))
 }
 
 /// Calls, and waits for the greeting.

@@ -1,7 +1,7 @@
 //! Calls that end before the caller has heard everything.
 
 use chrono::TimeDelta;
-use claw_domain::{CallId, MessageId, PhoneNumber, Trust, VoiceKind};
+use claw_domain::{Attestation, CallId, MessageId, PhoneNumber, VoiceKind};
 use claw_runtime::{Clock, SystemClock};
 use claw_store::{CallBegin, Caller, VoiceMessage};
 use claw_testkit::eventually;
@@ -82,14 +82,16 @@ fn long_ago() -> (CallBegin, VoiceMessage) {
     let begin = CallBegin {
         call,
         user,
-        trust: Trust::Trusted,
+        attestation: Attestation::Full,
+        opened_at: Some(at),
+        unstored_turn: 0,
         at,
         sequence: 1,
     };
     let spoken = VoiceMessage {
         id: MessageId::of_utterance(call, 1),
         user,
-        caller: Caller::Trusted(phone),
+        caller: Caller::Known,
         call,
         turn: 1,
         kind: VoiceKind::Speech,

@@ -33,6 +33,7 @@ impl WebhookCall {
                 ("From", format!("+{from}")),
                 ("To", "+4930555000".to_owned()),
                 ("CallStatus", "ringing".to_owned()),
+                ("StirVerstat", "TN-Validation-Passed-A".to_owned()),
                 ("Direction", "inbound".to_owned()),
                 ("FromCity", String::new()),
             ],

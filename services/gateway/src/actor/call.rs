@@ -1,12 +1,15 @@
 use claw_bus::HandlerError;
-use claw_chat::Plan;
+use claw_chat::{Notice, Plan};
 use claw_domain::{CallId, Channel, MessageId, Origin, ReplyId, ReplySource, Sensitive, VoiceKind};
 use claw_events::TurnStatus;
 use claw_metrics::SPOKEN_ANSWERS;
 use claw_store::{Disposition, NewReply};
 
 use super::{Flow, UserActor};
-use crate::turn::answer_id;
+use crate::{
+    item::{CallWarning, warning_of},
+    turn::answer_id,
+};
 
 /// The message to the assistant at the end of a call.
 const CALL_IS_OVER: &str = "(The phone call is over.)";
@@ -44,12 +47,15 @@ impl UserActor {
     }
 
     /// Wraps up a call that has ended and whose turns are all settled: writes an unheard answer in the chat,
-    /// then asks the assistant whether it has something to add.
+    /// then asks the assistant whether it has something to add. Neither, if we may not write to the user.
     pub(super) async fn wrap_up(
         &mut self,
         message: MessageId,
         call: CallId,
     ) -> Result<Flow, HandlerError> {
+        if !self.context.has_chat(self.user).await? {
+            return self.close(vec![message], Vec::new()).await;
+        }
         if let Some(reply) = self.unheard(message, call).await?
             && self.publish_once(reply).await?
         {
@@ -59,6 +65,27 @@ impl UserActor {
             item.plan = Plan::Ask(CALL_IS_OVER.into());
         }
         Ok(Flow::Continue)
+    }
+
+    /// Tells the user about a call whose caller may have been somebody else.
+    pub(super) async fn warn(
+        &mut self,
+        message: MessageId,
+        call: CallId,
+    ) -> Result<Flow, HandlerError> {
+        let known = self.context.store.calls().of(call).await?;
+        let Some((known, warning)) = known.and_then(|known| {
+            let warning = warning_of(&known)?;
+            Some((known, warning))
+        }) else {
+            return self.close(vec![message], Vec::new()).await;
+        };
+        let zone = self.preferences().await?.zone;
+        let notice = match warning {
+            CallWarning::CalledAsUser => Notice::CalledAsYou(zone, known.started_at),
+            CallWarning::WrongPin => Notice::WrongPin(zone, known.started_at),
+        };
+        self.say(message, notice).await
     }
 
     /// The answer to the last turn of an ended call, if the caller has neither heard nor read it. May be
@@ -148,7 +175,7 @@ pub(super) fn note_of(
             )
             .into()
         }
-        (VoiceKind::CallStarted | VoiceKind::CallEnded, _) => OVER.into(),
+        (VoiceKind::CallStarted | VoiceKind::CallEnded | VoiceKind::CallWarning, _) => OVER.into(),
     };
     Some(note)
 }

@@ -185,6 +185,7 @@ impl UserActor {
             Next::Obey(message, command) => self.obey(message, command).await,
             Next::PutThrough(message, call) => self.put_through(message, call).await,
             Next::WrapUp(message, call) => self.wrap_up(message, call).await,
+            Next::Warn(message, call) => self.warn(message, call).await,
             Next::Close(message) => self.close(vec![message], Vec::new()).await,
             Next::AskAgain(message, wamid) => self.ask_again(message, &wamid).await,
             Next::Wait(until) => self.listen(Some(self.instant_of(until))).await,

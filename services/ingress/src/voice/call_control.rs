@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use anyhow::{Context, bail};
 use claw_bus::{Outgoing, PublishError, Publisher};
 use claw_chat::language_of;
-use claw_domain::{Address, CallId, CallOutcome, PhoneNumber, Sensitive, Trust};
+use claw_domain::{Address, CallId, CallOutcome, PhoneNumber, Sensitive};
 use claw_events::{CallProgressed, CallStatus, CallStep, CallerInput, TurnStatus, Utterance};
 use claw_runtime::Clock;
 use claw_seal::Binding;
@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use tracing::info;
 
 pub(crate) use caller::CallerId;
-use caller::shown_caller;
+use caller::{attestation_of, shown_caller};
 
 use crate::Keys;
 
@@ -69,7 +69,7 @@ impl CallControl {
             return Ok((state, after_silence(state.progress)));
         };
         let Some(caller) = self.caller(call, request, state).await? else {
-            return self.number_keyed(call, &words, state, started).await;
+            return self.number_keyed(request, &words, state, started).await;
         };
         let turn = state.progress.turn.max(1);
         let utterance = Utterance {
@@ -99,10 +99,10 @@ impl CallControl {
         let call = request.sid.call();
         let until = Instant::now() + NEXT_FILLER_AFTER;
         if state.awaits_call {
-            let is_set_up = |status: &CallStatus| *status != CallStatus::SettingUp;
+            let is_set_up = |status: &CallStatus| !matches!(status, CallStatus::SettingUp { .. });
             let status = self.watcher.call_status(call, until, is_set_up).await?;
             let response = after_call_wait(status, state.progress);
-            return Ok((state.in_language_of(status), response));
+            return Ok((state.knowing(status), response));
         }
         let turn = state.progress.turn;
         let status = self.watcher.turn_status(call, turn, until).await?;
@@ -142,7 +142,7 @@ impl CallControl {
         let call = request.sid.call();
         let caller = match shown_caller(&request.caller) {
             Some(caller) => Some(caller),
-            None => self.keyed_caller(call).await?,
+            None => self.keyed_caller(call, request).await?,
         };
         // A caller with a hidden caller ID who keyed in no number is no user: there is nothing to publish.
         let Some(caller) = caller else {
@@ -182,7 +182,7 @@ impl CallControl {
                 let status = live_calls.status(call).await?;
                 let status = status.context("a turn refers to its call, which has no status")?;
                 let response = for_status(status, turn + 1);
-                Ok((state.in_language_of(Some(status)), response))
+                Ok((state.knowing(Some(status)), response))
             }
             TurnOutcome::GiveUp => bail!("a turn that was given up has no status"),
         }
@@ -198,14 +198,14 @@ impl CallControl {
         self.publish(call, caller, CallStep::Started).await?;
         let until = started + FIRST_FILLER_AFTER;
         let status = self.watcher.call_status(call, until, |_| true).await?;
-        let response = on_ring(status, caller.trust == Trust::Trusted);
-        Ok((state.in_language_of(status), response))
+        let response = on_ring(status);
+        Ok((state.knowing(status), response))
     }
 
-    /// A caller with a hidden caller ID keyed in a number. From here on the call is from that number, unverified.
+    /// A caller with a hidden caller ID keyed in a number. From here on the call is from that number.
     async fn number_keyed(
         &self,
-        call: CallId,
+        request: &VoiceRequest,
         words: &CallerInput,
         state: CallState,
         started: Instant,
@@ -213,19 +213,22 @@ impl CallControl {
         let Ok(phone) = PhoneNumber::try_from(words.digits()) else {
             return Ok((state, ask_number_again(state.progress)));
         };
+        let call = request.sid.call();
         let state = CallState {
             progress: Progress::default(),
             language: language_of(&phone),
             awaits_call: false,
             has_keyed: true,
-            has_broken: state.has_broken,
+            ..state
         };
         let address = Address::Phone(phone);
         let live_calls = self.watcher.live_calls();
         live_calls.keep_caller(call, &address).await?;
-        let trust = Trust::Unverified;
-        self.start(call, &CallerId { address, trust }, state, started)
-            .await
+        let caller = CallerId {
+            address,
+            attestation: attestation_of(&request.caller),
+        };
+        self.start(call, &caller, state, started).await
     }
 
     async fn publish(
@@ -238,7 +241,7 @@ impl CallControl {
             call,
             user: self.keys.user_ids.user_of(&caller.address),
             address: caller.address.clone(),
-            trust: caller.trust,
+            attestation: caller.attestation,
             at: self.clock.now(),
             step,
         };

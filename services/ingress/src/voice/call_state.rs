@@ -17,6 +17,8 @@ pub(crate) struct CallState {
     pub(crate) has_keyed: bool,
     /// A streamed conversation broke in this call, which goes on with webhooks.
     pub(crate) has_broken: bool,
+    /// We may write to the caller on WhatsApp.
+    pub(crate) has_chat: bool,
 }
 
 impl CallState {
@@ -28,6 +30,7 @@ impl CallState {
             awaits_call: false,
             has_keyed: false,
             has_broken: false,
+            has_chat: true,
         };
         for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
             let number = || value.parse().unwrap_or_default();
@@ -41,6 +44,7 @@ impl CallState {
                 "call" => state.awaits_call = value == "1",
                 "keyed" => state.has_keyed = value == "1",
                 "broken" => state.has_broken = value == "1",
+                "chat" => state.has_chat = value != "0",
                 _ => {}
             }
         }
@@ -56,11 +60,13 @@ impl CallState {
         state
     }
 
-    /// The same state in the language of `status`, if it names one.
-    pub(crate) fn in_language_of(self, status: Option<CallStatus>) -> Self {
+    /// The same state with what `status` tells about the caller.
+    pub(crate) fn knowing(self, status: Option<CallStatus>) -> Self {
         let language = status.and_then(CallStatus::language);
+        let has_chat = status.and_then(CallStatus::has_chat);
         Self {
             language: language.unwrap_or(self.language),
+            has_chat: has_chat.unwrap_or(self.has_chat),
             ..self
         }
     }
@@ -75,9 +81,10 @@ impl CallState {
         let call = if self.awaits_call { "&call=1" } else { "" };
         let keyed = if self.has_keyed { "&keyed=1" } else { "" };
         let broken = if self.has_broken { "&broken=1" } else { "" };
+        let chat = if self.has_chat { "" } else { "&chat=0" };
         let language = self.language.tag();
         format!(
-            "turn={turn}&silences={silences}&fillers={fillers}&language={language}{call}{keyed}{broken}"
+            "turn={turn}&silences={silences}&fillers={fillers}&language={language}{call}{keyed}{broken}{chat}"
         )
     }
 }
@@ -98,6 +105,7 @@ mod tests {
             awaits_call: true,
             has_keyed: true,
             has_broken: true,
+            has_chat: false,
         };
 
         assert_eq!(CallState::read(&state.query()), state);
@@ -106,13 +114,18 @@ mod tests {
     #[test]
     fn the_language_of_a_ready_call_replaces_that_of_the_number() {
         let state = CallState::read("language=de-DE");
-        let ready = |language| Some(CallStatus::Ready { language });
+        let ready = |language| {
+            Some(CallStatus::Ready {
+                language,
+                has_chat: true,
+            })
+        };
 
-        let chosen = state.in_language_of(ready(Some(Language::Hindi)));
+        let chosen = state.knowing(ready(Some(Language::Hindi)));
 
         assert_eq!(chosen.language, Language::Hindi);
-        for status in [None, Some(CallStatus::SettingUp), ready(None)] {
-            assert_eq!(chosen.in_language_of(status), chosen);
+        for status in [None, Some(CallStatus::NewCaller), ready(None)] {
+            assert_eq!(chosen.knowing(status), chosen);
         }
     }
 

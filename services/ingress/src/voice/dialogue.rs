@@ -60,7 +60,7 @@ pub(crate) enum SpeechPart {
 pub(crate) enum Then {
     /// The caller speaks or presses keys, and may interrupt us.
     Listen(Progress),
-    /// As [`Self::Listen`], with more time: the caller has to enter digits.
+    /// As [`Self::Listen`], with more time and never streamed: the caller has to enter digits, or to decide.
     ListenForDigits(Progress),
     /// Twilio asks at once for the answer to the turn.
     Wait(Progress),
@@ -79,12 +79,11 @@ pub(crate) enum TurnOutcome {
     SeeCall,
 }
 
-/// The phone rings. `status` is `None` if the gateway has not set one in time: then a caller whose number is
-/// trusted is listened to, and their words are kept for the assistant.
-pub(crate) fn on_ring(status: Option<CallStatus>, is_trusted: bool) -> CallResponse {
+/// The phone rings. `status` is `None` if the gateway has not set one in time: then the caller waits, because only
+/// the gateway knows whether they have to prove who they are.
+pub(crate) fn on_ring(status: Option<CallStatus>) -> CallResponse {
     match status {
         Some(status) => for_status(status, 1),
-        None if is_trusted => listen(vec![phrase(Phrase::Greeting)], 1),
         None => CallResponse {
             say: vec![phrase(Phrase::Filler(0))],
             then: Then::WaitForCall(Progress {
@@ -99,7 +98,7 @@ pub(crate) fn on_ring(status: Option<CallStatus>, is_trusted: bool) -> CallRespo
 /// The caller has waited for the status of the call.
 pub(crate) fn after_call_wait(status: Option<CallStatus>, progress: Progress) -> CallResponse {
     match status {
-        Some(CallStatus::SettingUp) | None if progress.fillers < MAX_SETUP_FILLERS => {
+        Some(CallStatus::SettingUp { .. }) | None if progress.fillers < MAX_SETUP_FILLERS => {
             CallResponse {
                 say: vec![phrase(match status {
                     Some(_) => Phrase::StillSettingUp(progress.fillers),
@@ -111,7 +110,7 @@ pub(crate) fn after_call_wait(status: Option<CallStatus>, progress: Progress) ->
                 }),
             }
         }
-        Some(CallStatus::SettingUp) => hang_up(Phrase::WillWriteWhenReady),
+        Some(CallStatus::SettingUp { .. }) => hang_up(Phrase::WillWriteWhenReady),
         None => hang_up(Phrase::Apology),
         Some(status) => for_status(status, progress.turn),
     }
@@ -154,9 +153,13 @@ pub(crate) fn after_silence(progress: Progress) -> CallResponse {
 pub(crate) fn for_status(status: CallStatus, turn: u32) -> CallResponse {
     match status {
         CallStatus::Ready { .. } => listen(vec![phrase(Phrase::Greeting)], turn),
-        CallStatus::SettingUp => CallResponse {
+        CallStatus::SettingUp { .. } => CallResponse {
             say: vec![phrase(Phrase::SettingUp)],
             then: Then::WaitForCall(at(turn)),
+        },
+        CallStatus::NewCaller => CallResponse {
+            say: vec![phrase(Phrase::Welcome)],
+            then: Then::ListenForDigits(at(turn)),
         },
         CallStatus::NeedsPin { was_wrong } => CallResponse {
             say: vec![phrase(if was_wrong {

@@ -5,12 +5,16 @@ use claw_twilio::phrases::Phrases;
 pub(crate) enum Phrase {
     /// The assistant is listening.
     Greeting,
+    /// A new caller has to speak or press a key.
+    Welcome,
     /// The assistant is being set up for the first time, or woken up.
     SettingUp,
     /// The assistant is still being set up.
     StillSettingUp(u32),
     /// Setting up takes too long for a call: we write to the caller's chat when it is done.
     WillWriteWhenReady,
+    /// [`Self::WillWriteWhenReady`] without a chat.
+    CallAgainLater,
     /// Bridges the wait for an answer.
     Filler(u32),
     /// Nothing was understood: asks the caller to repeat.
@@ -33,20 +37,39 @@ pub(crate) enum Phrase {
     AnswerInChat,
     /// The rest of the answer is in the chat.
     RestInChat,
+    /// [`Self::AnswerInChat`] without a chat.
+    WriteForAnswer,
+    /// [`Self::RestInChat`] without a chat.
+    WriteForRest,
     /// The connection broke, and the call goes on without it.
     BrokenOff,
 }
 
 impl Phrase {
+    /// What to say instead to a caller to whom we may not write, if this promises a message.
+    pub(crate) const fn without_chat(self) -> Self {
+        if matches!(self, Self::WillWriteWhenReady) {
+            Self::CallAgainLater
+        } else if matches!(self, Self::AnswerInChat) {
+            Self::WriteForAnswer
+        } else if matches!(self, Self::RestInChat) {
+            Self::WriteForRest
+        } else {
+            self
+        }
+    }
+
     /// The text in the language of `phrases`.
     pub(crate) fn text(self, phrases: &'static Phrases) -> &'static str {
         let index = |number: u32| usize::try_from(number).unwrap_or_default();
         match self {
             Self::Greeting => phrases.greeting,
+            Self::Welcome => phrases.welcome,
             Self::SettingUp => phrases.setting_up,
             Self::StillSettingUp(number) if number % 2 == 0 => phrases.still_setting_up,
             Self::StillSettingUp(number) | Self::Filler(number) => phrases.filler(index(number)),
             Self::WillWriteWhenReady => phrases.will_write_when_ready,
+            Self::CallAgainLater => phrases.call_again_later,
             Self::Pardon(number) => phrases.did_not_hear(index(number)),
             Self::Goodbye => phrases.goodbye,
             Self::Apology => phrases.apology,
@@ -57,6 +80,8 @@ impl Phrase {
             Self::CouldNotAnswer => phrases.could_not_answer,
             Self::AnswerInChat => phrases.answer_on_whatsapp,
             Self::RestInChat => phrases.rest_on_whatsapp,
+            Self::WriteForAnswer => phrases.write_for_answer,
+            Self::WriteForRest => phrases.write_for_rest,
             Self::BrokenOff => phrases.line_was_broken,
         }
     }

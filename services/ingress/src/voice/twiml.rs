@@ -60,7 +60,8 @@ pub(crate) fn document(
 /// The texts of a response, in the caller's language.
 pub(crate) fn texts(state: CallState, response: &CallResponse) -> impl Iterator<Item = &str> {
     let phrases = Phrases::of(state.language);
-    response.say.iter().map(|part| match part {
+    response.say.iter().map(move |part| match part {
+        SpeechPart::Phrase(phrase) if !state.has_chat => phrase.without_chat().text(phrases),
         SpeechPart::Phrase(phrase) => phrase.text(phrases),
         SpeechPart::Answer(text) => text.expose().as_str(),
     })
@@ -74,10 +75,16 @@ fn say_all<'a>(state: CallState, texts: impl Iterator<Item = &'a str>) -> Script
 
 #[cfg(test)]
 mod tests {
+    use claw_events::CallStatus;
     use claw_twilio::voices::Language;
 
     use super::*;
-    use crate::voice::dialogue::{apologize, on_ring};
+    use crate::voice::dialogue::{after_call_wait, apologize, for_status};
+
+    const READY: CallStatus = CallStatus::Ready {
+        language: None,
+        has_chat: true,
+    };
 
     #[test]
     fn the_url_holds_the_state_and_the_speech_is_in_the_caller_s_language() {
@@ -87,9 +94,34 @@ mod tests {
             ..CallState::read("")
         };
 
-        let document = document(&base, state, &on_ring(None, true), None);
+        let document = document(&base, state, &for_status(READY, 1), None);
 
         insta::assert_snapshot!(document.expose());
+    }
+
+    #[test]
+    fn a_caller_to_whom_we_may_not_write_is_promised_no_message() {
+        let base = PublicUrl::parse("https://voice.example.com").unwrap();
+        let waited = Progress {
+            fillers: 99,
+            ..Progress::default()
+        };
+        for (has_chat, promised) in [(true, true), (false, false)] {
+            let setting_up = CallStatus::SettingUp { has_chat };
+            let state = CallState::read("").knowing(Some(setting_up));
+
+            let document = document(
+                &base,
+                state,
+                &after_call_wait(Some(setting_up), waited),
+                None,
+            );
+
+            let phrases = Phrases::of(Language::EnglishUs);
+            let has = |text| document.expose().contains(text);
+            assert_eq!(has(phrases.will_write_when_ready), promised);
+            assert_eq!(has(phrases.call_again_later), !promised);
+        }
     }
 
     #[test]

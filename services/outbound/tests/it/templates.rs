@@ -40,9 +40,9 @@ async fn a_text_that_whatsapp_refuses_is_sent_once_as_a_template() {
 }
 
 #[tokio::test]
-async fn a_user_who_has_only_called_gets_a_template_at_once() {
+async fn a_caller_who_asked_for_a_message_gets_a_template_at_once() {
     let world = world().await;
-    let bob = user_who_only_called(&world).await;
+    let bob = user_who_only_called(&world, true).await;
     let mut delivered = world.watch::<ReplyDelivered>().await;
     let _outbound = world.outbound(LONG_TIMEOUTS).await;
     let reply = ReplyProduced {
@@ -128,20 +128,42 @@ async fn a_refused_template_fails_its_own_reply_only() {
     assert_eq!(world.whatsapp.texts_to(&world.ada), ["Hello again"]);
 }
 
+#[tokio::test]
+async fn a_caller_who_asked_for_no_message_gets_none() {
+    let world = world().await;
+    let bob = user_who_only_called(&world, false).await;
+    let mut failed = world.watch::<ReplyFailed>().await;
+    let _outbound = world.outbound(LONG_TIMEOUTS).await;
+    let reply = ReplyProduced {
+        id: ReplyId::derived_from("unasked"),
+        user: bob.user(),
+        ..world.reply("Hello")
+    };
+
+    world.gateway.publish(&reply).await.unwrap();
+
+    let announced = next(&mut failed).await;
+    assert_eq!((announced.reply, announced.code), (reply.id, None));
+    assert_eq!(world.whatsapp.attempts(), 0);
+}
+
 async fn world() -> World {
     let mut world = World::new().await;
     world.template = Some("assistant_writes:en".parse().unwrap());
     world
 }
 
-async fn user_who_only_called(world: &World) -> Address {
+async fn user_who_only_called(world: &World, wants_template: bool) -> Address {
     let phone = PhoneNumber::try_from("15550000002").unwrap();
     let bob = Address::Phone(phone.clone());
     let (call, now) = (CallId::derived_from("CA1"), SystemClock.now());
     let ringing = VoiceMessage {
         id: MessageId::of_utterance(call, 0),
         user: user_of(&bob),
-        caller: Caller::Trusted(phone),
+        caller: Caller::Welcomed {
+            phone,
+            wants_template,
+        },
         call,
         turn: 0,
         kind: VoiceKind::CallStarted,

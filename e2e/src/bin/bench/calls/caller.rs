@@ -3,7 +3,7 @@ use std::time::Duration;
 use claw_twilio::{phrases::Phrases, voices::Language};
 use e2e::harness::{VoiceMode, World};
 use rand::RngExt;
-use sim_twilio::{Call, WaitError};
+use sim_twilio::{Call, CallerIdentity, WaitError};
 use tokio::time::sleep;
 
 use crate::users::number;
@@ -47,7 +47,9 @@ pub(super) struct CallResult {
 /// Holds a call of [`TURNS`] turns.
 pub(super) async fn hold_call(world: &World, voice: VoiceMode, user: u32) -> CallResult {
     let mut result = CallResult::default();
-    let call = world.twilio.call(format!("+{}", number(user)).as_str());
+    let call = world
+        .twilio
+        .call(CallerIdentity::attested(&format!("+{}", number(user))));
     if let Err(error) = result.run_turns(&call, voice, user).await {
         result.failure = Some(error.to_string());
     }

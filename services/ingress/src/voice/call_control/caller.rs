@@ -1,4 +1,4 @@
-use claw_domain::{Address, CallId, Trust};
+use claw_domain::{Address, Attestation, CallId};
 use claw_twilio::form::{Caller, VoiceRequest};
 
 use super::CallControl;
@@ -7,7 +7,7 @@ use crate::voice::call_state::CallState;
 /// The number that a call is attributed to.
 pub(crate) struct CallerId {
     pub(crate) address: Address,
-    pub(crate) trust: Trust,
+    pub(crate) attestation: Attestation,
 }
 
 impl CallControl {
@@ -20,17 +20,21 @@ impl CallControl {
     ) -> anyhow::Result<Option<CallerId>> {
         match shown_caller(&request.caller) {
             Some(caller) => Ok(Some(caller)),
-            None if state.has_keyed => self.keyed_caller(call).await,
+            None if state.has_keyed => self.keyed_caller(call, request).await,
             None => Ok(None),
         }
     }
 
     /// The caller by the number keyed in earlier in this call.
-    pub(super) async fn keyed_caller(&self, call: CallId) -> anyhow::Result<Option<CallerId>> {
+    pub(super) async fn keyed_caller(
+        &self,
+        call: CallId,
+        request: &VoiceRequest,
+    ) -> anyhow::Result<Option<CallerId>> {
         let address = self.watcher.live_calls().caller(call).await?;
         Ok(address.map(|address| CallerId {
             address,
-            trust: Trust::Unverified,
+            attestation: attestation_of(&request.caller),
         }))
     }
 }
@@ -38,10 +42,17 @@ impl CallControl {
 /// The caller by the number that Twilio shows; `None` if the caller ID is hidden.
 pub(super) fn shown_caller(caller: &Caller) -> Option<CallerId> {
     match caller {
-        Caller::Known { phone, trust } => Some(CallerId {
+        Caller::Known { phone, attestation } => Some(CallerId {
             address: Address::Phone(phone.clone()),
-            trust: *trust,
+            attestation: *attestation,
         }),
-        Caller::Hidden => None,
+        Caller::Hidden { .. } => None,
+    }
+}
+
+/// What the network says about the number of a caller, shown or keyed in.
+pub(super) const fn attestation_of(caller: &Caller) -> Attestation {
+    match caller {
+        Caller::Known { attestation, .. } | Caller::Hidden { attestation } => *attestation,
     }
 }

@@ -35,13 +35,18 @@ impl CallControl {
         let chars: usize = texts.map(|text| text.chars().count()).sum();
         let issued = async {
             let caller = self.caller(call, request, state).await?;
-            let Some(CallerId { address, trust }) = caller else {
+            let Some(CallerId {
+                address,
+                attestation,
+            }) = caller
+            else {
                 return anyhow::Ok(None);
             };
             let ticket = RelayTicket {
                 call,
                 address,
-                trust,
+                attestation,
+                has_chat: state.has_chat,
                 turn: progress.turn.saturating_sub(1),
                 language: state.language,
                 greeting_chars: u32::try_from(chars).unwrap_or(u32::MAX),
@@ -107,7 +112,7 @@ impl CallControl {
             (Some(SessionStatus::Ended), Some(Handoff::SeeCall)) => {
                 match self.watcher.live_calls().status(call).await? {
                     Some(status) => {
-                        let state = state.in_language_of(Some(status));
+                        let state = state.knowing(Some(status));
                         return Ok((state, for_status(status, next)));
                     }
                     None => after_handoff(None, next),

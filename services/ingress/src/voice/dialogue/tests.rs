@@ -1,16 +1,16 @@
 use super::*;
 
 #[test]
-fn a_trusted_caller_is_listened_to_even_without_a_status() {
-    let response = on_ring(None, true);
+fn a_new_caller_is_welcomed_and_listened_to() {
+    let response = on_ring(Some(CallStatus::NewCaller));
 
-    assert_eq!(response.say, [phrase(Phrase::Greeting)]);
-    assert_eq!(response.then, Then::Listen(at(1)));
+    assert_eq!(response.say, [phrase(Phrase::Welcome)]);
+    assert_eq!(response.then, Then::ListenForDigits(at(1)));
 }
 
 #[test]
-fn an_untrusted_caller_hears_no_greeting_without_a_status() {
-    let mut response = on_ring(None, false);
+fn a_caller_hears_no_greeting_without_a_status() {
+    let mut response = on_ring(None);
     let mut fillers = 0;
     while let Then::WaitForCall(progress) = response.then {
         response = after_call_wait(None, progress);
@@ -23,7 +23,7 @@ fn an_untrusted_caller_hears_no_greeting_without_a_status() {
 
 #[test]
 fn a_new_user_is_listened_to_when_the_assistant_is_ready() {
-    let setting_up = on_ring(Some(CallStatus::SettingUp), true);
+    let setting_up = on_ring(Some(SETTING_UP));
     let Then::WaitForCall(progress) = setting_up.then else {
         panic!("{setting_up:?}");
     };
@@ -35,7 +35,7 @@ fn a_new_user_is_listened_to_when_the_assistant_is_ready() {
 
 #[test]
 fn after_a_pin_and_a_wait_the_caller_speaks_in_the_next_turn() {
-    let setting_up = for_status(CallStatus::SettingUp, 2);
+    let setting_up = for_status(SETTING_UP, 2);
     let Then::WaitForCall(progress) = setting_up.then else {
         panic!("{setting_up:?}");
     };
@@ -47,11 +47,11 @@ fn after_a_pin_and_a_wait_the_caller_speaks_in_the_next_turn() {
 
 #[test]
 fn a_new_user_who_waits_too_long_is_told_that_we_will_write() {
-    let mut response = on_ring(Some(CallStatus::SettingUp), true);
+    let mut response = on_ring(Some(SETTING_UP));
     let mut said = Vec::new();
     while let Then::WaitForCall(progress) = response.then {
         said.extend(response.say.clone());
-        response = after_call_wait(Some(CallStatus::SettingUp), progress);
+        response = after_call_wait(Some(SETTING_UP), progress);
     }
 
     assert_eq!(response, hang_up(Phrase::WillWriteWhenReady));
@@ -127,4 +127,9 @@ fn a_silent_caller_is_asked_twice_in_different_words_before_we_hang_up() {
     assert_eq!(after_silence(progress), hang_up(Phrase::Goodbye));
 }
 
-const READY: CallStatus = CallStatus::Ready { language: None };
+const READY: CallStatus = CallStatus::Ready {
+    language: None,
+    has_chat: true,
+};
+
+const SETTING_UP: CallStatus = CallStatus::SettingUp { has_chat: true };

@@ -77,10 +77,13 @@ pub(super) async fn serve(incoming: IncomingSocket) -> anyhow::Result<()> {
         call,
         caller: CallerId {
             address: ticket.address,
-            trust: ticket.trust,
+            attestation: ticket.attestation,
         },
         language: ticket.language,
         phrases: Phrases::of(ticket.language),
+        has_chat: status
+            .and_then(CallStatus::has_chat)
+            .unwrap_or(ticket.has_chat),
         conversation,
         pending: None,
         ends_by: None,

@@ -48,6 +48,8 @@ pub(super) struct RelaySession {
     pub(super) language: Language,
     /// Our own phrases, in the language of the ticket.
     pub(super) phrases: &'static Phrases,
+    /// We may write to the caller on WhatsApp.
+    pub(super) has_chat: bool,
     pub(super) conversation: RelayConversation,
     pub(super) pending: Option<PendingTurn>,
     /// The deadline for closing the socket after we have ended the session. Later messages are ignored.
@@ -157,6 +159,11 @@ impl RelaySession {
                         .await?;
                 }
                 Action::SayPhrase(phrase) => {
+                    let phrase = if self.has_chat {
+                        phrase
+                    } else {
+                        phrase.without_chat()
+                    };
                     self.send(ToTwilio::last_token(phrase.text(self.phrases)))
                         .await?;
                 }
