@@ -56,7 +56,7 @@ pub(crate) fn answers(name: &str, method: &str) -> Vec<Response> {
             if request.method == method {
                 asked.push(request.id);
             }
-        } else if let Some(Incoming::Response(response)) = decode(frame.get())
+        } else if let Some(Incoming::Response(response)) = decode(frame.get(), None)
             && asked.contains(&response.id)
             && response.outcome.is_ok()
         {

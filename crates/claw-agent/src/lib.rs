@@ -16,7 +16,8 @@ mod transcript;
 
 pub use backoff::pause_before;
 pub use connection::{
-    AgentConnection, AgentHandle, ChatSend, CloseReason, Credentials, SendStatus,
+    AgentConnection, AgentHandle, Allowance, ChatSend, CloseReason, Credentials, Flood,
+    FrameBudget, SendStatus,
 };
 pub use device::DeviceKey;
 pub use error::{CallError, ConnectError, NotSent, Refusal, RetryClass, Unanswered};

@@ -97,10 +97,14 @@ catalogue! {
     Counter TURNS = "clawkaka_turns_total" ["outcome"];
     /// Notices that we, and not the assistant, have sent to users.
     Counter NOTICES = "clawkaka_notices_total" ["notice"];
-    /// Proactive messages, by source and by outcome: `sent`, `held`, `withheld`, or `released` after being held.
+    /// Proactive messages, by source and by outcome: `sent`, `held`, `withheld`, `released` after being held, or
+    /// `dropped` because there were too many.
     Counter PROACTIVE_MESSAGES = "clawkaka_proactive_messages_total" ["source", "outcome"];
     /// Attempts to connect to a sandbox, by outcome: `connected` or `failed`.
     Counter AGENT_CONNECTIONS = "clawkaka_agent_connections_total" ["outcome"];
+    /// Sandboxes that were disconnected because they sent too much, by what: `frames`, `bytes`, `long_message`,
+    /// `slow_message` or `rows`.
+    Counter SANDBOX_FLOODS = "clawkaka_sandbox_floods_total" ["kind"];
 
     /// Replies that are finished, by outcome (`delivered` or `failed`) and by source.
     Counter REPLIES = "clawkaka_replies_total" ["outcome", "source"];

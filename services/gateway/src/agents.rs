@@ -1,6 +1,9 @@
 use std::sync::Arc;
 
-use claw_agent::{AgentConnection, CallError, ConnectError, Credentials, DeviceKey, RetryClass};
+use claw_agent::{
+    AgentConnection, CallError, CloseReason, ConnectError, Credentials, DeviceKey, Flood,
+    FrameBudget, RetryClass,
+};
 use claw_bus::Publisher;
 use claw_domain::Endpoint;
 use claw_metrics::AGENT_CONNECTIONS;
@@ -21,6 +24,9 @@ pub(crate) enum SessionError {
     /// OpenClaw could not be reached, or refused the connection.
     #[error("connecting to the sandbox")]
     Connect(#[from] ConnectError),
+    /// The sandbox sent too much right after connecting.
+    #[error("connecting to the sandbox")]
+    Flooded(#[source] Flood),
     /// OpenClaw did not answer after connecting.
     #[error("subscribing to the sandbox's transcript")]
     Call(#[from] CallError),
@@ -31,7 +37,18 @@ impl SessionError {
     pub(crate) fn retry(&self) -> RetryClass {
         match self {
             Self::Connect(error) => error.retry(),
-            Self::Store(_) | Self::Call(_) | Self::Incomplete(_) => RetryClass::Backoff,
+            Self::Store(_) | Self::Call(_) | Self::Flooded(_) | Self::Incomplete(_) => {
+                RetryClass::Backoff
+            }
+        }
+    }
+
+    /// What the sandbox sent too much of, if that is why there is no session.
+    pub(crate) const fn flood(&self) -> Option<Flood> {
+        match self {
+            Self::Flooded(flood)
+            | Self::Connect(ConnectError::Closed(CloseReason::Flooded(flood))) => Some(*flood),
+            Self::Store(_) | Self::Call(_) | Self::Connect(_) | Self::Incomplete(_) => None,
         }
     }
 }
@@ -42,6 +59,7 @@ pub(crate) struct Agents {
     store: Store,
     keyring: Arc<Keyring>,
     publisher: Publisher,
+    budget: FrameBudget,
 }
 
 impl Agents {
@@ -50,6 +68,7 @@ impl Agents {
             store,
             keyring: Arc::new(keyring),
             publisher,
+            budget: FrameBudget::default(),
         }
     }
 
@@ -60,14 +79,22 @@ impl Agents {
         endpoint: &Endpoint,
     ) -> Result<Session, SessionError> {
         let credentials = self.credentials(sandbox).await?;
-        let outcome = AgentConnection::connect(endpoint, &credentials).await;
+        let outcome = AgentConnection::connect(endpoint, &credentials, &self.budget).await;
         let label = if outcome.is_ok() {
             "connected"
         } else {
             "failed"
         };
         AGENT_CONNECTIONS.increment([label]);
-        let session = Session::open(outcome?, self.publisher.clone()).await?;
+        let connection = outcome?;
+        let handle = connection.handle().clone();
+        let session = match Session::open(connection, self.publisher.clone()).await {
+            Ok(session) => session,
+            Err(error) => {
+                let flood = handle.flood().await;
+                return Err(flood.map_or(SessionError::Call(error), SessionError::Flooded));
+            }
+        };
         info!(sandbox.id = %sandbox.id, "connected to sandbox {}", sandbox.id);
         Ok(session)
     }

@@ -1,25 +1,26 @@
-use std::{
-    collections::{HashSet, VecDeque},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use claw_agent::{
-    AgentConnection, AgentEvent, AgentHandle, CallError, Cursor, History, HistorySince,
+    AgentConnection, AgentEvent, AgentHandle, Allowance, CallError, Cursor, History, HistorySince,
     MAIN_SESSION, RunFailure,
 };
 use claw_bus::Publisher;
-use claw_domain::{CallId, Sensitive};
+use claw_domain::{CallId, ReplyText, Sensitive};
 use claw_events::SpeechStreamed;
 use parking_lot::Mutex;
 use tokio::{
     sync::Notify,
-    time::{Instant, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::task::AbortOnDropHandle;
 
-/// Most ends of runs kept for a reader that is busy; it finds older ones in the transcript.
-const RUN_ENDS_KEPT: usize = 16;
+/// Most runs of a sandbox that are known to be active. OpenClaw runs one at a time; the ids have at most 256 bytes.
+const ACTIVE_RUNS_KNOWN: usize = 16;
+
+/// Readings of the transcript at once, and per second. A turn needs two or three. A page counts as five.
+const READINGS_AT_ONCE: u32 = 60;
+const READINGS_PER_SECOND: u32 = 3;
+const PAGE_READINGS: u32 = 5;
 
 /// Rows read if there is no cursor to start at: more than any open turn needs.
 const PAGE_ROWS: u32 = 200;
@@ -34,24 +35,19 @@ const MOST_STREAMED_CHARS: u32 = 8_000;
 /// The end of a run as an event tells it. Only a hint: the transcript is authoritative.
 #[derive(Debug, Clone)]
 pub(crate) enum RunEnd {
-    /// The run is over. Without a text it was silent, queued or absorbed by another run.
-    Final {
-        run: String,
-        text: Option<Sensitive<String>>,
-    },
-    Failed {
-        run: String,
-        failure: RunFailure,
-    },
-    Aborted {
-        run: String,
-    },
+    /// The awaited run is over. Without a text it was silent, queued or absorbed by another run.
+    Final(Option<ReplyText>),
+    Failed(RunFailure),
+    Aborted,
+    /// Another run has ended, which may have been the awaited one under another id.
+    OfAnother,
 }
 
 /// An open connection to one sandbox, with one reader.
 pub(crate) struct Session {
     handle: AgentHandle,
     shared: Arc<Shared>,
+    readings: Mutex<Allowance>,
     _events: AbortOnDropHandle<()>,
 }
 
@@ -63,14 +59,24 @@ struct Shared {
 }
 
 struct State {
-    /// Ends of runs not taken yet, oldest first.
-    run_ends: VecDeque<RunEnd>,
+    awaited: Option<AwaitedEnd>,
+    /// A run that nobody awaits has ended.
+    has_other_ended: bool,
     active_runs: HashSet<String>,
     /// The transcript has, or may have, new rows.
     has_rows: bool,
     last_activity: Instant,
     streamed: Option<StreamedRun>,
 }
+
+/// A run whose end is awaited, and the end until it is taken.
+struct AwaitedEnd {
+    run: String,
+    end: Option<RunEnd>,
+}
+
+/// Keeps the end of a run until this is dropped.
+pub(crate) struct AwaitedRun<'a>(&'a Session);
 
 /// A run whose text is streamed to a call.
 struct StreamedRun {
@@ -91,19 +97,18 @@ impl Session {
         let handle = connection.handle().clone();
         let shared = Arc::new(Shared {
             changed: Notify::new(),
-            state: Mutex::new(State {
-                run_ends: VecDeque::new(),
-                active_runs: HashSet::new(),
-                has_rows: false,
-                last_activity: Instant::now(),
-                streamed: None,
-            }),
+            state: Mutex::new(State::new()),
             publisher,
         });
         let events = tokio::spawn(read_events(connection, Arc::clone(&shared)));
         let session = Self {
             handle,
             shared,
+            readings: Mutex::new(Allowance::new(
+                READINGS_AT_ONCE,
+                READINGS_PER_SECOND,
+                Instant::now(),
+            )),
             _events: AbortOnDropHandle::new(events),
         };
         session.handle.subscribe().await?;
@@ -133,14 +138,15 @@ impl Session {
         });
     }
 
-    /// The oldest end of a run not taken yet.
-    pub(crate) fn take_run_end(&self) -> Option<RunEnd> {
-        self.shared.state.lock().run_ends.pop_front()
+    /// Keeps the end of this run from now on, and forgets those of earlier ones.
+    pub(crate) fn await_run(&self, run: &str) -> AwaitedRun<'_> {
+        self.shared.state.lock().await_run(run);
+        AwaitedRun(self)
     }
 
-    /// Forgets the ends of earlier runs, before a new run begins.
-    pub(crate) fn forget_run_ends(&self) {
-        self.shared.state.lock().run_ends.clear();
+    /// The end of the awaited run, or the news that another run has ended, if not taken yet.
+    pub(crate) fn take_run_end(&self) -> Option<RunEnd> {
+        self.shared.state.lock().take_run_end()
     }
 
     /// Whether the transcript may have new rows since the last call.
@@ -174,13 +180,16 @@ impl Session {
 
     /// The rows since `cursor`, or the latest page if OpenClaw cannot return them or cut a text.
     pub(crate) async fn read_since(&self, cursor: Option<&Cursor>) -> Result<History, CallError> {
-        self.shared.state.lock().has_rows = false;
-        if let Some(cursor) = cursor
-            && let HistorySince::Delta(history) =
-                self.handle.history_since(MAIN_SESSION, cursor).await?
-        {
-            return Ok(history);
+        if let Some(cursor) = cursor {
+            self.pace_readings(1).await;
+            self.shared.state.lock().has_rows = false;
+            let since = self.handle.history_since(MAIN_SESSION, cursor).await?;
+            if let HistorySince::Delta(history) = since {
+                return Ok(history);
+            }
         }
+        self.pace_readings(PAGE_READINGS).await;
+        self.shared.state.lock().has_rows = false;
         let page = self.handle.history(MAIN_SESSION, PAGE_ROWS).await?;
         if page.has_more {
             return self.read_far_back().await;
@@ -190,22 +199,80 @@ impl Session {
 
     /// As many rows as OpenClaw returns at once.
     pub(crate) async fn read_far_back(&self) -> Result<History, CallError> {
+        self.pace_readings(PAGE_READINGS).await;
         self.handle.history(MAIN_SESSION, FAR_ROWS).await
+    }
+
+    /// Waits until the transcript may be read again: a sandbox decides how often it announces new rows, and every
+    /// reading costs processor time and statements.
+    async fn pace_readings(&self, readings: u32) {
+        loop {
+            let taken = self.readings.lock().take(readings, Instant::now());
+            match taken {
+                Ok(()) => return,
+                Err(pause) => sleep(pause).await,
+            }
+        }
+    }
+}
+
+impl Drop for AwaitedRun<'_> {
+    fn drop(&mut self) {
+        self.0.shared.state.lock().awaited = None;
+    }
+}
+
+impl State {
+    fn new() -> Self {
+        Self {
+            awaited: None,
+            has_other_ended: false,
+            active_runs: HashSet::new(),
+            has_rows: false,
+            last_activity: Instant::now(),
+            streamed: None,
+        }
+    }
+
+    fn await_run(&mut self, run: &str) {
+        self.awaited = Some(AwaitedEnd {
+            run: run.to_owned(),
+            end: None,
+        });
+        self.has_other_ended = false;
+    }
+
+    fn begin_run(&mut self, run: String) {
+        if self.active_runs.len() < ACTIVE_RUNS_KNOWN {
+            self.active_runs.insert(run);
+        }
+    }
+
+    fn end_run(&mut self, run: &str, end: RunEnd) {
+        self.active_runs.remove(run);
+        match self.awaited.as_mut().filter(|awaited| awaited.run == run) {
+            // The first end counts, unless a later one adds the text.
+            Some(awaited) if matches!(awaited.end, None | Some(RunEnd::Final(None))) => {
+                awaited.end = Some(end);
+            }
+            Some(_) => {}
+            None => self.has_other_ended = true,
+        }
+    }
+
+    fn take_run_end(&mut self) -> Option<RunEnd> {
+        let awaited = self.awaited.as_mut();
+        let end = awaited.and_then(|awaited| awaited.end.take());
+        if end.is_none() && std::mem::take(&mut self.has_other_ended) {
+            return Some(RunEnd::OfAnother);
+        }
+        end
     }
 }
 
 impl Shared {
-    fn end_run(&self, run_end: RunEnd) {
-        {
-            let (RunEnd::Final { run, .. } | RunEnd::Failed { run, .. } | RunEnd::Aborted { run }) =
-                &run_end;
-            let mut state = self.state.lock();
-            state.active_runs.remove(run);
-            if state.run_ends.len() == RUN_ENDS_KEPT {
-                state.run_ends.pop_front();
-            }
-            state.run_ends.push_back(run_end);
-        }
+    fn end_run(&self, run: &str, end: RunEnd) {
+        self.state.lock().end_run(run, end);
         self.rows_added();
     }
 
@@ -245,7 +312,7 @@ async fn read_events(mut connection: AgentConnection, shared: Arc<Shared>) {
         }
         match event {
             AgentEvent::LifecycleStart { run, session } if session == MAIN_SESSION => {
-                shared.state.lock().active_runs.insert(run);
+                shared.state.lock().begin_run(run);
             }
             // A text that replaces earlier pieces is not streamed: the caller has heard those.
             AgentEvent::ChatDelta {
@@ -259,15 +326,15 @@ async fn read_events(mut connection: AgentConnection, shared: Arc<Shared>) {
                 }
             }
             AgentEvent::ChatFinal { run, session, text } if session == MAIN_SESSION => {
-                shared.end_run(RunEnd::Final { run, text });
+                shared.end_run(&run, RunEnd::Final(text));
             }
             AgentEvent::ChatError {
                 run,
                 session,
                 failure,
-            } if session == MAIN_SESSION => shared.end_run(RunEnd::Failed { run, failure }),
+            } if session == MAIN_SESSION => shared.end_run(&run, RunEnd::Failed(failure)),
             AgentEvent::ChatAborted { run, session } if session == MAIN_SESSION => {
-                shared.end_run(RunEnd::Aborted { run });
+                shared.end_run(&run, RunEnd::Aborted);
             }
             // The text may be missing or cut in these events; the transcript has it.
             AgentEvent::Heartbeat | AgentEvent::CronFinished => shared.rows_added(),
@@ -311,6 +378,38 @@ fn is_activity(event: &AgentEvent) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_the_end_of_the_awaited_run_is_kept_and_the_first_counts() {
+        let mut state = State::new();
+        let ended = |text: &str| RunEnd::Final(Some(text.into()));
+        for number in 0..1_000 {
+            state.end_run(&format!("idle-{number}"), ended("large"));
+        }
+        state.await_run("ours");
+        assert!(state.take_run_end().is_none());
+
+        state.end_run("another", ended("large"));
+        state.end_run("ours", RunEnd::Final(None));
+        state.end_run("ours", ended("first"));
+        state.end_run("ours", ended("second"));
+
+        let end = state.take_run_end();
+        assert!(matches!(end, Some(RunEnd::Final(Some(text))) if text.expose() == "first"));
+        assert!(matches!(state.take_run_end(), Some(RunEnd::OfAnother)));
+        assert!(state.take_run_end().is_none());
+    }
+
+    #[test]
+    fn runs_that_begin_without_end_are_not_all_remembered() {
+        let mut state = State::new();
+
+        for number in 0..1_000 {
+            state.begin_run(format!("run-{number}"));
+        }
+
+        assert_eq!(state.active_runs.len(), ACTIVE_RUNS_KNOWN);
+    }
 
     #[test]
     fn a_call_gets_no_more_of_an_answer_than_it_can_speak() {

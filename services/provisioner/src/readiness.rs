@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use claw_agent::{AgentConnection, ConnectError, Credentials, DeviceKey};
+use claw_agent::{AgentConnection, ConnectError, Credentials, DeviceKey, FrameBudget};
 use claw_domain::Endpoint;
 use claw_store::SandboxSecrets;
 use reqwest::Client;
@@ -34,12 +34,16 @@ pub trait ReadinessProbe: Send + Sync + 'static {
 /// Asks for `/readyz`, then connects as an agent's client does.
 pub struct AgentProbe {
     http: Client,
+    budget: FrameBudget,
 }
 
 impl AgentProbe {
     /// A probe that asks for `/readyz` through `http`.
-    pub const fn new(http: Client) -> Self {
-        Self { http }
+    pub fn new(http: Client) -> Self {
+        Self {
+            http,
+            budget: FrameBudget::default(),
+        }
     }
 
     async fn is_ready(&self, endpoint: &Endpoint) -> bool {
@@ -62,7 +66,7 @@ impl ReadinessProbe for AgentProbe {
             token: secrets.gateway_token.clone(),
             device: DeviceKey::from_seed(secrets.device_seed.expose_secret()),
         };
-        match AgentConnection::connect(endpoint, &credentials).await {
+        match AgentConnection::connect(endpoint, &credentials, &self.budget).await {
             Ok(connection) => {
                 connection.close().await;
                 Readiness::Ready

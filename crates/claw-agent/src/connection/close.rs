@@ -2,6 +2,8 @@ use std::sync::Arc;
 
 use tokio_tungstenite::tungstenite::{self, protocol::CloseFrame};
 
+use super::Flood;
+
 /// Why a connection is closed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum CloseReason {
@@ -29,6 +31,9 @@ pub enum CloseReason {
     /// Our consumer did not take the events in time. Later events are lost.
     #[error("the events were not taken in time")]
     Lagged,
+    /// We closed it, because the sandbox sends more than any OpenClaw does.
+    #[error(transparent)]
+    Flooded(Flood),
 }
 
 /// Stands for a missing close frame, and for one without a code.
@@ -49,6 +54,30 @@ impl CloseReason {
     }
 
     pub(super) fn of_error(error: tungstenite::Error) -> Self {
-        Self::Lost(Arc::new(error))
+        match flood_of(&error) {
+            Some(flood) => Self::Flooded(flood),
+            None => Self::Lost(Arc::new(error)),
+        }
+    }
+
+    /// What the sandbox sent too much of, if that is why the connection is closed.
+    pub const fn flood(&self) -> Option<Flood> {
+        match self {
+            Self::Flooded(flood) => Some(*flood),
+            Self::Asked
+            | Self::ByOpenClaw { .. }
+            | Self::Lost(_)
+            | Self::Silent
+            | Self::Stalled
+            | Self::Lagged => None,
+        }
+    }
+}
+
+/// The flood for which the stream below a socket refused to read on.
+pub(super) fn flood_of(error: &tungstenite::Error) -> Option<Flood> {
+    match error {
+        tungstenite::Error::Io(error) => error.get_ref()?.downcast_ref().copied(),
+        _ => None,
     }
 }

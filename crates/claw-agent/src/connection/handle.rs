@@ -8,20 +8,22 @@ use std::{
 };
 
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time::timeout,
 };
 
 use super::{
-    ChatSend, CloseReason, SendStatus,
+    ChatSend, CloseReason, Flood, FrameBudget, SendStatus,
     answers::{AbortAnswer, ChatSendAnswer},
-    driver::Command,
+    driver::{Command, Order},
     handshake::ServerInfo,
 };
 use crate::{
     CallError, Cursor, History, HistorySince, NotSent, Unanswered,
     frame::{Abort, ChatSendParams, HistoryDelta, HistoryPage, Nothing, Payload, encode},
+    transcript::HistoryError,
 };
 
 /// How long a request waits for its answer. OpenClaw silently ignores a request it cannot decode.
@@ -29,7 +31,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// The longest text of a row in a page. OpenClaw cuts at 8000 characters by default.
 const PAGE_TEXT_CHARS: u32 = 500_000;
 /// The longest page we ask for. OpenClaw leaves out the oldest rows of a longer one.
-const PAGE_BYTES: u32 = 4 * 1024 * 1024;
+const PAGE_BYTES: u32 = 2 * 1024 * 1024;
 /// The most rows OpenClaw returns at once. Hidden rows and tool calls count.
 const PAGE_ROWS_LIMIT: u32 = 1000;
 /// A message sent while another run (a heartbeat) is active waits for it and keeps its own answer.
@@ -38,23 +40,26 @@ const QUEUE_MODE: &str = "followup";
 /// Sends requests over a connection. Cheap to clone; safe to use from many tasks.
 #[derive(Clone)]
 pub struct AgentHandle {
-    commands: mpsc::Sender<Box<Command>>,
+    orders: mpsc::Sender<Order>,
     closing: watch::Receiver<Option<CloseReason>>,
     server: Arc<ServerInfo>,
     next_id: Arc<AtomicU64>,
+    budget: FrameBudget,
 }
 
 impl AgentHandle {
     pub(super) fn new(
-        commands: mpsc::Sender<Box<Command>>,
+        orders: mpsc::Sender<Order>,
         closing: watch::Receiver<Option<CloseReason>>,
         server: ServerInfo,
+        budget: FrameBudget,
     ) -> Self {
         Self {
-            commands,
+            orders,
             closing,
             server: Arc::new(server),
             next_id: Arc::new(AtomicU64::new(1)),
+            budget,
         }
     }
 
@@ -76,7 +81,16 @@ impl AgentHandle {
 
     /// Whether the connection is closed.
     pub fn is_closed(&self) -> bool {
-        self.commands.is_closed()
+        self.orders.is_closed()
+    }
+
+    /// What the sandbox sent too much of, if that is why the connection is closed. Waits at most as long as closing
+    /// takes.
+    pub async fn flood(&self) -> Option<Flood> {
+        if !self.is_closed() {
+            return None;
+        }
+        self.closed().await.flood()
     }
 
     /// Sends a message. Does not wait for the assistant's answer.
@@ -102,6 +116,7 @@ impl AgentHandle {
     }
 
     /// The newest rows of a session, at most `limit`. Hidden rows count; `limit` is capped at 1000.
+    /// Closes the connection with [`CloseReason::Flooded`] if there are more than twice as many.
     pub async fn history(&self, session: &str, limit: u32) -> Result<History, CallError> {
         let params = HistoryPage {
             session_key: session,
@@ -109,8 +124,16 @@ impl AgentHandle {
             max_chars: PAGE_TEXT_CHARS,
             max_bytes: PAGE_BYTES,
         };
-        let payload = self.call("chat.history", &params).await?;
-        History::read(payload.raw()).map_err(unreadable)
+        match self.read_history(&params, History::read).await? {
+            Ok(history) => Ok(history),
+            Err(HistoryError::Unreadable) => Err(CallError::Unknown(Unanswered::Unreadable)),
+            Err(HistoryError::TooManyRows) => {
+                // If the connection is closed already, nothing is left to do.
+                self.orders.send(Order::CutOff(Flood::Rows)).await.ok();
+                self.closed().await;
+                Err(CallError::Unknown(Unanswered::Closed))
+            }
+        }
     }
 
     /// The rows appended to a session since `cursor`.
@@ -123,8 +146,20 @@ impl AgentHandle {
             session_key: session,
             cursor: cursor.as_str(),
         };
-        let payload = self.call("chat.history", &params).await?;
-        HistorySince::read(payload.raw()).map_err(unreadable)
+        let since = self.read_history(&params, HistorySince::read).await?;
+        since.map_err(|_| CallError::Unknown(Unanswered::Unreadable))
+    }
+
+    /// Decodes an answer to `chat.history`, which may be long.
+    async fn read_history<P: Serialize, T: Send + 'static>(
+        &self,
+        params: &P,
+        read: fn(&RawValue) -> T,
+    ) -> Result<T, CallError> {
+        let payload = self.call("chat.history", params).await?;
+        let bytes = payload.raw().get().len();
+        let decoded = self.budget.decode(bytes, move || read(payload.raw())).await;
+        decoded.ok_or(CallError::Unknown(Unanswered::Closed))
     }
 
     /// Stops one run, or all active and queued runs of the session if `run` is `None`. Returns
@@ -162,9 +197,9 @@ impl AgentHandle {
         let frame = encode(&id, method, params);
         self.check_length(&frame)?;
         let (answer, answered) = oneshot::channel();
-        let command = Box::new(Command { id, frame, answer });
+        let order = Order::Send(Box::new(Command { id, frame, answer }));
         let exchange = async {
-            if self.commands.send(command).await.is_err() {
+            if self.orders.send(order).await.is_err() {
                 return Err(CallError::NotSent(NotSent::Closed));
             }
             // The driver answers every command it took; if it did not, it was torn down.

@@ -9,11 +9,11 @@ use tokio::{
 };
 use tokio_tungstenite::{WebSocketStream, tungstenite::Message};
 
-use super::{CloseReason, Credentials, HANDSHAKE_TIMEOUT};
+use super::{CloseReason, Credentials, Flood, HANDSHAKE_TIMEOUT, metered::Metered};
 use crate::{
     AgentEvent, ConnectError,
     device::SignedFields,
-    frame::{Auth, Client, Connect, Device, Incoming, Response, decode, encode},
+    frame::{Auth, Client, Connect, Device, Incoming, LONGEST_ID_BYTES, Response, decode, encode},
 };
 
 /// The protocol of OpenClaw 2026.9.6.
@@ -33,6 +33,8 @@ const CONNECT_REQUEST: &str = "connect";
 /// The close code of an OpenClaw that is still starting.
 const CLOSE_TRY_AGAIN: u16 = 1013;
 
+/// The longest frame of a handshake. `hello-ok` is 4 to 16 KB long.
+const LONGEST_FRAME_BYTES: usize = 128 * 1024;
 /// The longest frame OpenClaw accepts, even if `hello-ok` claims a higher limit.
 const PAYLOAD_LIMIT_BYTES: usize = 26_214_400;
 const SHORTEST_TICK: Duration = Duration::from_secs(1);
@@ -87,7 +89,7 @@ struct HelloPolicy {
 /// Waits for the challenge, sends a signed `connect`, and reads `hello-ok`, all within
 /// [`HANDSHAKE_TIMEOUT`].
 pub(super) async fn perform<S>(
-    socket: &mut WebSocketStream<S>,
+    socket: &mut WebSocketStream<Metered<S>>,
     credentials: &Credentials,
 ) -> Result<ServerInfo, ConnectError>
 where
@@ -106,7 +108,9 @@ where
     .unwrap_or(Err(ConnectError::TimedOut))
 }
 
-async fn challenge<S>(socket: &mut WebSocketStream<S>) -> Result<(String, u64), ConnectError>
+async fn challenge<S>(
+    socket: &mut WebSocketStream<Metered<S>>,
+) -> Result<(String, u64), ConnectError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -117,7 +121,7 @@ where
     }
 }
 
-async fn answer<S>(socket: &mut WebSocketStream<S>) -> Result<Response, ConnectError>
+async fn answer<S>(socket: &mut WebSocketStream<Metered<S>>) -> Result<Response, ConnectError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -130,21 +134,26 @@ where
     }
 }
 
-async fn frame<S>(socket: &mut WebSocketStream<S>) -> Result<Incoming, ConnectError>
+async fn frame<S>(socket: &mut WebSocketStream<Metered<S>>) -> Result<Incoming, ConnectError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     loop {
         match socket.next().await {
             Some(Ok(Message::Text(text))) => {
-                if let Some(incoming) = decode(&text) {
+                let permit = socket.get_mut().finish_message();
+                if text.len() > LONGEST_FRAME_BYTES {
+                    return Err(closed(CloseReason::Flooded(Flood::LongMessage)));
+                }
+                if let Some(incoming) = decode(&text, permit) {
                     return Ok(incoming);
                 }
             }
+            Some(Ok(Message::Binary(_))) => {
+                socket.get_mut().finish_message();
+            }
             Some(Ok(Message::Close(frame))) => return Err(closed(CloseReason::of_frame(frame))),
-            Some(Ok(
-                Message::Binary(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_),
-            )) => {}
+            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
             Some(Err(error)) => return Err(closed(CloseReason::of_error(error))),
             None => return Err(closed(CloseReason::of_frame(None))),
         }
@@ -210,6 +219,11 @@ pub(super) fn accepted(response: Response) -> Result<ServerInfo, ConnectError> {
         )));
     }
     check_scopes(&hello.auth.scopes)?;
+    if hello.server.boot_id.len() > LONGEST_ID_BYTES {
+        return Err(ConnectError::Protocol(
+            "a boot id that is too long".to_owned(),
+        ));
+    }
     Ok(ServerInfo {
         boot_id: hello.server.boot_id,
         max_payload_bytes: hello.policy.max_payload.min(PAYLOAD_LIMIT_BYTES),

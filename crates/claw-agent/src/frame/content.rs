@@ -1,4 +1,7 @@
-use serde::{Deserialize, Deserializer};
+use serde::{
+    Deserialize, Deserializer,
+    de::{SeqAccess, Visitor},
+};
 use serde_json::value::RawValue;
 
 use super::lenient;
@@ -29,11 +32,39 @@ impl<'de> Deserialize<'de> for Content {
                 is_plain: true,
             });
         }
-        let blocks: Vec<&RawValue> = serde_json::from_str(raw).unwrap_or_default();
+        let Texts(text) = serde_json::from_str(raw).unwrap_or_default();
         Ok(Self {
-            text: blocks.into_iter().filter_map(text_of).collect(),
+            text,
             is_plain: false,
         })
+    }
+}
+
+/// The texts of all blocks, joined. No list of the blocks is made, which could take many times their memory.
+#[derive(Default)]
+struct Texts(String);
+
+impl<'de> Deserialize<'de> for Texts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(TextsVisitor)
+    }
+}
+
+struct TextsVisitor;
+
+impl<'de> Visitor<'de> for TextsVisitor {
+    type Value = Texts;
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("a list of blocks")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut blocks: A) -> Result<Self::Value, A::Error> {
+        let mut texts = String::new();
+        while let Some(block) = blocks.next_element::<&RawValue>()? {
+            texts.extend(text_of(block));
+        }
+        Ok(Texts(texts))
     }
 }
 

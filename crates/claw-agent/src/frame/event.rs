@@ -1,4 +1,4 @@
-use claw_domain::Sensitive;
+use claw_domain::{ReplyText, Sensitive};
 use strum::{EnumString, IntoStaticStr};
 
 /// An event from OpenClaw. A connection receives the events of all sessions and all senders without
@@ -24,14 +24,14 @@ pub enum AgentEvent {
         replaces: bool,
     },
     /// A run ended. Without text it was silent, queued, absorbed by another run, or a duplicate; only
-    /// the transcript tells which. It never means that an empty reply should be sent.
+    /// the transcript tells which. The same if too many texts wait to be read. It never means that an empty reply should be sent.
     ChatFinal {
         /// OpenClaw's id of the run; `inject-…` for rows that an operator wrote.
         run: String,
         /// The key of the session of the run.
         session: String,
-        /// All texts of the run, joined by empty lines.
-        text: Option<Sensitive<String>>,
+        /// All texts of the run, joined by empty lines; cut like any reply.
+        text: Option<ReplyText>,
     },
     /// A run failed. A second event without a cause may follow for the same run; the first counts.
     ChatError {

@@ -3,8 +3,8 @@ use std::{borrow::Cow, time::Duration};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
-use super::{AgentEvent, lenient, read_event};
-use crate::Refusal;
+use super::{AgentEvent, lenient, read_event, shortened};
+use crate::{Refusal, connection::LongMessagePermit};
 
 /// The longest advised pause we follow. A sandbox must not be able to keep us away for good.
 const LONGEST_ADVICE: Duration = Duration::from_mins(10);
@@ -27,7 +27,11 @@ pub(crate) struct Response {
 }
 
 /// The body of an answer, not yet decoded. Not printed, because it may contain messages of users.
-pub(crate) struct Payload(Option<Box<RawValue>>);
+pub(crate) struct Payload {
+    raw: Option<Box<RawValue>>,
+    /// Held as long as the body is in memory, if it is long.
+    _permit: Option<LongMessagePermit>,
+}
 
 impl Payload {
     /// Decodes the body as the answer to a certain request.
@@ -37,7 +41,7 @@ impl Payload {
 
     /// The body as received.
     pub(crate) fn raw(&self) -> &RawValue {
-        self.0.as_deref().unwrap_or(RawValue::NULL)
+        self.raw.as_deref().unwrap_or(RawValue::NULL)
     }
 }
 
@@ -47,14 +51,18 @@ impl std::fmt::Debug for Payload {
     }
 }
 
-/// Decodes a text frame. `None` if it is not a frame of this protocol: ignore it.
-pub(crate) fn decode(text: &str) -> Option<Incoming> {
+/// Decodes a text frame, for which `permit` was taken if it is long. `None` if it is not a frame of this protocol:
+/// ignore it.
+pub(crate) fn decode(text: &str, permit: Option<LongMessagePermit>) -> Option<Incoming> {
     let envelope: Envelope<'_> = serde_json::from_str(text).ok()?;
     match envelope.kind.as_ref() {
         "res" => Some(Incoming::Response(Response {
             id: envelope.id?.into_owned(),
             outcome: if envelope.ok.unwrap_or(false) {
-                Ok(Payload(envelope.payload.map(ToOwned::to_owned)))
+                Ok(Payload {
+                    raw: envelope.payload.map(ToOwned::to_owned),
+                    _permit: permit,
+                })
             } else {
                 Err(refusal(envelope.error))
             },
@@ -111,11 +119,12 @@ fn refusal(error: Option<&RawValue>) -> Refusal {
         .and_then(|raw| serde_json::from_str(raw.get()).ok())
         .unwrap_or_default();
     let details = wire.details.unwrap_or_default();
+    let reason = details.reason.map(shortened);
     Refusal {
-        code: wire.code.unwrap_or_else(|| "UNKNOWN".to_owned()),
-        message: wire.message.unwrap_or_default(),
-        detail: details.code.or_else(|| details.reason.clone()),
-        reason: details.reason,
+        code: wire.code.map_or_else(|| "UNKNOWN".to_owned(), shortened),
+        message: wire.message.map(shortened).unwrap_or_default(),
+        detail: details.code.map(shortened).or_else(|| reason.clone()),
+        reason,
         retryable: wire.retryable.unwrap_or(false),
         retry_after: wire.retry_after_ms.map(advice),
     }
@@ -141,7 +150,7 @@ mod tests {
             r#"{"type":"res"}"#,
             r#"{"type":"new"}"#,
         ] {
-            assert!(decode(text).is_none(), "{text}");
+            assert!(decode(text, None).is_none(), "{text}");
         }
     }
 
@@ -163,9 +172,10 @@ mod tests {
 
     #[test]
     fn the_body_of_an_answer_is_not_printed() {
-        let Some(Incoming::Response(response)) =
-            decode(r#"{"type":"res","id":"1","ok":true,"payload":{"text":"the door code"}}"#)
-        else {
+        let Some(Incoming::Response(response)) = decode(
+            r#"{"type":"res","id":"1","ok":true,"payload":{"text":"the door code"}}"#,
+            None,
+        ) else {
             panic!("no response");
         };
 
@@ -173,7 +183,7 @@ mod tests {
     }
 
     fn refused(text: &str) -> Refusal {
-        match decode(text) {
+        match decode(text, None) {
             Some(Incoming::Response(response)) => response.outcome.unwrap_err(),
             Some(Incoming::Event(_)) | None => panic!("no response: {text}"),
         }

@@ -16,7 +16,7 @@ mod tests;
 pub(crate) use content::Content;
 pub use event::{AgentEvent, RunFailure};
 pub(crate) use incoming::{Incoming, Payload, Response, decode};
-pub(crate) use lenient::{lenient, present};
+pub(crate) use lenient::{First, LONGEST_ID_BYTES, id, lenient, present, shortened};
 pub(crate) use request::{
     Abort, Auth, ChatSendParams, Client, Connect, Device, HistoryDelta, HistoryPage, Nothing,
     encode,

@@ -1,9 +1,14 @@
+use claw_domain::ReplyText;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
-use super::{AgentEvent, Content, RunFailure, lenient};
+use super::{AgentEvent, Content, RunFailure, id, lenient, shortened};
 
-/// Decodes an event. An event without the fields we need becomes [`AgentEvent::Other`].
+/// The longest delta. Models write a few words at a time, and a caller hears no more than 8,000 characters.
+const LONGEST_DELTA_BYTES: usize = 32 * 1024;
+
+/// Decodes an event. An event without the fields we need, or with ids that are too long, becomes
+/// [`AgentEvent::Other`].
 pub(super) fn read(name: &str, payload: Option<&RawValue>) -> AgentEvent {
     let known = match name {
         "connect.challenge" => challenge(payload),
@@ -17,7 +22,7 @@ pub(super) fn read(name: &str, payload: Option<&RawValue>) -> AgentEvent {
         _ => None,
     };
     known.unwrap_or_else(|| AgentEvent::Other {
-        name: name.to_owned(),
+        name: shortened(name.to_owned()),
     })
 }
 
@@ -29,7 +34,7 @@ fn challenge(payload: Option<&RawValue>) -> Option<AgentEvent> {
     }
     let wire: Wire = body(payload)?;
     Some(AgentEvent::Challenge {
-        nonce: wire.nonce,
+        nonce: id(wire.nonce)?,
         at_ms: wire.ts,
     })
 }
@@ -67,12 +72,15 @@ struct WireErrorDetail {
 
 fn chat(payload: Option<&RawValue>) -> Option<AgentEvent> {
     let wire: WireChat = body(payload)?;
-    let (run, session) = (wire.run_id, wire.session_key);
+    let (run, session) = (id(wire.run_id)?, id(wire.session_key)?);
     Some(match wire.state.as_str() {
         "delta" => AgentEvent::ChatDelta {
             run,
             session,
-            text: wire.delta_text?.into(),
+            text: wire
+                .delta_text
+                .filter(|text| text.len() <= LONGEST_DELTA_BYTES)?
+                .into(),
             replaces: wire.replace.unwrap_or(false),
         },
         "final" => AgentEvent::ChatFinal {
@@ -83,7 +91,7 @@ fn chat(payload: Option<&RawValue>) -> Option<AgentEvent> {
                 .and_then(|message| message.content)
                 .map(|content| content.text)
                 .filter(|text| !text.trim().is_empty())
-                .map(Into::into),
+                .map(ReplyText::from),
         },
         "error" => AgentEvent::ChatError {
             run,
@@ -92,7 +100,7 @@ fn chat(payload: Option<&RawValue>) -> Option<AgentEvent> {
         },
         "aborted" => AgentEvent::ChatAborted { run, session },
         other => AgentEvent::Other {
-            name: format!("chat.{other}"),
+            name: shortened(format!("chat.{other}")),
         },
     })
 }
@@ -127,15 +135,15 @@ struct WirePhase {
 fn agent(payload: Option<&RawValue>) -> Option<AgentEvent> {
     let wire: WireAgent = body(payload)?;
     let phase = wire.data.and_then(|data| data.phase);
-    let (run, session) = (wire.run_id, wire.session_key.unwrap_or_default());
+    let (run, session) = (id(wire.run_id)?, id(wire.session_key.unwrap_or_default())?);
     Some(match (wire.stream.as_str(), phase.as_deref()) {
         ("lifecycle", Some("start")) => AgentEvent::LifecycleStart { run, session },
         ("lifecycle", Some("end" | "error")) => AgentEvent::LifecycleEnd { run, session },
         (stream, Some(phase)) => AgentEvent::Other {
-            name: format!("agent.{stream}.{phase}"),
+            name: shortened(format!("agent.{stream}.{phase}")),
         },
         (stream, None) => AgentEvent::Other {
-            name: format!("agent.{stream}"),
+            name: shortened(format!("agent.{stream}")),
         },
     })
 }
@@ -148,7 +156,7 @@ fn session_message(payload: Option<&RawValue>) -> Option<AgentEvent> {
     }
     let wire: Wire = body(payload)?;
     Some(AgentEvent::SessionMessage {
-        session: wire.session_key,
+        session: id(wire.session_key)?,
     })
 }
 
@@ -161,7 +169,7 @@ fn cron(payload: Option<&RawValue>) -> Option<AgentEvent> {
     Some(match wire.action.as_str() {
         "finished" => AgentEvent::CronFinished,
         other => AgentEvent::Other {
-            name: format!("cron.{other}"),
+            name: shortened(format!("cron.{other}")),
         },
     })
 }

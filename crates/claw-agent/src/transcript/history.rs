@@ -4,7 +4,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{Row, row::WireProvenance};
-use crate::frame::lenient;
+use crate::frame::{First, id, lenient};
+
+/// Most rows of an answer: twice as many as OpenClaw returns at once.
+const MOST_ROWS: usize = 2_000;
+
+/// Most runs and inputs of a session that are looked at.
+const MOST_RUNS: usize = 64;
+
+/// The longest cursor. Real ones have some 200 bytes.
+const LONGEST_CURSOR_BYTES: usize = 4 * 1024;
 
 /// A position in a transcript. Opaque; it does not expire.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,8 +57,17 @@ pub enum HistorySince {
     /// The rows appended since the cursor.
     Delta(History),
     /// OpenClaw cannot tell (the cursor is of another session, an error occurred in between, there
-    /// are too many rows, or a text was cut): read a page instead.
+    /// are too many rows, or a text was cut), or there are more than 2,000 rows: read a page instead.
     Reset,
+}
+
+/// Why an answer with rows cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HistoryError {
+    /// It does not have the shape of such an answer.
+    Unreadable,
+    /// It has many more rows than were asked for.
+    TooManyRows,
 }
 
 /// The activity of a session.
@@ -123,7 +141,7 @@ struct WireHistory<'a> {
     #[serde(default, deserialize_with = "lenient")]
     kind: Option<String>,
     #[serde(borrow, default)]
-    messages: Vec<&'a RawValue>,
+    messages: First<&'a RawValue, { MOST_ROWS + 1 }>,
     #[serde(default, deserialize_with = "lenient")]
     delta_cursor: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
@@ -148,7 +166,7 @@ struct WireSession {
     #[serde(deserialize_with = "lenient")]
     has_active_run: Option<bool>,
     #[serde(deserialize_with = "lenient")]
-    active_run_ids: Option<Vec<String>>,
+    active_run_ids: Option<First<String, MOST_RUNS>>,
     #[serde(deserialize_with = "lenient")]
     last_run_id: Option<String>,
     #[serde(deserialize_with = "lenient")]
@@ -160,7 +178,7 @@ struct WireSession {
 #[derive(Deserialize)]
 struct WirePendingInputs {
     #[serde(default)]
-    items: Vec<WirePending>,
+    items: First<WirePending, MOST_RUNS>,
 }
 
 #[derive(Deserialize, Default)]
@@ -182,23 +200,28 @@ struct WirePendingMessage {
 
 impl History {
     /// Decodes the answer to `chat.history` without a cursor.
-    pub(crate) fn read(raw: &RawValue) -> serde_json::Result<Self> {
-        serde_json::from_str::<WireHistory<'_>>(raw.get()).map(Self::from_wire)
+    pub(crate) fn read(raw: &RawValue) -> Result<Self, HistoryError> {
+        WireHistory::read(raw)?
+            .rows_within_limit()
+            .map(Self::from_wire)
     }
 
     fn from_wire(wire: WireHistory<'_>) -> Self {
         let mut activity = wire.session_info.unwrap_or_default().activity();
         if let Some(in_flight) = wire.in_flight_run {
             activity.is_active = true;
-            activity.runs.push(in_flight.run_id);
+            activity.runs.extend(id(in_flight.run_id));
         }
         activity.pending = wire
             .pending_inputs
-            .map(|inputs| inputs.items.into_iter().map(Pending::from_wire).collect())
+            .map(|inputs| inputs.items.0.into_iter().map(Pending::from_wire).collect())
             .unwrap_or_default();
         Self {
-            rows: wire.messages.into_iter().filter_map(Row::read).collect(),
-            cursor: wire.delta_cursor.map(Cursor),
+            rows: wire.messages.0.into_iter().filter_map(Row::read).collect(),
+            cursor: wire
+                .delta_cursor
+                .filter(|cursor| cursor.len() <= LONGEST_CURSOR_BYTES)
+                .map(Cursor),
             has_more: wire.has_more.unwrap_or(false),
             activity,
         }
@@ -207,11 +230,14 @@ impl History {
 
 impl HistorySince {
     /// Decodes the answer to `chat.history` with a cursor.
-    pub(crate) fn read(raw: &RawValue) -> serde_json::Result<Self> {
-        let wire: WireHistory<'_> = serde_json::from_str(raw.get())?;
+    pub(crate) fn read(raw: &RawValue) -> Result<Self, HistoryError> {
+        let wire = WireHistory::read(raw)?;
         if wire.kind.as_deref() != Some("delta") {
             return Ok(Self::Reset);
         }
+        let Ok(wire) = wire.rows_within_limit() else {
+            return Ok(Self::Reset);
+        };
         let history = History::from_wire(wire);
         Ok(if history.rows.iter().any(|row| row.is_cut) {
             Self::Reset
@@ -221,13 +247,26 @@ impl HistorySince {
     }
 }
 
+impl<'a> WireHistory<'a> {
+    fn read(raw: &'a RawValue) -> Result<Self, HistoryError> {
+        serde_json::from_str(raw.get()).map_err(|_| HistoryError::Unreadable)
+    }
+
+    fn rows_within_limit(self) -> Result<Self, HistoryError> {
+        if self.messages.0.len() > MOST_ROWS {
+            return Err(HistoryError::TooManyRows);
+        }
+        Ok(self)
+    }
+}
+
 impl WireSession {
     fn activity(self) -> Activity {
         Activity {
             is_active: self.has_active_run.unwrap_or(false),
-            runs: self.active_run_ids.unwrap_or_default(),
+            runs: self.active_run_ids.unwrap_or_default().0,
             pending: Vec::new(),
-            last_run: self.last_run_id,
+            last_run: self.last_run_id.and_then(id),
             last_run_is_done: self.status.as_deref() == Some("done"),
             interruption: match (self.status.as_deref(), self.aborted_last_run) {
                 (Some("running"), Some(true)) => Interruption::Marked,
@@ -268,6 +307,20 @@ mod tests {
     #[test]
     fn an_unknown_kind_of_delta_is_a_reset() {
         assert_eq!(since(r#"{"kind":"else"}"#), HistorySince::Reset);
+    }
+
+    #[test]
+    fn more_rows_than_openclaw_returns_at_once_are_refused_in_a_page_and_reset_a_delta() {
+        let rows = |count| format!("[{}]", vec!["{}"; count].join(","));
+        let page = |count| {
+            let json = format!(r#"{{"messages":{}}}"#, rows(count));
+            History::read(&RawValue::from_string(json).unwrap()).map(drop)
+        };
+
+        assert_eq!(page(2_000), Ok(()));
+        assert_eq!(page(130_000), Err(HistoryError::TooManyRows));
+        let delta = format!(r#"{{"kind":"delta","messages":{}}}"#, rows(130_000));
+        assert_eq!(since(&delta), HistorySince::Reset);
     }
 
     fn since(json: &str) -> HistorySince {

@@ -9,6 +9,7 @@ mod run_status;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use history::HistoryError;
 pub use history::{Activity, Cursor, History, HistorySince, Interruption};
 pub use owner::AssistantRow;
 pub use row::Row;

@@ -2,7 +2,7 @@ use claw_domain::Sensitive;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::frame::{Content, lenient, present};
+use crate::frame::{Content, id, lenient, present};
 
 /// One row of a transcript.
 #[derive(Debug, Clone, PartialEq)]
@@ -121,7 +121,7 @@ impl Row {
         let meta = wire.meta.take().unwrap_or_default();
         let content = wire.content.take().unwrap_or_default();
         Some(Self {
-            id: meta.id.clone()?,
+            id: meta.id.clone().and_then(id)?,
             is_cut: meta.truncated.unwrap_or(false),
             opens_turn: meta.turn_boundary.unwrap_or(false),
             kind: kind(wire, meta, content.is_plain),

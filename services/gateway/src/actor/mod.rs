@@ -18,6 +18,8 @@ use chrono::{DateTime, Utc};
 use claw_bus::{HandlerError, Tenure};
 use claw_chat::{Item, Next, next};
 use claw_domain::{Backoff, MessageId, SandboxId, UserId};
+use claw_events::OperatorEvent;
+use claw_metrics::SANDBOX_FLOODS;
 use claw_store::{NewReply, Sandbox};
 use futures_util::FutureExt;
 use rand::random;
@@ -264,11 +266,25 @@ impl UserActor {
             return Err(SessionError::Incomplete("row").into());
         };
         let session = self.connection.session(&self.context.agents, sandbox).await;
+        if let Some(flood) = self.connection.take_flood() {
+            SANDBOX_FLOODS.increment([flood.as_str()]);
+            warn!(user.id = %self.user, sandbox.id = %sandbox.id, "cut off a sandbox: {flood}");
+            self.tell_of_flood(sandbox.id).await;
+        }
         if session.is_err() {
             // The row may name another endpoint by now.
             self.mailbox.reread_sandbox();
         }
         Ok((sandbox.id, session?))
+    }
+
+    /// Tells the operator that a sandbox sends too much.
+    async fn tell_of_flood(&self, sandbox: SandboxId) {
+        let flooded = OperatorEvent::SandboxFlooded {
+            user: self.user,
+            sandbox,
+        };
+        self.context.publisher.tell_operator(&flooded).await;
     }
 
     async fn sleep(&self, until: Option<Instant>) {

@@ -47,7 +47,7 @@ impl UserActor {
         let settled = settling.finish(&self.context).await?;
         let settlement = &settling.settlement;
         if settlement.transcript.is_some() {
-            self.connection.read_to = settled.transcript;
+            self.connection.set_read_to(settled.transcript);
         }
         let answered = &settlement.answered;
         self.queue.retain(|item| !answered.contains(&item.id));

@@ -77,7 +77,7 @@ impl Run<'_> {
         may_have_been_sent: bool,
     ) -> Result<Option<Ended>, HandlerError> {
         let session = self.turn.session;
-        session.forget_run_ends();
+        let _awaited = session.await_run(&self.key);
         if may_have_been_sent {
             match self.look_back().await? {
                 RunState::NeverSent => {}
@@ -162,20 +162,13 @@ impl Run<'_> {
                 look_every = LOOK_EVERY;
             }
             match run_end {
-                Some(RunEnd::Failed { run, failure }) if run == self.key => {
-                    return Ok(Answer::Failed(failure).into());
-                }
-                Some(RunEnd::Aborted { run }) if run == self.key => {
-                    return Ok(Answer::Lost.into());
-                }
-                Some(RunEnd::Final {
-                    run,
-                    text: Some(text),
-                }) if run == self.key => {
+                Some(RunEnd::Failed(failure)) => return Ok(Answer::Failed(failure).into()),
+                Some(RunEnd::Aborted) => return Ok(Answer::Lost.into()),
+                Some(RunEnd::Final(Some(text))) => {
                     return self.read_ended(text).await.map(WaitOutcome::Ended);
                 }
                 // There was no event, or one without the answer: the transcript is authoritative.
-                Some(_) | None => {}
+                Some(RunEnd::Final(None) | RunEnd::OfAnother) | None => {}
             }
             let is_polling = look_every == LOOK_EVERY;
             match self.look().await? {

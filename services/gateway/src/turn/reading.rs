@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use claw_agent::{History, Interruption, RunStatus, run_status, whole_text};
 use claw_bus::HandlerError;
-use claw_domain::{ReplySource, Sensitive};
+use claw_domain::{ReplySource, ReplyText};
 use claw_store::{Disposition, NewReply};
 use tokio::time::sleep;
 
@@ -49,7 +49,7 @@ impl<'a> Run<'a> {
     }
 
     /// Reads the rows of a run that has ended with the text `said`.
-    pub(super) async fn read_ended(&self, said: Sensitive<String>) -> Result<Ended, HandlerError> {
+    pub(super) async fn read_ended(&self, said: ReplyText) -> Result<Ended, HandlerError> {
         for pause in ROW_RETRY_PAUSES {
             let history = self.read_since().await?;
             if let RunState::Ended(ended) = self.state(history, Some(&said)) {
@@ -97,7 +97,7 @@ impl<'a> Run<'a> {
     }
 
     /// `said` is the text of the final event, which is whole even if a row was cut.
-    fn state(&self, history: History, said: Option<&Sensitive<String>>) -> RunState {
+    fn state(&self, history: History, said: Option<&ReplyText>) -> RunState {
         let answer = match run_status(&history, &self.key) {
             RunStatus::Unknown => return RunState::NeverSent,
             RunStatus::Running => return RunState::Running,
@@ -111,7 +111,7 @@ impl<'a> Run<'a> {
             RunStatus::Answered(rows) => {
                 let is_cut = rows.iter().any(|row| row.is_cut);
                 let text = said.filter(|_| is_cut).cloned();
-                let text = text.unwrap_or_else(|| whole_text(&rows));
+                let text = text.unwrap_or_else(|| whole_text(&rows).into());
                 let row = rows.last().map_or("none", |row| row.id.as_str());
                 Answer::Said {
                     reply: self.reply(text),
@@ -127,10 +127,10 @@ impl<'a> Run<'a> {
 
     /// The reply to the turn. Its id does not depend on the text, so that one reply is sent even if two
     /// replicas read different parts of the answer.
-    fn reply(&self, text: Sensitive<String>) -> NewReply {
+    fn reply(&self, text: ReplyText) -> NewReply {
         NewReply {
             id: answer_id(self.turn.sandbox, self.turn.message),
-            text: text.into(),
+            text,
             source: ReplySource::Chat,
             run_id: Some(self.key.clone()),
             cause: Some(self.turn.message),

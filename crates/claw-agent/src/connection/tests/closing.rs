@@ -10,7 +10,7 @@ use tokio_tungstenite::tungstenite::{
 use super::scripted::{FakeOpenClaw, connected, connected_over};
 use crate::{
     AgentEvent, CallError, ChatSend, CloseReason, MAIN_SESSION, Unanswered,
-    connection::EVENTS_IN_FLIGHT,
+    connection::event_queue::EVENTS_IN_FLIGHT,
 };
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use tokio_tungstenite::{
 use super::super::handshake::accepted;
 use super::scripted::{FakeOpenClaw, credentials, hello, pipe};
 use crate::{
-    AgentConnection, ConnectError, RetryClass, captures,
+    AgentConnection, ConnectError, FrameBudget, RetryClass, captures,
     frame::{self, Incoming, decode},
     pause_before,
 };
@@ -92,7 +92,7 @@ fn every_recorded_refusal_of_a_handshake_has_its_retry_class() {
             continue;
         }
         for frame in captures::inbound(&name) {
-            let Some(Incoming::Response(response)) = decode(&frame) else {
+            let Some(Incoming::Response(response)) = decode(&frame, None) else {
                 continue;
             };
             if let (true, Err(refusal)) = (response.id == "1", response.outcome) {
@@ -184,7 +184,7 @@ async fn an_address_without_a_listener_is_unreachable() {
     let endpoint = endpoint_of(&listener);
     drop(listener);
 
-    let result = AgentConnection::connect(&endpoint, &credentials()).await;
+    let result = AgentConnection::connect(&endpoint, &credentials(), &FrameBudget::default()).await;
 
     assert!(matches!(result, Err(ConnectError::Unreachable(_))));
 }
@@ -211,9 +211,11 @@ async fn the_client_sends_no_origin_header() {
         openclaw.welcome().await;
         (origin, openclaw)
     };
-    let credentials = credentials();
-    let (connection, (origin, _openclaw)) =
-        join!(AgentConnection::connect(&endpoint, &credentials), greeted);
+    let (credentials, budget) = (credentials(), FrameBudget::default());
+    let (connection, (origin, _openclaw)) = join!(
+        AgentConnection::connect(&endpoint, &credentials, &budget),
+        greeted
+    );
 
     assert_eq!(connection.unwrap().handle().boot_id(), "boot-1");
     assert_eq!(origin, None);

@@ -1,4 +1,5 @@
 mod calls;
 mod closing;
+mod flooding;
 mod handshake;
 mod scripted;

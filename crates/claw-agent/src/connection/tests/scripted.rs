@@ -11,7 +11,10 @@ use tokio_tungstenite::{
     tungstenite::{Message, protocol::Role},
 };
 
-use crate::{AgentConnection, ConnectError, Credentials, DeviceKey, connection::socket_config};
+use crate::{
+    AgentConnection, ConnectError, Credentials, DeviceKey, FrameBudget,
+    connection::{metered::Metered, socket_config},
+};
 
 /// Capacity of the pipe; all frames of these tests but one fit.
 const PIPE_BYTES: usize = 64 * 1024;
@@ -98,9 +101,17 @@ pub(super) struct Client(DuplexStream);
 
 impl Client {
     pub(super) async fn connect(self) -> Result<AgentConnection, ConnectError> {
+        self.connect_within(&FrameBudget::default()).await
+    }
+
+    pub(super) async fn connect_within(
+        self,
+        budget: &FrameBudget,
+    ) -> Result<AgentConnection, ConnectError> {
+        let stream = Metered::of_frames(self.0, budget);
         let socket =
-            WebSocketStream::from_raw_socket(self.0, Role::Client, Some(socket_config())).await;
-        AgentConnection::open(socket, &credentials()).await
+            WebSocketStream::from_raw_socket(stream, Role::Client, Some(socket_config())).await;
+        AgentConnection::open(socket, &credentials(), budget).await
     }
 }
 
@@ -110,8 +121,15 @@ pub(super) async fn connected() -> (AgentConnection, FakeOpenClaw) {
 }
 
 pub(super) async fn connected_over(bytes: usize) -> (AgentConnection, FakeOpenClaw) {
+    connected_within(bytes, &FrameBudget::default()).await
+}
+
+pub(super) async fn connected_within(
+    bytes: usize,
+    budget: &FrameBudget,
+) -> (AgentConnection, FakeOpenClaw) {
     let (client, mut openclaw) = pipe_of(bytes);
-    let (connection, ()) = join!(client.connect(), openclaw.welcome());
+    let (connection, ()) = join!(client.connect_within(budget), openclaw.welcome());
     (connection.unwrap(), openclaw)
 }
 
