@@ -25,8 +25,8 @@ pub use deliveries::{Deliveries, Delivery, OutgoingReply, Reported};
 pub use error::StoreError;
 pub use keyring::{Keyring, KeyringError};
 pub use messages::{
-    Caller, Disposition, HeldReply, InboundMessage, Messages, NewReply, Received, Settled,
-    Settlement, TranscriptMove, VoiceMessage, WaitingMessage,
+    Caller, Disposition, HeldReply, InboundMessage, Messages, NewReply, ProactiveLoad, Received,
+    Settled, Settlement, TranscriptMove, VoiceMessage, WaitingMessage,
 };
 pub use migration::{migrate, record_user_id_key};
 pub use role::Role;

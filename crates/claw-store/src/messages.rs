@@ -12,7 +12,7 @@ use claw_domain::{
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryResult, QuerySelect, sea_query::Expr};
 use uuid::Uuid;
 
-pub use held::HeldReply;
+pub use held::{HeldReply, ProactiveLoad};
 pub use settle::{Disposition, NewReply, Settled, Settlement, TranscriptMove};
 pub use voice::{Caller, VoiceMessage};
 pub use waiting::WaitingMessage;

@@ -1,3 +1,5 @@
+use std::collections::HashSet;
+
 use claw_agent::{History, proactive};
 use claw_domain::{ReplyId, ReplySource, ReplyText, SandboxId};
 
@@ -34,11 +36,12 @@ pub(crate) fn around(
     answer: Option<&str>,
     texts: Vec<ProactiveText>,
 ) -> (Vec<ProactiveText>, Vec<ProactiveText>) {
-    let position = |id: &str| history.rows.iter().position(|row| row.id == id);
-    let Some(answer) = answer.and_then(position) else {
+    let ids = history.rows.iter().map(|row| row.id.as_str());
+    let Some(answer) = answer.and_then(|answer| ids.clone().position(|id| id == answer)) else {
         return (texts, Vec::new());
     };
+    let after: HashSet<&str> = ids.skip(answer).collect();
     texts
         .into_iter()
-        .partition(|text| position(&text.row).is_none_or(|position| position < answer))
+        .partition(|text| !after.contains(text.row.as_str()))
 }

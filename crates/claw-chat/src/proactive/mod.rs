@@ -1,7 +1,10 @@
+mod room;
 #[cfg(test)]
 mod tests;
 
 use chrono::{DateTime, Utc};
+
+pub use room::Room;
 
 use crate::{Preferences, Updates, wall_clock::next_local_midnight};
 

@@ -57,7 +57,7 @@ async fn a_withheld_reply_is_never_published_and_a_released_one_stays_published(
     let messages = world.store.messages();
     messages.release(user, &[id("a")], at(5)).await.unwrap();
 
-    messages.withhold_held(user).await.unwrap();
+    messages.withhold_held(user, at(5)).await.unwrap();
     messages.release(user, &[id("b")], at(6)).await.unwrap();
 
     assert_eq!(world.published_to(user).await, ["a"]);
@@ -109,11 +109,65 @@ async fn proactive_messages_count_from_their_publication() {
     .await;
     keep(&world, world.user(2).await, [published("another's")]).await;
     let messages = world.store.messages();
-    let since = async |second| messages.proactive_since(user, at(second)).await.unwrap();
+    let load = async |second| messages.proactive_load(user, at(second)).await.unwrap();
+    let sent = async |second| load(second).await.sent;
 
-    assert_eq!((since(0).await, since(1).await, since(2).await), (2, 2, 0));
+    assert_eq!((sent(0).await, sent(1).await, sent(2).await), (2, 2, 0));
     messages.release(user, &[id("later")], at(9)).await.unwrap();
-    assert_eq!((since(0).await, since(2).await, since(10).await), (3, 1, 0));
+    assert_eq!((sent(0).await, sent(2).await, sent(10).await), (3, 1, 0));
+}
+
+/// What a sandbox can make us store is limited by this count, so nothing of it may be left out.
+#[tokio::test]
+async fn proactive_messages_count_as_stored_whatever_becomes_of_them() {
+    let world = World::new().await;
+    let user = world.user(1).await;
+    let messages = world.store.messages();
+    let load = async |second| {
+        let load = messages.proactive_load(user, at(second)).await.unwrap();
+        (load.stored, load.stored_bytes)
+    };
+    let withheld = NewReply {
+        disposition: Disposition::Withheld,
+        ..held("withheld")
+    };
+    let answer = reply("answer");
+    let bytes = |replies: &[&NewReply]| -> u64 {
+        let lengths = replies.iter().map(|reply| reply.text.expose().len() as u64);
+        lengths.sum()
+    };
+    let (sent, later) = (published("sent"), held("later"));
+    let all = bytes(&[&sent, &withheld, &later]);
+    let only_held = bytes(&[&later]);
+    keep(&world, user, [answer, sent, withheld, later]).await;
+
+    assert_eq!(load(1).await, (3, all));
+    assert_eq!(load(2).await, (1, only_held));
+    messages.withhold_held(user, at(7)).await.unwrap();
+    assert_eq!(load(7).await, (1, only_held));
+    assert_eq!(load(8).await, (0, 0));
+}
+
+#[tokio::test]
+async fn the_oldest_held_replies_are_withheld_first() {
+    let world = World::new().await;
+    let (user, other) = (world.user(1).await, world.user(2).await);
+    keep(&world, user, ["a", "b", "c", "d"].map(held)).await;
+    keep(&world, other, [held("another's")]).await;
+    let messages = world.store.messages();
+    let bytes_of_one = texts(&world, user).await[0].len() as u64;
+    let keep_newest = async |texts, bytes| {
+        let withheld = messages.keep_newest_held(user, texts, bytes, at(5)).await;
+        withheld.unwrap()
+    };
+
+    assert_eq!(keep_newest(3, 1_000).await, 1);
+    assert_eq!(texts(&world, user).await, ["b", "c", "d"]);
+    assert_eq!(keep_newest(3, 2 * bytes_of_one).await, 1);
+    assert_eq!(texts(&world, user).await, ["c", "d"]);
+    assert_eq!(keep_newest(3, 2 * bytes_of_one).await, 0);
+    assert_eq!(keep_newest(0, 1_000).await, 2);
+    assert_eq!(texts(&world, other).await, ["another's"]);
 }
 
 async fn keep<const N: usize>(world: &World, user: UserId, replies: [NewReply; N]) {

@@ -197,7 +197,7 @@ impl UserActor {
         let (before, after) = around(history, row, proactive_texts(history, sandbox));
         let early: HashSet<ReplyId> = before.iter().map(|text| text.id).collect();
         let proactive = self
-            .filter(before.into_iter().chain(after).collect())
+            .filter(sandbox, before.into_iter().chain(after).collect())
             .await?;
         let (mut replies, late): (Vec<_>, Vec<_>) = proactive
             .into_iter()

@@ -3,12 +3,13 @@ use std::{collections::HashSet, time::Duration};
 use chrono::{DateTime, Utc};
 use claw_agent::Cursor;
 use claw_bus::HandlerError;
-use claw_chat::{Decision, Preferences, Stored, decide, local_midnight};
-use claw_domain::{Channel, ReplyId, ReplySource, ReplyText};
+use claw_chat::{Decision, Preferences, Room, Stored, decide, local_midnight};
+use claw_domain::{Channel, ReplyId, ReplySource, ReplyText, SandboxId};
 use claw_metrics::PROACTIVE_MESSAGES;
-use claw_store::{Disposition, NewReply};
+use claw_store::{Disposition, NewReply, ProactiveLoad};
 use rand::random;
 use tokio::time::Instant;
+use tracing::warn;
 
 use super::{Held, UserActor};
 use crate::{
@@ -24,7 +25,7 @@ const LOOK_EVERY: Duration = Duration::from_mins(5);
 const LOOK_AGAIN: Duration = Duration::from_secs(3);
 
 /// Most held messages that the database returns at once.
-const HELD_READ: usize = 1_000;
+const HELD_READ: usize = 128;
 
 impl UserActor {
     /// Reads new rows of the transcript, if there may be any, and passes on proactive messages. Returns when
@@ -46,7 +47,8 @@ impl UserActor {
             history.cursor.as_ref().map(Cursor::as_str) != cursor.as_ref().map(Cursor::as_str);
         // A heartbeat without an alert moves the cursor too, though its rows are hidden.
         if has_moved || !history.rows.is_empty() {
-            let replies = self.filter(proactive_texts(&history, sandbox)).await?;
+            let texts = proactive_texts(&history, sandbox);
+            let replies = self.filter(sandbox, texts).await?;
             let boot_id = session.handle().boot_id();
             let transcript = self.connection.move_to_end_of(&history, sandbox, boot_id);
             self.settle(Vec::new(), replies, Channel::WhatsApp, transcript)
@@ -65,9 +67,10 @@ impl UserActor {
     }
 
     /// Decides which proactive messages are sent, held back or withheld. Known messages are left out: a
-    /// transcript read from further back shows them again.
+    /// transcript read from further back shows them again. So are the oldest of more than may be stored in a day.
     pub(super) async fn filter(
         &mut self,
+        sandbox: SandboxId,
         texts: Vec<ProactiveText>,
     ) -> Result<Vec<NewReply>, HandlerError> {
         if texts.is_empty() {
@@ -78,14 +81,56 @@ impl UserActor {
         let ids: Vec<_> = texts.iter().map(|text| text.id).collect();
         let known: HashSet<_> = self.context.store.messages().known(self.user, &ids).await?;
         let now = self.context.clock.now();
-        let (preferences, mut sent_today) = self.allowance(now).await?;
-        let new = texts.into_iter().filter(|text| !known.contains(&text.id));
+        let (preferences, load) = self.allowance(now).await?;
+        let mut new: Vec<_> = texts
+            .into_iter()
+            .filter(|text| !known.contains(&text.id))
+            .collect();
+        let stored_today = Room {
+            texts: load.stored,
+            bytes: load.stored_bytes,
+        };
+        let oldest_beyond = beyond(Room::PER_DAY.without(stored_today), &new);
+        if oldest_beyond > 0 {
+            self.drop_texts(sandbox, new.drain(..oldest_beyond)).await;
+        }
+        let mut sent_today = load.sent;
+        let decided = new.into_iter().map(|text| {
+            let decision = decide(now, sent_today, &preferences);
+            sent_today += u32::from(decision == Decision::Send);
+            (text, decision)
+        });
+        let decided = decided.collect();
+        self.hold(decided, now).await
+    }
+
+    /// Makes replies of proactive messages. If there are more to hold than may be held, the oldest are withheld.
+    async fn hold(
+        &mut self,
+        decided: Vec<(ProactiveText, Decision)>,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<NewReply>, HandlerError> {
+        let held = decided
+            .iter()
+            .rev()
+            .filter(|(_, decision)| matches!(decision, Decision::HoldUntil(_)));
+        let mut to_withhold = held.clone().count();
+        let newest = Room::HELD.fit(held.map(|(text, _)| text.text.expose().len()));
+        to_withhold -= newest.texts as usize;
+        if newest.texts > 0 {
+            let left = Room::HELD.without(newest);
+            let messages = self.context.store.messages();
+            messages
+                .keep_newest_held(self.user, left.texts, left.bytes, now)
+                .await?;
+        }
         let mut replies = Vec::new();
-        for text in new {
-            let (disposition, outcome) = match decide(now, sent_today, &preferences) {
-                Decision::Send => {
-                    sent_today += 1;
-                    (Disposition::Published, "sent")
+        for (text, decision) in decided {
+            let (disposition, outcome) = match decision {
+                Decision::Send => (Disposition::Published, "sent"),
+                Decision::HoldUntil(_) if to_withhold > 0 => {
+                    to_withhold -= 1;
+                    (Disposition::Withheld, "withheld")
                 }
                 Decision::HoldUntil(until) => {
                     self.hold_until(until);
@@ -104,6 +149,21 @@ impl UserActor {
         Ok(replies)
     }
 
+    /// Leaves proactive messages in the transcript, and tells the operator, because no honest assistant writes so many.
+    async fn drop_texts(&self, sandbox: SandboxId, texts: impl Iterator<Item = ProactiveText>) {
+        let mut dropped = 0_u32;
+        for text in texts {
+            count_proactive(text.source, "dropped");
+            dropped += 1;
+        }
+        warn!(
+            user.id = %self.user,
+            sandbox.id = %sandbox,
+            "left {dropped} proactive messages in the transcript: there are too many for one day"
+        );
+        self.tell_of_flood(sandbox).await;
+    }
+
     /// Publishes held messages that are due, after deciding on them again, because the user may have changed
     /// their preferences. Returns when the next one is due.
     pub(super) async fn release_held(&mut self) -> Result<Option<Instant>, HandlerError> {
@@ -120,7 +180,8 @@ impl UserActor {
             return Ok(None);
         }
         let is_all = held.len() < HELD_READ;
-        let (preferences, mut sent_today) = self.allowance(now).await?;
+        let (preferences, load) = self.allowance(now).await?;
+        let mut sent_today = load.sent;
         let mut next: Option<DateTime<Utc>> = None;
         for text in held {
             match decide(now, sent_today, &preferences) {
@@ -137,7 +198,7 @@ impl UserActor {
                     next = Some(next.map_or(until, |next| next.min(until)));
                 }
                 Decision::Withhold => {
-                    messages.withhold_held(self.user).await?;
+                    messages.withhold_held(self.user, now).await?;
                     break;
                 }
             }
@@ -150,13 +211,16 @@ impl UserActor {
         Ok(next.map(|next| self.instant_of(next)))
     }
 
-    /// The user's preferences, and how many proactive messages were sent today.
-    async fn allowance(&self, now: DateTime<Utc>) -> Result<(Preferences, u32), HandlerError> {
+    /// The user's preferences, and the proactive messages of today.
+    async fn allowance(
+        &self,
+        now: DateTime<Utc>,
+    ) -> Result<(Preferences, ProactiveLoad), HandlerError> {
         let preferences = self.preferences().await?;
         let midnight = local_midnight(now, preferences.zone);
         let messages = self.context.store.messages();
-        let sent_today = messages.proactive_since(self.user, midnight).await?;
-        Ok((preferences, sent_today))
+        let load = messages.proactive_load(self.user, midnight).await?;
+        Ok((preferences, load))
     }
 
     /// The user's preferences as the database has them now.
@@ -184,6 +248,12 @@ impl UserActor {
     pub(super) const fn reread_held(&mut self) {
         self.held = Held::Unknown;
     }
+}
+
+/// How many of the oldest texts do not fit into the room.
+fn beyond(room: Room, texts: &[ProactiveText]) -> usize {
+    let newest_first = texts.iter().rev().map(|text| text.text.expose().len());
+    texts.len() - room.fit(newest_first).texts as usize
 }
 
 const fn proactive_reply(
