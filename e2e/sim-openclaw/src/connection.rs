@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
+    flood,
     frame::{Outgoing, Refusal, Request, numbered, response},
     handshake,
     hello::MAX_PAYLOAD_BYTES,
@@ -232,6 +233,11 @@ async fn exchange_frames(
                 }
                 Some(Err(_)) => return,
             },
+            frame = flood::next_frame(sandbox) => {
+                if socket.send(Message::Text(frame)).await.is_err() {
+                    return;
+                }
+            }
             count = out.recv_many(&mut waiting, FRAMES_AT_ONCE) => {
                 if count == 0 || !write(socket, &mut waiting, &mut seq).await {
                     return;

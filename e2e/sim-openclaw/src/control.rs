@@ -13,7 +13,8 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    Behaviour, Heartbeat, HeartbeatOutcome, OpenClawStats, Restart, TranscriptRow, boot,
+    Behaviour, Flood, Heartbeat, HeartbeatOutcome, OpenClawStats, Restart, TranscriptRow, boot,
+    flood,
     listener::sandbox_of_path,
     proactive,
     sandbox::{Phase, Sandbox, Shared},
@@ -32,6 +33,7 @@ pub(crate) fn routes(shared: Arc<Shared>) -> Router {
         .route("/sim/approve", post(approve))
         .route("/sim/remind", post(remind))
         .route("/sim/heartbeat", post(heartbeat))
+        .route("/sim/flood", post(flood))
         .route("/sim/proactive", get(proactive_texts))
         .fallback(health)
         .with_state(shared)
@@ -231,6 +233,18 @@ async fn heartbeat(
         (sandbox.name.clone(), outcome)
     });
     Json(outcomes.collect())
+}
+
+#[derive(Deserialize)]
+struct FloodCall {
+    sandbox: String,
+    /// Absent: stop.
+    flood: Option<Flood>,
+}
+
+async fn flood(State(shared): State<Arc<Shared>>, Json(call): Json<FloodCall>) -> StatusCode {
+    flood::set(&shared.sandbox(&call.sandbox), call.flood);
+    StatusCode::NO_CONTENT
 }
 
 async fn proactive_texts(

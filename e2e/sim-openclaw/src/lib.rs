@@ -15,6 +15,7 @@ mod devices;
 mod dispatch;
 mod events;
 mod failure;
+mod flood;
 mod frame;
 mod handshake;
 mod hello;
@@ -41,6 +42,7 @@ use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
 
 pub use config::{Behaviour, EventDetail, Pairing, QueueMode, SimOpenClawConfig};
+pub use flood::Flood;
 pub use proactive::{Heartbeat, HeartbeatOutcome};
 pub use view::{Ending, OpenClawStats, Restart, TranscriptRow};
 
@@ -180,6 +182,11 @@ impl SimOpenClaw {
     /// Runs a reminder in one sandbox as if it were due; false if OpenClaw is not ready.
     pub fn remind(&self, sandbox: &str, text: &str) -> bool {
         proactive::remind(&self.shared.sandbox(sandbox), text)
+    }
+
+    /// Makes one sandbox flood every client until it is called with `None`.
+    pub fn flood(&self, sandbox: &str, flood: Option<Flood>) {
+        flood::set(&self.shared.sandbox(sandbox), flood);
     }
 
     /// Names of the sandboxes in which a run is active.

@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::{
     Behaviour, OpenClawStats, SimOpenClawConfig, TranscriptRow,
     devices::Devices,
+    flood::Flooding,
     frame::{Outgoing, event},
     known_runs::KnownRuns,
     row::Row,
@@ -102,6 +103,7 @@ pub(crate) struct State {
     pub(crate) devices: Devices,
     pub(crate) stats: OpenClawStats,
     pub(crate) behaviour: Option<Behaviour>,
+    pub(crate) flooding: Flooding,
 }
 
 /// One run of the OpenClaw process.
@@ -152,6 +154,7 @@ impl Sandbox {
                 ..OpenClawStats::default()
             },
             behaviour: None,
+            flooding: Flooding::default(),
         };
         Self {
             name: name.to_owned(),

@@ -44,6 +44,8 @@ pub struct OpenClawStats {
     pub answered_again: u64,
     /// Starts of the OpenClaw process, the first included.
     pub boots: u64,
+    /// Frames of floods, see [`crate::Flood`].
+    pub flood_frames: u64,
 }
 
 impl OpenClawStats {
@@ -81,6 +83,7 @@ impl OpenClawStats {
         self.lost += other.lost;
         self.answered_again += other.answered_again;
         self.boots += other.boots;
+        self.flood_frames += other.flood_frames;
     }
 }
 

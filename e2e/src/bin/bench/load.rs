@@ -46,14 +46,46 @@ const SEQUENTIAL: Load = Load {
 /// Users in the measurements from phone to phone.
 const USERS: u32 = 1_000;
 
-/// How long messages are written at each rate.
-const RATE_DURATION: Duration = Duration::from_secs(10);
+/// Users who write one after another for some time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Writing {
+    /// Distinguishes the messages from those of other writings in the same world.
+    pub(crate) name: &'static str,
+    pub(crate) users: u32,
+    pub(crate) per_second: u32,
+    pub(crate) duration: Duration,
+}
+
+/// How messages fared from phone to phone.
+pub(crate) struct Conversation {
+    pub(crate) written: u32,
+    /// The times from each message to its answer.
+    pub(crate) heard: Times,
+    /// From the first message to the last answer, and from the last message to the last answer.
+    took: Duration,
+    late: Duration,
+}
 
 /// Longest wait for the last answers after the last message.
 const LATE_ANSWER_LIMIT: Duration = Duration::from_secs(30);
 
-/// Messages per second of all users together.
-const RATES: [u32; 5] = [50, 200, 300, 500, 1_000];
+/// Writings at growing rates.
+const RATES: [Writing; 5] = [
+    at_rate("a", 50),
+    at_rate("b", 200),
+    at_rate("c", 300),
+    at_rate("d", 500),
+    at_rate("e", 1_000),
+];
+
+const fn at_rate(name: &'static str, per_second: u32) -> Writing {
+    Writing {
+        name,
+        users: USERS,
+        per_second,
+        duration: Duration::from_secs(10),
+    }
+}
 
 /// Measures and prints the results.
 pub(crate) async fn run() -> Result<()> {
@@ -77,8 +109,9 @@ pub(crate) async fn run() -> Result<()> {
     let world = self::world().await?;
     introduce_users(&world, USERS).await?;
     println!("\nFrom phone to phone, with assistants that answer immediately:");
-    for rate in RATES {
-        println!("{rate:>6}/s: {}", phone_to_phone(&world, rate).await?);
+    for writing in RATES {
+        let figures = phone_to_phone(&world, writing).await?;
+        println!("{:>6}/s: {figures}", writing.per_second);
     }
     println!("\nAfter the load:");
     print_memory(&world)
@@ -178,42 +211,59 @@ where
     })
 }
 
-/// The users write one after another at `rate`; returns the times from each message to its answer, as text.
-async fn phone_to_phone(world: &World, rate: u32) -> Result<String> {
+/// Returns the times from each message to its answer, as text.
+async fn phone_to_phone(world: &World, writing: Writing) -> Result<String> {
     let cpu_before = cpu(world)?;
-    let mut ticks = interval(Duration::from_secs(1) / rate);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
-    let began = Instant::now();
-    let mut written = 0;
-    while began.elapsed() < RATE_DURATION {
-        ticks.tick().await;
-        let text = format!("{rate}-{written}");
-        world
-            .meta
-            .write(&number(written % USERS), &text)
-            .map_err(|refused| anyhow::anyhow!("{refused:?}"))?;
-        written += 1;
-    }
-    let last_written = began.elapsed();
-    let heard = wait_for_answers(world, rate, written).await?;
+    let conversation = converse(world, writing).await?;
     let spent = cpu(world)?.checked_sub(cpu_before).unwrap_or_default();
+    let Conversation {
+        written,
+        heard,
+        took,
+        late,
+    } = conversation;
     let micros = spent.as_micros() / u128::from(written.max(1));
+    let count = heard.count();
     let figures = Figures {
-        per_second: f64::from(u32::try_from(heard.count())?) / began.elapsed().as_secs_f64(),
-        took: heard.clone(),
+        per_second: f64::from(u32::try_from(count)?) / took.as_secs_f64(),
+        took: heard,
     };
-    let late = began.elapsed().saturating_sub(last_written);
     Ok(format!(
-        "{} of {written} answered, {figures}, the last {:.1} s after the last message, {micros} µs of CPU each in our services",
-        heard.count(),
+        "{count} of {written} answered, {figures}, the last {:.1} s after the last message, {micros} µs of CPU each in our services",
         late.as_secs_f32()
     ))
 }
 
-async fn wait_for_answers(world: &World, rate: u32, written: u32) -> Result<Times> {
+/// Lets users write, and waits for the answers.
+pub(crate) async fn converse(world: &World, writing: Writing) -> Result<Conversation> {
+    let mut ticks = interval(Duration::from_secs(1) / writing.per_second);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    let began = Instant::now();
+    let mut written = 0;
+    while began.elapsed() < writing.duration {
+        ticks.tick().await;
+        let text = format!("{}-{written}", writing.name);
+        world
+            .meta
+            .write(&number(written % writing.users), &text)
+            .map_err(|refused| anyhow::anyhow!("{refused:?}"))?;
+        written += 1;
+    }
+    let last_written = began.elapsed();
+    let heard = wait_for_answers(world, writing, written).await?;
+    let took = began.elapsed();
+    Ok(Conversation {
+        written,
+        heard,
+        took,
+        late: took.saturating_sub(last_written),
+    })
+}
+
+async fn wait_for_answers(world: &World, writing: Writing, written: u32) -> Result<Times> {
     let deadline = Instant::now() + LATE_ANSWER_LIMIT;
     loop {
-        let heard = answers(world, rate)?;
+        let heard = answers(world, writing)?;
         if heard.count() >= u64::from(written) || Instant::now() > deadline {
             return Ok(heard);
         }
@@ -221,11 +271,11 @@ async fn wait_for_answers(world: &World, rate: u32, written: u32) -> Result<Time
     }
 }
 
-/// The times from each message at this rate to its answer.
-fn answers(world: &World, rate: u32) -> Result<Times> {
+/// The times from each message of this writing to its answer.
+fn answers(world: &World, writing: Writing) -> Result<Times> {
     let mut took = Times::none()?;
-    let prefix = format!("{rate}-");
-    for user in 0..USERS {
+    let prefix = format!("{}-", writing.name);
+    for user in 0..writing.users {
         let chat = world.meta.chat(&number(user));
         let mut asked = HashMap::new();
         for line in &chat.lines {

@@ -1,5 +1,6 @@
 //! Benchmarks of the whole system on this machine; `./dev bench` runs them on a release build. `bench load`
-//! measures rates and times, `bench strangers` how webhooks fare while strangers attack, `bench calls [users]` our
+//! measures rates and times, `bench strangers` how webhooks fare while strangers attack, `bench flood` how
+//! messages fare beside hostile sandboxes, `bench calls [users]` our
 //! share of the time of turns in phone calls, `bench idle [sandboxes]` the cost of idle assistants, and `bench render`
 //! the time to convert hostile texts. Without an argument all run.
 #![expect(clippy::print_stdout, reason = "the benchmarks print their results")]
@@ -7,6 +8,7 @@
 mod baseline;
 mod calls;
 mod figures;
+mod flood;
 mod idle;
 mod load;
 mod render;
@@ -23,6 +25,7 @@ async fn main() -> Result<()> {
         [] => {
             load::run().await?;
             strangers::run().await?;
+            flood::run().await?;
             calls::run(calls::USERS).await?;
             idle::run(idle::SANDBOXES).await?;
             render::run();
@@ -30,6 +33,7 @@ async fn main() -> Result<()> {
         }
         ["load"] => load::run().await,
         ["strangers"] => strangers::run().await,
+        ["flood"] => flood::run().await,
         ["calls"] => calls::run(calls::USERS).await,
         ["calls", users] => {
             calls::run(
@@ -52,6 +56,6 @@ async fn main() -> Result<()> {
             )
             .await
         }
-        _ => bail!("bench [load | strangers | calls [users] | idle [sandboxes] | render]"),
+        _ => bail!("bench [load | strangers | flood | calls [users] | idle [sandboxes] | render]"),
     }
 }

@@ -1,4 +1,5 @@
 //! Attacks on the whole system. Each test is named by what the attacker fails to do.
 
 mod door;
+mod flood;
 mod poison;

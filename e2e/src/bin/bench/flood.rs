@@ -1,0 +1,107 @@
+//! Messages of ordinary users while sandboxes of others flood the gateway: their times, and the memory of the gateway.
+
+use std::{cell::Cell, time::Duration};
+
+use anyhow::{Context, Result, ensure};
+use e2e::harness::{Service, World};
+use sim_openclaw::Flood;
+use tokio::time::sleep;
+
+use crate::{
+    load::{self, Conversation, Writing, converse},
+    users::{introduce_users, number},
+};
+
+/// Ordinary users, and how much they write in each measurement.
+const USERS: u32 = 200;
+const PER_SECOND: u32 = 50;
+const DURATION: Duration = Duration::from_secs(40);
+
+/// Hostile sandboxes, one for each.
+const FLOODS: [Flood; 3] = [
+    Flood::Frames {
+        bytes: 8 * 1024 * 1024,
+    },
+    Flood::Rows { count: 130_000 },
+    Flood::Finals { pause_ms: 1 },
+];
+
+/// The promises: how much longer 99 of 100 messages take at most, and the most by which the gateway grows.
+const P99_RATIO_LIMIT: f64 = 1.5;
+const GROWTH_LIMIT_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Pause between two looks at the gateway's memory.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Measures and prints the results. Fails if a promise is broken.
+pub(crate) async fn run() -> Result<()> {
+    let world = load::world().await?;
+    let hostile = u32::try_from(FLOODS.len())?;
+    introduce_users(&world, USERS + hostile).await?;
+    converse(&world, writing("w")).await?;
+    let without = converse(&world, writing("x")).await?;
+    println!("\nFrom phone to phone, {PER_SECOND}/s: {}", text(&without));
+    let memory_before = world.memory_of(Service::Gateway)?;
+    for (user, flood) in (USERS..).zip(FLOODS) {
+        let assistant = world.assistant_of(&number(user))?;
+        let openclaw = world
+            .openclaw
+            .as_ref()
+            .context("assistants are simulated")?;
+        openclaw.flood(&assistant, Some(flood));
+    }
+    let peak = Cell::new(memory_before);
+    let with = tokio::select! {
+        watched = watch_memory(&world, &peak) => return watched,
+        conversation = converse(&world, writing("y")) => conversation?,
+    };
+    let growth = peak.get().saturating_sub(memory_before);
+    println!("Beside {hostile} hostile sandboxes: {}", text(&with));
+    println!("The gateway grew by {} MiB", growth >> 20);
+    for conversation in [&without, &with] {
+        ensure!(
+            conversation.heard.count() == u64::from(conversation.written),
+            "messages were not answered"
+        );
+    }
+    let ratio = with.heard.milliseconds(0.99) / without.heard.milliseconds(0.99);
+    ensure!(
+        ratio <= P99_RATIO_LIMIT,
+        "99 of 100 messages took {ratio:.2} times as long"
+    );
+    ensure!(
+        growth <= GROWTH_LIMIT_BYTES,
+        "the gateway grew by more than {} MiB",
+        GROWTH_LIMIT_BYTES >> 20
+    );
+    Ok(())
+}
+
+const fn writing(name: &'static str) -> Writing {
+    Writing {
+        name,
+        users: USERS,
+        per_second: PER_SECOND,
+        duration: DURATION,
+    }
+}
+
+/// Keeps the highest memory of the gateway, until it is dropped.
+async fn watch_memory(world: &World, peak: &Cell<u64>) -> Result<()> {
+    loop {
+        peak.set(peak.get().max(world.memory_of(Service::Gateway)?));
+        sleep(PAUSE).await;
+    }
+}
+
+fn text(conversation: &Conversation) -> String {
+    let heard = &conversation.heard;
+    format!(
+        "{} of {} answered, p50 {:.1} ms, p99 {:.1} ms, longest {:.1} ms",
+        heard.count(),
+        conversation.written,
+        heard.milliseconds(0.5),
+        heard.milliseconds(0.99),
+        heard.longest()
+    )
+}
