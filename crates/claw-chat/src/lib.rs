@@ -1,8 +1,9 @@
 //! The rules of the conversation with a user: what a message asks for, which messages are answered
 //! together and in which order, the commands Clawkaka obeys itself, the notices it sends, the user's
-//! preferences, when the assistant may write unprompted, and which callers count as the user. Pure: knows no I/O,
-//! no clock and no database.
+//! preferences, when the assistant may write unprompted, which newcomers come in, and which callers count as the
+//! user. Pure: knows no I/O, no clock and no database.
 
+mod admission;
 mod callers;
 mod command;
 mod item;
@@ -15,6 +16,7 @@ mod queue;
 mod quiet_hours;
 mod wall_clock;
 
+pub use admission::{Admission, Arrival, Code, Refused, Verdict};
 pub use callers::{CallDecision, CallerNumber, VoiceTrust};
 pub use command::{
     Command, PIN_PLACEHOLDER, UNUSABLE_PIN_PLACEHOLDER, command_of, is_about_a_pin, pin_of,

@@ -12,6 +12,16 @@ use crate::QuietHours;
 pub enum Notice {
     /// The user opened the chat and has not written yet.
     Welcome,
+    /// No more newcomers come in this hour.
+    FullThisHour,
+    /// No more newcomers come in today.
+    FullToday,
+    /// Newcomers need an invite.
+    InviteNeeded,
+    /// The invite code is not known.
+    UnknownInvite,
+    /// No newcomers come in.
+    Closed,
     /// The user's first sandbox is being created.
     SettingUp,
     /// The sandbox exists but does not answer at the moment.
@@ -89,6 +99,20 @@ impl Notice {
                  spent, what to remind you of."
                     .into()
             }
+            Self::FullThisHour => {
+                "Thanks for writing! We are full for the moment; please write again in an hour.".into()
+            }
+            Self::FullToday => {
+                "Thanks for writing! We are full for today; please write again tomorrow.".into()
+            }
+            Self::InviteNeeded => {
+                "Thanks for writing! Please send the invite code that you were given.".into()
+            }
+            Self::UnknownInvite => {
+                "I don't know that invite code. Please check it, and send it again in a few minutes."
+                    .into()
+            }
+            Self::Closed => "Sorry, this assistant is private.".into(),
             Self::SettingUp => {
                 "Hi! I'm setting up your personal assistant, which takes about a minute. \
                  Your message is safe, and the answer will come right here."

@@ -112,6 +112,10 @@ derived_id!(
     /// The id of a phone call. Derived from Twilio's id of the call.
     CallId, "cal"
 );
+id!(
+    /// The id of an invite. Derived from its code, which is random.
+    InviteId, "inv"
+);
 
 impl UserId {
     /// Nobody: events that name no user are routed and ordered under this id.

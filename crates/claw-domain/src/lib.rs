@@ -6,6 +6,7 @@ mod backoff;
 mod call;
 mod delivery;
 mod id;
+mod invite;
 mod language;
 mod message;
 mod origin;
@@ -22,7 +23,8 @@ pub use address::{Address, AddressError, PhoneNumber, WhatsAppUserId};
 pub use backoff::Backoff;
 pub use call::{Attestation, CallOutcome};
 pub use delivery::DeliveryState;
-pub use id::{CallId, DeliveryId, IdError, MessageId, ReplyId, SandboxId, UserId, Wamid};
+pub use id::{CallId, DeliveryId, IdError, InviteId, MessageId, ReplyId, SandboxId, UserId, Wamid};
+pub use invite::InviteCode;
 pub use language::{Language, LanguageError};
 pub use message::{
     ContactCard, Flow, Interactive, Location, Media, MediaKind, MessageContent, MessageContext,

@@ -64,6 +64,13 @@ pub enum OperatorEvent {
         /// Meta's error code, if its answer contained one.
         code: Option<i64>,
     },
+    /// Newcomers are refused, because as many as allowed have come in.
+    NewcomersRefused {
+        /// The setting that limits them.
+        setting: String,
+        /// Its value.
+        limit: u32,
+    },
     /// Meta reported a change of our account, number or templates that may restrict us.
     WhatsappAccountChanged {
         /// The name of the webhook field.
@@ -78,13 +85,13 @@ pub enum OperatorEvent {
 pub enum Severity {
     /// Many users are affected, or somebody is attacked.
     Error,
-    /// One user is affected.
+    /// One user is affected, or newcomers.
     Warning,
 }
 
 impl OperatorEvent {
     /// Every kind that [`kind`](Self::kind) returns.
-    pub const KINDS: [&str; 9] = [
+    pub const KINDS: [&str; 10] = [
         "sandbox_flooded",
         "sandbox_failed",
         "model_key_spent",
@@ -93,6 +100,7 @@ impl OperatorEvent {
         "number_forged",
         "whatsapp_refused",
         "template_refused",
+        "newcomers_refused",
         "whatsapp_account_changed",
     ];
 
@@ -112,7 +120,8 @@ impl OperatorEvent {
             | Self::ModelKeySpent { .. }
             | Self::ModelKeyRefused { .. }
             | Self::PinGuessed { .. }
-            | Self::NumberForged { .. } => Severity::Warning,
+            | Self::NumberForged { .. }
+            | Self::NewcomersRefused { .. } => Severity::Warning,
         }
     }
 
@@ -129,6 +138,7 @@ impl OperatorEvent {
             Self::WhatsappRefused { code } | Self::TemplateRefused { code } => {
                 code.map_or_else(|| "none".to_owned(), |code| code.to_string())
             }
+            Self::NewcomersRefused { setting, .. } => setting.clone(),
             Self::WhatsappAccountChanged { field, details } => format!("{field}:{details}"),
         };
         format!("operator:{}:{what}", self.kind())
@@ -192,6 +202,11 @@ impl fmt::Display for OperatorEvent {
                  template is approved in this language, is not paused, and has exactly one parameter, in its body",
                 code_of(code)
             ),
+            Self::NewcomersRefused { setting, limit } => write!(
+                f,
+                "newcomers are refused, because {limit} have come in ({setting}). If they are welcome, raise the \
+                 limit; if a script sends them, set ADMISSION to invite"
+            ),
             Self::WhatsappAccountChanged { field, details } => {
                 write!(f, "Meta sent {field}: {details}. See WhatsApp Manager")
             }
@@ -220,6 +235,10 @@ mod tests {
             OperatorEvent::NumberForged { user, call },
             OperatorEvent::WhatsappRefused { code: Some(190) },
             OperatorEvent::TemplateRefused { code: None },
+            OperatorEvent::NewcomersRefused {
+                setting: "ADMISSION_PER_HOUR".to_owned(),
+                limit: 100,
+            },
             OperatorEvent::WhatsappAccountChanged {
                 field: "account_update".to_owned(),
                 details: "event=\"DISABLED_UPDATE\"".to_owned(),
@@ -279,6 +298,11 @@ mod tests {
           {
             "kind": "template_refused",
             "code": null
+          },
+          {
+            "kind": "newcomers_refused",
+            "setting": "ADMISSION_PER_HOUR",
+            "limit": 100
           },
           {
             "kind": "whatsapp_account_changed",

@@ -88,6 +88,11 @@ catalogue! {
 
     /// Events that operators have been told of, by kind. What lasts is counted once an hour.
     Counter OPERATOR_EVENTS = "clawkaka_operator_events_total" ["kind"];
+    /// Messages and calls of newcomers, by outcome: they came in as `listed`, `invited` or `counted`; or they were
+    /// refused, by notice, as a `caller`, or as `ignored` because they had been told before.
+    Counter NEWCOMERS = "clawkaka_newcomers_total" ["outcome"];
+    /// Messages and calls of blocked users, which are dropped.
+    Counter BLOCKED = "clawkaka_blocked_total" [];
 
     /// Users whose messages are being handled in this process.
     Gauge USERS_ACTIVE = "clawkaka_users_active" [];
@@ -106,7 +111,8 @@ catalogue! {
     /// `slow_message` or `rows`.
     Counter SANDBOX_FLOODS = "clawkaka_sandbox_floods_total" ["kind"];
 
-    /// Replies that are finished, by outcome (`delivered` or `failed`) and by source.
+    /// Replies that are finished, by outcome (`delivered`, `failed`, or `blocked` by the operator) and by
+    /// source.
     Counter REPLIES = "clawkaka_replies_total" ["outcome", "source"];
     /// Requests to WhatsApp to send a piece of a reply, by form and by outcome: `taken`, or the error.
     Counter SENDS = "clawkaka_sends_total" ["form", "outcome"];

@@ -106,7 +106,7 @@ impl Calls {
     }
 
     /// Ends a call. The first end counts. An unknown call of a user is stored as ended, so that a late
-    /// [`Calls::begin`] does not reopen it. Of a number that belongs to no user, nothing is stored.
+    /// [`Calls::begin`] does not reopen it; one of a number that belongs to no user, or of a blocked user, is not stored.
     pub async fn end(&self, call: CallId, user: UserId, end: &CallEnd) -> Result<(), StoreError> {
         let duration = TimeDelta::seconds(end.duration_seconds.into());
         let values = [

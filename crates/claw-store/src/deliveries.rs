@@ -16,6 +16,8 @@ use crate::{
 
 static BEGIN: LazyLock<String> =
     LazyLock::new(|| include_str!("sql/begin.sql").replace("{delivery}", &columns::<Entity>("d")));
+const IS_BLOCKED: &str = "
+SELECT EXISTS (SELECT FROM access_list WHERE user_id = $1 AND list = 'block') AS is_blocked";
 const REPORT: &str = include_str!("sql/report.sql");
 
 /// A second attempt finds the rows of a concurrent call; the third is a reserve.
@@ -78,7 +80,8 @@ pub struct Reported {
 
 impl Deliveries {
     /// Begins the delivery of a reply in `pieces` pieces. If `claim`, also claims the first piece, unless the
-    /// delivery was begun before. One round trip; `None` for an unknown user.
+    /// delivery was begun before. One round trip; `None` for a blocked user, and for one who is neither known nor
+    /// was refused lately.
     pub async fn begin(
         &self,
         user: UserId,
@@ -104,6 +107,15 @@ impl Deliveries {
         Err(StoreError::Contended {
             operation: BEGINNING,
         })
+    }
+
+    /// Whether the operator has blocked a user, to whom nothing is sent then.
+    pub async fn is_blocked(&self, user: UserId) -> Result<bool, StoreError> {
+        let row = self
+            .database
+            .row(BLOCKING, IS_BLOCKED, [user.as_uuid().into()])
+            .await?;
+        read(BLOCKING, &row, "is_blocked")
     }
 
     /// Applies the channel's report about a delivery, found by our id or else by the channel's. The state only
@@ -185,10 +197,11 @@ impl Deliveries {
 }
 
 const BEGINNING: &str = "beginning a delivery";
+const BLOCKING: &str = "reading whether a user is blocked";
 const REPORTING: &str = "recording a delivery report";
 
 /// The id of a piece's delivery: the same in every call, so that a repetition finds the same rows.
-fn delivery_id(reply: ReplyId, index: u32) -> DeliveryId {
+pub(crate) fn delivery_id(reply: ReplyId, index: u32) -> DeliveryId {
     DeliveryId::derived_from(&format!("{reply}:{index}"))
 }
 

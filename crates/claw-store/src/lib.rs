@@ -6,29 +6,35 @@
 //! made for every message is one statement and one round trip. This crate decides nothing about conversations,
 //! containers or channels, and reads no configuration.
 
+mod access_lists;
 mod calls;
 mod database;
 mod deliveries;
 mod entity;
 mod error;
+mod invites;
 mod keyring;
 mod messages;
 mod migration;
+mod newcomers;
 mod role;
 mod sandboxes;
 mod store;
 mod text;
 mod users;
 
+pub use access_lists::{AccessList, AccessLists, ListedUser};
 pub use calls::{Call, CallBegin, CallEnd, Calls};
 pub use deliveries::{Deliveries, Delivery, OutgoingReply, Reported};
 pub use error::StoreError;
+pub use invites::{Invite, Invites};
 pub use keyring::{Keyring, KeyringError};
 pub use messages::{
-    Caller, Disposition, HeldReply, InboundMessage, Messages, NewReply, ProactiveLoad, Received,
-    Settled, Settlement, TranscriptMove, VoiceMessage, WaitingMessage,
+    Caller, Disposition, HeldReply, InboundMessage, Messages, NewReply, ProactiveLoad, Receipt,
+    Received, Settled, Settlement, TranscriptMove, VoiceMessage, WaitingMessage,
 };
 pub use migration::{migrate, record_user_id_key};
+pub use newcomers::{Entrance, NewRefusal, Newcomer, NewcomerRecord, Newcomers, Refusal};
 pub use role::Role;
 pub use sandboxes::{
     ConnectionSecrets, KnownModelKey, NewSandbox, Sandbox, SandboxRequest, SandboxSecrets,

@@ -65,6 +65,27 @@ pub struct InboundMessage {
     pub is_replay: bool,
 }
 
+/// The outcome of receiving a message.
+#[derive(Debug, Clone)]
+pub enum Receipt {
+    /// The message is stored, by this call or an earlier one.
+    Stored(Received),
+    /// Nothing is stored: the sender has no row as a user. See `Newcomers::admit`.
+    Newcomer,
+    /// Nothing is stored: the operator has blocked the sender.
+    Blocked,
+}
+
+impl Receipt {
+    /// The state of the message, if it is stored.
+    pub fn stored(self) -> Option<Received> {
+        match self {
+            Self::Stored(received) => Some(received),
+            Self::Newcomer | Self::Blocked => None,
+        }
+    }
+}
+
 /// The state of a message and its user after the message was received.
 #[derive(Debug, Clone)]
 pub struct Received {
@@ -77,12 +98,12 @@ pub struct Received {
 }
 
 impl Messages {
-    /// Stores an inbound message, and its sender if unknown. The message waits until [`Messages::settle`]
-    /// closes it. One round trip; a repetition changes nothing.
-    pub async fn receive(&self, message: &InboundMessage) -> Result<Received, StoreError> {
-        let (phone, wa_user_id) = match &message.address {
-            Address::Phone(phone) => (Some(phone.expose_e164()), message.wa_user_id.as_ref()),
-            Address::WhatsApp(id) => (None, Some(id)),
+    /// Stores an inbound message of a user who is known and not blocked. The message waits until
+    /// [`Messages::settle`] closes it. One round trip; a repetition changes nothing.
+    pub async fn receive(&self, message: &InboundMessage) -> Result<Receipt, StoreError> {
+        let wa_user_id = match &message.address {
+            Address::Phone(_) => message.wa_user_id.as_ref(),
+            Address::WhatsApp(id) => Some(id),
         };
         let name = message
             .name
@@ -90,21 +111,26 @@ impl Messages {
             .map(|name| storable(name.expose()).into_owned());
         let values = [
             message.user.as_uuid().into(),
-            phone.into(),
             wa_user_id.map(WhatsAppUserId::expose).into(),
             name.into(),
+            message.wamid.as_str().into(),
             message.id.as_uuid().into(),
             message.content_kind.as_str().into(),
             storable(message.content.expose()).into_owned().into(),
-            message.wamid.as_str().into(),
             message.sent_at.into(),
             message.now.into(),
-            message.sequence.cast_signed().into(),
             message.needs_answer.into(),
+            message.sequence.cast_signed().into(),
             message.is_replay.into(),
         ];
         let row = self.database.row(RECEIVING, &RECEIVE, values).await?;
-        Received::try_from(row)
+        if read(RECEIVING, &row, "blocked")? {
+            return Ok(Receipt::Blocked);
+        }
+        if !read(RECEIVING, &row, "known")? {
+            return Ok(Receipt::Newcomer);
+        }
+        Received::try_from(row).map(Receipt::Stored)
     }
 
     /// Marks closed messages as given up: only a replay reopens them.

@@ -139,6 +139,10 @@ impl MigratorTrait for Migrator {
                 name: "m000007_callers",
                 sql: include_str!("sql/schema_7.sql"),
             }),
+            Box::new(MigrationStep {
+                name: "m000008_who_may_come_in",
+                sql: include_str!("sql/schema_8.sql"),
+            }),
         ]
     }
 }

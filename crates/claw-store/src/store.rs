@@ -3,7 +3,10 @@ use std::time::Duration;
 use secrecy::SecretString;
 use tokio::time::timeout;
 
-use crate::{Calls, Deliveries, Messages, Sandboxes, StoreError, Users, database::Database};
+use crate::{
+    AccessLists, Calls, Deliveries, Invites, Messages, Newcomers, Sandboxes, StoreError, Users,
+    database::Database,
+};
 
 /// Time limit for the ping of a readiness check.
 const PING_LIMIT: Duration = Duration::from_secs(2);
@@ -33,6 +36,27 @@ impl Store {
     /// The repository of users.
     pub fn users(&self) -> Users {
         Users {
+            database: self.database.clone(),
+        }
+    }
+
+    /// The repository of those who may come in.
+    pub fn newcomers(&self) -> Newcomers {
+        Newcomers {
+            database: self.database.clone(),
+        }
+    }
+
+    /// The operator's allow and block lists.
+    pub fn access_lists(&self) -> AccessLists {
+        AccessLists {
+            database: self.database.clone(),
+        }
+    }
+
+    /// The repository of invites.
+    pub fn invites(&self) -> Invites {
+        Invites {
             database: self.database.clone(),
         }
     }

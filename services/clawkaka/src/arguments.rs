@@ -11,7 +11,7 @@ use clap_complete::{Shell, generate};
 use claw_bus::ReplayTicket;
 use claw_events::{OperatorEvent, Stream};
 
-use crate::{help, output::Format};
+use crate::{help, invite::InviteCommand, output::Format, person::PersonCommand};
 
 /// Most events of one `replay`: a typing mistake in a sequence must not repeat a month.
 const RANGE_LIMIT: u64 = 10_000;
@@ -19,8 +19,8 @@ const RANGE_LIMIT: u64 = 10_000;
 /// The program's name in usage texts and completions.
 const PROGRAM: &str = "clawkaka";
 
-/// The operator's command of Clawkaka: creates the streams and the schema, shows what an operator must
-/// know and the events that no service could handle, and replays events.
+/// The operator's command of Clawkaka: creates the streams and the schema, decides who may come in, shows what an
+/// operator must know and the events that no service could handle, and replays events.
 #[derive(Debug, Parser)]
 #[command(name = PROGRAM, version, after_help = help::SETTINGS)]
 pub struct Arguments {
@@ -42,6 +42,12 @@ pub(crate) enum Command {
     /// List the events that an operator must know, and follow them
     #[command(after_long_help = help::EVENTS)]
     Events(ListEvents),
+    /// Block users, and let users in
+    #[command(subcommand)]
+    Person(PersonCommand),
+    /// Make, list and revoke codes with which newcomers come in
+    #[command(subcommand)]
+    Invite(InviteCommand),
     /// Replay past events of a stream
     #[command(after_long_help = help::with_replay(help::REPLAY_EVENTS))]
     Replay(ReplayEvents),
@@ -270,6 +276,11 @@ mod tests {
             ("replay INBOUND 1 --to 10001", "10000"),
             ("replay INBOUND 1 --ticket a:b", "a ticket has"),
             ("db migrate --json", "--json"),
+            ("person block Ada", "country code"),
+            ("person list +15551234567", "+15551234567"),
+            ("invite create --uses 0", "1.."),
+            ("invite create --expires soon", "7d"),
+            ("invite revoke 17", "inv_"),
         ] {
             let refusal = read(line).unwrap_err();
             assert_eq!(refusal.exit_code(), 2, "{line}");
@@ -288,6 +299,8 @@ mod tests {
             help::REPLAY_LETTERS,
             help::REPLAY_EVENTS,
             help::EVENTS,
+            help::PERSON,
+            help::INVITE,
             help::METRICS,
             help::COMPLETIONS,
         ] {

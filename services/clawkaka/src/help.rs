@@ -4,10 +4,12 @@ pub(crate) const SETTINGS: &str = "\
 Settings (environment variables; an empty value counts as absent):
   NATS_URL      bus, dead, events, replay
                                     nats://admin:password@host:port
-  DATABASE_URL  db                  postgres://owner:password@host:port/database
+  DATABASE_URL  db, person, invite  postgres://owner:password@host:port/database
   DATABASE_PASSWORD_PROVISIONER, DATABASE_PASSWORD_GATEWAY, DATABASE_PASSWORD_OUTBOUND
                 db                  the new password of a service's role (optional)
-  USER_ID_KEY   bus ensure, db      the key of all user ids, 64 hex digits; it never changes
+  USER_ID_KEY   bus, db, person     the key of all user ids, 64 hex digits; it never changes
+  WHATSAPP_NUMBER
+                invite              our number, for links to wa.me (optional)
 Instead of each, <NAME>_FILE may name a file that holds the value; setting both is an error.
 
 Results are printed on stdout, remarks and errors on stderr.
@@ -114,6 +116,39 @@ With --json, one line per event, with the fields sequence, time, service, kind, 
 this version of clawkaka does not know the kind).
 
 Exit status: 0 listed, also if there are none, 1 failed, 2 the command line is wrong.";
+
+pub(crate) const PERSON: &str = "\
+A user who comes in by the allow list is not counted, and comes in also when ADMISSION is closed. From and
+to a user on the block list nothing passes: messages and calls are dropped, replies are not sent. What an
+assistant is doing goes on unheard, and its sandbox runs on. A user is on one list at most. The lists hold
+user ids, which are derived from numbers. The services read them with each message: no restart is needed.
+
+Examples:
+  clawkaka person block +15551234567 --note spam
+  clawkaka person unblock +15551234567
+  clawkaka person allow +15551234567
+  clawkaka person disallow +15551234567
+  clawkaka person list --json | jq -r .user
+
+With --json, one line per user on a list, with the fields user, list, since and note.
+
+Exit status: 0 done, also if it was so before, 1 failed, 2 the command line is wrong.";
+
+pub(crate) const INVITE: &str = "\
+A newcomer whose message contains the code comes in, also when ADMISSION is open and full, but not when it
+is closed. The code is printed once, by `create`, and stored nowhere. If WHATSAPP_NUMBER is set, `create`
+also prints a link that opens a chat with the code typed in.
+
+Examples:
+  clawkaka invite create
+  clawkaka invite create --uses 20 --expires 7d --note class
+  clawkaka invite list --json | jq -r .id
+  clawkaka invite revoke CLAW-0000-0000-0000-0000
+
+With --json, `create` prints a line with the fields id, code, link (null without a number), uses and
+expires_at, and `list` one line per invite with id, uses, used, expires_at, created_at and note.
+
+Exit status: 0 done, 1 failed or no such invite, 2 the command line is wrong.";
 
 pub(crate) const METRICS: &str = "\
 Prints the name, type, labels and meaning of each metric as a table in Markdown. Needs no settings.

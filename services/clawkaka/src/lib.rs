@@ -1,5 +1,5 @@
-//! The operator's command `clawkaka`: creates the streams and the schema, shows what an operator must know and
-//! the events that no service could handle, and replays events.
+//! The operator's command `clawkaka`: creates the streams and the schema, decides who may come in, shows what an
+//! operator must know and the events that no service could handle, and replays events.
 //!
 //! Parses arguments, calls `claw-bus` and `claw-store`, and prints what they return. Knows no subject, no
 //! SQL and no event's meaning. Results go to stdout, as text or as JSON lines; remarks go to stderr.
@@ -11,8 +11,10 @@ mod dead;
 mod events;
 mod help;
 mod installation;
+mod invite;
 mod metrics;
 mod output;
+mod person;
 mod replay;
 
 use anyhow::Result;
@@ -30,6 +32,8 @@ pub async fn run(arguments: Arguments, env: &Env) -> Result<()> {
         Command::Dead(DeadCommand::Show(show)) => dead::show(env, show).await,
         Command::Dead(DeadCommand::Replay(letters)) => replay::letters(env, letters).await,
         Command::Events(list) => events::list(env, list).await,
+        Command::Person(command) => person::run(env, command).await,
+        Command::Invite(command) => invite::run(env, command).await,
         Command::Replay(events) => replay::events(env, events).await,
         Command::Metrics { output } => metrics::list(output.format()),
         Command::Completions { shell } => arguments::print_completions(shell),

@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 use crate::{
     Config,
     actors::UserActors,
+    admission::Doorkeeper,
     agents::Agents,
     call_intake::CallIntake,
     context::{Context, STARTS_AT_ONCE},
@@ -65,8 +66,12 @@ impl App {
 
         let (all, shared) = (actors.clone(), ownership.clone());
         lifecycle.spawn("actors", move |stop| all.run(shared, stop));
+        let doorkeeper = Doorkeeper {
+            context: Arc::clone(&self.context),
+        };
         let intake = Intake {
             context: Arc::clone(&self.context),
+            doorkeeper: doorkeeper.clone(),
             actors: actors.clone(),
         };
         let consumer = Consumer::new(bus.clone(), MESSAGES, intake);
@@ -76,6 +81,7 @@ impl App {
         });
         let call_intake = CallIntake {
             context: Arc::clone(&self.context),
+            doorkeeper,
             actors: actors.clone(),
         };
         let consumer = Consumer::new(bus.clone(), CALLS, call_intake);

@@ -13,6 +13,7 @@ use claw_store::{Call, CallBegin, CallEnd, Caller, PinOutcome, PinTry, Received,
 
 use crate::{
     actors::UserActors,
+    admission::Doorkeeper,
     context::Context,
     intake::deliver,
     item::{CallWarning, item_of_call, plan_call_end, plan_spoken, warning_of},
@@ -26,6 +27,7 @@ const KEY_FOR_MESSAGE: char = '1';
 /// one who does join the user's queue behind their written messages; the words of all others are not stored.
 pub(crate) struct CallIntake {
     pub(crate) context: Arc<Context>,
+    pub(crate) doorkeeper: Doorkeeper,
     pub(crate) actors: UserActors,
 }
 
@@ -52,6 +54,9 @@ impl Handler for CallIntake {
 
 impl CallIntake {
     async fn start(&self, call: &CallProgressed, attempt: &Attempt) -> Result<(), HandlerError> {
+        if !self.doorkeeper.may_call(call).await? {
+            return self.set_status(call, CallStatus::Refused).await;
+        }
         if self.open_call(call).await?.is_some() {
             return self.greet(call, Caller::Known, attempt).await;
         }
@@ -92,6 +97,10 @@ impl CallIntake {
             // It opened the call, and this is its repetition.
             self.greet(call, self.caller_of(call, utterance), attempt)
                 .await?;
+            return self.see_call(call, utterance).await;
+        }
+        if !self.doorkeeper.may_call(call).await? {
+            self.set_status(call, CallStatus::Refused).await?;
             return self.see_call(call, utterance).await;
         }
         let number = self.number_of(call).await?;
@@ -138,6 +147,9 @@ impl CallIntake {
         utterance: &Utterance,
         attempt: &Attempt,
     ) -> Result<(), HandlerError> {
+        if !self.doorkeeper.admits_caller(call).await? {
+            return self.set_status(call, CallStatus::Refused).await;
+        }
         self.open(call, utterance.number, attempt).await?;
         self.greet(call, self.caller_of(call, utterance), attempt)
             .await

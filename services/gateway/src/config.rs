@@ -1,7 +1,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use claw_bus::BusConfig;
-use claw_chat::{Defaults, NO_QUIET_HOURS, QuietHours, VoiceTrust};
+use claw_chat::{Admission, Defaults, NO_QUIET_HOURS, QuietHours, VoiceTrust};
 use claw_runtime::{Env, EnvError, health, lifecycle};
 use claw_seal::OpeningKey;
 use claw_store::Keyring;
@@ -36,6 +36,10 @@ const DEFAULT_PROACTIVE_PER_DAY: u32 = 12;
 
 /// Callers whose number is shown and was not found to be forged.
 const DEFAULT_VOICE_TRUST: &str = "caller-id";
+/// Most newcomers in an hour and in a day. A rush of people who saw a link fits in; a script with numbers of its own
+/// fills no more than the waiting list of a day.
+const DEFAULT_PER_HOUR: u32 = 100;
+const DEFAULT_PER_DAY: u32 = 500;
 
 /// The settings of this service.
 pub struct Config {
@@ -72,6 +76,7 @@ impl Config {
         let still_working = env.or("STILL_WORKING_SECONDS", DEFAULT_STILL_WORKING_SECONDS);
         let backlog = env.or("BACKLOG_MESSAGES", DEFAULT_BACKLOG);
         let voice_trust = voice_trust(env);
+        let admission = admission(env);
         let quiet_hours = quiet_hours(env);
         let daily_limit = env.or("PROACTIVE_PER_DAY", DEFAULT_PROACTIVE_PER_DAY);
         env.finish()?;
@@ -87,6 +92,7 @@ impl Config {
             health: health?,
             grace: grace?,
             policy: Policy {
+                admission: admission?,
                 limits: TurnLimits {
                     total: Duration::from_secs(total?),
                     idle: Duration::from_secs(idle?),
@@ -117,6 +123,19 @@ fn voice_trust(env: &Env) -> Result<VoiceTrust, EnvError> {
     let name = env.or("VOICE_TRUST", DEFAULT_VOICE_TRUST.to_owned())?;
     let invalid = |_| env.invalid("VOICE_TRUST", "expected caller-id, attested or pin");
     name.parse().map_err(invalid)
+}
+
+fn admission(env: &Env) -> Result<Admission, EnvError> {
+    let policy = env.or("ADMISSION", "open".to_owned());
+    let per_hour = env.or("ADMISSION_PER_HOUR", DEFAULT_PER_HOUR);
+    let per_day = env.or("ADMISSION_PER_DAY", DEFAULT_PER_DAY);
+    let (per_hour, per_day) = (per_hour?, per_day?);
+    match policy?.as_str() {
+        "open" => Ok(Admission::Open { per_hour, per_day }),
+        "invite" => Ok(Admission::Invite),
+        "closed" => Ok(Admission::Closed),
+        _ => Err(env.invalid("ADMISSION", "expected open, invite or closed")),
+    }
 }
 
 fn quiet_hours(env: &Env) -> Result<Option<QuietHours>, EnvError> {

@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use claw_bus::{Bus, Publisher};
 use claw_calls::LiveCalls;
-use claw_chat::{Defaults, VoiceTrust, language_of};
+use claw_chat::{Admission, Defaults, VoiceTrust, language_of};
 use claw_domain::{Address, Language, UserId};
 use claw_events::CallStatus;
 use claw_runtime::Clock;
@@ -55,6 +55,8 @@ impl Context {
 /// How the gateway treats users, as the operator configured it.
 #[derive(Debug, Clone)]
 pub(crate) struct Policy {
+    /// Which newcomers come in.
+    pub(crate) admission: Admission,
     /// How long a turn may take.
     pub(crate) limits: TurnLimits,
     /// After this long in a turn the user is told once that their assistant is still at work.

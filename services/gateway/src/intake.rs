@@ -1,20 +1,22 @@
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use anyhow::anyhow;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use claw_bus::{Attempt, Handler, HandlerError};
 use claw_chat::{Item, Plan};
-use claw_domain::{MessageContent, Origin, UserId};
+use claw_domain::{InviteCode, MessageContent, Origin, UserId};
 use claw_events::MessageReceived;
-use claw_store::{InboundMessage, Received};
+use claw_metrics::BLOCKED;
+use claw_store::{InboundMessage, Receipt, Received};
 
-use crate::{actors::UserActors, context::Context, sealed::OpenedMessage};
+use crate::{actors::UserActors, admission::Doorkeeper, context::Context, sealed::OpenedMessage};
 
-/// Stores every message and wakes its user's actor. From then on the database is the queue: a message that
+/// Stores every message of a user and wakes their actor. From then on the database is the queue: a message that
 /// waits for its answer occupies nothing on the bus.
 pub(crate) struct Intake {
     pub(crate) context: Arc<Context>,
+    pub(crate) doorkeeper: Doorkeeper,
     pub(crate) actors: UserActors,
 }
 
@@ -29,9 +31,12 @@ impl Handler for Intake {
     ) -> Result<(), HandlerError> {
         let now = self.context.clock.now();
         let OpenedMessage { content, pin } = OpenedMessage::of(&self.context.pins, message)?;
+        let (code, content) = without_code(&content);
         let plan = plan_of(message, &content);
         let inbound = record(message, &content, &plan, attempt, now);
-        let received = self.context.store.messages().receive(&inbound).await?;
+        let Some(received) = self.receive(message, code, &inbound).await? else {
+            return Ok(());
+        };
         if received.complete || plan == Plan::NoAnswer {
             return Ok(());
         }
@@ -52,6 +57,38 @@ impl Handler for Intake {
             may_have_been_sent: false,
         };
         deliver(&self.actors, message.user, item, received, attempt)
+    }
+}
+
+impl Intake {
+    /// Stores a message, once its sender has come in; `None` if it is nobody's who has.
+    async fn receive(
+        &self,
+        message: &MessageReceived,
+        code: Option<InviteCode>,
+        inbound: &InboundMessage,
+    ) -> Result<Option<Received>, HandlerError> {
+        let messages = self.context.store.messages();
+        match messages.receive(inbound).await? {
+            Receipt::Stored(received) => return Ok(Some(received)),
+            Receipt::Blocked => {
+                BLOCKED.increment([]);
+                return Ok(None);
+            }
+            Receipt::Newcomer => {}
+        }
+        // Nobody comes in by what needs no answer, such as a message in a group or a reaction.
+        if !inbound.needs_answer
+            || !self
+                .doorkeeper
+                .admits_sender(message, code.as_ref())
+                .await?
+        {
+            return Ok(None);
+        }
+        let received = messages.receive(inbound).await?.stored();
+        let received = received.ok_or_else(|| HandlerError::retry(anyhow!("blocked meanwhile")));
+        received.map(Some)
     }
 }
 
@@ -83,6 +120,22 @@ fn plan_of(message: &MessageReceived, content: &MessageContent) -> Plan {
     Plan::of_content(content)
 }
 
+/// The invite code in a text, and the content without it: a code is for us, and neither stored nor sent to an
+/// assistant. A text with nothing else opens the chat.
+fn without_code(content: &MessageContent) -> (Option<InviteCode>, Cow<'_, MessageContent>) {
+    if let MessageContent::Text(text) = content
+        && let Some((code, rest)) = InviteCode::take_from(text.expose())
+    {
+        let rest = if rest.is_empty() {
+            MessageContent::RequestWelcome
+        } else {
+            MessageContent::Text(rest.into())
+        };
+        return (Some(code), Cow::Owned(rest));
+    }
+    (None, Cow::Borrowed(content))
+}
+
 /// The row of a message: text is stored as it is, other content as JSON.
 fn record(
     message: &MessageReceived,
@@ -91,8 +144,7 @@ fn record(
     attempt: &Attempt,
     now: DateTime<Utc>,
 ) -> InboundMessage {
-    let content_kind = content.kind().to_owned();
-    let content = if let MessageContent::Text(text) = content {
+    let stored = if let MessageContent::Text(text) = content {
         text.clone()
     } else {
         // Cannot fail: contents hold only strings and numbers.
@@ -105,8 +157,8 @@ fn record(
         wa_user_id: message.wa_user_id.clone(),
         name: message.name.clone(),
         wamid: message.wamid.clone(),
-        content_kind,
-        content,
+        content_kind: content.kind().to_owned(),
+        content: stored,
         sequence: attempt.sequence,
         needs_answer: *plan != Plan::NoAnswer,
         is_replay: attempt.is_replay,

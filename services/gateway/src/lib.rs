@@ -4,6 +4,7 @@
 
 mod actor;
 mod actors;
+mod admission;
 mod agents;
 mod app;
 mod call_intake;

@@ -83,7 +83,8 @@ impl DeliverReply {
         match self.send(reply, &texts, attempt).await? {
             SendOutcome::Accepted => self.announce_delivery(reply, texts.len()).await,
             SendOutcome::AcceptedAsTemplate => self.announce_delivery(reply, 1).await,
-            SendOutcome::Failed { code } => self.announce_failure(reply, code).await,
+            SendOutcome::Blocked => self.announce_failure(reply, "blocked", None).await,
+            SendOutcome::Failed { code } => self.announce_failure(reply, "failed", code).await,
         }
     }
 
@@ -99,13 +100,13 @@ impl DeliverReply {
         let has_slot = self.sender.rate_limiter.try_acquire();
         let began = Instant::now();
         let now = self.sender.clock.now();
-        let outgoing = self
-            .sender
-            .deliveries
-            .begin(reply.user, reply.id, number(texts.len()), has_slot, now)
-            .await
-            .map_err(store_failure)?
-            .ok_or_else(|| HandlerError::reject(anyhow!("the reply is for an unknown user")))?;
+        let begun =
+            self.sender
+                .deliveries
+                .begin(reply.user, reply.id, number(texts.len()), has_slot, now);
+        let Some(outgoing) = begun.await.map_err(store_failure)? else {
+            return self.send_to_nobody(reply).await;
+        };
         if !outgoing.has_chat {
             info!(reply.id = %reply.id, "the user of reply {} has only called, and asked for no message", reply.id);
             return Ok(SendOutcome::Failed { code: None });
@@ -140,6 +141,18 @@ impl DeliverReply {
         Ok(SendOutcome::Accepted)
     }
 
+    /// The outcome for a user to whom no reply is sent.
+    async fn send_to_nobody(&self, reply: &ReplyProduced) -> Result<SendOutcome, HandlerError> {
+        let deliveries = &self.sender.deliveries;
+        let is_blocked = deliveries.is_blocked(reply.user).await;
+        if is_blocked.map_err(store_failure)? {
+            return Ok(SendOutcome::Blocked);
+        }
+        Err(HandlerError::reject(anyhow!(
+            "the reply is for an unknown user"
+        )))
+    }
+
     async fn announce_delivery(
         &self,
         reply: &ReplyProduced,
@@ -160,6 +173,7 @@ impl DeliverReply {
     async fn announce_failure(
         &self,
         reply: &ReplyProduced,
+        outcome: &'static str,
         code: Option<i64>,
     ) -> Result<(), HandlerError> {
         let failed = ReplyFailed {
@@ -168,7 +182,7 @@ impl DeliverReply {
             code,
         };
         self.publisher.publish(&failed).await?;
-        REPLIES.increment(["failed", reply.source.as_str()]);
+        REPLIES.increment([outcome, reply.source.as_str()]);
         Ok(())
     }
 }

@@ -66,6 +66,8 @@ pub enum SendOutcome {
     Accepted,
     /// WhatsApp accepted a template, which stands for the whole reply.
     AcceptedAsTemplate,
+    /// Nothing was sent, because the operator has blocked the recipient.
+    Blocked,
     /// The piece will not arrive.
     Failed {
         /// WhatsApp's error code, if it gave one.

@@ -56,7 +56,7 @@ impl Messages {
     /// Stores an event of a phone call in the same queue as [`Messages::receive`] does a message, and counts
     /// the caller's utterances. It does not open WhatsApp's 24-hour window.
     ///
-    /// Stores nothing and returns `None` for a [`Caller::Known`] whose number belongs to no user.
+    /// Stores nothing and returns `None` for a blocked user, and for a [`Caller::Known`] whose number belongs to no user.
     pub async fn receive_voice(
         &self,
         message: &VoiceMessage,
@@ -81,12 +81,13 @@ impl Messages {
             message.sent_at.into(),
             message.now.into(),
             message.sequence.cast_signed().into(),
-            message.needs_answer.into(),
             message.is_replay.into(),
+            message.needs_answer.into(),
             wants_template.into(),
         ];
         let row = self.database.row(RECEIVING, &RECEIVE_VOICE, values).await?;
-        let is_stored = is_welcomed || read(RECEIVING, &row, "known")?;
+        let is_blocked: bool = read(RECEIVING, &row, "blocked")?;
+        let is_stored = !is_blocked && (is_welcomed || read(RECEIVING, &row, "known")?);
         is_stored.then(|| Received::try_from(row)).transpose()
     }
 }

@@ -10,6 +10,7 @@ LEFT JOIN LATERAL (
     LIMIT 1
 ) AS waiting ON true
 WHERE "user".partition = $1
+  AND NOT EXISTS (SELECT FROM access_list WHERE user_id = "user".id AND list = 'block')
   AND (s.status = ANY ($2::text[])
        OR waiting.position IS NOT NULL
        OR EXISTS (SELECT FROM message WHERE user_id = "user".id AND status = 'held'))

@@ -1,22 +1,19 @@
--- Stores one inbound message; continues in received.sql. All parts of the statement see the same snapshot, taken
--- before any of them runs.
-WITH newcomer AS (
-    -- Two concurrent first messages both find no user. Without a conflict target, a conflict on any unique
-    -- index (id or phone) does nothing.
-    INSERT INTO "user" (id, phone, wa_user_id, name, created_at, last_inbound_at)
-    SELECT $1, $2, $3, $4, $10, $9
-    WHERE NOT EXISTS (SELECT FROM "user" WHERE id = $1)
-    ON CONFLICT DO NOTHING
+-- Stores one inbound message of a user who is known and not blocked; continues in received.sql. All parts of the
+-- statement see the same snapshot, taken before any of them runs.
+WITH sender AS (
+    SELECT id FROM "user"
+    WHERE id = $1 AND NOT EXISTS (SELECT FROM access_list WHERE user_id = $1 AND list = 'block')
 ), known AS (
-    -- Never updates the row inserted above, which is not in the snapshot. A repeated or late message changes
-    -- nothing: `last_inbound_at` only grows, and an old name does not replace a newer one.
+    -- A repeated or late message changes nothing: `last_inbound_at` only grows, and an old name does not replace a
+    -- newer one.
     UPDATE "user"
-    SET last_inbound_at = $9, name = COALESCE($4, name), wa_user_id = COALESCE($3, wa_user_id)
-    WHERE id = $1 AND (last_inbound_at IS NULL OR last_inbound_at < $9)
+    SET last_inbound_at = $8, name = COALESCE($3, name), wa_user_id = COALESCE($2, wa_user_id)
+    WHERE id = (SELECT id FROM sender) AND (last_inbound_at IS NULL OR last_inbound_at < $8)
 ), taken AS (
     -- Returns a row only in the call that inserted it: this is `fresh`.
     INSERT INTO message (id, user_id, sandbox_id, role, status, source, kind, content, wamid, sent_at, created_at, sequence)
-    VALUES ($5, $1, (SELECT id FROM sandbox WHERE user_id = $1),
-            'user', CASE WHEN $12 THEN 'received' ELSE 'complete' END, 'whatsapp', $6, $7, $8, $9, $10, $11)
+    SELECT $5, id, (SELECT id FROM sandbox WHERE user_id = $1),
+           'user', CASE WHEN $10 THEN 'received' ELSE 'complete' END, 'whatsapp', $6, $7, $4, $8, $9, $11
+    FROM sender
     ON CONFLICT (id) DO NOTHING
     RETURNING id

@@ -30,6 +30,16 @@ GRANT SELECT (id, user_id, host, container_id, port, endpoint, status, error, st
               requested_at, updated_at) ON sandbox TO gateway;
 GRANT UPDATE (transcript_cursor, boot_id, updated_at) ON sandbox TO gateway;
 
+-- Decides who may come in. Invites and the lists are the operator's.
+GRANT SELECT ON access_list, invite, newcomer_count TO gateway;
+GRANT UPDATE (used) ON invite TO gateway;
+GRANT UPDATE ON newcomer_count TO gateway;
+GRANT SELECT, INSERT, UPDATE ON refusal TO gateway;
+REVOKE ALL ON FUNCTION forget_refusals FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION forget_refusals TO gateway;
+
 -- Sends replies. Of a user it needs the address, whether WhatsApp's 24 hours are open, and whether we may write at all.
 GRANT SELECT, INSERT, UPDATE ON delivery TO outbound;
 GRANT SELECT (id, phone, wa_user_id, last_inbound_at, template_asked_at) ON "user" TO outbound;
+GRANT SELECT (user_id, phone, wa_user_id, written_at) ON refusal TO outbound;
+GRANT SELECT (user_id, list) ON access_list TO outbound;

@@ -149,6 +149,7 @@ async fn one_of_many_concurrent_ends_counts_and_a_later_one_does_not() {
 #[tokio::test]
 async fn an_end_that_arrives_first_is_stored_and_the_beginning_does_not_reopen_the_call() {
     let world = World::new().await;
+    world.user(1).await;
     let calls = world.store.calls();
     let user = world.user(1).await;
 
@@ -204,6 +205,7 @@ async fn every_outcome_can_be_stored() {
     let world = World::new().await;
     let calls = world.store.calls();
     for (number, outcome) in (1..).zip([Completed, Busy, Failed, NoAnswer, Canceled]) {
+        world.user(number).await;
         let end = CallEnd { outcome, ..end(9) };
         world.user(number).await;
 

@@ -47,9 +47,9 @@ async fn a_message_that_was_given_up_is_closed_until_it_is_replayed() {
         ..message.clone()
     };
 
-    let repeated = messages.receive(&again(&second, false)).await.unwrap();
-    let answered = messages.receive(&again(&first, true)).await.unwrap();
-    let replayed = messages.receive(&again(&second, true)).await.unwrap();
+    let repeated = world.receive(&again(&second, false)).await;
+    let answered = world.receive(&again(&first, true)).await;
+    let replayed = world.receive(&again(&second, true)).await;
 
     assert!(repeated.complete && answered.complete);
     assert!(!replayed.complete && !replayed.fresh);
@@ -271,7 +271,7 @@ async fn the_cursor_of_another_users_sandbox_cannot_be_moved() {
 async fn received(world: &World, number: u32) -> [InboundMessage; 3] {
     let messages = [0, 1, 2].map(|n| message(number, n));
     for message in &messages {
-        world.store.messages().receive(message).await.unwrap();
+        world.receive(message).await;
     }
     messages
 }

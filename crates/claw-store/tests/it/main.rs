@@ -8,6 +8,7 @@ mod held;
 mod inbox;
 mod messages;
 mod migrations;
+mod newcomers;
 mod outage;
 mod pins;
 mod roles;

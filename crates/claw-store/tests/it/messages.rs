@@ -6,15 +6,14 @@ use claw_testkit::user_of;
 use proptest::{prelude::*, test_runner::TestRunner};
 use tokio::task::JoinSet;
 
-use crate::world::{World, at, message, reply, settlement};
+use crate::world::{World, at, message, receive, reply, settlement};
 
 #[tokio::test]
 async fn a_repeated_message_is_stored_once() {
     let world = World::new().await;
-    let messages = world.store.messages();
 
-    let first = messages.receive(&message(1, 0)).await.unwrap();
-    let second = messages.receive(&message(1, 0)).await.unwrap();
+    let first = world.receive(&message(1, 0)).await;
+    let second = world.receive(&message(1, 0)).await;
 
     assert!(first.fresh && !second.fresh);
     assert!(!second.complete && first.sandbox.is_none());
@@ -26,16 +25,13 @@ async fn many_concurrent_first_messages_are_each_fresh_once_and_create_one_user(
     let world = World::new().await;
     let mut calls = JoinSet::new();
     for call in 0..48 {
-        let messages = world.store.messages();
-        calls.spawn(async move { messages.receive(&message(1, call % 4)).await });
+        let store = world.store.clone();
+        calls.spawn(async move { receive(&store, &message(1, call % 4)).await });
     }
 
     let answers = calls.join_all().await;
 
-    let fresh = answers
-        .into_iter()
-        .filter(|answer| answer.as_ref().unwrap().fresh)
-        .count();
+    let fresh = answers.into_iter().filter(|answer| answer.fresh).count();
     assert_eq!(fresh, 4);
     assert_eq!(world.count("\"user\"").await, 1);
 }
@@ -43,14 +39,13 @@ async fn many_concurrent_first_messages_are_each_fresh_once_and_create_one_user(
 #[tokio::test]
 async fn an_answered_message_is_complete_and_the_next_one_is_not() {
     let world = World::new().await;
-    let messages = world.store.messages();
     let asked = message(1, 0);
-    messages.receive(&asked).await.unwrap();
+    world.receive(&asked).await;
 
     world.answer(&asked, reply("a")).await;
 
-    let again = messages.receive(&asked).await.unwrap();
-    let next = messages.receive(&message(1, 1)).await.unwrap();
+    let again = world.receive(&asked).await;
+    let next = world.receive(&message(1, 1)).await;
     assert!(again.complete && !again.fresh);
     assert!(next.fresh && !next.complete);
 }
@@ -64,7 +59,7 @@ async fn a_late_message_does_not_overwrite_what_a_newer_one_says_about_the_sende
     };
 
     for message in [named(1, "first"), named(5, "newest"), named(3, "late")] {
-        world.store.messages().receive(&message).await.unwrap();
+        world.receive(&message).await;
     }
 
     let rows = world
@@ -84,12 +79,7 @@ async fn receiving_a_message_returns_the_senders_sandbox() {
     let world = World::new().await;
     let sandbox = world.user_with_sandbox(1).await;
 
-    let received = world
-        .store
-        .messages()
-        .receive(&message(1, 1))
-        .await
-        .unwrap();
+    let received = world.receive(&message(1, 1)).await;
 
     assert_eq!(received.sandbox, Some(sandbox));
 }
@@ -103,7 +93,7 @@ async fn a_text_with_a_nul_can_be_stored() {
         ..message(1, 0)
     };
 
-    assert!(world.store.messages().receive(&asked).await.unwrap().fresh);
+    assert!(world.receive(&asked).await.fresh);
 }
 
 #[tokio::test]
@@ -116,7 +106,7 @@ async fn the_address_of_a_user_without_a_number_is_whatsapps_id() {
         ..message(1, 0)
     };
 
-    world.store.messages().receive(&asked).await.unwrap();
+    world.receive(&asked).await;
 
     assert_eq!(
         world
@@ -164,7 +154,7 @@ async fn play(world: &World, number: u32, actions: &[Action]) {
         match *action {
             Action::Receive(n) => {
                 let asked = message(number, n);
-                let received = messages.receive(&asked).await.unwrap();
+                let received = world.receive(&asked).await;
                 assert!(!(received.fresh && seen.contains(&asked.id)));
                 assert!(received.complete || !complete.contains(&asked.id));
                 seen.insert(asked.id);

@@ -6,7 +6,7 @@ use claw_testkit::TestPostgres;
 use sea_orm::ConnectionTrait;
 use tokio::task::JoinSet;
 
-use crate::world::{World, call, message, speech, url};
+use crate::world::{World, call, message, receive, speech, url};
 
 #[tokio::test]
 async fn migrating_again_keeps_the_data() {
@@ -17,15 +17,7 @@ async fn migrating_again_keeps_the_data() {
         .await
         .unwrap();
 
-    assert!(
-        !world
-            .store
-            .messages()
-            .receive(&message(1, 0))
-            .await
-            .unwrap()
-            .fresh
-    );
+    assert!(!world.receive(&message(1, 0)).await.fresh);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -97,7 +89,7 @@ async fn the_migration_to_the_inbox_keeps_messages_that_are_still_unanswered() {
     migrate(&url(&server), &[], Duration::ZERO).await.unwrap();
 
     let store = Store::connect(&url(&server), 2).await.unwrap();
-    let again = store.messages().receive(&asked).await.unwrap();
+    let again = receive(&store, &asked).await;
     let waiting = store.messages().waiting(asked.user, 10).await.unwrap();
     assert_eq!((again.fresh, waiting.len()), (false, 1));
     assert_eq!((waiting[0].id, waiting[0].sequence), (asked.id, 0));

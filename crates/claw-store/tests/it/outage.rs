@@ -7,7 +7,7 @@ use crate::world::{OLD_KEY, World, at, keyring, message, new_sandbox, reply, req
 async fn every_error_is_transient_while_the_database_is_down_and_the_pool_recovers() {
     let world = World::with_connections(4).await;
     let asked = message(1, 0);
-    world.store.messages().receive(&asked).await.unwrap();
+    world.receive(&asked).await;
     assert!(world.store.is_reachable().await);
 
     world.server.stop().await.unwrap();
@@ -21,7 +21,7 @@ async fn every_error_is_transient_while_the_database_is_down_and_the_pool_recove
         world.store.is_reachable().await
     })
     .await;
-    assert!(!world.store.messages().receive(&asked).await.unwrap().fresh);
+    assert!(!world.receive(&asked).await.fresh);
     world.answer(&asked, reply("a")).await;
 }
 

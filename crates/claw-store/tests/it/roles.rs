@@ -11,12 +11,17 @@ use crate::world::{World, url};
 const INSUFFICIENT_PRIVILEGE: &str = "42501";
 
 /// What no service may do.
-const FOR_ALL: [&str; 16] = [
+const FOR_ALL: [&str; 21] = [
     "DELETE FROM \"user\"",
     "DELETE FROM message",
     "DELETE FROM delivery",
     "DELETE FROM sandbox",
     "DELETE FROM \"call\"",
+    "DELETE FROM refusal",
+    "INSERT INTO access_list VALUES (gen_random_uuid(), 'allow', '', now())",
+    "DELETE FROM access_list",
+    "INSERT INTO invite (id, note, uses, expires_at, created_at) VALUES (gen_random_uuid(), '', 1, now(), now())",
+    "UPDATE invite SET uses = 1000",
     "TRUNCATE message",
     "ALTER TABLE message ADD COLUMN x text",
     "DROP TABLE message",
@@ -30,7 +35,9 @@ const FOR_ALL: [&str; 16] = [
     "COPY (SELECT 1) TO PROGRAM 'true'",
 ];
 
-const FOR_PROVISIONER: [&str; 7] = [
+const FOR_PROVISIONER: [&str; 9] = [
+    "SELECT phone FROM refusal",
+    "SELECT forget_refusals(now(), gen_random_uuid())",
     "SELECT phone FROM \"user\"",
     "SELECT pin_sealed FROM \"user\"",
     "SELECT content FROM message",
@@ -50,7 +57,10 @@ const FOR_GATEWAY: [&str; 7] = [
     "UPDATE delivery SET state = 0",
 ];
 
-const FOR_OUTBOUND: [&str; 8] = [
+const FOR_OUTBOUND: [&str; 11] = [
+    "UPDATE refusal SET phone = '+1'",
+    "SELECT forget_refusals(now(), gen_random_uuid())",
+    "SELECT FROM invite",
     "SELECT name FROM \"user\"",
     "SELECT pin_sealed FROM \"user\"",
     "SELECT * FROM \"user\"",

@@ -4,7 +4,7 @@ use claw_domain::{DeliveryState, ReplyId, Wamid};
 use claw_store::Store;
 use tokio::task::JoinSet;
 
-use crate::world::{World, at, message, reply, settlement};
+use crate::world::{World, at, message, receive, reply, settlement};
 
 const WORKERS: u32 = 20;
 const MESSAGES_EACH: u32 = 200;
@@ -33,6 +33,7 @@ async fn twenty_connections_carry_a_minimum_of_messages_per_second() {
 /// Makes every call to the store that a message needs, once for each message.
 async fn converse(store: Store, number: u32) {
     let (messages, deliveries) = (store.messages(), store.deliveries());
+    receive(&store, &message(number, 0)).await;
     for n in 0..MESSAGES_EACH {
         let asked = message(number, n);
         let name = format!("{number} {n}");

@@ -8,8 +8,8 @@ use claw_domain::{
     Wamid,
 };
 use claw_store::{
-    Caller, Disposition, InboundMessage, Keyring, NewReply, NewSandbox, Sandbox, SandboxRequest,
-    Settled, Settlement, Store, VoiceMessage,
+    Caller, Disposition, Entrance, InboundMessage, Keyring, NewReply, NewSandbox, Newcomer,
+    Received, Sandbox, SandboxRequest, Settled, Settlement, Store, VoiceMessage,
 };
 use claw_testkit::{TestPostgres, user_of};
 use sea_orm::{ConnectionTrait, DatabaseConnection, QueryResult};
@@ -49,8 +49,13 @@ impl World {
     /// A user who has written once.
     pub async fn user(&self, number: u32) -> UserId {
         let message = message(number, 0);
-        self.store.messages().receive(&message).await.unwrap();
+        self.receive(&message).await;
         message.user
+    }
+
+    /// Receives a message of somebody who may come in.
+    pub async fn receive(&self, message: &InboundMessage) -> Received {
+        receive(&self.store, message).await
     }
 
     /// A user with a sandbox.
@@ -106,6 +111,25 @@ impl World {
     pub async fn count(&self, of: &str) -> i64 {
         let rows = self.sql(&format!("SELECT count(*) AS n FROM {of}")).await;
         rows[0].try_get("", "n").unwrap()
+    }
+}
+
+/// Receives a message of somebody who may come in.
+pub async fn receive(store: &Store, message: &InboundMessage) -> Received {
+    let newcomer = newcomer_of(message);
+    let newcomers = store.newcomers();
+    let admitted = newcomers.admit(&newcomer, Entrance::Listed, message.now);
+    assert!(admitted.await.unwrap());
+    let receipt = store.messages().receive(message).await.unwrap();
+    receipt.stored().unwrap()
+}
+
+/// The sender of a message, before it is received.
+pub fn newcomer_of(message: &InboundMessage) -> Newcomer {
+    Newcomer {
+        user: message.user,
+        address: message.address.clone(),
+        wa_user_id: message.wa_user_id.clone(),
     }
 }
 

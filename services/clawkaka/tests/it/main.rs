@@ -3,6 +3,7 @@
 
 mod dead;
 mod events;
+mod people;
 mod prepare;
 mod replay;
 mod world;

@@ -136,7 +136,7 @@ async fn a_caller_who_asked_for_no_message_gets_none() {
     let _outbound = world.outbound(LONG_TIMEOUTS).await;
     let reply = ReplyProduced {
         id: ReplyId::derived_from("unasked"),
-        user: bob.user(),
+        user: user_of(&bob),
         ..world.reply("Hello")
     };
 

@@ -8,7 +8,7 @@ use claw_domain::{
     UserId, Wamid,
 };
 use claw_events::{DeliveryReported, Event, ReplyProduced, ReportedError};
-use claw_store::{Delivery, InboundMessage, Store};
+use claw_store::{Delivery, Entrance, InboundMessage, Newcomer, Store};
 use claw_testkit::{TestNats, TestPostgres, eventually, user_of};
 use claw_whatsapp::{
     fake::FakeWhatsApp,
@@ -255,6 +255,14 @@ impl World {
             needs_answer: true,
             is_replay: false,
         };
+        let newcomer = Newcomer {
+            user: hello.user,
+            address: hello.address.clone(),
+            wa_user_id: None,
+        };
+        let newcomers = self.store.newcomers();
+        let admitted = newcomers.admit(&newcomer, Entrance::Listed, now());
+        assert!(admitted.await.unwrap());
         self.store.messages().receive(&hello).await.unwrap();
     }
 }

@@ -8,7 +8,7 @@ use claw_domain::{Address, Endpoint, MessageId, PhoneNumber, UserId, Wamid};
 use claw_events::{SandboxFailed, SandboxQueued, SandboxReady, SandboxRequested};
 use claw_model_keys::{LimitReset, SpendLimit, fake::FakeModelKeys};
 use claw_runtime::FixedClock;
-use claw_store::{InboundMessage, Keyring, Sandbox, SandboxSecrets, Store};
+use claw_store::{Entrance, InboundMessage, Keyring, Newcomer, Sandbox, SandboxSecrets, Store};
 use claw_testkit::{TestNats, TestPostgres, eventually, user_of};
 use futures_util::StreamExt;
 use parking_lot::Mutex;
@@ -117,6 +117,15 @@ impl World {
             needs_answer: true,
             is_replay: false,
         };
+        let newcomer = Newcomer {
+            user,
+            address: message.address.clone(),
+            wa_user_id: None,
+        };
+        let now = start_of_time();
+        let newcomers = self.store.newcomers();
+        let admitted = newcomers.admit(&newcomer, Entrance::Listed, now);
+        assert!(admitted.await.unwrap());
         self.store.messages().receive(&message).await.unwrap();
         SandboxRequested {
             user,
