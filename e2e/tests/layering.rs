@@ -30,6 +30,17 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("claw-whatsapp", &["claw-domain"]),
     // The state of live calls, which three services share over the bus.
     ("claw-calls", &["claw-bus", "claw-domain", "claw-events"]),
+    // Who is suspended, which three services read from the store when the bus tells of a change.
+    (
+        "claw-suspensions",
+        &[
+            "claw-bus",
+            "claw-domain",
+            "claw-events",
+            "claw-metrics",
+            "claw-store",
+        ],
+    ),
     // Services; they never use one another.
     (
         "ingress",
@@ -61,6 +72,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "claw-openrouter",
             "claw-runtime",
             "claw-store",
+            "claw-suspensions",
         ],
     ),
     (
@@ -76,6 +88,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "claw-runtime",
             "claw-seal",
             "claw-store",
+            "claw-suspensions",
         ],
     ),
     (
@@ -88,6 +101,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "claw-metrics",
             "claw-runtime",
             "claw-store",
+            "claw-suspensions",
             "claw-twilio",
             "claw-whatsapp",
         ],

@@ -1,4 +1,4 @@
-use std::{error::Error, time::Duration};
+use std::{error::Error, fmt, pin::Pin, time::Duration};
 
 use async_trait::async_trait;
 use claw_events::Event;
@@ -60,6 +60,18 @@ pub enum HandlerError {
     },
     /// Retry later, and let later events of the same user go first.
     Defer(Duration),
+    /// Retry when this future has ended. Meanwhile the event is kept in memory, unacknowledged; the user's later events
+    /// are tried, and those that are parked as well stay behind this one. The time does not count towards giving up.
+    Park(Parked),
+}
+
+/// The future at whose end a parked event is retried. It may end early: then the handler parks the event again.
+pub struct Parked(pub(crate) Pin<Box<dyn Future<Output = ()> + Send>>);
+
+impl fmt::Debug for Parked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Parked")
+    }
 }
 
 impl HandlerError {
@@ -89,6 +101,11 @@ impl HandlerError {
     /// Retry after `pause`, and let later events of the same user go first.
     pub const fn defer(pause: Duration) -> Self {
         Self::Defer(pause)
+    }
+
+    /// Retry when `until` has ended, behind no later event that is parked as well.
+    pub fn park(until: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self::Park(Parked(Box::pin(until)))
     }
 }
 

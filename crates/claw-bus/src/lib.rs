@@ -24,7 +24,7 @@ mod watch;
 
 pub use connect::{Bus, BusConfig, BusError};
 pub use consume::Consumer;
-pub use handler::{Attempt, Handler, HandlerError};
+pub use handler::{Attempt, Handler, HandlerError, Parked};
 pub use installation::UserIdKeyError;
 pub use json_bucket::{JsonBucket, Written};
 pub use operate::{

@@ -1,6 +1,7 @@
 use async_nats::{SubscribeError, Subscriber};
 use claw_events::{Event, Signal, published_filter, signal_filter};
 use futures_util::{Stream, StreamExt};
+use serde::de::DeserializeOwned;
 
 use crate::{Bus, BusError};
 
@@ -10,11 +11,26 @@ impl Bus {
     /// they may only prompt a look at the database. When the stream ends, watch again and look at the database for missed
     /// events.
     pub async fn watch<E: Event>(&self) -> Result<impl Stream<Item = E> + use<E>, BusError> {
+        self.watch_subjects(E::FACT, published_filter::<E>()).await
+    }
+
+    /// Delivers signals of this type from now on, to every watcher, as [`Bus::watch`] delivers events.
+    pub async fn watch_signals<S: Signal>(
+        &self,
+    ) -> Result<impl Stream<Item = S> + use<S>, BusError> {
+        self.watch_subjects(S::NAME, signal_filter::<S>(None)).await
+    }
+
+    async fn watch_subjects<T: DeserializeOwned>(
+        &self,
+        name: &'static str,
+        filter: String,
+    ) -> Result<impl Stream<Item = T> + use<T>, BusError> {
         let failed =
-            |error: async_nats::Error| BusError::jetstream(format!("watching {}", E::FACT), error);
+            |error: async_nats::Error| BusError::jetstream(format!("watching {name}"), error);
         let mut connections = self.connections.clone();
         connections.mark_unchanged();
-        let subscribed = self.client.subscribe(published_filter::<E>()).await;
+        let subscribed = self.client.subscribe(filter).await;
         let messages = subscribed.map_err(|error| failed(error.into()))?;
         // After a round trip the server knows the subscription.
         let answered = self.jetstream.query_account().await;

@@ -26,7 +26,7 @@ pub use notice::Notice;
 pub use numbering::{language_of, zone_of};
 pub use plan::Plan;
 pub use preferences::{Defaults, Preferences, Stored, Updates};
-pub use proactive::{Decision, Room, decide};
+pub use proactive::{Decision, Quota, decide};
 pub use queue::{Batch, Next, confirm_stop, next};
 pub use quiet_hours::{NO_QUIET_HOURS, QuietHours};
 pub use wall_clock::local_midnight;

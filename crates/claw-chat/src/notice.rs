@@ -50,6 +50,8 @@ pub enum Notice {
     Backlog,
     /// The user stopped the turn.
     Stopped,
+    /// The operator suspended the user.
+    Suspended,
     /// The assistant is ready: a caller we could not connect can call again.
     AssistantReady,
     /// Somebody called from the user's number without proof, at this moment; with the user's time zone.
@@ -168,6 +170,11 @@ impl Notice {
                     .into()
             }
             Self::Stopped => "Okay, I've stopped.".into(),
+            Self::Suspended => {
+                "I've been paused by the people who run this service. Your messages are safe, and \
+                 I'll answer them when I'm back."
+                    .into()
+            }
             Self::AssistantReady => ASSISTANT_READY.into(),
             Self::CalledAsYou(zone, at) => format!(
                 "Somebody called me from your number {}. If that was you, all is well. Anybody can fake a number, so \

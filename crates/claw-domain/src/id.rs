@@ -112,7 +112,7 @@ derived_id!(
     /// The id of a phone call. Derived from Twilio's id of the call.
     CallId, "cal"
 );
-id!(
+derived_id!(
     /// The id of an invite. Derived from its code, which is random.
     InviteId, "inv"
 );

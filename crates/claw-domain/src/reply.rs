@@ -31,6 +31,8 @@ pub enum ReplySource {
     /// A text of the assistant in the chat after a phone call: an answer that the caller did not hear, or the outcome
     /// of what they asked for.
     VoiceFollowup,
+    /// Clawkaka's line that tells a user that they are suspended.
+    Suspension,
 }
 
 impl ReplySource {
@@ -43,7 +45,7 @@ impl ReplySource {
     pub const fn is_proactive(self) -> bool {
         match self {
             Self::Heartbeat | Self::Cron => true,
-            Self::Chat | Self::Notice | Self::VoiceFollowup => false,
+            Self::Chat | Self::Notice | Self::VoiceFollowup | Self::Suspension => false,
         }
     }
 }

@@ -141,6 +141,8 @@ pub enum CallStatus {
     },
     /// The caller cannot prove who they are: no PIN is set, the operator wants better proof, or no try is left.
     Refused,
+    /// The user is suspended.
+    Suspended,
 }
 
 impl CallStatus {
@@ -148,9 +150,11 @@ impl CallStatus {
     pub const fn language(self) -> Option<Language> {
         match self {
             Self::Ready { language, .. } => language,
-            Self::SettingUp { .. } | Self::NewCaller | Self::NeedsPin { .. } | Self::Refused => {
-                None
-            }
+            Self::SettingUp { .. }
+            | Self::NewCaller
+            | Self::NeedsPin { .. }
+            | Self::Refused
+            | Self::Suspended => None,
         }
     }
 
@@ -158,7 +162,7 @@ impl CallStatus {
     pub const fn has_chat(self) -> Option<bool> {
         match self {
             Self::Ready { has_chat, .. } | Self::SettingUp { has_chat } => Some(has_chat),
-            Self::NewCaller | Self::NeedsPin { .. } | Self::Refused => None,
+            Self::NewCaller | Self::NeedsPin { .. } | Self::Refused | Self::Suspended => None,
         }
     }
 }

@@ -24,7 +24,8 @@ pub use sandbox::{
     SandboxFailed, SandboxQueued, SandboxReady, SandboxRemoved, SandboxRequested, TurnFailed,
 };
 pub use signal::{
-    CallInterrupted, Signal, SpeechStreamed, TypingStarted, signal_filter, signal_subject,
+    CallInterrupted, Signal, SpeechStreamed, SuspensionChanged, TypingStarted, signal_filter,
+    signal_subject,
 };
 pub use stream::{PARTITIONS, Stream, partition_of, partition_of_subject};
 

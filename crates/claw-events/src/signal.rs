@@ -76,3 +76,22 @@ impl Signal for CallInterrupted {
         self.user.to_string()
     }
 }
+
+/// An operator has suspended or resumed a user, or everybody. The database tells whom.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SuspensionChanged {
+    /// The user; `None` for everybody.
+    pub user: Option<UserId>,
+    /// The operator's reason for the end of a suspension, for the log. That of a suspension is in the database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resumed_because: Option<String>,
+}
+
+impl Signal for SuspensionChanged {
+    const NAME: &'static str = "suspension";
+
+    fn about(&self) -> String {
+        self.user
+            .map_or_else(|| "all".to_owned(), |user| user.to_string())
+    }
+}

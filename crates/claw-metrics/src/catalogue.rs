@@ -105,6 +105,8 @@ catalogue! {
     /// Proactive messages, by source and by outcome: `sent`, `held`, `withheld`, `released` after being held, or
     /// `dropped` because there were too many.
     Counter PROACTIVE_MESSAGES = "clawkaka_proactive_messages_total" ["source", "outcome"];
+    /// Suspensions in force: `everybody` is 1 or 0, and `user` counts those of single users.
+    Gauge SUSPENDED = "clawkaka_suspended" ["scope"];
     /// Attempts to connect to a sandbox, by outcome: `connected` or `failed`.
     Counter AGENT_CONNECTIONS = "clawkaka_agent_connections_total" ["outcome"];
     /// Sandboxes that were disconnected because they sent too much, by what: `frames`, `bytes`, `long_message`,
@@ -140,6 +142,6 @@ catalogue! {
     /// Leases of partitions that this process has taken, by cause: `free`, `lapsed` or `regained`.
     Counter TAKEOVERS = "clawkaka_takeovers_total" ["group", "cause"];
     /// Waits that a fallback timer ended because the awaited event had not arrived: for a `sandbox`, the end of a
-    /// `turn`, a `delivery` of the bus, the status of a `call`, or WhatsApp's `report` on a message.
+    /// `turn`, a `delivery` of the bus, the status of a `call`, a `suspension`, or WhatsApp's `report` on a message.
     Counter WAITS_ENDED_BY_CLOCK = "clawkaka_waits_ended_by_clock_total" ["wait"];
 }

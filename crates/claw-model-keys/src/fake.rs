@@ -1,5 +1,7 @@
 //! A provider's account in memory, for tests. It keeps state, so that a test can ask which keys exist.
 
+use std::collections::HashSet;
+
 use async_trait::async_trait;
 use parking_lot::Mutex;
 
@@ -17,6 +19,7 @@ struct Account {
     made: usize,
     refusal: Option<u16>,
     next_answer_is_lost: bool,
+    disabled: HashSet<KeyHash>,
 }
 
 impl FakeModelKeys {
@@ -30,6 +33,11 @@ impl FakeModelKeys {
             .collect()
     }
 
+    /// The number of keys that are disabled.
+    pub fn disabled(&self) -> usize {
+        self.account.lock().disabled.len()
+    }
+
     /// The number of keys that were ever made.
     pub fn made(&self) -> usize {
         self.account.lock().made
@@ -40,7 +48,7 @@ impl FakeModelKeys {
         self.account.lock().make(name)
     }
 
-    /// Makes every later [`ModelKeys::mint`] fail with this HTTP status; `None` lets them succeed.
+    /// Makes every later [`ModelKeys::mint`] and [`ModelKeys::set_disabled`] fail with this HTTP status; `None` lets them succeed.
     pub fn refuse_to_mint(&self, status: Option<u16>) {
         self.account.lock().refusal = status;
     }
@@ -102,6 +110,16 @@ impl ModelKeys for FakeModelKeys {
 
     async fn list(&self) -> Result<Vec<KeyInfo>, KeyError> {
         Ok(self.account.lock().keys.clone())
+    }
+
+    async fn set_disabled(&self, hash: &KeyHash, disabled: bool) -> Result<(), KeyError> {
+        let mut account = self.account.lock();
+        account.check("changing")?;
+        account.disabled.remove(hash);
+        if disabled && account.keys.iter().any(|key| key.hash == *hash) {
+            account.disabled.insert(hash.clone());
+        }
+        Ok(())
     }
 
     async fn revoke(&self, hash: &KeyHash) -> Result<(), KeyError> {

@@ -19,6 +19,9 @@ pub trait ModelKeys: Send + Sync + 'static {
     /// All keys of the account, including disabled ones.
     async fn list(&self) -> Result<Vec<KeyInfo>, KeyError>;
 
+    /// Lets a key call no model, or lets it again. Succeeds if the key does not exist.
+    async fn set_disabled(&self, hash: &KeyHash, disabled: bool) -> Result<(), KeyError>;
+
     /// Deletes a key for good. Succeeds if the key does not exist.
     async fn revoke(&self, hash: &KeyHash) -> Result<(), KeyError>;
 }

@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use tracing::warn;
 
-use crate::wire::{ApiError, CreateKey, CreatedKey, KeyObject, KeyPage};
+use crate::wire::{ApiError, ChangeKey, CreateKey, CreatedKey, KeyObject, KeyPage};
 
 /// The number of keys on one page of a listing, fixed by the API.
 const PAGE: usize = 100;
@@ -116,6 +116,17 @@ impl ModelKeys for OpenRouter {
             }
         }
         Ok(keys.into_values().collect())
+    }
+
+    async fn set_disabled(&self, hash: &KeyHash, disabled: bool) -> Result<(), KeyError> {
+        let request = self
+            .http
+            .patch(format!("{}/keys/{hash}", self.base_url))
+            .json(&ChangeKey { disabled });
+        match self.call("changing a model key", request).await {
+            Ok(_) | Err(KeyError::Refused { status: 404, .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     async fn revoke(&self, hash: &KeyHash) -> Result<(), KeyError> {

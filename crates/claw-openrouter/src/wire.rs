@@ -30,6 +30,11 @@ impl<'a> CreateKey<'a> {
     }
 }
 
+#[derive(Debug, Serialize)]
+pub(crate) struct ChangeKey {
+    pub(crate) disabled: bool,
+}
+
 /// The answer to a creation. The only answer with a secret, so it does not implement `Debug`.
 #[derive(Deserialize)]
 pub(crate) struct CreatedKey {

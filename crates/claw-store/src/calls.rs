@@ -148,6 +148,17 @@ impl Calls {
         rows.into_iter().map(Call::try_from).collect()
     }
 
+    /// The calls in progress, oldest first, at most `limit`.
+    pub async fn in_progress(&self, limit: u32) -> Result<Vec<Call>, StoreError> {
+        let query = Entity::find()
+            .filter(Column::EndedAt.is_null())
+            .order_by_asc(Column::StartedAt)
+            .limit(u64::from(limit))
+            .all(&self.database.pool);
+        let rows = self.database.run("reading the calls in progress", query);
+        rows.await?.into_iter().map(Call::try_from).collect()
+    }
+
     /// Records that the caller was told that their assistant is being set up. Fails with
     /// [`StoreError::Missing`] for an unknown call.
     pub async fn await_setup(&self, call: CallId) -> Result<(), StoreError> {

@@ -63,6 +63,17 @@ pub struct OutgoingReply {
     /// Whether this call began the delivery and marked the first piece as `Sending`: the caller may send it
     /// without calling [`Deliveries::mark_sending`].
     pub claimed_first: bool,
+    /// Whether the reply has to wait, because the user is suspended. No piece was claimed then.
+    pub is_suspended: bool,
+}
+
+/// What becomes of a reply while its user is suspended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhileSuspended {
+    /// It waits for the end of the suspension.
+    Hold,
+    /// It is sent: it tells the user of the suspension.
+    Send,
 }
 
 /// A delivery after a report about it.
@@ -80,14 +91,15 @@ pub struct Reported {
 
 impl Deliveries {
     /// Begins the delivery of a reply in `pieces` pieces. If `claim`, also claims the first piece, unless the
-    /// delivery was begun before. One round trip; `None` for a blocked user, and for one who is neither known nor
-    /// was refused lately.
+    /// delivery was begun before or has to wait because the user is suspended. One round trip; `None` for a blocked
+    /// user, and for one who is neither known nor was refused lately.
     pub async fn begin(
         &self,
         user: UserId,
         reply: ReplyId,
         pieces: u32,
         claim: bool,
+        hold: WhileSuspended,
         now: DateTime<Utc>,
     ) -> Result<Option<OutgoingReply>, StoreError> {
         let ids: Vec<Uuid> = (0..pieces)
@@ -95,7 +107,7 @@ impl Deliveries {
             .collect();
         for _ in 0..BEGIN_ATTEMPTS {
             let Some(outgoing) = self
-                .begin_once(user, reply, ids.clone(), claim, now)
+                .begin_once(user, reply, ids.clone(), claim, hold, now)
                 .await?
             else {
                 return Ok(None);
@@ -161,6 +173,7 @@ impl Deliveries {
         reply: ReplyId,
         ids: Vec<Uuid>,
         claim: bool,
+        hold: WhileSuspended,
         now: DateTime<Utc>,
     ) -> Result<Option<OutgoingReply>, StoreError> {
         let values = [
@@ -169,6 +182,7 @@ impl Deliveries {
             ids.into(),
             now.into(),
             claim.into(),
+            (hold == WhileSuspended::Send).into(),
         ];
         let rows = self.database.rows(BEGINNING, &BEGIN, values).await?;
         let Some(first) = rows.first() else {
@@ -181,6 +195,7 @@ impl Deliveries {
         let last_written_at = read(BEGINNING, first, "last_inbound_at")?;
         let has_chat = read(BEGINNING, first, "has_chat")?;
         let claimed_first = read(BEGINNING, first, "claimed")?;
+        let is_suspended = read(BEGINNING, first, "suspended")?;
         let mut pieces = Vec::with_capacity(rows.len());
         for row in &rows {
             let piece: Option<delivery::Model> = joined(BEGINNING, row, "d")?;
@@ -192,6 +207,7 @@ impl Deliveries {
             has_chat,
             pieces,
             claimed_first,
+            is_suspended,
         }))
     }
 }

@@ -20,12 +20,13 @@ mod newcomers;
 mod role;
 mod sandboxes;
 mod store;
+mod suspensions;
 mod text;
 mod users;
 
 pub use access_lists::{AccessList, AccessLists, ListedUser};
 pub use calls::{Call, CallBegin, CallEnd, Calls};
-pub use deliveries::{Deliveries, Delivery, OutgoingReply, Reported};
+pub use deliveries::{Deliveries, Delivery, OutgoingReply, Reported, WhileSuspended};
 pub use error::StoreError;
 pub use invites::{Invite, Invites};
 pub use keyring::{Keyring, KeyringError};
@@ -37,8 +38,9 @@ pub use migration::{migrate, record_user_id_key};
 pub use newcomers::{Entrance, NewRefusal, Newcomer, NewcomerRecord, Newcomers, Refusal};
 pub use role::Role;
 pub use sandboxes::{
-    ConnectionSecrets, KnownModelKey, NewSandbox, Sandbox, SandboxRequest, SandboxSecrets,
-    SandboxStart, Sandboxes, TranscriptCursor,
+    ConnectionSecrets, KeyChange, KnownModelKey, NewSandbox, Sandbox, SandboxRequest,
+    SandboxSecrets, SandboxStart, Sandboxes, TranscriptCursor,
 };
 pub use store::Store;
+pub use suspensions::{Suspension, SuspensionChange, SuspensionSet, Suspensions};
 pub use users::{PinOutcome, PinTry, Profile, Users};

@@ -143,6 +143,10 @@ impl MigratorTrait for Migrator {
                 name: "m000008_who_may_come_in",
                 sql: include_str!("sql/schema_8.sql"),
             }),
+            Box::new(MigrationStep {
+                name: "m000009_suspensions",
+                sql: include_str!("sql/schema_9.sql"),
+            }),
         ]
     }
 }

@@ -1,3 +1,4 @@
+mod keys;
 mod request;
 mod secrets;
 pub(crate) mod states;
@@ -7,6 +8,7 @@ use chrono::{DateTime, Utc};
 use claw_domain::{Endpoint, FailureReason, MessageId, SandboxId, SandboxStatus, UserId};
 use sea_orm::{ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder};
 
+pub use keys::KeyChange;
 pub use request::{NewSandbox, SandboxRequest};
 pub use secrets::{ConnectionSecrets, SandboxSecrets};
 
@@ -45,6 +47,8 @@ pub struct Sandbox {
     pub model_key_hash: Option<String>,
     /// The name of its model key, stored before the key is made.
     pub model_key_name: Option<String>,
+    /// Whether its model key is enabled at the provider for certain; a suspended user's key is not.
+    pub has_enabled_key: bool,
     /// The position up to which its transcript has been read.
     pub transcript: Option<TranscriptCursor>,
     /// The message that last requested it.
@@ -157,6 +161,7 @@ impl TryFrom<sandbox::Model> for Sandbox {
             start: u32::try_from(row.start).map_err(|_| corrupt("sandbox.start"))?,
             model_key_hash: row.model_key_hash,
             model_key_name: row.model_key_name,
+            has_enabled_key: row.model_key_state == keys::ENABLED,
             transcript: row
                 .transcript_cursor
                 .zip(row.boot_id)

@@ -4,8 +4,8 @@ use secrecy::SecretString;
 use tokio::time::timeout;
 
 use crate::{
-    AccessLists, Calls, Deliveries, Invites, Messages, Newcomers, Sandboxes, StoreError, Users,
-    database::Database,
+    AccessLists, Calls, Deliveries, Invites, Messages, Newcomers, Sandboxes, StoreError,
+    Suspensions, Users, database::Database,
 };
 
 /// Time limit for the ping of a readiness check.
@@ -78,6 +78,13 @@ impl Store {
     /// The repository of phone calls.
     pub fn calls(&self) -> Calls {
         Calls {
+            database: self.database.clone(),
+        }
+    }
+
+    /// The repository of suspensions.
+    pub fn suspensions(&self) -> Suspensions {
+        Suspensions {
             database: self.database.clone(),
         }
     }

@@ -6,10 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::{sync::Notify, time::sleep};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
-use uuid::Uuid;
 
 use super::{
-    row::automation_row,
     sandbox::{Sandbox, State},
     session::MAIN_KEY,
 };
@@ -45,6 +43,7 @@ pub(crate) struct Flooding {
     /// The frames to send in turn; made once, because they may be long.
     frames: Vec<Utf8Bytes>,
     next: usize,
+    next_row: usize,
     changed: Arc<Notify>,
 }
 
@@ -81,16 +80,30 @@ pub(crate) async fn next_frame(sandbox: &Sandbox) -> Utf8Bytes {
     }
 }
 
-/// Replaces the rows in an answer to `chat.history`, if the sandbox floods its clients with rows.
-pub(crate) fn add_rows(state: &State, answer: &mut Value) {
-    let Some(Flood::Rows { count }) = state.flooding.flood else {
-        return;
+/// The response to a `chat.history` request, if the sandbox floods its clients with rows. Written as text, because the
+/// simulator shares the machine.
+pub(crate) fn history_response(sandbox: &Sandbox, request_id: &str) -> Option<String> {
+    let flooding = &mut sandbox.state().flooding;
+    let Some(Flood::Rows { count }) = flooding.flood else {
+        return None;
     };
-    let rows: Vec<Value> = (0..count)
-        .map(|number| automation_row(&format!("{}-{number}", Uuid::new_v4().simple())))
+    let first = flooding.next_row;
+    flooding.next_row += count;
+    let rows: Vec<String> = (first..first + count)
+        .map(|number| {
+            format!(
+                r#"{{"role":"assistant","content":[{{"type":"text","text":"flood {number}"}}],"openclawAutomation":{{}},"__openclaw":{{"id":"flood-{number}"}}}}"#
+            )
+        })
         .collect();
-    answer["messages"] = json!(rows);
-    answer["deltaCursor"] = json!(Uuid::new_v4().to_string());
+    let payload = format!(
+        r#"{{"kind":"delta","messages":[{}],"deltaCursor":"flood-{first}","sessionInfo":{{"hasActiveRun":false,"status":"done"}}}}"#,
+        rows.join(",")
+    );
+    let id = json!(request_id);
+    Some(format!(
+        r#"{{"type":"res","id":{id},"ok":true,"payload":{payload}}}"#
+    ))
 }
 
 impl State {

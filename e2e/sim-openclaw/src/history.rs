@@ -3,7 +3,6 @@ use sim_kit::clock;
 
 use super::{
     config::QueueMode,
-    flood,
     frame::Refusal,
     params::Params,
     sandbox::{Sandbox, row_event},
@@ -35,9 +34,7 @@ pub(crate) fn read(sandbox: &Sandbox, params: &Value) -> Result<Value, Refusal> 
     let queue_mode = state.behaviour(&sandbox.shared).queue_mode;
     let session = state.session(&key);
     if params.has("cursor") {
-        let mut delta = delta(session, params.text("cursor")?, queue_mode);
-        flood::add_rows(&state, &mut delta);
-        return Ok(delta);
+        return Ok(delta(session, params.text("cursor")?, queue_mode));
     }
     let limit = params.number("limit")?.unwrap_or(ROWS_PER_PAGE);
     let offset = params.number("offset")?.unwrap_or_default();
@@ -51,7 +48,6 @@ pub(crate) fn read(sandbox: &Sandbox, params: &Value) -> Result<Value, Refusal> 
         page["inputReceipts"] = json!([]);
         page["inputConsumptions"] = json!([]);
     }
-    flood::add_rows(&state, &mut page);
     Ok(page)
 }
 

@@ -179,16 +179,6 @@ impl Row {
     }
 }
 
-/// A row with a reminder, as short as it can be.
-pub(crate) fn automation_row(id: &str) -> Value {
-    json!({
-        "role": "assistant",
-        "content": [{ "type": "text", "text": format!("flood {id}") }],
-        "openclawAutomation": { "kind": "cron" },
-        "__openclaw": { "id": id },
-    })
-}
-
 fn assistant(text: &str, api: &str, provider: &str, model: &str) -> Value {
     json!({
         "role": "assistant",

@@ -5,7 +5,7 @@ use sim_kit::clock;
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{
-    chat,
+    chat, flood,
     frame::{Outgoing, Refusal, Request, response},
     history,
     params::Params,
@@ -34,6 +34,12 @@ pub(crate) fn handle_frame(sandbox: &Arc<Sandbox>, client: &Client, text: &str) 
     };
     if request.method == "agent.wait" {
         wait(sandbox, client, request);
+        return;
+    }
+    if request.method == "chat.history"
+        && let Some(response) = flood::history_response(sandbox, &request.id)
+    {
+        client.out.try_send(Outgoing::Response(response)).ok();
         return;
     }
     if request.method == "chat.send" {

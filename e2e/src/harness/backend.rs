@@ -43,6 +43,11 @@ pub(super) trait Backend: Send + Sync {
     /// Starts one more replica; does not wait until it is ready.
     async fn add(&mut self, service: Service) -> Result<Replica>;
 
+    /// Runs the operator's command with these arguments, and returns what it prints.
+    async fn command(&self, _arguments: &[&str]) -> Result<String> {
+        bail!("the operator's command is only run on processes")
+    }
+
     /// Changes a setting of all services. A running replica gets it in [`Backend::renew`].
     fn set(&mut self, name: &str, value: &str);
 

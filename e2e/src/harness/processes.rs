@@ -52,8 +52,8 @@ impl Processes {
             }
         }
         let admin = processes.variables_of("admin");
-        programs::run_to_end("clawkaka", ["db", "migrate"], &admin).await?;
-        programs::run_to_end("clawkaka", ["bus", "ensure"], &admin).await?;
+        programs::run_to_end("clawkaka", &["db", "migrate"], &admin).await?;
+        programs::run_to_end("clawkaka", &["bus", "ensure"], &admin).await?;
         processes.start_caddy().await?;
         for service in Service::ALL {
             for replica in processes.replicas_of(service) {
@@ -192,6 +192,10 @@ impl Backend for Processes {
         let replica = self.reserve(service)?;
         self.start(replica).await?;
         Ok(replica)
+    }
+
+    async fn command(&self, arguments: &[&str]) -> Result<String> {
+        programs::run_to_end("clawkaka", arguments, &self.variables_of("admin")).await
     }
 
     fn set(&mut self, name: &str, value: &str) {

@@ -69,11 +69,12 @@ pub(super) async fn signal(id: u32, name: &str) -> Result<()> {
     Ok(())
 }
 
+/// Runs a program to its end, and returns what it prints on stdout.
 pub(super) async fn run_to_end(
     name: &str,
-    arguments: [&str; 2],
+    arguments: &[&str],
     variables: &Variables,
-) -> Result<()> {
+) -> Result<String> {
     let output = Command::new(binary(name)?)
         .args(arguments)
         .envs(variables.iter().cloned())
@@ -85,7 +86,7 @@ pub(super) async fn run_to_end(
         arguments.join(" "),
         String::from_utf8_lossy(&output.stderr)
     );
-    Ok(())
+    Ok(String::from_utf8(output.stdout)?)
 }
 
 /// Starts Caddy with the repository's Caddyfile.

@@ -50,6 +50,11 @@ impl World {
         Ok(has_ended)
     }
 
+    /// Runs the operator's command, `clawkaka`, with these arguments, and returns what it prints.
+    pub async fn command(&self, arguments: &[&str]) -> Result<String> {
+        self.backend.command(arguments).await
+    }
+
     /// Restarts every ingress with this voice mode.
     pub async fn set_voice_mode(&mut self, mode: VoiceMode) -> Result<()> {
         self.backend.set("VOICE_MODE", mode.name());

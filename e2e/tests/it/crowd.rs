@@ -139,6 +139,14 @@ impl Crowd {
         outcome
     }
 
+    /// Waits for the last answer, then checks that each message is in one answer, in the order of writing. The
+    /// assistants may have been asked twice.
+    pub async fn verify_answers(&self, world: &World) {
+        let outcome = self.wait_for_answers(world).await;
+        outcome.print();
+        outcome.check_answers();
+    }
+
     /// The number in a message's text, unique among all users.
     fn token(&self, user: u32, message: u32) -> u32 {
         message * self.users + user

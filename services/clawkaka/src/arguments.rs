@@ -11,7 +11,13 @@ use clap_complete::{Shell, generate};
 use claw_bus::ReplayTicket;
 use claw_events::{OperatorEvent, Stream};
 
-use crate::{help, invite::InviteCommand, output::Format, person::PersonCommand};
+use crate::{
+    help,
+    invite::InviteCommand,
+    output::Format,
+    person::PersonCommand,
+    suspension::{ResumeAll, SuspendAll},
+};
 
 /// Most events of one `replay`: a typing mistake in a sequence must not repeat a month.
 const RANGE_LIMIT: u64 = 10_000;
@@ -19,8 +25,8 @@ const RANGE_LIMIT: u64 = 10_000;
 /// The program's name in usage texts and completions.
 const PROGRAM: &str = "clawkaka";
 
-/// The operator's command of Clawkaka: creates the streams and the schema, decides who may come in, shows what an
-/// operator must know and the events that no service could handle, and replays events.
+/// The operator's command of Clawkaka: creates the streams and the schema, decides who may come in, suspends and
+/// resumes users, shows what an operator must know and the events that no service could handle, and replays events.
 #[derive(Debug, Parser)]
 #[command(name = PROGRAM, version, after_help = help::SETTINGS)]
 pub struct Arguments {
@@ -42,12 +48,18 @@ pub(crate) enum Command {
     /// List the events that an operator must know, and follow them
     #[command(after_long_help = help::EVENTS)]
     Events(ListEvents),
-    /// Block users, and let users in
+    /// Block, allow, suspend and resume users
     #[command(subcommand)]
     Person(PersonCommand),
     /// Make, list and revoke codes with which newcomers come in
     #[command(subcommand)]
     Invite(InviteCommand),
+    /// Emergency stop: suspend everybody
+    #[command(after_long_help = help::SUSPEND_ALL)]
+    Suspend(SuspendAll),
+    /// End the suspension of everybody
+    #[command(after_long_help = help::SUSPEND_ALL)]
+    Resume(ResumeAll),
     /// Replay past events of a stream
     #[command(after_long_help = help::with_replay(help::REPLAY_EVENTS))]
     Replay(ReplayEvents),
@@ -281,6 +293,11 @@ mod tests {
             ("invite create --uses 0", "1.."),
             ("invite create --expires soon", "7d"),
             ("invite revoke 17", "inv_"),
+            ("person suspend Ada --reason x", "country code"),
+            ("person suspend +15551234567", "--reason"),
+            ("suspend --reason x", "--all"),
+            ("suspend --all", "--reason"),
+            ("resume", "--all"),
         ] {
             let refusal = read(line).unwrap_err();
             assert_eq!(refusal.exit_code(), 2, "{line}");
@@ -301,6 +318,8 @@ mod tests {
             help::EVENTS,
             help::PERSON,
             help::INVITE,
+            help::SUSPEND,
+            help::SUSPEND_ALL,
             help::METRICS,
             help::COMPLETIONS,
         ] {

@@ -2,14 +2,16 @@
 
 pub(crate) const SETTINGS: &str = "\
 Settings (environment variables; an empty value counts as absent):
-  NATS_URL      bus, dead, events, replay
+  NATS_URL      bus, dead, events, replay, suspend, resume, person suspend, person resume
                                     nats://admin:password@host:port
-  DATABASE_URL  db, person, invite  postgres://owner:password@host:port/database
+  DATABASE_URL  db, person, invite, suspend, resume
+                                    postgres://owner:password@host:port/database
   DATABASE_PASSWORD_PROVISIONER, DATABASE_PASSWORD_GATEWAY, DATABASE_PASSWORD_OUTBOUND
                 db                  the new password of a service's role (optional)
-  USER_ID_KEY   bus, db, person     the key of all user ids, 64 hex digits; it never changes
+  USER_ID_KEY   bus, db, person     64 hex digits, from which all user ids are derived; it must never change
+                                    (person needs it for a number, and not for a user id)
   WHATSAPP_NUMBER
-                invite              our number, for links to wa.me (optional)
+                invite create       our number, for a link to wa.me (optional)
 Instead of each, <NAME>_FILE may name a file that holds the value; setting both is an error.
 
 Results are printed on stdout, remarks and errors on stderr.
@@ -17,8 +19,8 @@ Exit status: 0 done, 1 failed, 2 the command line is wrong.";
 
 pub(crate) const ENSURE: &str = "\
 Run it after `clawkaka db migrate`, before the services start, and after each upgrade. Repeating it changes
-nothing. It records which USER_ID_KEY belongs to the bus, and fails if it is another one than before:
-ingress does not start with any other.
+nothing. It records a check value of USER_ID_KEY on the bus, and fails if the key is another one than before.
+ingress does not start with a key that differs from the recorded one.
 
 Example:
   clawkaka bus ensure
@@ -31,8 +33,8 @@ pub(crate) const MIGRATE: &str = "\
 Run it before the services start and after each upgrade. All migrations are applied, or none. It also
 creates the services' roles, gives each its rights, and sets the passwords that are given. Repeating
 it changes nothing, and several processes may run it at once. Waits up to 30 s for a database that is
-just starting. It records which USER_ID_KEY belongs to the database, and fails if it is another one
-than before: all users would be strangers.
+just starting. It records a check value of USER_ID_KEY in the database, and fails if the key is another
+one than before: with another key, every user would be a stranger.
 
 Example:
   DATABASE_URL_FILE=/run/secrets/database_url clawkaka db migrate
@@ -47,8 +49,9 @@ Examples:
   clawkaka dead list --consumer gateway-turns --limit 200
   clawkaka dead list --json | jq -r 'select(.replayed_as == null).sequence'
 
-With --json, one line per dead letter, with the fields sequence, time, consumer, event (null for what is
-not an event of a stream), subject, reason, attempts, replayed_as (null if it was not replayed) and error.
+With --json, one line per dead letter, with the fields sequence, time, consumer, event (null if the dead
+letter was never an event of a stream), subject, reason, attempts, replayed_as (null if it was not replayed)
+and error.
 
 Exit status: 0 listed, also if there are none, 1 failed, 2 the command line is wrong.";
 
@@ -104,8 +107,9 @@ not_the_original, with null as replayed_as.
 Exit status: 0 all are replayed, now or earlier, 1 some are not, 2 the command line is wrong.";
 
 pub(crate) const EVENTS: &str = "\
-Prints the newest operator events, oldest first, one per line: what an operator must know, such as a
-restricted account. What lasts is told once an hour. Events are kept for 90 days.
+Prints the newest operator events, oldest first, one per line. An operator event reports a problem that only
+an operator can solve, such as a restricted account, and says what to do. A problem that lasts is reported
+once an hour. Events are kept for 90 days.
 
 Examples:
   clawkaka events
@@ -118,10 +122,11 @@ this version of clawkaka does not know the kind).
 Exit status: 0 listed, also if there are none, 1 failed, 2 the command line is wrong.";
 
 pub(crate) const PERSON: &str = "\
-A user who comes in by the allow list is not counted, and comes in also when ADMISSION is closed. From and
-to a user on the block list nothing passes: messages and calls are dropped, replies are not sent. What an
-assistant is doing goes on unheard, and its sandbox runs on. A user is on one list at most. The lists hold
-user ids, which are derived from numbers. The services read them with each message: no restart is needed.
+A user on the allow list is admitted whatever ADMISSION says, also if it is closed, and is not counted. No
+message or call from a user on the block list is handled, and no reply is sent to them. The assistant of a
+blocked user finishes what it is doing, and its sandbox goes on running. A user is on one list at most. The
+lists hold user ids, which are derived from numbers. The services read the lists for each message, so no
+restart is needed.
 
 Examples:
   clawkaka person block +15551234567 --note spam
@@ -132,12 +137,12 @@ Examples:
 
 With --json, one line per user on a list, with the fields user, list, since and note.
 
-Exit status: 0 done, also if it was so before, 1 failed, 2 the command line is wrong.";
+Exit status: 0 done, also if nothing has changed, 1 failed, 2 the command line is wrong.";
 
 pub(crate) const INVITE: &str = "\
-A newcomer whose message contains the code comes in, also when ADMISSION is open and full, but not when it
-is closed. The code is printed once, by `create`, and stored nowhere. If WHATSAPP_NUMBER is set, `create`
-also prints a link that opens a chat with the code typed in.
+A newcomer whose message contains the code is admitted, also if ADMISSION is open and its limits are reached,
+but not if ADMISSION is closed. The code is printed once, by `create`, and stored nowhere. If WHATSAPP_NUMBER
+is set, `create` also prints a link that opens a chat with the code typed in.
 
 Examples:
   clawkaka invite create
@@ -149,6 +154,39 @@ With --json, `create` prints a line with the fields id, code, link (null without
 expires_at, and `list` one line per invite with id, uses, used, expires_at, created_at and note.
 
 Exit status: 0 done, 1 failed or no such invite, 2 the command line is wrong.";
+
+pub(crate) const SUSPEND: &str = "\
+While a user is suspended, their running turn is aborted and its answer is not sent. Nothing is sent to their
+assistant, and nothing to them except one line that says that they are paused. Their model key is disabled.
+If they call, they hear a line and the call ends. Their sandbox goes on running. Messages that they write
+meanwhile wait, and so do the texts of their assistant. After `resume` each message is answered once, in
+order. If you suspend a suspended user again, only the reason changes.
+
+The command changes the database first and then signals the running services. Repeating it is harmless.
+
+Examples:
+  clawkaka person suspend +15551234567 --reason abuse
+  clawkaka person resume +15551234567
+  clawkaka person resume usr_18acce9cb8d55882a19accce2dfb9f91 --reason cleared
+
+With --json, one line: {\"user\":\"usr_…\",\"outcome\":\"suspended\",\"users\":1}
+outcome is suspended, reason_changed, resumed or not_suspended.
+
+Exit status: 0 done, also if there was nothing to do, 1 failed or an unknown user, 2 the command line is wrong.";
+
+pub(crate) const SUSPEND_ALL: &str = "\
+Does for everybody, newcomers included, what `clawkaka person suspend` does for one user. Only users who write
+meanwhile are told, once each. The suspension survives restarts of all services. `resume --all` does not
+resume users who were suspended one by one.
+
+Examples:
+  clawkaka suspend --all --reason incident-7
+  clawkaka resume --all --reason solved
+
+With --json, one line: {\"user\":null,\"outcome\":\"suspended\",\"users\":1234}
+users is the number of known users.
+
+Exit status: 0 done, also if there was nothing to do, 1 failed, 2 the command line is wrong.";
 
 pub(crate) const METRICS: &str = "\
 Prints the name, type, labels and meaning of each metric as a table in Markdown. Needs no settings.

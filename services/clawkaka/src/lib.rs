@@ -1,5 +1,5 @@
-//! The operator's command `clawkaka`: creates the streams and the schema, decides who may come in, shows what an
-//! operator must know and the events that no service could handle, and replays events.
+//! The operator's command `clawkaka`: creates the streams and the schema, decides who may come in, suspends and
+//! resumes users, shows what an operator must know and the events that no service could handle, and replays events.
 //!
 //! Parses arguments, calls `claw-bus` and `claw-store`, and prints what they return. Knows no subject, no
 //! SQL and no event's meaning. Results go to stdout, as text or as JSON lines; remarks go to stderr.
@@ -16,6 +16,7 @@ mod metrics;
 mod output;
 mod person;
 mod replay;
+mod suspension;
 
 use anyhow::Result;
 use claw_runtime::Env;
@@ -34,6 +35,8 @@ pub async fn run(arguments: Arguments, env: &Env) -> Result<()> {
         Command::Events(list) => events::list(env, list).await,
         Command::Person(command) => person::run(env, command).await,
         Command::Invite(command) => invite::run(env, command).await,
+        Command::Suspend(all) => suspension::suspend_all(env, all).await,
+        Command::Resume(all) => suspension::resume_all(env, all).await,
         Command::Replay(events) => replay::events(env, events).await,
         Command::Metrics { output } => metrics::list(output.format()),
         Command::Completions { shell } => arguments::print_completions(shell),

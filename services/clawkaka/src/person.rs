@@ -1,8 +1,8 @@
-//! The commands about one user: who may come in, and who may not.
+//! The commands about one user: who may come in, who may not, and whose assistant rests.
 
 use std::fmt;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use chrono::{SecondsFormat, Utc};
 use clap::{Args, Subcommand};
 use claw_domain::{Address, PhoneNumber, UserId};
@@ -15,6 +15,7 @@ use crate::{
     database, help,
     installation::user_id_key,
     output::{Format, remark},
+    suspension::{Reason, SuspensionLine, tell_services},
 };
 
 #[derive(Debug, Subcommand)]
@@ -37,6 +38,12 @@ pub(crate) enum PersonCommand {
         #[command(flatten)]
         output: OutputOptions,
     },
+    /// Stop a user's assistant; what they write waits until they are resumed
+    #[command(after_long_help = help::SUSPEND)]
+    Suspend(SuspendPerson),
+    /// End the suspension of a user, and answer what has waited
+    #[command(after_long_help = help::SUSPEND)]
+    Resume(ResumePerson),
 }
 
 /// One user, named on the command line.
@@ -77,6 +84,28 @@ pub(crate) struct ListPerson {
     note: String,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct SuspendPerson {
+    #[command(flatten)]
+    person: Person,
+    /// Why; goes to the database and to the services' logs
+    #[arg(long, value_name = "TEXT")]
+    reason: Reason,
+    #[command(flatten)]
+    output: OutputOptions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ResumePerson {
+    #[command(flatten)]
+    person: Person,
+    /// Why; goes to the services' logs
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<Reason>,
+    #[command(flatten)]
+    output: OutputOptions,
+}
+
 pub(crate) async fn run(env: &Env, command: PersonCommand) -> Result<()> {
     match command {
         PersonCommand::Block(listed) => put(env, listed, AccessList::Block).await,
@@ -84,6 +113,8 @@ pub(crate) async fn run(env: &Env, command: PersonCommand) -> Result<()> {
         PersonCommand::Allow(listed) => put(env, listed, AccessList::Allow).await,
         PersonCommand::Disallow(person) => remove(env, &person, AccessList::Allow).await,
         PersonCommand::List { output } => list(env, output.format()).await,
+        PersonCommand::Suspend(command) => suspend(env, command).await,
+        PersonCommand::Resume(command) => resume(env, command).await,
     }
 }
 
@@ -163,6 +194,29 @@ impl fmt::Display for ListedLine<'_> {
         } = self;
         write!(f, "{user}  {list:<5}  {since}  {note}")
     }
+}
+
+async fn suspend(env: &Env, command: SuspendPerson) -> Result<()> {
+    let user = command.person.user(env).await?;
+    let suspensions = database::connect(env).await?.suspensions();
+    let reason = command.reason.as_str();
+    let Some(change) = suspensions.suspend(user, reason, SystemClock.now()).await? else {
+        bail!("{user} has never written or called: nothing is suspended");
+    };
+    let line = SuspensionLine::suspended(Some(user), change);
+    command.output.format().print(&line)?;
+    tell_services(env, Some(user), None).await
+}
+
+async fn resume(env: &Env, command: ResumePerson) -> Result<()> {
+    let user = command.person.user(env).await?;
+    let suspensions = database::connect(env).await?.suspensions();
+    let Some(change) = suspensions.resume(user).await? else {
+        bail!("{user} has never written or called: nothing is resumed");
+    };
+    let line = SuspensionLine::resumed(Some(user), change);
+    command.output.format().print(&line)?;
+    tell_services(env, Some(user), command.reason).await
 }
 
 #[cfg(test)]

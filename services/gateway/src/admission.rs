@@ -17,11 +17,11 @@ const ATTEMPTS: u32 = 3;
 
 /// Decides about those who have no row as a user.
 #[derive(Clone)]
-pub(crate) struct Doorkeeper {
+pub(crate) struct AdmissionControl {
     pub(crate) context: Arc<Context>,
 }
 
-impl Doorkeeper {
+impl AdmissionControl {
     /// Decides about the sender of a message with this code; returns whether they are a user now. Whoever is refused
     /// is told once.
     pub(crate) async fn admits_sender(
@@ -40,50 +40,25 @@ impl Doorkeeper {
                 return Ok(true);
             }
             let before = record.refusal.as_ref();
-            let is_repeated = before.is_some_and(|before| before.message == message.id);
+            let before = before.filter(|before| before.message == message.id);
             let mut arrival = self.arrival(&record, code);
-            if is_repeated {
+            if before.is_some() {
                 // Decides as it did before this message was refused.
                 arrival.refused = None;
             }
             let verdict = self.context.policy.admission.decide(&arrival);
-            if let Some(entrance) = entrance_of(verdict) {
-                if self.admit(&newcomer, entrance).await? {
-                    return Ok(true);
-                }
-                continue;
-            }
-            if let Verdict::Refuse {
-                why,
-                is_told,
-                refused,
-                until,
-            } = verdict
-            {
-                let new = NewRefusal {
-                    newcomer,
-                    written_at: message.sent_at,
-                    answer: is_told.then(|| answer_to(message.id)),
-                    refusal: Refusal {
-                        message: message.id,
-                        is_told,
-                        wrong_codes: refused.wrong_codes,
-                        wait_until: refused.wait_until,
-                    },
-                    forget_at: until,
-                };
-                if is_repeated {
-                    // Nothing new to remember; but the process that refused it may have died before it answered.
-                    if before.is_some_and(|before| before.is_told) {
-                        self.tell(message, why).await?;
+            match entrance_of(verdict) {
+                Some(entrance) if self.admit(&newcomer, entrance).await? => return Ok(true),
+                // Others have taken the last place meanwhile.
+                Some(_) => {}
+                None => {
+                    match before {
+                        Some(before) => self.refuse_again(message, before, verdict).await?,
+                        None => self.refuse(message, newcomer, verdict).await?,
                     }
-                } else {
-                    self.refuse(message, why, &new).await?;
+                    return Ok(false);
                 }
-            } else {
-                NEWCOMERS.increment(["ignored"]);
             }
-            return Ok(false);
         }
         Err(HandlerError::retry(anyhow!(
             "others kept taking the last place"
@@ -179,16 +154,53 @@ impl Doorkeeper {
     async fn refuse(
         &self,
         message: &MessageReceived,
-        why: Notice,
-        refusal: &NewRefusal,
+        newcomer: Newcomer,
+        verdict: Verdict,
     ) -> Result<(), HandlerError> {
+        let Verdict::Refuse {
+            why,
+            is_told,
+            refused,
+            until,
+        } = verdict
+        else {
+            NEWCOMERS.increment(["ignored"]);
+            return Ok(());
+        };
+        let refusal = NewRefusal {
+            newcomer,
+            written_at: message.sent_at,
+            answer: is_told.then(|| answer_to(message.id)),
+            refusal: Refusal {
+                message: message.id,
+                is_told,
+                wrong_codes: refused.wrong_codes,
+                wait_until: refused.wait_until,
+            },
+            forget_at: until,
+        };
         let (newcomers, now) = (self.context.store.newcomers(), self.context.clock.now());
-        newcomers.refuse(refusal, now).await?;
+        newcomers.refuse(&refusal, now).await?;
         NEWCOMERS.increment([why.name()]);
         if let Some(event) = self.full(why) {
             self.context.publisher.tell_operator(&event).await;
         }
-        if refusal.refusal.is_told {
+        if is_told {
+            self.tell(message, why).await?;
+        }
+        Ok(())
+    }
+
+    /// Answers a message that was refused before: the process that refused it may have died before it answered.
+    async fn refuse_again(
+        &self,
+        message: &MessageReceived,
+        before: &Refusal,
+        verdict: Verdict,
+    ) -> Result<(), HandlerError> {
+        if let Verdict::Refuse { why, .. } = verdict
+            && before.is_told
+        {
             self.tell(message, why).await?;
         }
         Ok(())

@@ -6,17 +6,19 @@ use claw_calls::LiveCalls;
 use claw_events::{SandboxFailed, SandboxQueued, SandboxReady};
 use claw_runtime::{Health, Lifecycle, SystemClock, health};
 use claw_store::Store;
+use claw_suspensions::SuspensionView;
 use tokio::sync::Semaphore;
 
 use crate::{
     Config,
     actors::UserActors,
-    admission::Doorkeeper,
+    admission::AdmissionControl,
     agents::Agents,
     call_intake::CallIntake,
     context::{Context, STARTS_AT_ONCE},
     intake::Intake,
     lost_calls::LostCalls,
+    suspensions::SuspensionWatcher,
     watches::{watch, watch_interruptions},
 };
 
@@ -41,6 +43,7 @@ impl App {
         let context = Context {
             publisher: bus.publisher(),
             live_calls: LiveCalls::open(&bus).await?,
+            suspensions: SuspensionView::read(&store).await?,
             agents: Agents::new(store.clone(), config.keyring, bus.publisher()),
             pins: config.pins,
             bus,
@@ -66,12 +69,12 @@ impl App {
 
         let (all, shared) = (actors.clone(), ownership.clone());
         lifecycle.spawn("actors", move |stop| all.run(shared, stop));
-        let doorkeeper = Doorkeeper {
+        let admission = AdmissionControl {
             context: Arc::clone(&self.context),
         };
         let intake = Intake {
             context: Arc::clone(&self.context),
-            doorkeeper: doorkeeper.clone(),
+            admission: admission.clone(),
             actors: actors.clone(),
         };
         let consumer = Consumer::new(bus.clone(), MESSAGES, intake);
@@ -81,7 +84,7 @@ impl App {
         });
         let call_intake = CallIntake {
             context: Arc::clone(&self.context),
-            doorkeeper,
+            admission,
             actors: actors.clone(),
         };
         let consumer = Consumer::new(bus.clone(), CALLS, call_intake);
@@ -93,6 +96,13 @@ impl App {
             context: Arc::clone(&self.context),
         };
         lifecycle.spawn("lost-calls", |stop| lost_calls.run(stop));
+        let (view, of_view) = (self.context.suspensions.clone(), bus.clone());
+        lifecycle.spawn("suspensions", |stop| view.keep_current(of_view, stop));
+        let suspensions = SuspensionWatcher {
+            context: Arc::clone(&self.context),
+            actors: actors.clone(),
+        };
+        lifecycle.spawn("suspended-users", |stop| suspensions.run(stop));
         watch::<SandboxReady>(&mut lifecycle, "sandbox-ready", &bus, &actors);
         watch::<SandboxFailed>(&mut lifecycle, "sandbox-failed", &bus, &actors);
         watch::<SandboxQueued>(&mut lifecycle, "sandbox-queued", &bus, &actors);

@@ -13,7 +13,7 @@ use claw_store::{Call, CallBegin, CallEnd, Caller, PinOutcome, PinTry, Received,
 
 use crate::{
     actors::UserActors,
-    admission::Doorkeeper,
+    admission::AdmissionControl,
     context::Context,
     intake::deliver,
     item::{CallWarning, item_of_call, plan_call_end, plan_spoken, warning_of},
@@ -27,7 +27,7 @@ const KEY_FOR_MESSAGE: char = '1';
 /// one who does join the user's queue behind their written messages; the words of all others are not stored.
 pub(crate) struct CallIntake {
     pub(crate) context: Arc<Context>,
-    pub(crate) doorkeeper: Doorkeeper,
+    pub(crate) admission: AdmissionControl,
     pub(crate) actors: UserActors,
 }
 
@@ -54,7 +54,7 @@ impl Handler for CallIntake {
 
 impl CallIntake {
     async fn start(&self, call: &CallProgressed, attempt: &Attempt) -> Result<(), HandlerError> {
-        if !self.doorkeeper.may_call(call).await? {
+        if !self.admission.may_call(call).await? {
             return self.set_status(call, CallStatus::Refused).await;
         }
         if self.open_call(call).await?.is_some() {
@@ -99,7 +99,7 @@ impl CallIntake {
                 .await?;
             return self.see_call(call, utterance).await;
         }
-        if !self.doorkeeper.may_call(call).await? {
+        if !self.admission.may_call(call).await? {
             self.set_status(call, CallStatus::Refused).await?;
             return self.see_call(call, utterance).await;
         }
@@ -147,7 +147,7 @@ impl CallIntake {
         utterance: &Utterance,
         attempt: &Attempt,
     ) -> Result<(), HandlerError> {
-        if !self.doorkeeper.admits_caller(call).await? {
+        if !self.admission.admits_caller(call).await? {
             return self.set_status(call, CallStatus::Refused).await;
         }
         self.open(call, utterance.number, attempt).await?;
@@ -173,6 +173,9 @@ impl CallIntake {
         caller: Caller,
         attempt: &Attempt,
     ) -> Result<(), HandlerError> {
+        if self.context.suspensions.is_suspended(call.user) {
+            return self.set_status(call, CallStatus::Suspended).await;
+        }
         let sandbox = self.context.store.sandboxes().of_user(call.user).await?;
         let is_ready = sandbox.is_some_and(|sandbox| sandbox.status.is_ready());
         let id = MessageId::of_utterance(call.call, 0);
@@ -230,6 +233,11 @@ impl CallIntake {
         let Some(received) = self.receive(&message).await? else {
             return Ok(());
         };
+        if self.context.suspensions.is_suspended(call.user) {
+            // The utterance is answered after the suspension, in the chat.
+            self.set_status(call, CallStatus::Suspended).await?;
+            self.see_call(call, utterance).await?;
+        }
         let item = item_of_call(&message, plan_spoken(utterance), utterance.heard.clone());
         deliver(&self.actors, call.user, item, received, attempt)
     }

@@ -8,6 +8,7 @@ use claw_events::CallStatus;
 use claw_runtime::Clock;
 use claw_seal::OpeningKey;
 use claw_store::{Store, StoreError};
+use claw_suspensions::SuspensionView;
 use tokio::sync::Semaphore;
 
 use crate::{agents::Agents, turn::TurnLimits};
@@ -23,6 +24,7 @@ pub(crate) struct Context {
     pub(crate) publisher: Publisher,
     pub(crate) live_calls: LiveCalls,
     pub(crate) store: Store,
+    pub(crate) suspensions: SuspensionView,
     pub(crate) agents: Agents,
     /// Opens what ingress has sealed.
     pub(crate) pins: OpeningKey,

@@ -10,13 +10,15 @@ use claw_events::MessageReceived;
 use claw_metrics::BLOCKED;
 use claw_store::{InboundMessage, Receipt, Received};
 
-use crate::{actors::UserActors, admission::Doorkeeper, context::Context, sealed::OpenedMessage};
+use crate::{
+    actors::UserActors, admission::AdmissionControl, context::Context, sealed::OpenedMessage,
+};
 
 /// Stores every message of a user and wakes their actor. From then on the database is the queue: a message that
 /// waits for its answer occupies nothing on the bus.
 pub(crate) struct Intake {
     pub(crate) context: Arc<Context>,
-    pub(crate) doorkeeper: Doorkeeper,
+    pub(crate) admission: AdmissionControl,
     pub(crate) actors: UserActors,
 }
 
@@ -78,12 +80,7 @@ impl Intake {
             Receipt::Newcomer => {}
         }
         // Nobody comes in by what needs no answer, such as a message in a group or a reaction.
-        if !inbound.needs_answer
-            || !self
-                .doorkeeper
-                .admits_sender(message, code.as_ref())
-                .await?
-        {
+        if !inbound.needs_answer || !self.admission.admits_sender(message, code.as_ref()).await? {
             return Ok(None);
         }
         let received = messages.receive(inbound).await?.stored();

@@ -19,6 +19,7 @@ mod provisioning;
 mod reply;
 mod sealed;
 mod session;
+mod suspensions;
 mod turn;
 mod watches;
 

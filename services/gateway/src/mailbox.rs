@@ -84,12 +84,12 @@ impl Mailbox {
     }
 
     /// Hands over the sandbox's row, which may have been read before a change that the actor has already
-    /// acted on. Only a row that says ready is trusted: connecting shows whether the sandbox still is. In any
-    /// other state the actor would wait for an event that may have come already, so it reads the row itself.
+    /// acted on. Only a row that says ready, with an enabled model key, is trusted: connecting shows whether the
+    /// sandbox still is. In any other state the actor would wait for an event that may have come already, so it reads the row itself.
     pub(crate) fn set_sandbox(&self, row: Option<Sandbox>) {
         {
             let mut inbox = self.inbox.lock();
-            match row.filter(|sandbox| sandbox.status.is_ready()) {
+            match row.filter(|sandbox| sandbox.status.is_ready() && sandbox.has_enabled_key) {
                 Some(row) => inbox.row = Some(Box::new(row)),
                 None => inbox.sandbox = true,
             }
@@ -160,6 +160,7 @@ mod tests {
             start: 1,
             model_key_hash: None,
             model_key_name: None,
+            has_enabled_key: true,
             transcript: None,
             cause: None,
             updated_at: DateTime::UNIX_EPOCH,

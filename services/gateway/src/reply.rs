@@ -1,3 +1,4 @@
+use chrono::{DateTime, Utc};
 use claw_agent::RunFailure;
 use claw_bus::{HandlerError, Publisher};
 use claw_chat::Notice;
@@ -33,6 +34,19 @@ pub(crate) fn notice_reply(notice: Notice, cause: MessageId) -> NewReply {
         source: ReplySource::Notice,
         run_id: None,
         cause: Some(cause),
+        disposition: Disposition::Published,
+    }
+}
+
+/// The notice that tells a user of a suspension. Its id depends on the suspension, so the user is told once.
+pub(crate) fn suspension_reply(user: UserId, since: DateTime<Utc>) -> NewReply {
+    let since = since.timestamp_micros();
+    NewReply {
+        id: ReplyId::derived_from(&format!("suspended:{user}:{since}")),
+        text: Notice::Suspended.text().into(),
+        source: ReplySource::Suspension,
+        run_id: None,
+        cause: None,
         disposition: Disposition::Published,
     }
 }

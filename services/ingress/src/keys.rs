@@ -71,7 +71,8 @@ pub(crate) fn without_digits_of_pins(body: &[u8]) -> Vec<u8> {
     let words = body.windows(3).enumerate();
     for (start, _) in words.filter(|(_, word)| word.eq_ignore_ascii_case(b"pin")) {
         let after = masked.iter_mut().skip(start + 3).take(PIN_REACH_BYTES);
-        for byte in after.filter(|byte| byte.is_ascii_digit()) {
+        let in_the_text = after.take_while(|byte| **byte != b'"');
+        for byte in in_the_text.filter(|byte| byte.is_ascii_digit()) {
             *byte = b'*';
         }
     }

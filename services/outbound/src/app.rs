@@ -5,6 +5,7 @@ use claw_bus::{Bus, BusConfig, Consumer, Ownership, Share};
 use claw_calls::LiveCalls;
 use claw_runtime::{Health, HttpTimeouts, Lifecycle, SystemClock, health, http};
 use claw_store::Store;
+use claw_suspensions::SuspensionView;
 use claw_whatsapp::send::{CloudApi, WhatsApp};
 use tokio::{net::TcpListener, time::Instant};
 
@@ -40,6 +41,8 @@ pub struct App {
     deliver_reply: Consumer<DeliverReply>,
     record_report: Consumer<RecordReport>,
     show_typing: ShowTyping,
+    suspensions: SuspensionView,
+    bus: Bus,
 }
 
 impl App {
@@ -69,6 +72,9 @@ impl App {
         let listener = health::listen(config.health).await?;
         let rate_limiter = Arc::new(RateLimiter::new(config.messages_per_second, Instant::now()));
         let reports = Reports::default();
+        let suspensions = SuspensionView::read(&store)
+            .await
+            .context("reading who is suspended")?;
         let sender = PieceSender::new(
             bus.clone(),
             store.deliveries(),
@@ -77,6 +83,7 @@ impl App {
             reports.clone(),
             Arc::new(SystemClock),
             timeouts,
+            suspensions.clone(),
         );
         let live_calls = LiveCalls::open(&bus).await?;
         let deliver_reply = DeliverReply::new(sender, bus.publisher(), live_calls, config.template);
@@ -96,8 +103,10 @@ impl App {
                 whatsapp,
                 rate_limiter,
             },
-            health: health_of(bus, store, ownership.clone()),
+            health: health_of(bus.clone(), store, ownership.clone()),
             ownership,
+            suspensions,
+            bus,
         })
     }
 
@@ -121,6 +130,8 @@ impl App {
         lifecycle.spawn("replies", |stop| async move {
             replies.run(&of_replies, stop).await;
         });
+        let (suspensions, bus) = (self.suspensions, self.bus);
+        lifecycle.spawn("suspensions", |stop| suspensions.keep_current(bus, stop));
         lifecycle.spawn("typing", |stop| async move {
             typing.run(stop.cancelled()).await;
         });

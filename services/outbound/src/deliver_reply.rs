@@ -13,7 +13,7 @@ use crate::{
     failures::store_failure,
     messages::messages_of,
     pieces::pieces_of,
-    send_piece::{Piece, PieceSender, SendOutcome},
+    send_piece::{Piece, PieceSender, SendOutcome, while_suspended},
     speech::speech_of,
 };
 
@@ -30,6 +30,9 @@ impl Handler for DeliverReply {
     type Event = ReplyProduced;
 
     async fn handle(&self, reply: &ReplyProduced, attempt: &Attempt) -> Result<(), HandlerError> {
+        if self.sender.is_held(reply) {
+            return Err(self.sender.park(reply.user));
+        }
         if let Channel::Voice { call, turn } = reply.channel
             && self.speak(reply, call, turn).await?
         {
@@ -100,13 +103,20 @@ impl DeliverReply {
         let has_slot = self.sender.rate_limiter.try_acquire();
         let began = Instant::now();
         let now = self.sender.clock.now();
-        let begun =
-            self.sender
-                .deliveries
-                .begin(reply.user, reply.id, number(texts.len()), has_slot, now);
+        let begun = self.sender.deliveries.begin(
+            reply.user,
+            reply.id,
+            number(texts.len()),
+            has_slot,
+            while_suspended(reply),
+            now,
+        );
         let Some(outgoing) = begun.await.map_err(store_failure)? else {
             return self.send_to_nobody(reply).await;
         };
+        if outgoing.is_suspended {
+            return Err(self.sender.refresh_and_park(reply.user).await);
+        }
         if !outgoing.has_chat {
             info!(reply.id = %reply.id, "the user of reply {} has only called, and asked for no message", reply.id);
             return Ok(SendOutcome::Failed { code: None });
@@ -129,6 +139,7 @@ impl DeliverReply {
                 to: &outgoing.address,
                 message,
                 has_slot: has_slot && is_first,
+                while_suspended: while_suspended(reply),
                 claimed_at: (outgoing.claimed_first && is_first).then_some(began),
                 delivery,
             };

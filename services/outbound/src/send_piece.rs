@@ -4,11 +4,12 @@ use std::{mem, sync::Arc, time::Duration};
 
 use anyhow::anyhow;
 use claw_bus::{Attempt, Bus, HandlerError};
-use claw_domain::{Address, DeliveryId, DeliveryState, UserId, Wamid};
-use claw_events::DeliveryReported;
+use claw_domain::{Address, DeliveryId, DeliveryState, ReplySource, UserId, Wamid};
+use claw_events::{DeliveryReported, ReplyProduced};
 use claw_metrics::{SEND_DURATION, SENDS, WAITS_ENDED_BY_CLOCK};
 use claw_runtime::{Clock, KeyedNotify};
-use claw_store::{Deliveries, Delivery};
+use claw_store::{Deliveries, Delivery, WhileSuspended};
+use claw_suspensions::SuspensionView;
 use claw_whatsapp::send::{SendError, WhatsApp};
 use tokio::time::{Instant, sleep_until};
 use tracing::{info, instrument, warn};
@@ -44,6 +45,7 @@ pub struct PieceSender {
     whatsapp: Arc<dyn WhatsApp>,
     reports: Reports,
     timeouts: Timeouts,
+    suspensions: SuspensionView,
     in_flight: InFlight,
 }
 
@@ -57,6 +59,20 @@ pub struct Piece<'a> {
     pub has_slot: bool,
     /// A moment before the row was marked as `Sending` for us; `None` if it was not.
     pub claimed_at: Option<Instant>,
+    /// What becomes of the reply while its user is suspended.
+    pub while_suspended: WhileSuspended,
+}
+
+/// What becomes of a reply while its user is suspended. Only the line about it is sent.
+pub(crate) fn while_suspended(reply: &ReplyProduced) -> WhileSuspended {
+    match reply.source {
+        ReplySource::Suspension => WhileSuspended::Send,
+        ReplySource::Chat
+        | ReplySource::Notice
+        | ReplySource::Heartbeat
+        | ReplySource::Cron
+        | ReplySource::VoiceFollowup => WhileSuspended::Hold,
+    }
 }
 
 /// The outcome of sending a piece.
@@ -85,6 +101,7 @@ impl PieceSender {
         reports: Reports,
         clock: Arc<dyn Clock>,
         timeouts: Timeouts,
+        suspensions: SuspensionView,
     ) -> Self {
         Self {
             deliveries,
@@ -94,7 +111,28 @@ impl PieceSender {
             whatsapp,
             reports,
             timeouts,
+            suspensions,
             in_flight: InFlight::default(),
+        }
+    }
+
+    /// Whether the reply has to wait for the end of a suspension, as far as this process knows. The statements that
+    /// begin a delivery and claim a piece decide.
+    pub(crate) fn is_held(&self, reply: &ReplyProduced) -> bool {
+        while_suspended(reply) == WhileSuspended::Hold && self.suspensions.is_suspended(reply.user)
+    }
+
+    /// Keeps a reply until its user is no longer suspended. Replies that go out nevertheless pass it.
+    pub(crate) fn park(&self, user: UserId) -> HandlerError {
+        let suspensions = self.suspensions.clone();
+        HandlerError::park(async move { suspensions.until_resumed(user).await })
+    }
+
+    /// As [`Self::park`], after the database said that the user is suspended: this process may not know it yet.
+    pub(crate) async fn refresh_and_park(&self, user: UserId) -> HandlerError {
+        match self.suspensions.refresh().await {
+            Ok(_) => self.park(user),
+            Err(error) => store_failure(error),
         }
     }
 
@@ -231,13 +269,26 @@ impl PieceSender {
             let now = self.clock.now();
             if !self
                 .deliveries
-                .mark_sending(&mut piece.delivery, now)
+                .mark_sending(&mut piece.delivery, piece.while_suspended, now)
                 .await?
             {
+                self.check_suspension(piece).await?;
                 return Ok(false);
             }
             piece.claimed_at = Some(at);
         }
+    }
+
+    /// Fails if a piece could not be claimed because its user is suspended.
+    async fn check_suspension(&self, piece: &Piece<'_>) -> Result<(), HandlerError> {
+        if piece.while_suspended == WhileSuspended::Send {
+            return Ok(());
+        }
+        self.suspensions.refresh().await.map_err(store_failure)?;
+        if self.suspensions.is_suspended(piece.user) {
+            return Err(self.park(piece.user));
+        }
+        Ok(())
     }
 
     /// Marks the row of a piece as `Pending` that did not go out in our attempt.

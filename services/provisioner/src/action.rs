@@ -333,6 +333,7 @@ mod tests {
             start: 1,
             model_key_hash: Some("hash".to_owned()),
             model_key_name: None,
+            has_enabled_key: true,
             transcript: None,
             cause: None,
             updated_at: at(0),

@@ -5,6 +5,7 @@ use claw_bus::{Bus, BusConfig, Consumer, Ownership, Share};
 use claw_docker::{Docker, Runtime};
 use claw_runtime::{Clock, Health, HttpTimeouts, Lifecycle, SystemClock, health, http};
 use claw_store::{Keyring, Sandboxes, Store};
+use claw_suspensions::SuspensionView;
 
 use crate::{
     AgentProbe, Backend, Config, Containers, HandleRequest, Provisioner, Reconciler,
@@ -43,6 +44,9 @@ impl App {
         let store = Store::connect(&config.database_url, DATABASE_CONNECTIONS)
             .await
             .context("connecting to the database")?;
+        let suspensions = SuspensionView::read(&store)
+            .await
+            .context("reading who is suspended")?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let keyring = Arc::new(config.keyring);
         let (backend, runtime) = backend(
@@ -57,6 +61,7 @@ impl App {
             store.sandboxes(),
             keyring,
             bus.publisher(),
+            suspensions,
             clock,
         ));
         let reconciler = Reconciler::new(Arc::clone(&provisioner), config.intervals);
@@ -85,6 +90,8 @@ impl App {
             ownership.clone(),
         );
         lifecycle.spawn("health", |stop| health.serve(listener, stop));
+        let (view, bus) = (self.provisioner.suspensions.clone(), self.bus.clone());
+        lifecycle.spawn("suspensions", |stop| view.keep_current(bus, stop));
         let handler = HandleRequest::new(self.provisioner);
         let requests = Consumer::new(self.bus.clone(), "provisioner-requests", handler);
         let (of_requests, of_reconciler) = (ownership.clone(), ownership.clone());

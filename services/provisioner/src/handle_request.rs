@@ -7,7 +7,7 @@ use claw_events::SandboxRequested;
 use crate::Provisioner;
 
 /// Handles requests for sandboxes. A request is acknowledged once its sandbox is ready, queued or failed and this
-/// was published; after a crash the request is redelivered, and the work goes on from the row.
+/// was published, or its user is suspended; after a crash the request is redelivered, and the work goes on from the row.
 pub struct HandleRequest {
     provisioner: Arc<Provisioner>,
 }
@@ -29,6 +29,10 @@ impl Handler for HandleRequest {
         attempt: &Attempt,
     ) -> Result<(), HandlerError> {
         self.provisioner.request(requested).await?;
+        if self.provisioner.suspensions.is_suspended(requested.user) {
+            // The row is enough: after the suspension the reconciler drives it.
+            return Ok(());
+        }
         if self
             .provisioner
             .drive(requested.user, &attempt.stop)

@@ -17,6 +17,7 @@ mod readiness;
 mod reconcile;
 mod retry;
 mod start_permit;
+mod suspended_keys;
 
 pub use action::{Action, Hosting, Observed, Timeouts, action_after_failure, next_action};
 pub use app::App;

@@ -16,6 +16,7 @@ use claw_domain::{SandboxId, SandboxStatus, UserId};
 use claw_events::SandboxRequested;
 use claw_runtime::Clock;
 use claw_store::{Keyring, NewSandbox, Sandbox, SandboxRequest, Sandboxes};
+use claw_suspensions::SuspensionView;
 use parking_lot::Mutex;
 use rand::{RngExt, rand_core::UnwrapErr, rngs::SysRng};
 use secrecy::SecretString;
@@ -56,6 +57,7 @@ pub struct Provisioner {
     pub(crate) clock: Arc<dyn Clock>,
     keyring: Arc<Keyring>,
     pub(crate) publisher: Publisher,
+    pub(crate) suspensions: SuspensionView,
     starts: Arc<Semaphore>,
     drive_locks: Mutex<HashMap<UserId, Weak<tokio::sync::Mutex<()>>>>,
 }
@@ -89,6 +91,7 @@ impl Provisioner {
         sandboxes: Sandboxes,
         keyring: Arc<Keyring>,
         publisher: Publisher,
+        suspensions: SuspensionView,
         clock: Arc<dyn Clock>,
     ) -> Self {
         let starts = Arc::new(Semaphore::new(settings.starts_at_once));
@@ -99,6 +102,7 @@ impl Provisioner {
             clock,
             keyring,
             publisher,
+            suspensions,
             starts,
             drive_locks: Mutex::default(),
         }

@@ -45,6 +45,10 @@ pub struct Reconciler {
     has_announced: bool,
     drives: JoinSet<UserId>,
     driven: HashSet<UserId>,
+    /// The task that aligns model keys with suspensions, if it runs.
+    key_alignment: JoinSet<()>,
+    /// Suspensions may have changed since the task last read them.
+    is_to_align_again: bool,
 }
 
 impl Reconciler {
@@ -58,6 +62,8 @@ impl Reconciler {
             has_announced: false,
             drives: JoinSet::new(),
             driven: HashSet::new(),
+            key_alignment: JoinSet::new(),
+            is_to_align_again: false,
         }
     }
 
@@ -77,18 +83,26 @@ impl Reconciler {
     pub async fn run(&mut self, stop: CancellationToken) {
         let mut ticks = interval(self.intervals.sandboxes);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut suspensions = self.provisioner.suspensions.changes();
         while !stop.is_cancelled() {
             tokio::select! {
                 () = stop.cancelled() => {}
                 _ = ticks.tick() => self.pass_and_log(&stop).await,
+                Ok(()) = suspensions.changed() => self.pass_and_log(&stop).await,
                 Some(ended) = self.drives.join_next() => self.forget(ended.ok()),
+                Some(_) = self.key_alignment.join_next() => {
+                    if std::mem::take(&mut self.is_to_align_again) {
+                        self.align_keys(&stop);
+                    }
+                }
             }
         }
         self.settle().await;
     }
 
-    /// Waits until all drives have ended.
+    /// Waits until all drives and changes of keys have ended.
     pub async fn settle(&mut self) {
+        while self.key_alignment.join_next().await.is_some() {}
         while let Some(ended) = self.drives.join_next().await {
             self.forget(ended.ok());
         }
@@ -97,6 +111,7 @@ impl Reconciler {
     /// Finds the differences and begins to resolve them; [`Reconciler::settle`] waits for the end.
     pub async fn pass(&mut self, stop: &CancellationToken) -> Result<(), Fault> {
         let provisioner = Arc::clone(&self.provisioner);
+        self.align_keys(stop);
         let (cap, now) = (provisioner.settings.cap, provisioner.clock.now());
         provisioner.sandboxes.admit_queued(cap, now).await?;
         // Containers before rows: otherwise a container made in between would seem to have no row.
@@ -110,7 +125,10 @@ impl Reconciler {
             .await?;
         record_statuses(&rows);
         for user in to_drive(&rows, found.as_deref()) {
-            self.drive(user, stop);
+            // What runs goes on running, but nothing is started.
+            if !provisioner.suspensions.is_suspended(user) {
+                self.drive(user, stop);
+            }
         }
         if !std::mem::replace(&mut self.has_announced, true) {
             // An earlier process may have died between marking a sandbox as ready and announcing it.
@@ -127,6 +145,20 @@ impl Reconciler {
             self.remove_orphaned_keys_when_due(containers).await?;
         }
         Ok(())
+    }
+
+    /// Aligns model keys with suspensions in a task of its own; again if it runs already.
+    fn align_keys(&mut self, stop: &CancellationToken) {
+        if !self.key_alignment.is_empty() {
+            self.is_to_align_again = true;
+            return;
+        }
+        let (provisioner, stop) = (Arc::clone(&self.provisioner), stop.clone());
+        self.key_alignment.spawn(async move {
+            if let Err(fault) = provisioner.align_keys(&stop).await {
+                log_interrupted(&fault, "aligning model keys with suspensions");
+            }
+        });
     }
 
     async fn pass_and_log(&mut self, stop: &CancellationToken) {

@@ -6,7 +6,11 @@ use std::{
 
 use async_nats::Subject;
 use claw_domain::UserId;
-use tokio::{sync::mpsc, task::JoinSet, time::sleep};
+use tokio::{
+    sync::mpsc,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
@@ -14,10 +18,13 @@ use super::{
     Pulled,
     work::{AckHandle, Item, ItemOutcome, Worker},
 };
-use crate::{Bus, Handler, Hold, lanes::Lanes};
+use crate::{Bus, Handler, Hold, Parked, lanes::Lanes};
 
 /// Sequences remembered after acknowledgement: 8 bytes each, several minutes of a busy stream.
 const DONE_REMEMBERED: usize = 65_536;
+
+/// How long an item stays parked before it is tried again, so that the items of a lost tenure are dropped in the end.
+const PARKED_AT_MOST: Duration = Duration::from_mins(10);
 
 /// Puts each event into its user's lane and runs the lanes.
 pub(super) struct Dispatcher<H> {
@@ -41,6 +48,8 @@ enum LaneEvent {
     },
     /// The pause of a deferred item is over.
     Due(Item),
+    /// The user's parked items are to be handled again.
+    Unparked(UserId),
     /// A redelivery of an acknowledged event was acknowledged.
     Acknowledged,
 }
@@ -174,6 +183,11 @@ impl<H: Handler> Dispatcher<H> {
     fn advance(&mut self, report: LaneEvent) {
         match report {
             LaneEvent::Due(item) => self.enqueue(item),
+            LaneEvent::Unparked(user) => {
+                if let Some(item) = self.lanes.unpark(&user) {
+                    self.begin_first(user, item);
+                }
+            }
             LaneEvent::Acknowledged => {}
             LaneEvent::Ended {
                 user,
@@ -191,12 +205,27 @@ impl<H: Handler> Dispatcher<H> {
                         self.defer(item, pause);
                         None
                     }
+                    ItemOutcome::Parked(item, until) => {
+                        if self.lanes.park(&user, item) {
+                            self.unpark_after(user, until);
+                        }
+                        None
+                    }
                 };
                 if let Some(next) = again.or_else(|| self.lanes.finish(&user)) {
                     self.begin_first(user, next);
                 }
             }
         }
+    }
+
+    fn unpark_after(&mut self, user: UserId, until: Parked) {
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            let until = timeout(PARKED_AT_MOST, until.0);
+            stop.run_until_cancelled(until).await;
+            LaneEvent::Unparked(user)
+        });
     }
 
     fn defer(&mut self, item: Item, pause: Duration) {

@@ -20,7 +20,7 @@ use super::Pulled;
 #[cfg(debug_assertions)]
 use super::fault_point;
 use crate::{
-    Attempt, Bus, Handler, HandlerError, Outgoing, Tenure, dead, headers,
+    Attempt, Bus, Handler, HandlerError, Outgoing, Parked, Tenure, dead, headers,
     suspects::{FATAL_DEATHS, Suspects, Verdict as SuspectVerdict},
 };
 
@@ -129,6 +129,8 @@ pub(super) enum ItemOutcome {
     Done(Subject),
     /// To be handled again after the pause, behind later events of the user.
     Deferred(Item, Duration),
+    /// To be handled again when the future has ended, in the order in which events of the user were parked.
+    Parked(Item, Parked),
     /// No new work may start: the item is left to the next holder of the unit.
     Left(Item),
 }
@@ -144,6 +146,7 @@ pub(super) struct Worker<H> {
 enum Verdict {
     Handled,
     Deferred(Duration),
+    Parked(Parked),
     Left,
     Dead {
         reason: DeadReason,
@@ -171,6 +174,7 @@ impl<H: Handler> Worker<H> {
         match self.try_until_decided(&item).await {
             Verdict::Handled => self.acknowledge(&item, "handled").await,
             Verdict::Deferred(pause) => ItemOutcome::Deferred(item, pause),
+            Verdict::Parked(until) => ItemOutcome::Parked(item, until),
             Verdict::Left => ItemOutcome::Left(item),
             Verdict::Dead {
                 reason,
@@ -207,6 +211,10 @@ impl<H: Handler> Worker<H> {
             let (source, wait) = match self.try_once(item, &attempt).await {
                 Ok(Ok(())) => return Verdict::Handled,
                 Ok(Err(HandlerError::Defer(pause))) => return Verdict::Deferred(pause),
+                Ok(Err(HandlerError::Park(until))) => {
+                    EVENTS.increment([self.purpose, "parked"]);
+                    return Verdict::Parked(until);
+                }
                 Ok(Err(HandlerError::Reject { source })) => {
                     return dead_because(DeadReason::Rejected, &source, &attempt);
                 }

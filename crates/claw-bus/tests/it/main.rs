@@ -6,6 +6,7 @@ mod consuming;
 mod hand_over;
 mod owners;
 mod ownership;
+mod parking;
 mod poison;
 mod publishing;
 mod replaying;

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 
 use async_nats::jetstream::kv;
 use claw_bus::{Share, ensure};
+use claw_domain::UserId;
 use claw_events::{PARTITIONS, Stream, partition_of, partition_of_subject};
 use claw_testkit::eventually;
 use tokio::time::timeout;

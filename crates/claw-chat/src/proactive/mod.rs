@@ -1,10 +1,10 @@
-mod room;
+mod quota;
 #[cfg(test)]
 mod tests;
 
 use chrono::{DateTime, Utc};
 
-pub use room::Room;
+pub use quota::Quota;
 
 use crate::{Preferences, Updates, wall_clock::next_local_midnight};
 

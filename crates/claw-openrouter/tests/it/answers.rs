@@ -109,6 +109,30 @@ async fn revoking_a_deleted_key_succeeds() {
 }
 
 #[tokio::test]
+async fn a_key_is_disabled_and_enabled_and_a_deleted_one_needs_no_change() {
+    let (server, keys) = openrouter().await;
+    for disabled in [true, false] {
+        Mock::given(method("PATCH"))
+            .and(path(format!("/api/v1/keys/{RECORDED_HASH}")))
+            .and(header("authorization", "Bearer management"))
+            .and(body_json(json!({ "disabled": disabled })))
+            .respond_with(recorded(
+                200,
+                include_str!("../fixtures/keys_create_201.json"),
+            ))
+            .expect(1)
+            .mount(&server)
+            .await;
+        let hash = KeyHash::new(RECORDED_HASH);
+        keys.set_disabled(&hash, disabled).await.unwrap();
+    }
+    let gone = json!({ "error": { "code": 404, "message": "Resource not found" } });
+    answer_all(&server, ResponseTemplate::new(404).set_body_json(gone)).await;
+    let gone = KeyHash::new("gone");
+    assert!(keys.set_disabled(&gone, true).await.is_ok());
+}
+
+#[tokio::test]
 async fn recorded_refusals_are_transient_only_for_throttling_and_server_errors() {
     let cases: Value = include_str!("../fixtures/keys_errors.json")
         .parse()

@@ -5,28 +5,35 @@ use sea_orm::{
     sea_query::{Expr, Func},
 };
 
-use super::{Deliveries, Delivery};
+use super::{Deliveries, Delivery, WhileSuspended};
 use crate::{
     StoreError,
     entity::delivery::{Column, Entity},
 };
 
+const IS_NOT_SUSPENDED: &str = "NOT EXISTS (SELECT FROM suspension WHERE suspended_at IS NOT NULL) \
+    AND NOT EXISTS (SELECT FROM \"user\" WHERE \"user\".id = delivery.user_id AND suspended_at IS NOT NULL)";
+
 /// State changes by the sender. Each call may be repeated.
 impl Deliveries {
     /// Marks a delivery, as it was read, as being handed to the channel; counts an attempt here and in the row.
-    /// Returns `false` if it must not be sent: it is unknown, its outcome is known, or another replica has marked it
-    /// since it was read.
+    /// Returns `false` if it must not be sent: it is unknown, its outcome is known, another replica has marked it
+    /// since it was read, or the user is suspended and `hold` does not allow it.
     pub async fn mark_sending(
         &self,
         delivery: &mut Delivery,
+        hold: WhileSuspended,
         now: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
-        let update = update(delivery.id, now)
+        let mut update = update(delivery.id, now)
             .col_expr(Column::State, Expr::value(DeliveryState::Sending.rank()))
             .col_expr(Column::Attempts, Expr::col(Column::Attempts).add(1))
             .col_expr(Column::SendingSince, Expr::value(now))
             .filter(Column::State.lte(DeliveryState::Sending.rank()))
             .filter(Column::Attempts.eq(delivery.attempts));
+        if hold == WhileSuspended::Hold {
+            update = update.filter(Expr::cust(IS_NOT_SUSPENDED));
+        }
         let is_marked = self
             .database
             .execute("marking a delivery as sending", update)

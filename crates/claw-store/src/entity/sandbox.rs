@@ -24,6 +24,7 @@ pub(crate) struct Model {
     pub(crate) model: String,
     pub(crate) model_key_hash: Option<String>,
     pub(crate) model_key_name: Option<String>,
+    pub(crate) model_key_state: String,
     pub(crate) transcript_cursor: Option<String>,
     pub(crate) boot_id: Option<String>,
     pub(crate) requested_at: DateTimeUtc,

@@ -3,7 +3,7 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect, sea_query::Exp
 use secrecy::{ExposeSecret, SecretBox, SecretString};
 use uuid::Uuid;
 
-use super::{SandboxStart, Sandboxes, states::with_place};
+use super::{SandboxStart, Sandboxes, keys::ENABLED, states::with_place};
 use crate::{
     Keyring, KeyringError, StoreError,
     entity::{
@@ -95,6 +95,7 @@ impl Sandboxes {
         let sealed = seal_text(keyring, start.sandbox.as_uuid(), MODEL_KEY, key)?;
         let update = Entity::update_many()
             .col_expr(sandbox::Column::ModelKeyHash, Expr::value(hash))
+            .col_expr(sandbox::Column::ModelKeyState, Expr::value(ENABLED))
             .col_expr(Column::ModelKeySealed, Expr::value(sealed))
             .filter(Column::Id.eq(start.sandbox.as_uuid()))
             .filter(Column::Start.eq(start.start.cast_signed()))

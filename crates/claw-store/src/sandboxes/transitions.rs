@@ -8,6 +8,7 @@ use sea_orm::{
 
 use super::{
     SandboxStart, Sandboxes,
+    keys::ENABLED,
     states::{startable, with_place},
 };
 use crate::{
@@ -157,6 +158,7 @@ impl Sandboxes {
             .col_expr(Column::Endpoint, nothing())
             .col_expr(Column::ModelKeyName, nothing())
             .col_expr(Column::ModelKeyHash, nothing())
+            .col_expr(Column::ModelKeyState, Expr::value(ENABLED))
             .col_expr(sandbox_secrets::Column::ModelKeySealed, nothing());
         if start.start == FIRST_START {
             update = update

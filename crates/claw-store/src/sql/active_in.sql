@@ -13,5 +13,7 @@ WHERE "user".partition = $1
   AND NOT EXISTS (SELECT FROM access_list WHERE user_id = "user".id AND list = 'block')
   AND (s.status = ANY ($2::text[])
        OR waiting.position IS NOT NULL
+       -- Has to be told.
+       OR "user".suspended_at IS NOT NULL
        OR EXISTS (SELECT FROM message WHERE user_id = "user".id AND status = 'held'))
 ORDER BY waiting.position NULLS LAST, "user".id

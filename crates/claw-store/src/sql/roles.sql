@@ -22,12 +22,13 @@ REVOKE ALL ON ALL TABLES IN SCHEMA public FROM PUBLIC, provisioner, gateway, out
 
 -- Makes sandboxes. Knows users by their ids only.
 GRANT SELECT, INSERT, UPDATE ON sandbox TO provisioner;
+GRANT SELECT (id, suspended_at, suspension_reason) ON "user" TO provisioner;
 
 -- Talks with users. Of a sandbox it needs the way to it, but not its model key, and keeps the position in its transcript.
 GRANT SELECT, INSERT, UPDATE ON "user", message, "call", pin_guesses TO gateway;
 GRANT SELECT (id, user_id, host, container_id, port, endpoint, status, error, start, cause, attempt, model,
-              gateway_token_sealed, device_seed_sealed, model_key_hash, model_key_name, transcript_cursor, boot_id,
-              requested_at, updated_at) ON sandbox TO gateway;
+              gateway_token_sealed, device_seed_sealed, model_key_hash, model_key_name, model_key_state,
+              transcript_cursor, boot_id, requested_at, updated_at) ON sandbox TO gateway;
 GRANT UPDATE (transcript_cursor, boot_id, updated_at) ON sandbox TO gateway;
 
 -- Decides who may come in. Invites and the lists are the operator's.
@@ -40,6 +41,9 @@ GRANT EXECUTE ON FUNCTION forget_refusals TO gateway;
 
 -- Sends replies. Of a user it needs the address, whether WhatsApp's 24 hours are open, and whether we may write at all.
 GRANT SELECT, INSERT, UPDATE ON delivery TO outbound;
-GRANT SELECT (id, phone, wa_user_id, last_inbound_at, template_asked_at) ON "user" TO outbound;
+GRANT SELECT (id, phone, wa_user_id, last_inbound_at, template_asked_at, suspended_at, suspension_reason) ON "user" TO outbound;
 GRANT SELECT (user_id, phone, wa_user_id, written_at) ON refusal TO outbound;
 GRANT SELECT (user_id, list) ON access_list TO outbound;
+
+-- Whether everybody is suspended.
+GRANT SELECT ON suspension TO provisioner, gateway, outbound;

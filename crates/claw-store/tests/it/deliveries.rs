@@ -1,5 +1,5 @@
 use claw_domain::{DeliveryId, DeliveryState, ReplyId, UserId, Wamid};
-use claw_store::{Caller, Deliveries, Delivery, OutgoingReply, VoiceMessage};
+use claw_store::{Caller, Deliveries, Delivery, OutgoingReply, VoiceMessage, WhileSuspended::Hold};
 use claw_testkit::user_of;
 use proptest::{prelude::*, test_runner::TestRunner};
 use tokio::task::JoinSet;
@@ -119,7 +119,7 @@ async fn no_delivery_begins_for_an_unknown_user() {
     let begun = world
         .store
         .deliveries()
-        .begin(stranger, ReplyId::derived_from("r"), 1, true, at(1))
+        .begin(stranger, ReplyId::derived_from("r"), 1, true, Hold, at(1))
         .await
         .unwrap();
 
@@ -272,7 +272,7 @@ async fn a_replica_sends_nothing_and_undoes_nothing_after_another_has_begun_to_s
     let of_third = of_second.clone();
     assert!(
         deliveries
-            .mark_sending(&mut of_second, at(3))
+            .mark_sending(&mut of_second, Hold, at(3))
             .await
             .unwrap()
     );
@@ -292,7 +292,7 @@ async fn a_delivery_may_begin_without_a_claim() {
     let deliveries = world.store.deliveries();
     let reply = ReplyId::derived_from("r");
 
-    let begun = deliveries.begin(user, reply, 1, false, at(1)).await;
+    let begun = deliveries.begin(user, reply, 1, false, Hold, at(1)).await;
 
     let begun = begun.unwrap().unwrap();
     assert!(!begun.claimed_first);
@@ -350,7 +350,14 @@ async fn report_all(
 
 async fn begin(deliveries: &Deliveries, user: UserId, reply: &str, pieces: u32) -> OutgoingReply {
     deliveries
-        .begin(user, ReplyId::derived_from(reply), pieces, true, at(1))
+        .begin(
+            user,
+            ReplyId::derived_from(reply),
+            pieces,
+            true,
+            Hold,
+            at(1),
+        )
         .await
         .unwrap()
         .unwrap()
@@ -359,7 +366,7 @@ async fn begin(deliveries: &Deliveries, user: UserId, reply: &str, pieces: u32) 
 async fn mark_sending(deliveries: &Deliveries, read: &Delivery, seconds: i64) -> bool {
     let mut piece = read.clone();
     deliveries
-        .mark_sending(&mut piece, at(seconds))
+        .mark_sending(&mut piece, Hold, at(seconds))
         .await
         .unwrap()
 }

@@ -14,6 +14,7 @@ mod pins;
 mod roles;
 mod sandboxes;
 mod secrets;
+mod suspensions;
 mod throughput;
 mod users;
 mod voice;

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use claw_domain::{CallOutcome, InviteCode, InviteId, MessageId, ReplyId, UserId};
 use claw_store::{
     AccessList, CallEnd, Entrance, InboundMessage, Invite, NewRefusal, Receipt, Refusal,
+    WhileSuspended,
 };
 use tokio::task::JoinSet;
 
@@ -151,7 +152,9 @@ async fn the_answer_to_a_refused_newcomer_finds_their_address_and_both_are_forgo
 
     for _ in 0..2 {
         newcomers.refuse(&refusal, at(0)).await.unwrap();
-        let begun = deliveries.begin(user(1), answer, 1, true, at(0)).await;
+        let begun = deliveries
+            .begin(user(1), answer, 1, true, WhileSuspended::Hold, at(0))
+            .await;
         let begun = begun.unwrap().unwrap();
         assert_eq!(begun.address, message(1, 0).address);
         assert_eq!(begun.last_written_at, Some(at(0)));
@@ -166,7 +169,9 @@ async fn the_answer_to_a_refused_newcomer_finds_their_address_and_both_are_forgo
     let other = self::refusal(&message(2, 0), None);
     newcomers.refuse(&other, at(100)).await.unwrap();
     assert_eq!(rows(&world).await, [0, 0, 1, 0]);
-    let begun = deliveries.begin(user(1), answer, 1, true, at(100)).await;
+    let begun = deliveries
+        .begin(user(1), answer, 1, true, WhileSuspended::Hold, at(100))
+        .await;
     assert!(begun.unwrap().is_none());
 }
 
@@ -198,7 +203,9 @@ async fn nothing_from_or_to_a_blocked_user_is_stored() {
         calls.end(call(number), user(number), &end).await.unwrap();
         assert!(calls.of(call(number)).await.unwrap().is_none());
         let (deliveries, reply) = (world.store.deliveries(), ReplyId::derived_from("r"));
-        let begun = deliveries.begin(user(number), reply, 1, true, at(1)).await;
+        let begun = deliveries
+            .begin(user(number), reply, 1, true, WhileSuspended::Hold, at(1))
+            .await;
         assert!(begun.unwrap().is_none());
         assert!(deliveries.is_blocked(user(number)).await.unwrap());
     }

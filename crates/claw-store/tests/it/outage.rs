@@ -1,4 +1,5 @@
 use claw_domain::{DeliveryState, ReplyId, Wamid};
+use claw_store::WhileSuspended;
 use claw_testkit::eventually;
 
 use crate::world::{OLD_KEY, World, at, keyring, message, new_sandbox, reply, request, settlement};
@@ -38,7 +39,7 @@ async fn calls_during_an_outage(world: &World) -> Vec<bool> {
     let (received, settled, begun, reported, requested, read) = tokio::join!(
         messages.receive(&asked),
         messages.settle(&answered),
-        deliveries.begin(asked.user, reply_id, 1, true, at(1)),
+        deliveries.begin(asked.user, reply_id, 1, true, WhileSuspended::Hold, at(1)),
         deliveries.report(None, &wamid, DeliveryState::Read, None, at(1)),
         sandboxes.request(&request, &new, &keyring),
         sandboxes.of_user(asked.user),

@@ -341,8 +341,8 @@ async fn calls(
         pin: Some(&pin),
     };
     let users = world.store.users();
-    let outcome = users.try_pin(&attempt, at(second), &keyring(OLD_KEY));
-    outcome.await.unwrap()
+    let key = keyring(OLD_KEY);
+    users.try_pin(&attempt, at(second), &key).await.unwrap()
 }
 
 /// How many wrong PINs of a new call are checked.
@@ -358,16 +358,16 @@ async fn guess(world: &World, user: UserId, attestation: Attestation, second: i6
             pin: Some(&pin),
         };
         let users = world.store.users();
-        let tried = users.try_pin(&attempt, at(second), &keyring(OLD_KEY));
-        tried.await.unwrap();
+        let key = keyring(OLD_KEY);
+        users.try_pin(&attempt, at(second), &key).await.unwrap();
     }
     let kept = world.store.calls().of(call.call).await.unwrap();
     kept.unwrap().wrong_pins
 }
 
 async fn tried(world: &World, call: &CallBegin, turn: u32, digits: Option<&str>) -> PinOutcome {
-    let outcome = attempt(world, call, turn, digits, &keyring(OLD_KEY));
-    outcome.await.unwrap()
+    let key = keyring(OLD_KEY);
+    attempt(world, call, turn, digits, &key).await.unwrap()
 }
 
 async fn attempt(

@@ -1,7 +1,7 @@
 use std::time::Instant;
 
 use claw_domain::{DeliveryState, ReplyId, Wamid};
-use claw_store::Store;
+use claw_store::{Store, WhileSuspended};
 use tokio::task::JoinSet;
 
 use crate::world::{World, at, message, receive, reply, settlement};
@@ -49,7 +49,14 @@ async fn converse(store: Store, number: u32) {
             .await
             .unwrap();
         let begun = deliveries
-            .begin(asked.user, ReplyId::derived_from(&name), 1, true, at(1))
+            .begin(
+                asked.user,
+                ReplyId::derived_from(&name),
+                1,
+                true,
+                WhileSuspended::Hold,
+                at(1),
+            )
             .await
             .unwrap();
         let piece = begun.unwrap().pieces[0].id;

@@ -25,6 +25,7 @@ pub(super) const PHRASES: Phrases = Phrases {
     ask_pin: "Om zeker te weten dat jij het bent: zeg of toets je pincode, alsjeblieft.",
     wrong_pin: "Dat was niet de juiste pincode. Probeer het nog een keer, alsjeblieft.",
     set_pin_in_chat: "Ik kan niet zeker weten wie er belt. Schrijf me op WhatsApp, stel daar een pincode in en bel dan nog eens.",
+    suspended: "Ik ben op dit moment gepauzeerd en kan niet praten. Alles wat je me op WhatsApp schrijft, beantwoord ik zodra ik terug ben. Tot gauw!",
     ask_number: "Je nummer is afgeschermd. Toets je telefoonnummer met landcode in en sluit af met een hekje.",
     rest_on_whatsapp: "De rest heb ik je op WhatsApp gestuurd.",
     answer_on_whatsapp: "Dit duurt even. Ik stuur je het antwoord op WhatsApp.",

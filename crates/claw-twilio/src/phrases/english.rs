@@ -25,6 +25,7 @@ pub(super) const PHRASES: Phrases = Phrases {
     ask_pin: "To be sure that it is you, please say or key in your PIN.",
     wrong_pin: "That was not the right PIN. Please try once more.",
     set_pin_in_chat: "I cannot tell for certain who is calling. Please write to me on WhatsApp, set a PIN there, and then call again.",
+    suspended: "I am paused at the moment and cannot talk. I will answer everything you write on WhatsApp when I am back. Goodbye!",
     ask_number: "Your number is hidden. Please key in your phone number with country code, then press the hash key.",
     rest_on_whatsapp: "I have sent you the rest on WhatsApp.",
     answer_on_whatsapp: "This takes a while. I will send you the answer on WhatsApp.",

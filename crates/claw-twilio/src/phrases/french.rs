@@ -25,6 +25,7 @@ pub(super) const PHRASES: Phrases = Phrases {
     ask_pin: "Pour être sûr que c'est bien vous, dites ou tapez votre code PIN, s'il vous plaît.",
     wrong_pin: "Ce n'est pas le bon code PIN. Essayez encore une fois, s'il vous plaît.",
     set_pin_in_chat: "Je ne peux pas savoir avec certitude qui appelle. Écrivez-moi sur WhatsApp, choisissez-y un code PIN, puis rappelez, s'il vous plaît.",
+    suspended: "Je suis en pause pour le moment et ne peux pas parler. Je répondrai à tout ce que vous m'écrirez sur WhatsApp dès mon retour. À bientôt !",
     ask_number: "Votre numéro est masqué. Tapez votre numéro de téléphone avec l'indicatif du pays, puis la touche dièse.",
     rest_on_whatsapp: "Je vous ai envoyé la suite sur WhatsApp.",
     answer_on_whatsapp: "Cela va prendre un peu de temps. Je vous enverrai la réponse sur WhatsApp.",

@@ -25,6 +25,7 @@ pub(super) const PHRASES: Phrases = Phrases {
     ask_pin: "Damit ich sicher bin, dass du es bist: Bitte nenne deine PIN oder tippe sie ein.",
     wrong_pin: "Das war nicht die richtige PIN. Bitte versuch es noch einmal.",
     set_pin_in_chat: "Ich kann nicht sicher erkennen, wer anruft. Schreib mir bitte auf WhatsApp, lege dort eine PIN fest und ruf dann noch einmal an.",
+    suspended: "Ich bin im Moment pausiert und kann nicht sprechen. Alles, was du mir auf WhatsApp schreibst, beantworte ich, sobald ich zurück bin. Bis bald!",
     ask_number: "Deine Nummer ist unterdrückt. Bitte tippe deine Telefonnummer mit Ländervorwahl ein und drücke dann die Rautetaste.",
     rest_on_whatsapp: "Den Rest habe ich dir auf WhatsApp geschickt.",
     answer_on_whatsapp: "Das dauert ein wenig. Ich schicke dir die Antwort auf WhatsApp.",

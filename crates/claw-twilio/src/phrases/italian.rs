@@ -25,6 +25,7 @@ pub(super) const PHRASES: Phrases = Phrases {
     ask_pin: "Per essere sicuro che sia tu, di' o digita il tuo PIN, per favore.",
     wrong_pin: "Non è il PIN giusto. Prova ancora una volta, per favore.",
     set_pin_in_chat: "Non posso sapere con certezza chi chiama. Scrivimi su WhatsApp, imposta lì un PIN e poi richiama, per favore.",
+    suspended: "In questo momento sono in pausa e non posso parlare. Quando torno rispondo a tutto quello che mi scrivi su WhatsApp. A presto!",
     ask_number: "Il tuo numero è nascosto. Digita il tuo numero di telefono con il prefisso internazionale, poi premi cancelletto.",
     rest_on_whatsapp: "Ti ho mandato il resto su WhatsApp.",
     answer_on_whatsapp: "Ci vorrà un po'. Ti manderò la risposta su WhatsApp.",

@@ -43,6 +43,8 @@ pub struct Phrases {
     pub wrong_pin: &'static str,
     /// The caller cannot be identified, and there is no PIN to ask for. Says how to set one.
     pub set_pin_in_chat: &'static str,
+    /// The operator has suspended the user.
+    pub suspended: &'static str,
     /// The number is hidden: asks the caller to key it in.
     pub ask_number: &'static str,
     /// The rest of a long answer goes to the chat.
@@ -155,6 +157,7 @@ mod tests {
             phrases.ask_pin,
             phrases.wrong_pin,
             phrases.set_pin_in_chat,
+            phrases.suspended,
             phrases.ask_number,
             phrases.rest_on_whatsapp,
             phrases.answer_on_whatsapp,

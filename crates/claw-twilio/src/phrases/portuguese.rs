@@ -25,6 +25,7 @@ pub(super) const PHRASES: Phrases = Phrases {
     ask_pin: "Para ter certeza de que é você, diga ou digite o seu PIN, por favor.",
     wrong_pin: "Esse não é o PIN certo. Tente mais uma vez, por favor.",
     set_pin_in_chat: "Não consigo saber com certeza quem está ligando. Escreva para mim no WhatsApp, defina um PIN lá e ligue de novo.",
+    suspended: "No momento estou em pausa e não posso falar. Quando eu voltar, respondo a tudo o que você escrever no WhatsApp. Até logo!",
     ask_number: "O seu número está oculto. Digite o seu telefone com o código do país e depois a tecla jogo da velha.",
     rest_on_whatsapp: "Enviei o resto para você no WhatsApp.",
     answer_on_whatsapp: "Isso vai demorar um pouco. Vou enviar a resposta no WhatsApp.",

@@ -25,6 +25,7 @@ pub(super) const PHRASES: Phrases = Phrases {
     ask_pin: "Para asegurarme de que eres tú, di o marca tu PIN, por favor.",
     wrong_pin: "Ese no es el PIN correcto. Inténtalo una vez más, por favor.",
     set_pin_in_chat: "No puedo saber con certeza quién llama. Escríbeme por WhatsApp, elige allí un PIN y vuelve a llamar, por favor.",
+    suspended: "Ahora mismo estoy en pausa y no puedo hablar. Responderé a todo lo que me escribas por WhatsApp cuando vuelva. ¡Hasta pronto!",
     ask_number: "Tu número está oculto. Marca tu número de teléfono con el prefijo del país y después la tecla almohadilla.",
     rest_on_whatsapp: "Te he enviado el resto por WhatsApp.",
     answer_on_whatsapp: "Esto va a tardar un poco. Te enviaré la respuesta por WhatsApp.",

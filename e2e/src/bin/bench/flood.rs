@@ -39,7 +39,9 @@ pub(crate) async fn run() -> Result<()> {
     let hostile = u32::try_from(FLOODS.len())?;
     introduce_users(&world, USERS + hostile).await?;
     converse(&world, writing("w")).await?;
+    let cpu_before = world.cpu_of(Service::Gateway)?;
     let without = converse(&world, writing("x")).await?;
+    let cpu_without = world.cpu_of(Service::Gateway)? - cpu_before;
     println!("\nFrom phone to phone, {PER_SECOND}/s: {}", text(&without));
     let memory_before = world.memory_of(Service::Gateway)?;
     for (user, flood) in (USERS..).zip(FLOODS) {
@@ -56,8 +58,14 @@ pub(crate) async fn run() -> Result<()> {
         conversation = converse(&world, writing("y")) => conversation?,
     };
     let growth = peak.get().saturating_sub(memory_before);
+    let cpu_with = world.cpu_of(Service::Gateway)? - cpu_before - cpu_without;
     println!("Beside {hostile} hostile sandboxes: {}", text(&with));
-    println!("The gateway grew by {} MiB", growth >> 20);
+    println!(
+        "The gateway grew by {} MiB, and used {:.1} s of CPU time instead of {:.1} s",
+        growth >> 20,
+        cpu_with.as_secs_f32(),
+        cpu_without.as_secs_f32()
+    );
     for conversation in [&without, &with] {
         ensure!(
             conversation.heard.count() == u64::from(conversation.written),

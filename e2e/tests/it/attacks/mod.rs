@@ -4,3 +4,4 @@ mod admission;
 mod door;
 mod flood;
 mod poison;
+mod suspension;

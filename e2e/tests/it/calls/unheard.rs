@@ -1,7 +1,7 @@
 //! Calls that end before the caller has heard everything.
 
 use chrono::TimeDelta;
-use claw_domain::{Attestation, CallId, MessageId, PhoneNumber, VoiceKind};
+use claw_domain::{Attestation, CallId, MessageId, VoiceKind};
 use claw_runtime::{Clock, SystemClock};
 use claw_store::{CallBegin, Caller, VoiceMessage};
 use claw_testkit::eventually;
@@ -73,7 +73,6 @@ async fn a_call_without_a_final_status_is_closed_after_a_while() {
 
 /// A call of Ada's an hour ago, with one answered utterance.
 fn long_ago() -> (CallBegin, VoiceMessage) {
-    let phone = PhoneNumber::try_from(ADA).unwrap();
     let user = user_of(ADA).unwrap();
     let (call, at) = (
         CallId::derived_from("CA1"),

@@ -6,4 +6,5 @@ mod events;
 mod people;
 mod prepare;
 mod replay;
+mod suspension;
 mod world;

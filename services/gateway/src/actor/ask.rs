@@ -43,6 +43,9 @@ impl UserActor {
         if !self.is_sandbox_ready(batch.first).await? {
             return Ok(self.wait_for_sandbox());
         }
+        if self.has_disabled_key() {
+            return Ok(self.wait_for_key());
+        }
         let pending = self.pending_turn.take();
         let failing_since = pending
             .filter(|pending| pending.messages == batch.members)
@@ -102,6 +105,7 @@ impl UserActor {
             call: batch.origin.call_turn(),
             note: note_of(&batch.origin, batch.heard.as_ref()),
             before: before.as_ref(),
+            asks_again: self.may_be_aborted(batch).await?,
             limits: self.context.policy.limits,
         };
         if batch.may_have_been_sent && !batch.is_recorded && !turn.was_sent().await? {
@@ -130,7 +134,32 @@ impl UserActor {
                 self.notices_sent.push(reply);
             }
         }
-        self.finish(sandbox, &session, batch, ended?).await
+        match ended? {
+            Some(ended) => self.finish(sandbox, &session, batch, ended).await,
+            // The messages wait for the end of the suspension.
+            None => Ok(Flow::Continue),
+        }
+    }
+
+    /// Whether a turn failed because the user's model key was disabled before this process heard of the suspension.
+    async fn is_lost_to_suspension(&self, answer: &Answer) -> Result<bool, HandlerError> {
+        if !matches!(answer, Answer::Failed(_)) {
+            return Ok(false);
+        }
+        self.context.suspensions.refresh().await?;
+        Ok(self.context.suspensions.is_suspended(self.user))
+    }
+
+    /// Whether a run of this batch may have been aborted by a suspension: it was sent before, and a suspension has begun
+    /// since it was taken.
+    async fn may_be_aborted(&self, batch: &Batch) -> Result<bool, HandlerError> {
+        let first = self.queue.iter().find(|item| item.id == batch.first);
+        let Some(first) = first.filter(|_| batch.may_have_been_sent) else {
+            return Ok(false);
+        };
+        let suspensions = self.context.store.suspensions();
+        let is_suspended = suspensions.has_suspended_since(self.user, first.taken_at);
+        Ok(is_suspended.await?)
     }
 
     /// Passes on the result of a turn and the proactive messages written meanwhile.
@@ -157,6 +186,9 @@ impl UserActor {
             // The command may still be in the mailbox.
             self.take_mail().await?;
             confirm_stop(&mut self.queue);
+        }
+        if self.is_lost_to_suspension(&answer).await? {
+            return Ok(Flow::Continue);
         }
         let row = answer.row().map(str::to_owned);
         let mut replies = self.replies_of(sandbox, batch, answer).await?;

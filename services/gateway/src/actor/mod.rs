@@ -10,6 +10,7 @@ mod progress;
 mod readiness;
 mod settle;
 mod settling;
+mod suspended;
 mod transcript;
 
 use std::{collections::VecDeque, panic::AssertUnwindSafe, sync::Arc, time::Duration};
@@ -20,7 +21,7 @@ use claw_chat::{Item, Next, next};
 use claw_domain::{Backoff, MessageId, SandboxId, UserId};
 use claw_events::OperatorEvent;
 use claw_metrics::SANDBOX_FLOODS;
-use claw_store::{NewReply, Sandbox};
+use claw_store::{NewReply, Sandbox, Suspension};
 use futures_util::FutureExt;
 use rand::random;
 use tokio::{
@@ -36,6 +37,7 @@ use crate::{
     mailbox::{Inbox, Mailbox},
     provisioning::SetupNotice,
     session::Session,
+    suspensions::Scope,
 };
 use connection::Connection;
 use settling::Settling;
@@ -181,6 +183,9 @@ impl UserActor {
     async fn step(&mut self, start: Option<OwnedSemaphorePermit>) -> Result<Flow, HandlerError> {
         self.finish_settling().await?;
         self.take_mail().await?;
+        if let Some((suspension, scope)) = self.suspension() {
+            return self.stay_suspended(&suspension, scope).await;
+        }
         match next(&self.queue, self.context.clock.now()) {
             Next::Turn(batch) => self.ask(&batch, start).await,
             Next::Say(message, notice) => self.say(message, notice).await,
@@ -193,6 +198,15 @@ impl UserActor {
             Next::Wait(until) => self.listen(Some(self.instant_of(until))).await,
             Next::Nothing => self.listen(None).await,
         }
+    }
+
+    fn suspension(&self) -> Option<(Suspension, Scope)> {
+        let current = self.context.suspensions.current();
+        if let Some(of_user) = current.users.get(&self.user) {
+            return Some((of_user.clone(), Scope::User));
+        }
+        let everybody = current.everybody.clone();
+        everybody.map(|suspension| (suspension, Scope::Everybody))
     }
 
     /// Moves new messages from the mailbox and the database to the queue.
@@ -301,6 +315,7 @@ impl UserActor {
         let (source, after) = match error {
             HandlerError::Retry { source, after } => (source, after),
             HandlerError::Defer(after) => (anyhow::anyhow!("not yet"), Some(after)),
+            HandlerError::Park(_) => (anyhow::anyhow!("not yet"), None),
             HandlerError::Reject { source } => {
                 Box::pin(self.give_up(&format!("{source:#}"))).await;
                 (source, None)

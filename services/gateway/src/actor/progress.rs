@@ -20,21 +20,38 @@ const TYPING_EVERY: Duration = Duration::from_secs(20);
 /// How often a turn that is to be stopped, and does not run yet, is stopped again.
 const STOP_EVERY: Duration = Duration::from_secs(1);
 
+/// How often a suspended user's turn is stopped that does not run yet.
+const STOPS_WHEN_SUSPENDED: u32 = 3;
+
 impl UserActor {
     /// Runs a turn to its end. Meanwhile shows typing, gives notices, and stops the turn if the user wants
-    /// it stopped. Also returns the notices it has published.
+    /// it stopped or is suspended. `None` if the user was suspended: then even a whole answer is not passed on, and is
+    /// found in the transcript later. Also returns the notices it has published.
     pub(super) async fn run_turn(
         &self,
         turn: &Turn<'_>,
         batch: &Batch,
-    ) -> (Result<Ended, HandlerError>, Vec<NewReply>) {
+    ) -> (Result<Option<Ended>, HandlerError>, Vec<NewReply>) {
         let mut notices = Vec::new();
         let ended = tokio::select! {
-            ended = turn.run(batch.may_have_been_sent) => ended,
+            ended = turn.run(batch.may_have_been_sent) => ended.map(Some),
+            () = self.stop_when_suspended(turn) => Ok(None),
             () = self.show_typing(batch) => unreachable!("typing is shown until the turn ends"),
             error = self.attend(turn, batch, &mut notices) => Err(error),
         };
-        (ended, notices)
+        let is_suspended = self.context.suspensions.is_suspended(self.user);
+        (if is_suspended { Ok(None) } else { ended }, notices)
+    }
+
+    /// Waits until the user is suspended, and stops the turn.
+    async fn stop_when_suspended(&self, turn: &Turn<'_>) {
+        self.context.suspensions.until_suspended(self.user).await;
+        for _ in 0..STOPS_WHEN_SUSPENDED {
+            if turn.stop().await {
+                return;
+            }
+            sleep(STOP_EVERY).await;
+        }
     }
 
     /// Marks the messages as read and shows typing, again and again, until dropped.

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use claw_bus::HandlerError;
 use claw_chat::Notice;
 use claw_domain::{Channel, MessageId, SandboxStatus};
@@ -11,6 +13,9 @@ use crate::{
     provisioning::{Request, SetupNotice, setup_step},
     reply::{notice_reply, publish_reply},
 };
+
+/// How long the event of an enabled model key is waited for before the sandbox's row is read anyway.
+const LOOK_AT_KEY_AFTER: Duration = Duration::from_secs(15);
 
 impl UserActor {
     /// Whether the sandbox is ready; if not, requests it and tells the user.
@@ -68,6 +73,18 @@ impl UserActor {
         // The event can get lost; then the row tells whether the sandbox is ready.
         self.mailbox.reread_sandbox();
         Flow::Sleep(self.setup_notice.map(|told| told.look_at))
+    }
+
+    /// Whether the model key of the ready sandbox is still to be enabled after a suspension.
+    pub(super) fn has_disabled_key(&self) -> bool {
+        let sandbox = self.sandbox.as_ref();
+        sandbox.is_some_and(|sandbox| !sandbox.has_enabled_key)
+    }
+
+    /// Waits until the provisioner has enabled the model key, and has published so.
+    pub(super) fn wait_for_key(&self) -> Flow {
+        self.mailbox.reread_sandbox();
+        Flow::Sleep(Some(Instant::now() + LOOK_AT_KEY_AFTER))
     }
 
     pub(super) async fn request_sandbox(

@@ -3,7 +3,7 @@ use std::{collections::HashSet, time::Duration};
 use chrono::{DateTime, Utc};
 use claw_agent::Cursor;
 use claw_bus::HandlerError;
-use claw_chat::{Decision, Preferences, Room, Stored, decide, local_midnight};
+use claw_chat::{Decision, Preferences, Quota, Stored, decide, local_midnight};
 use claw_domain::{Channel, ReplyId, ReplySource, ReplyText, SandboxId};
 use claw_metrics::PROACTIVE_MESSAGES;
 use claw_store::{Disposition, NewReply, ProactiveLoad};
@@ -86,11 +86,11 @@ impl UserActor {
             .into_iter()
             .filter(|text| !known.contains(&text.id))
             .collect();
-        let stored_today = Room {
+        let stored_today = Quota {
             texts: load.stored,
             bytes: load.stored_bytes,
         };
-        let oldest_beyond = beyond(Room::PER_DAY.without(stored_today), &new);
+        let oldest_beyond = beyond(Quota::PER_DAY.without(stored_today), &new);
         if oldest_beyond > 0 {
             self.drop_texts(sandbox, new.drain(..oldest_beyond)).await;
         }
@@ -115,10 +115,10 @@ impl UserActor {
             .rev()
             .filter(|(_, decision)| matches!(decision, Decision::HoldUntil(_)));
         let mut to_withhold = held.clone().count();
-        let newest = Room::HELD.fit(held.map(|(text, _)| text.text.expose().len()));
+        let newest = Quota::HELD.fit(held.map(|(text, _)| text.text.expose().len()));
         to_withhold -= newest.texts as usize;
         if newest.texts > 0 {
-            let left = Room::HELD.without(newest);
+            let left = Quota::HELD.without(newest);
             let messages = self.context.store.messages();
             messages
                 .keep_newest_held(self.user, left.texts, left.bytes, now)
@@ -250,10 +250,10 @@ impl UserActor {
     }
 }
 
-/// How many of the oldest texts do not fit into the room.
-fn beyond(room: Room, texts: &[ProactiveText]) -> usize {
+/// How many of the oldest texts are beyond the quota.
+fn beyond(quota: Quota, texts: &[ProactiveText]) -> usize {
     let newest_first = texts.iter().rev().map(|text| text.text.expose().len());
-    texts.len() - room.fit(newest_first).texts as usize
+    texts.len() - quota.fit(newest_first).texts as usize
 }
 
 const fn proactive_reply(

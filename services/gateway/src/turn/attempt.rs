@@ -71,7 +71,8 @@ impl From<Answer> for WaitOutcome {
 
 impl Run<'_> {
     /// Sends the messages, unless they were sent before, and waits for the answer. Returns `None` if the
-    /// key is spent and the run never began.
+    /// messages are to be sent under the next key: this one is spent and its run never began, or its run was aborted
+    /// earlier.
     pub(super) async fn attempt(
         &self,
         may_have_been_sent: bool,
@@ -81,10 +82,12 @@ impl Run<'_> {
         if may_have_been_sent {
             match self.look_back().await? {
                 RunState::NeverSent => {}
-                RunState::Ended(ended) => return Ok(Some(ended)),
+                RunState::Ended(ended) => return Ok(self.unless_aborted(ended)),
+                // An aborted run without a row looks like this too.
+                RunState::Abandoned if self.turn.asks_again => return Ok(None),
                 RunState::Running | RunState::Interrupted { .. } | RunState::Abandoned => {
                     if let WaitOutcome::Ended(ended) = self.await_answer(LOOK_EVERY).await? {
-                        return Ok(Some(ended));
+                        return Ok(self.unless_aborted(ended));
                     }
                 }
             }
@@ -112,7 +115,13 @@ impl Run<'_> {
                 return Ok(Some(ended));
             }
         }
-        Ok(Some(Answer::Lost.without_history()))
+        Ok(self.unless_aborted(Answer::Lost.without_history()))
+    }
+
+    /// The end of a run that an earlier process began; `None` if it was aborted and is to be asked again.
+    fn unless_aborted(&self, ended: Ended) -> Option<Ended> {
+        let is_aborted = self.turn.asks_again && matches!(ended.answer, Answer::Lost);
+        (!is_aborted).then_some(ended)
     }
 
     async fn send(&self) -> Result<SendResult, HandlerError> {

@@ -34,6 +34,8 @@ pub(crate) struct Turn<'a> {
     pub(crate) note: Option<Sensitive<String>>,
     /// How far the transcript had been read before the turn.
     pub(crate) before: Option<&'a Cursor>,
+    /// The run of an earlier process was aborted because the user was suspended: the messages are sent again.
+    pub(crate) asks_again: bool,
     pub(crate) limits: TurnLimits,
 }
 

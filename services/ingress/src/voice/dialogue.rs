@@ -170,6 +170,7 @@ pub(crate) fn for_status(status: CallStatus, turn: u32) -> CallResponse {
             then: Then::ListenForDigits(at(turn)),
         },
         CallStatus::Refused => hang_up(Phrase::CannotTellWhoCalls),
+        CallStatus::Suspended => hang_up(Phrase::Suspended),
     }
 }
 

@@ -29,6 +29,8 @@ pub(crate) enum Phrase {
     WrongPin,
     /// Nothing can prove who calls.
     CannotTellWhoCalls,
+    /// The operator has suspended the user.
+    Suspended,
     /// The caller ID is hidden: the caller has to key in their number.
     AskNumber,
     /// The assistant failed; the caller may ask again.
@@ -76,6 +78,7 @@ impl Phrase {
             Self::AskPin => phrases.ask_pin,
             Self::WrongPin => phrases.wrong_pin,
             Self::CannotTellWhoCalls => phrases.set_pin_in_chat,
+            Self::Suspended => phrases.suspended,
             Self::AskNumber => phrases.ask_number,
             Self::CouldNotAnswer => phrases.could_not_answer,
             Self::AnswerInChat => phrases.answer_on_whatsapp,

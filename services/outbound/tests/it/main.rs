@@ -6,6 +6,7 @@ mod delivering;
 mod refusals;
 mod reports;
 mod settings;
+mod suspension;
 mod templates;
 mod typing;
 mod unknown_outcomes;

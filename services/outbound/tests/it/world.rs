@@ -7,8 +7,9 @@ use claw_domain::{
     Address, Channel, DeliveryId, DeliveryState, MessageId, PhoneNumber, ReplyId, ReplySource,
     UserId, Wamid,
 };
-use claw_events::{DeliveryReported, Event, ReplyProduced, ReportedError};
+use claw_events::{DeliveryReported, Event, ReplyProduced, ReportedError, SuspensionChanged};
 use claw_store::{Delivery, Entrance, InboundMessage, Newcomer, Store};
+use claw_suspensions::SuspensionView;
 use claw_testkit::{TestNats, TestPostgres, eventually, user_of};
 use claw_whatsapp::{
     fake::FakeWhatsApp,
@@ -118,9 +119,16 @@ impl World {
             Reports::default(),
             Arc::new(claw_runtime::SystemClock),
             SHORT_TIMEOUTS,
+            SuspensionView::read(&self.store).await.unwrap(),
         );
         let live_calls = LiveCalls::open(&bus).await.unwrap();
         DeliverReply::new(sender, bus.publisher(), live_calls, self.template.clone())
+    }
+
+    pub async fn live_calls(&self) -> LiveCalls {
+        LiveCalls::open(&connect(&self.nats, "outbound").await)
+            .await
+            .unwrap()
     }
 
     /// A reply to Ada that is not published.
@@ -185,6 +193,38 @@ impl World {
             wamid: wamid.clone(),
         };
         self.gateway.signal(&signal).await;
+    }
+
+    /// Suspends Ada, or everybody, without telling outbound.
+    pub async fn suspend(&self, whom: Whom) {
+        let suspensions = self.store.suspensions();
+        match whom {
+            Whom::Ada => {
+                let suspended = suspensions
+                    .suspend(user_of(&self.ada), "abuse", now())
+                    .await;
+                assert!(suspended.unwrap().is_some());
+            }
+            Whom::Everybody => drop(suspensions.suspend_all("incident", now()).await.unwrap()),
+        }
+    }
+
+    /// Ends a suspension, and tells outbound as the operator's command does.
+    pub async fn resume(&self, whom: Whom) {
+        let suspensions = self.store.suspensions();
+        match whom {
+            Whom::Ada => drop(suspensions.resume(user_of(&self.ada)).await.unwrap()),
+            Whom::Everybody => drop(suspensions.resume_all().await.unwrap()),
+        }
+        self.tell_of_suspension(whom).await;
+    }
+
+    pub async fn tell_of_suspension(&self, whom: Whom) {
+        let changed = SuspensionChanged {
+            user: (whom == Whom::Ada).then(|| user_of(&self.ada)),
+            resumed_because: None,
+        };
+        self.admin.publisher().signal(&changed).await;
     }
 
     /// The events of this type that are published from now on.
@@ -265,6 +305,13 @@ impl World {
         assert!(admitted.await.unwrap());
         self.store.messages().receive(&hello).await.unwrap();
     }
+}
+
+/// Whom a test suspends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whom {
+    Ada,
+    Everybody,
 }
 
 /// A running outbound. Dropping it aborts it.

@@ -12,4 +12,6 @@ mod request;
 #[cfg(test)]
 mod settings;
 #[cfg(test)]
+mod suspension;
+#[cfg(test)]
 mod world;

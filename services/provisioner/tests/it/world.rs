@@ -9,6 +9,7 @@ use claw_events::{SandboxFailed, SandboxQueued, SandboxReady, SandboxRequested};
 use claw_model_keys::{LimitReset, SpendLimit, fake::FakeModelKeys};
 use claw_runtime::FixedClock;
 use claw_store::{Entrance, InboundMessage, Keyring, Newcomer, Sandbox, SandboxSecrets, Store};
+use claw_suspensions::SuspensionView;
 use claw_testkit::{TestNats, TestPostgres, eventually, user_of};
 use futures_util::StreamExt;
 use parking_lot::Mutex;
@@ -29,6 +30,8 @@ pub struct World {
     pub probe: Arc<FakeProbe>,
     pub clock: Arc<FixedClock>,
     pub store: Store,
+    /// What every provisioner of this world knows of suspensions.
+    pub suspensions: SuspensionView,
     pub keyring: Arc<Keyring>,
     pub settings: Settings,
     pub container_settings: ContainerSettings,
@@ -56,6 +59,7 @@ impl World {
             keys: Arc::default(),
             probe: Arc::default(),
             clock: Arc::new(FixedClock::at(start_of_time())),
+            suspensions: SuspensionView::read(&store).await.unwrap(),
             store,
             keyring: Arc::new(keyring),
             settings: settings(),
@@ -91,6 +95,7 @@ impl World {
             self.store.sandboxes(),
             self.keyring.clone(),
             self.bus.publisher(),
+            self.suspensions.clone(),
             self.clock.clone(),
         )
     }

@@ -1,13 +1,13 @@
-/// Room for proactive messages: a number of texts, and of bytes.
+/// Quota for proactive messages: a number of texts, and of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Room {
+pub struct Quota {
     /// The number of texts.
     pub texts: u32,
     /// The bytes of all texts together.
     pub bytes: u64,
 }
 
-impl Room {
+impl Quota {
     /// What is stored of one user's proactive messages within a day, whether they are sent, held or withheld. An assistant
     /// that looks after its user every half hour writes 48. What is beyond it is not stored; the assistant still has it
     /// in its transcript.
@@ -22,7 +22,7 @@ impl Room {
         bytes: 512 * 1024,
     };
 
-    /// The room that is left when this much is used.
+    /// What is left of the quota when this much is used.
     #[must_use]
     pub const fn without(self, used: Self) -> Self {
         Self {
@@ -31,7 +31,7 @@ impl Room {
         }
     }
 
-    /// How many texts fit, and the room they take. The lengths are in bytes, and those that matter most come first.
+    /// How many texts fit, and their bytes. The lengths are in bytes, and those that matter most come first.
     pub fn fit(self, lengths: impl IntoIterator<Item = usize>) -> Self {
         let mut used = Self { texts: 0, bytes: 0 };
         for length in lengths {
@@ -52,14 +52,14 @@ impl Room {
 mod tests {
     use super::*;
 
-    const ROOM: Room = Room {
+    const QUOTA: Quota = Quota {
         texts: 3,
         bytes: 10,
     };
 
     #[test]
     fn texts_fit_until_one_does_not() {
-        let fit = |lengths: &[usize]| ROOM.fit(lengths.iter().copied()).texts;
+        let fit = |lengths: &[usize]| QUOTA.fit(lengths.iter().copied()).texts;
 
         assert_eq!(fit(&[]), 0);
         assert_eq!(fit(&[1, 1, 1, 1]), 3);
@@ -68,10 +68,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_used_leaves_less_room_and_never_less_than_none() {
-        let used = ROOM.fit([4, 4]);
+    fn what_is_used_leaves_less_and_never_less_than_nothing() {
+        let used = QUOTA.fit([4, 4]);
 
-        assert_eq!(ROOM.without(used), Room { texts: 1, bytes: 2 });
-        assert_eq!(used.without(ROOM), Room { texts: 0, bytes: 0 });
+        assert_eq!(QUOTA.without(used), Quota { texts: 1, bytes: 2 });
+        assert_eq!(used.without(QUOTA), Quota { texts: 0, bytes: 0 });
     }
 }

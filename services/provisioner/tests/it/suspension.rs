@@ -1,0 +1,157 @@
+//! What becomes of the sandboxes and model keys of suspended users.
+
+use std::{sync::Arc, time::Duration};
+
+use claw_bus::{Attempt, Handler, Tenure};
+use claw_domain::UserId;
+use claw_testkit::eventually;
+use provisioner::{HandleRequest, Reconciler, ReconcilerIntervals};
+use tokio_util::sync::CancellationToken;
+
+use crate::world::{World, drive, start_of_time};
+
+#[tokio::test]
+async fn the_model_key_of_a_suspended_user_is_disabled_and_that_of_another_is_not() {
+    let world = World::new().await;
+    let (ada, _bob) = (ready(&world, 1).await, ready(&world, 2).await);
+
+    suspend(&world, Some(ada)).await;
+    pass(&world).await;
+
+    assert_eq!(world.keys.disabled(), 1);
+    assert!(!world.row(ada).await.has_enabled_key);
+    assert_eq!(
+        world.row(ada).await.status.as_str(),
+        "ready",
+        "it goes on running"
+    );
+
+    resume(&world, Some(ada)).await;
+    pass(&world).await;
+    assert_eq!(world.keys.disabled(), 0);
+    assert!(world.row(ada).await.has_enabled_key);
+}
+
+#[tokio::test]
+async fn a_change_of_a_key_that_fails_is_made_by_the_next_pass_or_process() {
+    let world = World::new().await;
+    let users = [ready(&world, 1).await, ready(&world, 2).await];
+    world.keys.refuse_to_mint(Some(503));
+
+    suspend(&world, None).await;
+    pass(&world).await;
+    assert_eq!(world.keys.disabled(), 0);
+    world.keys.refuse_to_mint(None);
+    pass(&world).await;
+    assert_eq!(world.keys.disabled(), 2);
+
+    world.keys.refuse_to_mint(Some(503));
+    resume(&world, None).await;
+    pass(&world).await;
+    for user in users {
+        assert!(!world.row(user).await.has_enabled_key, "it may be disabled");
+    }
+    world.keys.refuse_to_mint(None);
+    pass(&world).await;
+    assert_eq!(world.keys.disabled(), 0);
+    for user in users {
+        assert!(world.row(user).await.has_enabled_key);
+    }
+}
+
+#[tokio::test]
+async fn a_running_reconciler_disables_and_enables_keys_as_it_hears_of_suspensions() {
+    let world = World::new().await;
+    let ada = ready(&world, 1).await;
+    let mut reconciler = reconciler(&world);
+    let stop = CancellationToken::new();
+    let stopping = stop.clone();
+    let running = tokio::spawn(async move { reconciler.run(stopping).await });
+
+    suspend(&world, None).await;
+    eventually("the key is disabled", async || world.keys.disabled() == 1).await;
+    resume(&world, None).await;
+
+    eventually("the key is enabled", async || {
+        world.row(ada).await.has_enabled_key
+    })
+    .await;
+    assert_eq!(world.keys.disabled(), 0);
+    stop.cancel();
+    running.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_suspended_users_sandbox_is_started_after_the_suspension() {
+    let world = World::new().await;
+    let requested = world.message_from(1).await;
+    suspend(&world, None).await;
+    let handler = HandleRequest::new(Arc::new(world.provisioner()));
+
+    handler.handle(&requested, &attempt()).await.unwrap();
+    pass(&world).await;
+
+    assert_eq!(world.row(requested.user).await.status.as_str(), "requested");
+    assert!(world.runtime.containers().is_empty());
+    resume(&world, None).await;
+    pass(&world).await;
+    world.assert_ready(requested.user, 1).await;
+}
+
+/// A user with a ready sandbox.
+async fn ready(world: &World, number: u32) -> UserId {
+    let requested = world.message_from(number).await;
+    let provisioner = Arc::new(world.provisioner());
+    assert!(drive(&provisioner, &requested).await.unwrap());
+    requested.user
+}
+
+/// Suspends a user, or everybody, and lets the provisioners know.
+async fn suspend(world: &World, user: Option<UserId>) {
+    let suspensions = world.store.suspensions();
+    match user {
+        Some(user) => {
+            let change = suspensions.suspend(user, "abuse", start_of_time()).await;
+            assert!(change.unwrap().is_some());
+        }
+        None => {
+            let change = suspensions.suspend_all("incident", start_of_time()).await;
+            assert!(!change.unwrap().was_suspended);
+        }
+    }
+    assert!(world.suspensions.refresh().await.unwrap());
+}
+
+async fn resume(world: &World, user: Option<UserId>) {
+    let suspensions = world.store.suspensions();
+    match user {
+        Some(user) => assert!(suspensions.resume(user).await.unwrap().is_some()),
+        None => assert!(suspensions.resume_all().await.unwrap().was_suspended),
+    }
+    assert!(world.suspensions.refresh().await.unwrap());
+}
+
+/// One pass of a new reconciler, and what it begins.
+async fn pass(world: &World) {
+    let mut reconciler = reconciler(world);
+    reconciler.pass(&CancellationToken::new()).await.unwrap();
+    reconciler.settle().await;
+}
+
+fn reconciler(world: &World) -> Reconciler {
+    let intervals = ReconcilerIntervals {
+        sandboxes: Duration::from_hours(1),
+        keys: Duration::from_hours(1),
+    };
+    Reconciler::new(Arc::new(world.provisioner()), intervals)
+}
+
+fn attempt() -> Attempt {
+    Attempt {
+        number: 1,
+        sequence: 1,
+        is_replay: false,
+        stop: CancellationToken::new(),
+        tenure: Tenure::unshared(),
+    }
+}
