@@ -7,9 +7,9 @@ use std::{
 use crate::{ALL, MARKDOWN_HEAD, PIN_ATTEMPTS, Type, catalogue::CONSTANTS};
 
 /// The labels, whose values are closed sets. An id, an address or a text must not become a label.
-const LABELS: [&str; 15] = [
-    "cause", "consumer", "field", "form", "group", "kind", "notice", "outcome", "reason", "source",
-    "state", "status", "step", "wait", "webhook",
+const LABELS: [&str; 16] = [
+    "cause", "consumer", "field", "form", "group", "kind", "notice", "outcome", "reason", "scope",
+    "source", "state", "status", "step", "wait", "webhook",
 ];
 
 #[test]

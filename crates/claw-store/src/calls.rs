@@ -1,7 +1,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use claw_domain::{Attestation, CallId, CallOutcome, UserId};
 use sea_orm::{
-    ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, UpdateMany,
+    ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, UpdateMany, Value,
     sea_query::{Expr, Func},
 };
 
@@ -11,7 +11,7 @@ use crate::{
     entity::call::{Column, Entity, Model},
 };
 
-const BEGIN_CALL: &str = include_str!("sql/begin_call.sql");
+pub(crate) const BEGIN_CALL: &str = include_str!("sql/begin_call.sql");
 const END_CALL: &str = include_str!("sql/end_call.sql");
 
 /// The repository of phone calls.
@@ -88,20 +88,26 @@ impl Call {
     }
 }
 
+/// The parameters of [`BEGIN_CALL`].
+pub(crate) fn begin_values(begin: &CallBegin) -> [Value; 7] {
+    [
+        begin.call.as_uuid().into(),
+        begin.user.as_uuid().into(),
+        begin.attestation.as_str().into(),
+        begin.at.into(),
+        begin.sequence.cast_signed().into(),
+        begin.opened_at.into(),
+        stored(begin.unstored_turn).into(),
+    ]
+}
+
 /// Every method may be called again. [`crate::Messages::receive_voice`] counts the utterances.
 impl Calls {
     /// Stores a call. A known call changes only if this opens it; in particular, an ended one stays ended.
     pub async fn begin(&self, begin: &CallBegin) -> Result<(), StoreError> {
-        let values = [
-            begin.call.as_uuid().into(),
-            begin.user.as_uuid().into(),
-            begin.attestation.as_str().into(),
-            begin.at.into(),
-            begin.sequence.cast_signed().into(),
-            begin.opened_at.into(),
-            stored(begin.unstored_turn).into(),
-        ];
-        let rows = self.database.rows("storing a call", BEGIN_CALL, values);
+        let rows = self
+            .database
+            .rows("storing a call", BEGIN_CALL, begin_values(begin));
         rows.await.map(drop)
     }
 

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::{
     AccessList, StoreError,
-    calls::stored,
+    calls::{BEGIN_CALL, CallBegin, begin_values, stored},
     database::{Database, read, statement},
     deliveries::delivery_id,
 };
@@ -126,9 +126,34 @@ impl Newcomers {
         entrance: Entrance,
         now: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
+        self.admit_with(newcomer, entrance, None, now).await
+    }
+
+    /// As [`Newcomers::admit`], and also stores the call, which makes them a user: both or neither.
+    pub async fn admit_caller(
+        &self,
+        newcomer: &Newcomer,
+        entrance: Entrance,
+        call: &CallBegin,
+        now: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
+        self.admit_with(newcomer, entrance, Some(call), now).await
+    }
+
+    async fn admit_with(
+        &self,
+        newcomer: &Newcomer,
+        entrance: Entrance,
+        call: Option<&CallBegin>,
+        now: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
         let work = async {
             let transaction = self.database.pool.begin().await?;
             let is_admitted = admit(&transaction, newcomer, entrance, now).await?;
+            if let Some(call) = call.filter(|_| is_admitted) {
+                let begin = statement(BEGIN_CALL, begin_values(call));
+                transaction.execute_raw(begin).await?;
+            }
             if is_admitted {
                 transaction.commit().await?;
             } else {

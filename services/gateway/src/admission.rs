@@ -8,7 +8,7 @@ use claw_chat::{Admission, Arrival, Code, Notice, Refused, Verdict};
 use claw_domain::{Channel, InviteCode, MessageId, ReplyId, ReplySource};
 use claw_events::{CallProgressed, MessageReceived, OperatorEvent, ReplyProduced};
 use claw_metrics::{BLOCKED, NEWCOMERS, NOTICES};
-use claw_store::{AccessList, Entrance, NewRefusal, Newcomer, NewcomerRecord, Refusal};
+use claw_store::{AccessList, CallBegin, Entrance, NewRefusal, Newcomer, NewcomerRecord, Refusal};
 
 use crate::context::Context;
 
@@ -80,8 +80,12 @@ impl AdmissionControl {
         Ok(may_call)
     }
 
-    /// Lets a new caller in; returns whether they are a user now.
-    pub(crate) async fn admits_caller(&self, call: &CallProgressed) -> Result<bool, HandlerError> {
+    /// Lets a new caller in and stores the call as `opened`; returns whether they are a user now.
+    pub(crate) async fn admits_caller(
+        &self,
+        call: &CallProgressed,
+        opened: &CallBegin,
+    ) -> Result<bool, HandlerError> {
         let newcomer = caller(call);
         for _ in 0..ATTEMPTS {
             let record = self.record(&newcomer, None).await?;
@@ -95,7 +99,10 @@ impl AdmissionControl {
                 NEWCOMERS.increment(["caller"]);
                 return Ok(false);
             };
-            if self.admit(&newcomer, entrance).await? {
+            let (newcomers, now) = (self.context.store.newcomers(), self.context.clock.now());
+            let admitted = newcomers.admit_caller(&newcomer, entrance, opened, now);
+            if admitted.await? {
+                count(entrance);
                 return Ok(true);
             }
         }
@@ -142,11 +149,7 @@ impl AdmissionControl {
         let (newcomers, now) = (self.context.store.newcomers(), self.context.clock.now());
         let is_admitted = newcomers.admit(newcomer, entrance, now).await?;
         if is_admitted {
-            NEWCOMERS.increment([match entrance {
-                Entrance::Listed => "listed",
-                Entrance::Invited(_) => "invited",
-                Entrance::Counted { .. } => "counted",
-            }]);
+            count(entrance);
         }
         Ok(is_admitted)
     }
@@ -238,6 +241,14 @@ impl AdmissionControl {
         self.context.publisher.publish(&answer).await?;
         Ok(())
     }
+}
+
+fn count(entrance: Entrance) {
+    NEWCOMERS.increment([match entrance {
+        Entrance::Listed => "listed",
+        Entrance::Invited(_) => "invited",
+        Entrance::Counted { .. } => "counted",
+    }]);
 }
 
 fn caller(call: &CallProgressed) -> Newcomer {

@@ -1,7 +1,6 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
 use claw_bus::{Attempt, Handler, HandlerError};
 use claw_chat::{CallDecision, CallerNumber, Plan};
 use claw_domain::{Address, Attestation, MessageId, Pin, VoiceKind};
@@ -72,7 +71,7 @@ impl CallIntake {
                 self.greet(call, Caller::Known, attempt).await
             }
             CallDecision::AskPin => {
-                self.begin(call, None, 0, attempt).await?;
+                self.begin(call, attempt).await?;
                 let was_wrong = false;
                 self.set_status(call, CallStatus::NeedsPin { was_wrong })
                     .await
@@ -112,7 +111,7 @@ impl CallIntake {
             }
             CallDecision::Welcome => self.welcome(call, utterance, attempt).await?,
             CallDecision::AskPin => {
-                self.begin(call, None, 0, attempt).await?;
+                self.begin(call, attempt).await?;
                 self.try_pin(call, utterance, attempt).await?;
             }
             CallDecision::Refuse => self.set_status(call, CallStatus::Refused).await?,
@@ -147,10 +146,12 @@ impl CallIntake {
         utterance: &Utterance,
         attempt: &Attempt,
     ) -> Result<(), HandlerError> {
-        if !self.admission.admits_caller(call).await? {
+        let opened = self.opened(call, utterance.number, attempt);
+        if !self.admission.admits_caller(call, &opened).await? {
             return self.set_status(call, CallStatus::Refused).await;
         }
-        self.open(call, utterance.number, attempt).await?;
+        // Somebody who has become a user elsewhere meanwhile was not stored with the call.
+        self.context.store.calls().begin(&opened).await?;
         self.greet(call, self.caller_of(call, utterance), attempt)
             .await
     }
@@ -358,27 +359,23 @@ impl CallIntake {
         first_words: u32,
         attempt: &Attempt,
     ) -> Result<(), HandlerError> {
-        let now = self.context.clock.now();
-        self.begin(call, Some(now), first_words, attempt).await
+        let opened = self.opened(call, first_words, attempt);
+        Ok(self.context.store.calls().begin(&opened).await?)
     }
 
-    async fn begin(
-        &self,
-        call: &CallProgressed,
-        opened_at: Option<DateTime<Utc>>,
-        unstored_turn: u32,
-        attempt: &Attempt,
-    ) -> Result<(), HandlerError> {
-        let begin = CallBegin {
-            call: call.call,
-            user: call.user,
-            attestation: call.attestation,
-            at: call.at,
-            opened_at,
-            unstored_turn,
-            sequence: attempt.sequence,
-        };
-        Ok(self.context.store.calls().begin(&begin).await?)
+    /// A call whose caller counts as the user of the number from now on.
+    fn opened(&self, call: &CallProgressed, first_words: u32, attempt: &Attempt) -> CallBegin {
+        CallBegin {
+            opened_at: Some(self.context.clock.now()),
+            unstored_turn: first_words,
+            ..closed(call, attempt)
+        }
+    }
+
+    /// Stores a call whose caller has proved nothing yet.
+    async fn begin(&self, call: &CallProgressed, attempt: &Attempt) -> Result<(), HandlerError> {
+        let calls = self.context.store.calls();
+        Ok(calls.begin(&closed(call, attempt)).await?)
     }
 
     async fn set_status(
@@ -434,6 +431,18 @@ impl CallIntake {
             needs_answer: true,
             is_replay: attempt.is_replay,
         }
+    }
+}
+
+const fn closed(call: &CallProgressed, attempt: &Attempt) -> CallBegin {
+    CallBegin {
+        call: call.call,
+        user: call.user,
+        attestation: call.attestation,
+        at: call.at,
+        opened_at: None,
+        unstored_turn: 0,
+        sequence: attempt.sequence,
     }
 }
 

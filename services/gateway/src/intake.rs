@@ -5,10 +5,10 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use claw_bus::{Attempt, Handler, HandlerError};
 use claw_chat::{Item, Plan};
-use claw_domain::{InviteCode, MessageContent, Origin, UserId};
+use claw_domain::{InviteCode, MessageContent, Origin, Pin, UserId};
 use claw_events::MessageReceived;
 use claw_metrics::BLOCKED;
-use claw_store::{InboundMessage, Receipt, Received};
+use claw_store::{InboundMessage, Receipt, Received, StoreError};
 
 use crate::{
     actors::UserActors, admission::AdmissionControl, context::Context, sealed::OpenedMessage,
@@ -36,15 +36,12 @@ impl Handler for Intake {
         let (code, content) = without_code(&content);
         let plan = plan_of(message, &content);
         let inbound = record(message, &content, &plan, attempt, now);
-        let Some(received) = self.receive(message, code, &inbound).await? else {
+        let pin = pin.filter(|_| plan != Plan::NoAnswer);
+        let Some(received) = self.receive(message, code, pin.as_ref(), &inbound).await? else {
             return Ok(());
         };
         if received.complete || plan == Plan::NoAnswer {
             return Ok(());
-        }
-        if let Some(pin) = pin {
-            let (users, keyring) = (self.context.store.users(), self.context.agents.keyring());
-            users.set_pin(message.user, &pin, keyring).await?;
         }
         let item = Item {
             id: message.id,
@@ -68,9 +65,11 @@ impl Intake {
         &self,
         message: &MessageReceived,
         code: Option<InviteCode>,
+        pin: Option<&Pin>,
         inbound: &InboundMessage,
     ) -> Result<Option<Received>, HandlerError> {
         let messages = self.context.store.messages();
+        self.set_pin(message, pin).await?;
         match messages.receive(inbound).await? {
             Receipt::Stored(received) => return Ok(Some(received)),
             Receipt::Blocked => {
@@ -83,9 +82,29 @@ impl Intake {
         if !inbound.needs_answer || !self.admission.admits_sender(message, code.as_ref()).await? {
             return Ok(None);
         }
+        self.set_pin(message, pin).await?;
         let received = messages.receive(inbound).await?.stored();
         let received = received.ok_or_else(|| HandlerError::retry(anyhow!("blocked meanwhile")));
         received.map(Some)
+    }
+
+    /// Sets the PIN before the message is stored without it: as soon as it is stored, an actor may say that the PIN is
+    /// set. A repeated message does not replace a newer PIN. Does nothing for a newcomer.
+    async fn set_pin(
+        &self,
+        message: &MessageReceived,
+        pin: Option<&Pin>,
+    ) -> Result<(), HandlerError> {
+        let store = &self.context.store;
+        let Some(pin) = pin else { return Ok(()) };
+        if store.messages().exists(message.user, message.id).await? {
+            return Ok(());
+        }
+        let keyring = self.context.agents.keyring();
+        match store.users().set_pin(message.user, pin, keyring).await {
+            Ok(()) | Err(StoreError::Missing { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 

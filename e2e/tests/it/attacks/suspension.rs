@@ -137,10 +137,7 @@ async fn nothing_goes_out_while_everybody_is_suspended_even_if_services_die() {
     let openclaw = world.openclaw.clone().unwrap();
     eventually("no turn runs", async || openclaw.busy().is_empty()).await;
 
-    assert!(
-        printed.contains(r#""outcome":"suspended","users":100"#),
-        "{printed}"
-    );
+    assert!(printed.contains(r#""outcome":"suspended""#), "{printed}");
     let sent = sent(&world);
     let replies = sent
         .iter()

@@ -1,10 +1,10 @@
 use std::time::Duration;
 
 use claw_bus::{Bus, BusConfig};
-use claw_domain::{Address, MessageId, PhoneNumber, Wamid};
+use claw_domain::{Address, PhoneNumber};
 use claw_events::SuspensionChanged;
 use claw_runtime::{Clock, SystemClock};
-use claw_store::{InboundMessage, Store};
+use claw_store::{Entrance, Newcomer, Store};
 use claw_testkit::{TestNats, TestPostgres, user_of};
 use futures_util::StreamExt;
 use serde_json::json;
@@ -104,7 +104,15 @@ impl World {
             .await
             .unwrap();
         let store = Store::connect(&url, 2).await.unwrap();
-        store.messages().receive(&hello()).await.unwrap();
+        let newcomer = Newcomer {
+            user: user_of(&ada()),
+            address: ada(),
+            wa_user_id: None,
+        };
+        let admitted = store
+            .newcomers()
+            .admit(&newcomer, Entrance::Listed, SystemClock.now());
+        assert!(admitted.await.unwrap());
         Self {
             nats,
             postgres,
@@ -120,23 +128,4 @@ impl World {
 
 fn ada() -> Address {
     Address::Phone(PhoneNumber::try_from(ADA).unwrap())
-}
-
-fn hello() -> InboundMessage {
-    let now = SystemClock.now();
-    InboundMessage {
-        id: MessageId::derived_from("hello"),
-        user: user_of(&ada()),
-        address: ada(),
-        wa_user_id: None,
-        name: None,
-        wamid: Wamid::new("wamid.hello"),
-        content_kind: "text".into(),
-        content: "hello".into(),
-        sent_at: now,
-        now,
-        sequence: 1,
-        needs_answer: true,
-        is_replay: false,
-    }
 }
