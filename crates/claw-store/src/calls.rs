@@ -103,7 +103,7 @@ pub(crate) fn begin_values(begin: &CallBegin) -> [Value; 7] {
 
 /// Every method may be called again. [`crate::Messages::receive_voice`] counts the utterances.
 impl Calls {
-    /// Stores a call. A known call changes only if this opens it; in particular, an ended one stays ended.
+    /// Stores a call. A known call changes only if this opens it as the same user; in particular, an ended one stays ended.
     pub async fn begin(&self, begin: &CallBegin) -> Result<(), StoreError> {
         let rows = self
             .database

@@ -189,6 +189,24 @@ async fn an_open_call_stays_open() {
 }
 
 #[tokio::test]
+async fn a_call_is_not_opened_as_another_user() {
+    let world = World::new().await;
+    let calls = world.store.calls();
+    calls.begin(&closed()).await.unwrap();
+
+    let as_other = CallBegin {
+        user: user_of(&address(2)),
+        ..open()
+    };
+    calls.begin(&as_other).await.unwrap();
+
+    let kept = calls.of(call(1)).await.unwrap().unwrap();
+    assert_eq!((kept.user, kept.is_open()), (user_of(&address(1)), false));
+    calls.begin(&open()).await.unwrap();
+    assert!(calls.of(call(1)).await.unwrap().unwrap().is_open());
+}
+
+#[tokio::test]
 async fn an_unknown_call_cannot_be_updated() {
     let world = World::new().await;
     let calls = world.store.calls();
