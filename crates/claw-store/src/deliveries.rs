@@ -67,6 +67,16 @@ pub struct OutgoingReply {
     pub is_suspended: bool,
 }
 
+impl OutgoingReply {
+    /// Whether a template was claimed that stands for all pieces. Then the others are accepted without an id of
+    /// WhatsApp, and the reply must not be sent as texts, even if the user has written since.
+    pub fn is_in_template(&self) -> bool {
+        self.pieces
+            .iter()
+            .any(|piece| piece.state == DeliveryState::Accepted && piece.wamid.is_none())
+    }
+}
+
 /// What becomes of a reply while its user is suspended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WhileSuspended {

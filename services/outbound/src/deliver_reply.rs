@@ -92,7 +92,7 @@ impl DeliverReply {
     }
 
     /// Sends the pieces in order. A failed piece ends the reply, because the rest alone would mislead. So does a
-    /// template, which stands for all pieces; the rows of the others stay as they are.
+    /// template, which stands for all pieces; the rows of the others say so, and a redelivery sends none of them.
     async fn send(
         &self,
         reply: &ReplyProduced,
@@ -122,8 +122,11 @@ impl DeliverReply {
             return Ok(SendOutcome::Failed { code: None });
         }
         let mut previous = None;
-        let last_written_at = outgoing.last_written_at;
+        let is_in_template = outgoing.is_in_template();
+        // A reply that has begun as a template stays one, also after the user has written.
+        let last_written_at = outgoing.last_written_at.filter(|_| !is_in_template);
         let messages = messages_of(texts, self.template.as_ref(), last_written_at, now);
+        let ids: Vec<_> = outgoing.pieces.iter().map(|piece| piece.id).collect();
         for (delivery, message) in outgoing.pieces.into_iter().zip(messages) {
             let id = delivery.id;
             let is_settled = delivery.state.is_settled();
@@ -140,6 +143,7 @@ impl DeliverReply {
                 message,
                 has_slot: has_slot && is_first,
                 while_suspended: while_suspended(reply),
+                rest: ids.iter().skip(1).copied().filter(|_| is_first).collect(),
                 claimed_at: (outgoing.claimed_first && is_first).then_some(began),
                 delivery,
             };
@@ -149,7 +153,11 @@ impl DeliverReply {
             }
             previous = Some(id);
         }
-        Ok(SendOutcome::Accepted)
+        Ok(if is_in_template {
+            SendOutcome::AcceptedAsTemplate
+        } else {
+            SendOutcome::Accepted
+        })
     }
 
     /// The outcome for a user to whom no reply is sent.

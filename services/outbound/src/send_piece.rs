@@ -55,6 +55,8 @@ pub struct Piece<'a> {
     pub to: &'a Address,
     pub message: WhatsAppMessage<'a>,
     pub delivery: Delivery,
+    /// The other pieces of the reply, if this is the first one: a template stands for them, too.
+    pub rest: Vec<DeliveryId>,
     /// Whether a slot of the rate limiter was taken for this piece and not used yet.
     pub has_slot: bool,
     /// A moment before the row was marked as `Sending` for us; `None` if it was not.
@@ -223,6 +225,17 @@ impl PieceSender {
         if !self.claim(piece).await? {
             return Ok(None);
         }
+        if piece.message.content.is_template() && !piece.rest.is_empty() {
+            // Before the send: a redelivery may find that the user has written since, and must not send the rest as texts.
+            let (first, now) = (&piece.delivery, self.clock.now());
+            self.deliveries
+                .mark_in_template(first, &piece.rest, now)
+                .await?;
+            // The claim may have run out meanwhile.
+            if !self.claim(piece).await? {
+                return Ok(None);
+            }
+        }
         let id = piece.delivery.id;
         let began = Instant::now();
         let content = &piece.message.content;
@@ -246,7 +259,7 @@ impl PieceSender {
                     && let Some(fallback) = piece.message.fallback.take()
                 {
                     // WhatsApp refused the text, so the template cannot be a duplicate. A process that takes
-                    // over here tries the text again and is refused again.
+                    // over here tries the text again, and is refused again unless the user has written since.
                     self.release(&piece.delivery).await?;
                     piece.message.content = fallback;
                     return Ok(None);

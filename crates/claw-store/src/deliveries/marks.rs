@@ -4,12 +4,18 @@ use sea_orm::{
     ColumnTrait, EntityTrait, ExprTrait, QueryFilter, UpdateMany,
     sea_query::{Expr, Func},
 };
+use uuid::Uuid;
 
 use super::{Deliveries, Delivery, WhileSuspended};
 use crate::{
     StoreError,
     entity::delivery::{Column, Entity},
 };
+
+const MARK_IN_TEMPLATE: &str = "
+UPDATE delivery SET state = $4, updated_at = $5
+WHERE id = ANY ($3::uuid[]) AND state = 0
+  AND EXISTS (SELECT FROM delivery AS first WHERE first.id = $1 AND first.attempts = $2 AND first.state = 1)";
 
 const IS_NOT_SUSPENDED: &str = "NOT EXISTS (SELECT FROM suspension WHERE suspended_at IS NOT NULL) \
     AND NOT EXISTS (SELECT FROM \"user\" WHERE \"user\".id = delivery.user_id AND suspended_at IS NOT NULL)";
@@ -44,6 +50,28 @@ impl Deliveries {
             delivery.sending_since = Some(now);
         }
         Ok(is_marked)
+    }
+
+    /// Marks the other pieces of a reply as accepted, before a template that stands for all of them is sent as `first`:
+    /// see [`super::OutgoingReply::is_in_template`]. Does nothing unless the caller has marked `first` as sending and no
+    /// other replica has since; pieces that are not pending stay as they are.
+    pub async fn mark_in_template(
+        &self,
+        first: &Delivery,
+        rest: &[DeliveryId],
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let rest: Vec<Uuid> = rest.iter().map(DeliveryId::as_uuid).collect();
+        let values = [
+            first.id.as_uuid().into(),
+            first.attempts.cast_signed().into(),
+            rest.into(),
+            DeliveryState::Accepted.rank().into(),
+            now.into(),
+        ];
+        let operation = "marking deliveries that a template stands for";
+        let rows = self.database.rows(operation, MARK_IN_TEMPLATE, values);
+        rows.await.map(drop)
     }
 
     /// Marks a delivery as accepted by the channel. If a report arrived first, the state stays as reported.

@@ -286,6 +286,37 @@ async fn a_replica_sends_nothing_and_undoes_nothing_after_another_has_begun_to_s
 }
 
 #[tokio::test]
+async fn a_template_settles_the_other_pieces_if_its_own_is_still_claimed() {
+    let world = World::new().await;
+    let user = world.user(1).await;
+    let deliveries = world.store.deliveries();
+    let begun = begin(&deliveries, user, "r", 3).await;
+    let ids: Vec<_> = begun.pieces.iter().map(|piece| piece.id).collect();
+    let lapsed = Delivery {
+        attempts: 0,
+        ..begun.pieces[0].clone()
+    };
+
+    let marked = deliveries.mark_in_template(&lapsed, &ids[1..], at(2));
+    marked.await.unwrap();
+    assert!(!begin(&deliveries, user, "r", 3).await.is_in_template());
+    let marked = deliveries.mark_in_template(&begun.pieces[0], &ids[1..], at(2));
+    marked.await.unwrap();
+    // Refused: the template is sent again later, and the other pieces are still not.
+    deliveries
+        .mark_pending(&begun.pieces[0], at(3))
+        .await
+        .unwrap();
+
+    let again = begin(&deliveries, user, "r", 3).await;
+    let states: Vec<_> = again.pieces.iter().map(|piece| piece.state).collect();
+    let (pending, settled) = (DeliveryState::Pending, DeliveryState::Accepted);
+    assert_eq!(states, [pending, settled, settled]);
+    assert!(again.is_in_template() && !begun.is_in_template());
+    assert!(!mark_sending(&deliveries, &again.pieces[1], 4).await);
+}
+
+#[tokio::test]
 async fn a_delivery_may_begin_without_a_claim() {
     let world = World::new().await;
     let user = world.user(1).await;

@@ -1,15 +1,19 @@
 //! Replies to users who have not written for 24 hours: WhatsApp accepts only templates.
 
+use claw_bus::Handler;
 use claw_domain::{
-    Address, CallId, DeliveryState, MessageId, PhoneNumber, ReplyId, Sensitive, VoiceKind,
+    Address, CallId, DeliveryState, MessageId, PhoneNumber, ReplyId, Sensitive, VoiceKind, Wamid,
 };
 use claw_events::{ReplyDelivered, ReplyFailed, ReplyProduced};
 use claw_runtime::{Clock, SystemClock};
-use claw_store::{Caller, VoiceMessage};
+use claw_store::{Caller, InboundMessage, VoiceMessage};
 use claw_testkit::user_of;
-use claw_whatsapp::fake::Plan;
+use claw_whatsapp::fake::{AcceptedMessage, Plan};
 
-use crate::world::{LONG_TIMEOUTS, World, next};
+use crate::{
+    delivering::first_attempt,
+    world::{LONG_TIMEOUTS, World, next},
+};
 
 #[tokio::test]
 async fn a_text_that_whatsapp_refuses_is_sent_once_as_a_template() {
@@ -62,6 +66,38 @@ async fn a_caller_who_asked_for_a_message_gets_a_template_at_once() {
         (&bob, &world.template)
     );
     assert!(accepted[0].text.ends_with('…'), "{}", accepted[0].text);
+}
+
+#[tokio::test]
+async fn the_rest_of_a_reply_in_a_template_is_not_sent_after_the_user_has_written() {
+    let refused = Plan::Refuse(131_016);
+    for (plan, attempts) in [
+        (Plan::Accept, 1),
+        (Plan::AcceptWithoutAnswer, 2),
+        (refused, 2),
+    ] {
+        let world = world().await;
+        let bob = user_who_only_called(&world, true).await;
+        let handler = world.deliver_reply().await;
+        let reply = ReplyProduced {
+            user: user_of(&bob),
+            ..world.reply(&"A long story. ".repeat(400))
+        };
+        world.whatsapp.plan([plan]);
+
+        let first = handler.handle(&reply, &first_attempt()).await;
+        write(&world, &bob).await;
+        let next = world.deliver_reply().await;
+        next.handle(&reply, &first_attempt()).await.unwrap();
+
+        assert_eq!(first.is_err(), plan == refused, "{plan:?}");
+        assert_eq!(world.whatsapp.attempts(), attempts, "{plan:?}");
+        let accepted = world.whatsapp.accepted();
+        let is_template = |message: &AcceptedMessage| message.template == world.template;
+        assert!(accepted.iter().all(is_template), "{plan:?}: {accepted:?}");
+        let rest = world.piece(&reply, 1).await.unwrap();
+        assert_eq!((rest.state, rest.wamid), (DeliveryState::Accepted, None));
+    }
 }
 
 #[tokio::test]
@@ -151,6 +187,28 @@ async fn world() -> World {
     let mut world = World::new().await;
     world.template = Some("assistant_writes:en".parse().unwrap());
     world
+}
+
+/// Stores a message of this user, which opens WhatsApp's 24 hours.
+async fn write(world: &World, user: &Address) {
+    let now = SystemClock.now();
+    let hello = InboundMessage {
+        id: MessageId::derived_from("hello again"),
+        user: user_of(user),
+        address: user.clone(),
+        wa_user_id: None,
+        name: None,
+        wamid: Wamid::new("wamid.hello.again"),
+        content_kind: "text".into(),
+        content: "hello".into(),
+        sent_at: now,
+        now,
+        sequence: 3,
+        needs_answer: true,
+        is_replay: false,
+    };
+    let receipt = world.store.messages().receive(&hello).await.unwrap();
+    assert!(receipt.stored().is_some());
 }
 
 async fn user_who_only_called(world: &World, wants_template: bool) -> Address {
