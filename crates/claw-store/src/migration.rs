@@ -147,6 +147,10 @@ impl MigratorTrait for Migrator {
                 name: "m000009_suspensions",
                 sql: include_str!("sql/schema_9.sql"),
             }),
+            Box::new(MigrationStep {
+                name: "m000010_refusals_outlast_events",
+                sql: include_str!("sql/schema_10.sql"),
+            }),
         ]
     }
 }

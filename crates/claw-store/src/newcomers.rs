@@ -81,7 +81,7 @@ pub struct NewRefusal {
     pub answer: Option<ReplyId>,
     /// What to remember.
     pub refusal: Refusal,
-    /// When it is forgotten.
+    /// When they are decided about as if they had not been refused. The row is deleted 31 days later.
     pub forget_at: DateTime<Utc>,
 }
 
@@ -164,8 +164,8 @@ impl Newcomers {
         self.database.run("admitting a newcomer", work).await
     }
 
-    /// Remembers a refusal, so that its answer can be sent and no other follows. Also forgets some refusals whose
-    /// time has come. May be repeated.
+    /// Remembers a refusal, so that its answer can be sent and no other follows. Also deletes some refusals that
+    /// were forgotten long ago. May be repeated.
     pub async fn refuse(&self, new: &NewRefusal, now: DateTime<Utc>) -> Result<(), StoreError> {
         let user = new.newcomer.user.as_uuid();
         let (phone, wa_user_id) = columns(&new.newcomer);

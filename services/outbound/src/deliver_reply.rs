@@ -2,7 +2,7 @@ use anyhow::anyhow;
 use async_trait::async_trait;
 use claw_bus::{Attempt, Handler, HandlerError, Publisher};
 use claw_calls::LiveCalls;
-use claw_domain::{CallId, Channel, Language};
+use claw_domain::{CallId, Channel, Language, ReplySource};
 use claw_events::{CallStatus, ReplyDelivered, ReplyFailed, ReplyProduced, TurnStatus};
 use claw_metrics::{REPLIES, SPOKEN_ANSWERS};
 use claw_whatsapp::send::Template;
@@ -166,6 +166,11 @@ impl DeliverReply {
         let is_blocked = deliveries.is_blocked(reply.user).await;
         if is_blocked.map_err(store_failure)? {
             return Ok(SendOutcome::Blocked);
+        }
+        // The refusal of whom it was for is deleted after a month, and a parked answer may be older.
+        if reply.source == ReplySource::Notice {
+            info!(reply.id = %reply.id, "nobody is known any more for the notice {}", reply.id);
+            return Ok(SendOutcome::Failed { code: None });
         }
         Err(HandlerError::reject(anyhow!(
             "the reply is for an unknown user"

@@ -15,6 +15,9 @@ const LIMITED: Entrance = Entrance::Counted {
     per_day: 15,
 };
 
+/// How long a refusal is kept after it was forgotten: 31 days.
+const KEPT_SECONDS: i64 = 31 * 86_400;
+
 #[tokio::test(flavor = "multi_thread")]
 async fn no_more_newcomers_come_in_than_allowed_however_many_try_at_once() {
     let world = World::new().await;
@@ -165,14 +168,43 @@ async fn the_answer_to_a_refused_newcomer_finds_their_address_and_both_are_forgo
     assert_eq!(record.refusal, Some(refusal.refusal.clone()));
     let record = newcomers.record(user(1), None, at(100)).await.unwrap();
     assert_eq!(record.refusal, None);
-    // Another refusal makes room.
+    // As long as the bus may deliver the answer again, its delivery is known.
     let other = self::refusal(&message(2, 0), None);
-    newcomers.refuse(&other, at(100)).await.unwrap();
+    let due = 100 + KEPT_SECONDS;
+    newcomers.refuse(&other, at(due - 1)).await.unwrap();
+    assert_eq!(rows(&world).await, [0, 0, 2, 1]);
+    let begin_again = async || {
+        deliveries
+            .begin(user(1), answer, 1, true, WhileSuspended::Hold, at(due))
+            .await
+            .unwrap()
+    };
+    assert!(!begin_again().await.unwrap().claimed_first);
+    // Another refusal makes room.
+    newcomers.refuse(&other, at(due)).await.unwrap();
     assert_eq!(rows(&world).await, [0, 0, 1, 0]);
-    let begun = deliveries
-        .begin(user(1), answer, 1, true, WhileSuspended::Hold, at(100))
-        .await;
-    assert!(begun.unwrap().is_none());
+    assert!(begin_again().await.is_none());
+}
+
+#[tokio::test]
+async fn old_answers_to_a_newcomer_who_keeps_being_refused_are_forgotten() {
+    let world = World::new().await;
+    let (newcomers, deliveries) = (world.store.newcomers(), world.store.deliveries());
+    let day = |day: i64| at(day * 86_400);
+
+    for (number, expected) in [(0, 1), (30, 2), (31, 2)] {
+        let answer = ReplyId::derived_from(&format!("answer {number}"));
+        let mut refusal = refusal(&message(1, 0), Some(answer));
+        refusal.refusal.message = MessageId::derived_from(&format!("message {number}"));
+        refusal.forget_at = day(number + 1);
+        newcomers.refuse(&refusal, day(number)).await.unwrap();
+        deliveries
+            .begin(user(1), answer, 1, true, WhileSuspended::Hold, day(number))
+            .await
+            .unwrap();
+
+        assert_eq!(rows(&world).await, [0, 0, 1, expected], "{number}");
+    }
 }
 
 #[tokio::test]

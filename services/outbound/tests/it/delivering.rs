@@ -1,7 +1,7 @@
 use std::num::NonZeroU32;
 
 use claw_bus::{Attempt, Handler, HandlerError, Tenure};
-use claw_domain::DeliveryState;
+use claw_domain::{DeliveryState, ReplySource};
 use claw_events::{ReplyDelivered, ReplyProduced};
 use claw_runtime::{HttpTimeouts, http};
 use claw_testkit::eventually;
@@ -92,6 +92,21 @@ async fn a_reply_for_an_unknown_user_is_rejected() {
     let outcome = handler.handle(&reply, &first_attempt()).await;
 
     assert!(matches!(outcome, Err(HandlerError::Reject { .. })));
+    assert_eq!(world.whatsapp.attempts(), 0);
+}
+
+#[tokio::test]
+async fn a_notice_for_somebody_who_is_not_remembered_is_done() {
+    let world = World::new().await;
+    let handler = world.deliver_reply().await;
+    let notice = ReplyProduced {
+        user: unknown_user(),
+        source: ReplySource::Notice,
+        ..world.reply("Hello")
+    };
+
+    handler.handle(&notice, &first_attempt()).await.unwrap();
+
     assert_eq!(world.whatsapp.attempts(), 0);
 }
 
