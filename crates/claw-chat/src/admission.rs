@@ -98,6 +98,32 @@ pub enum Verdict {
     Ignore,
 }
 
+impl Verdict {
+    /// The verdict while everybody is suspended: nobody is told anything, because nothing can be sent. A refusal without
+    /// a code is not remembered, so that they are told at their next message after the suspension. A wrong code counts.
+    #[must_use]
+    pub fn untold(self) -> Self {
+        match self {
+            Self::Refuse { refused, .. } if refused.wrong_codes == 0 => Self::Ignore,
+            Self::Refuse {
+                why,
+                refused,
+                until,
+                ..
+            } => Self::Refuse {
+                why,
+                is_told: false,
+                refused,
+                until,
+            },
+            Self::Ignore
+            | Self::AdmitListed
+            | Self::AdmitCounted { .. }
+            | Self::AdmitInvited(_) => self,
+        }
+    }
+}
+
 impl Admission {
     /// Decides about a newcomer who is not blocked.
     pub fn decide(self, arrival: &Arrival) -> Verdict {
@@ -283,6 +309,25 @@ mod tests {
 
         assert_eq!(answers, WRONG_CODES_ANSWERED);
         assert!((30..50).contains(&tried), "{tried} guesses were tried");
+    }
+
+    #[test]
+    fn while_everybody_is_suspended_nobody_is_told_and_wrong_codes_count() {
+        for policy in [OPEN, Admission::Invite, Admission::Closed] {
+            let full = Arrival {
+                this_hour: 2,
+                ..arrival()
+            };
+            assert_eq!(policy.decide(&full).untold(), Verdict::Ignore, "{policy:?}");
+        }
+        let guess = Arrival {
+            code: Code::Wrong,
+            ..arrival()
+        };
+        let verdict = Admission::Invite.decide(&guess);
+        assert_eq!(told(verdict.untold()), None);
+        assert_eq!(refused(verdict.untold()), refused(verdict));
+        assert_eq!(OPEN.decide(&arrival()).untold(), ROOM);
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub(crate) struct AdmissionControl {
 
 impl AdmissionControl {
     /// Decides about the sender of a message with this code; returns whether they are a user now. Whoever is refused
-    /// is told once.
+    /// is told once, but not while everybody is suspended.
     pub(crate) async fn admits_sender(
         &self,
         message: &MessageReceived,
@@ -160,6 +160,13 @@ impl AdmissionControl {
         newcomer: Newcomer,
         verdict: Verdict,
     ) -> Result<(), HandlerError> {
+        // The answers to a crowd of strangers would wait in outbound, and fill its consumers.
+        let is_suspended = self.context.suspensions.is_suspended(message.user);
+        let verdict = if is_suspended {
+            verdict.untold()
+        } else {
+            verdict
+        };
         let Verdict::Refuse {
             why,
             is_told,
