@@ -67,7 +67,7 @@ pub struct Call {
     pub last_turn: u32,
     /// When the caller last spoke.
     pub last_spoken_at: Option<DateTime<Utc>>,
-    /// Whether the caller was told that their assistant is being set up.
+    /// Whether the caller waits for their assistant to be set up: they were told so, or that it is suspended.
     pub setup_awaited: bool,
     /// Since when the caller counts as the user of the number: they were put through, or gave the PIN.
     pub opened_at: Option<DateTime<Utc>>,
@@ -165,7 +165,7 @@ impl Calls {
         rows.await?.into_iter().map(Call::try_from).collect()
     }
 
-    /// Records that the caller was told that their assistant is being set up. Fails with
+    /// Records that the caller waits for their assistant to be set up. Fails with
     /// [`StoreError::Missing`] for an unknown call.
     pub async fn await_setup(&self, call: CallId) -> Result<(), StoreError> {
         let update = update(call).col_expr(Column::SetupAwaited, Expr::value(true));

@@ -167,21 +167,24 @@ impl CallIntake {
         }
     }
 
-    /// Puts the caller of an open call through, as soon as their assistant is ready.
+    /// Puts the caller of an open call through, as soon as their assistant is ready. A suspended caller hears so; what
+    /// they asked for is stored, and follows after the suspension.
     async fn greet(
         &self,
         call: &CallProgressed,
         caller: Caller,
         attempt: &Attempt,
     ) -> Result<(), HandlerError> {
-        if self.context.suspensions.is_suspended(call.user) {
-            return self.set_status(call, CallStatus::Suspended).await;
-        }
+        let is_suspended = self.context.suspensions.is_suspended(call.user);
         let sandbox = self.context.store.sandboxes().of_user(call.user).await?;
         let is_ready = sandbox.is_some_and(|sandbox| sandbox.status.is_ready());
         let id = MessageId::of_utterance(call.call, 0);
-        if !is_ready {
-            self.set_up(call, &caller, id).await?;
+        let (messages, calls) = (self.context.store.messages(), self.context.store.calls());
+        if !is_ready && !messages.exists(call.user, id).await? {
+            calls.await_setup(call.call).await?;
+            if !is_suspended {
+                self.tell_of_setup(call, &caller).await?;
+            }
         }
         let message = VoiceMessage {
             caller,
@@ -189,11 +192,13 @@ impl CallIntake {
             ..self.message(call, id, VoiceKind::CallStarted, attempt)
         };
         let received = self.receive(&message).await?;
-        if is_ready {
+        if is_suspended {
+            self.set_status(call, CallStatus::Suspended).await?;
+        } else if is_ready {
             let ready = self.context.ready_for(call.user).await?;
-            return self.set_status(call, ready).await;
+            self.set_status(call, ready).await?;
         }
-        let Some(received) = received else {
+        let Some(received) = received.filter(|_| !is_ready) else {
             return Ok(());
         };
         let item = item_of_call(&message, Plan::PutThrough(call.call), None);
@@ -201,17 +206,11 @@ impl CallIntake {
     }
 
     /// Tells the caller that their assistant is being set up, before anything can tell them that it is ready.
-    async fn set_up(
+    async fn tell_of_setup(
         &self,
         call: &CallProgressed,
         caller: &Caller,
-        start: MessageId,
     ) -> Result<(), HandlerError> {
-        let messages = self.context.store.messages();
-        if messages.exists(call.user, start).await? {
-            return Ok(());
-        }
-        self.context.store.calls().await_setup(call.call).await?;
         let asked = matches!(caller, Caller::Welcomed { wants_template, .. } if *wants_template);
         let has_chat = asked || self.context.has_chat(call.user).await?;
         self.set_status(call, CallStatus::SettingUp { has_chat })

@@ -62,6 +62,26 @@ async fn new_callers_who_press_1_are_told_in_the_chat_when_their_assistant_is_re
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_new_caller_who_pressed_1_while_suspended_is_told_when_the_assistant_is_ready() {
+    let world = world().await;
+    let suspend = ["suspend", "--all", "--reason", "a test"];
+    world.command(&suspend).await.unwrap();
+
+    let call = dial(&world, ADA);
+    hears(&call, PHRASES.welcome).await;
+    call.key("1").await.unwrap();
+    hears(&call, PHRASES.suspended).await;
+    ended(&call).await;
+    closed_call(&world, &call).await;
+    assert_eq!(world.meta.chat(ADA).received, 0);
+    world.command(&["resume", "--all"]).await.unwrap();
+
+    chat_has(&world, ADA, "ready now").await;
+    all_answered(&world, ADA).await;
+    assert_one_template(&world, ADA);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_follow_up_to_a_first_call_reaches_the_chat_once_and_only_if_it_was_asked_for() {
     let world = world().await;
     for (number, key) in [(ADA, Some("1")), (BOB, None)] {
