@@ -17,6 +17,8 @@ const RESUME_ALL: &str = include_str!("sql/resume_all.sql");
 const IN_FORCE: &str = include_str!("sql/suspensions.sql");
 const SUSPENDED_SINCE: &str = include_str!("sql/suspended_since.sql");
 
+const IS_SUSPENDED: &str = include_str!("sql/is_suspended.sql");
+
 /// How far the clocks of the machines that stored a message and a suspension may differ.
 const CLOCK_SKEW: TimeDelta = TimeDelta::minutes(1);
 
@@ -124,6 +126,11 @@ impl Suspensions {
         let row = self.database.row(READING, SUSPENDED_SINCE, values).await?;
         read(READING, &row, "suspended")
     }
+}
+
+/// The condition that a user is suspended, alone or with everybody. `user` is the expression for their id.
+pub(crate) fn is_suspended(user: &str) -> String {
+    IS_SUSPENDED.replace("{user}", user)
 }
 
 const SUSPENDING: &str = "suspending";

@@ -1,3 +1,5 @@
+use std::sync::LazyLock;
+
 use claw_domain::{SandboxId, UserId};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
 
@@ -6,13 +8,16 @@ use crate::{
     StoreError,
     database::read,
     entity::sandbox::{Column, Entity},
+    suspensions::is_suspended,
 };
 
-const KEYS_TO_CHANGE: &str = include_str!("../sql/keys_to_change.sql");
+static KEYS_TO_CHANGE: LazyLock<String> =
+    LazyLock::new(|| for_user_of_sandbox(include_str!("../sql/keys_to_change.sql")));
+static BEGIN_KEY_CHANGE: LazyLock<String> =
+    LazyLock::new(|| for_user_of_sandbox(include_str!("../sql/begin_key_change.sql")));
 
-/// The states of a model key.
+/// The states of a model key. `changing` is written by `begin_key_change.sql`.
 pub(super) const ENABLED: &str = "enabled";
-const CHANGING: &str = "changing";
 const DISABLED: &str = "disabled";
 
 /// A model key that is to be disabled, because its user was suspended, or to be enabled again.
@@ -33,7 +38,7 @@ pub struct KeyChange {
 impl Sandboxes {
     /// The keys of a host that do not agree with the suspensions, or may not.
     pub async fn keys_to_change(&self, host: &str) -> Result<Vec<KeyChange>, StoreError> {
-        let rows = self.database.rows(READING, KEYS_TO_CHANGE, [host.into()]);
+        let rows = self.database.rows(READING, &KEYS_TO_CHANGE, [host.into()]);
         rows.await?
             .iter()
             .map(|row| {
@@ -47,22 +52,22 @@ impl Sandboxes {
             .collect()
     }
 
-    /// Stores that the key is about to change. Returns `false` if the sandbox has another key by now.
+    /// Stores that the key is about to change. Returns `false` if it must not: since the change was listed, the user was
+    /// suspended or resumed, or the sandbox got another key.
     pub async fn begin_key_change(&self, change: &KeyChange) -> Result<bool, StoreError> {
-        self.set_key_state(change, CHANGING).await
+        let values = [
+            change.sandbox.as_uuid().into(),
+            change.hash.as_str().into(),
+            change.disable.into(),
+        ];
+        let operation = "beginning to change a model key";
+        let rows = self.database.rows(operation, &BEGIN_KEY_CHANGE, values);
+        Ok(!rows.await?.is_empty())
     }
 
     /// Stores that the key has changed.
     pub async fn finish_key_change(&self, change: &KeyChange) -> Result<bool, StoreError> {
         let state = if change.disable { DISABLED } else { ENABLED };
-        self.set_key_state(change, state).await
-    }
-
-    async fn set_key_state(
-        &self,
-        change: &KeyChange,
-        state: &'static str,
-    ) -> Result<bool, StoreError> {
         let update = Entity::update_many()
             .col_expr(Column::ModelKeyState, Expr::value(state))
             .filter(Column::Id.eq(change.sandbox.as_uuid()))
@@ -74,3 +79,7 @@ impl Sandboxes {
 }
 
 const READING: &str = "reading the model keys to change";
+
+fn for_user_of_sandbox(sql: &str) -> String {
+    sql.replace("{suspended}", &is_suspended("sandbox.user_id"))
+}

@@ -2,9 +2,7 @@
 SELECT sandbox.id, sandbox.user_id, sandbox.model_key_hash, wanted.state = 'disabled' AS disable
 FROM sandbox
 CROSS JOIN LATERAL (
-    SELECT CASE WHEN EXISTS (SELECT FROM suspension WHERE suspended_at IS NOT NULL)
-                  OR EXISTS (SELECT FROM "user" WHERE "user".id = sandbox.user_id AND suspended_at IS NOT NULL)
-                THEN 'disabled' ELSE 'enabled' END AS state
+    SELECT CASE WHEN {suspended} THEN 'disabled' ELSE 'enabled' END AS state
 ) AS wanted
 WHERE sandbox.host = $1 AND sandbox.user_id IS NOT NULL AND sandbox.model_key_hash IS NOT NULL
   AND sandbox.model_key_state <> wanted.state

@@ -153,6 +153,33 @@ async fn a_key_is_changed_until_the_change_is_known_to_be_done() {
 }
 
 #[tokio::test]
+async fn a_change_of_a_key_that_is_no_longer_wanted_does_not_begin() {
+    let world = World::new().await;
+    let sandbox = world.user_with_sandbox(1).await;
+    let sandboxes = world.store.sandboxes();
+    let (key, keyring) = ("sk-1".into(), keyring(OLD_KEY));
+    let recorded = sandboxes.record_model_key(sandbox.current_start(), "hash", &key, &keyring);
+    assert!(recorded.await.unwrap());
+    let suspensions = world.store.suspensions();
+    suspensions.suspend_all("incident", at(1)).await.unwrap();
+    let disabling = keys_to_change(&world).await.remove(0);
+
+    suspensions.resume_all().await.unwrap();
+
+    assert!(!sandboxes.begin_key_change(&disabling).await.unwrap());
+    assert!(world.sandbox_of(sandbox.user).await.has_enabled_key);
+    assert_eq!(keys_to_change(&world).await, []);
+
+    suspensions.suspend_all("incident", at(2)).await.unwrap();
+    let enabling = KeyChange {
+        disable: false,
+        ..disabling.clone()
+    };
+    assert!(!sandboxes.begin_key_change(&enabling).await.unwrap());
+    assert!(sandboxes.begin_key_change(&disabling).await.unwrap());
+}
+
+#[tokio::test]
 async fn a_suspended_user_gets_no_place_and_the_next_in_line_does() {
     let world = World::new().await;
     let (ada, bob) = (world.user(1).await, world.user(2).await);

@@ -1,5 +1,6 @@
 use std::{collections::HashSet, time::Duration};
 
+use chrono::{DateTime, Utc};
 use claw_agent::{History, RunFailure};
 use claw_bus::HandlerError;
 use claw_chat::{Batch, Notice, confirm_stop};
@@ -128,26 +129,45 @@ impl UserActor {
                 item.batch = has_several.then_some(batch.first);
             }
         }
+        let began_at = self.context.clock.now();
         let (ended, notices) = self.run_turn(&turn, batch).await;
         for reply in notices {
             if self.notices_sent.iter().all(|sent| sent.id != reply.id) {
                 self.notices_sent.push(reply);
             }
         }
-        match ended? {
-            Some(ended) => self.finish(sandbox, &session, batch, ended).await,
+        let Some(ended) = ended? else {
             // The messages wait for the end of the suspension.
-            None => Ok(Flow::Continue),
+            return Ok(Flow::Continue);
+        };
+        if self.is_lost_to_suspension(&ended.answer, began_at).await? {
+            // They are asked again as soon as the sandbox's row says that the key is enabled.
+            self.mailbox.reread_sandbox();
+            return Ok(Flow::Continue);
         }
+        self.finish(sandbox, &session, batch, ended).await
     }
 
-    /// Whether a turn failed because the user's model key was disabled before this process heard of the suspension.
-    async fn is_lost_to_suspension(&self, answer: &Answer) -> Result<bool, HandlerError> {
-        if !matches!(answer, Answer::Failed(_)) {
+    /// Whether a turn failed because the user's model key was disabled: before this process heard of the suspension, or
+    /// for a suspension that is over already.
+    async fn is_lost_to_suspension(
+        &self,
+        answer: &Answer,
+        began_at: DateTime<Utc>,
+    ) -> Result<bool, HandlerError> {
+        let Answer::Failed(failure) = answer else {
+            return Ok(false);
+        };
+        self.context.suspensions.refresh().await?;
+        if self.context.suspensions.is_suspended(self.user) {
+            return Ok(true);
+        }
+        if *failure != RunFailure::Auth {
             return Ok(false);
         }
-        self.context.suspensions.refresh().await?;
-        Ok(self.context.suspensions.is_suspended(self.user))
+        let suspensions = self.context.store.suspensions();
+        let was_suspended = suspensions.has_suspended_since(self.user, began_at);
+        Ok(was_suspended.await?)
     }
 
     /// Whether a run of this batch may have been aborted by a suspension: it was sent before, and a suspension has begun
@@ -186,9 +206,6 @@ impl UserActor {
             // The command may still be in the mailbox.
             self.take_mail().await?;
             confirm_stop(&mut self.queue);
-        }
-        if self.is_lost_to_suspension(&answer).await? {
-            return Ok(Flow::Continue);
         }
         let row = answer.row().map(str::to_owned);
         let mut replies = self.replies_of(sandbox, batch, answer).await?;
