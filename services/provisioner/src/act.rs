@@ -21,6 +21,7 @@ impl Provisioner {
             }
             (Action::MintKey, Backend::Containers(containers)) => {
                 containers.mint_key(sandbox).await?;
+                self.align_new_key(containers, sandbox).await;
             }
             (Action::StartContainer, Backend::Containers(containers)) => {
                 containers.start_container(sandbox).await?;

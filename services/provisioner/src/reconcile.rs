@@ -125,16 +125,13 @@ impl Reconciler {
             .await?;
         record_statuses(&rows);
         for user in to_drive(&rows, found.as_deref()) {
-            // What runs goes on running, but nothing is started.
-            if !provisioner.suspensions.is_suspended(user) {
-                self.drive(user, stop);
-            }
+            self.drive_unless_suspended(user, stop);
         }
         if !std::mem::replace(&mut self.has_announced, true) {
             // An earlier process may have died between marking a sandbox as ready and announcing it.
             rows.iter()
                 .filter(|row| row.status == SandboxStatus::Ready)
-                .for_each(|row| self.drive(row.user, stop));
+                .for_each(|row| self.drive_unless_suspended(row.user, stop));
         }
         if let (Backend::Containers(containers), Some(found)) = (&provisioner.backend, &found) {
             for name in to_remove(&rows, found) {
@@ -164,6 +161,13 @@ impl Reconciler {
     async fn pass_and_log(&mut self, stop: &CancellationToken) {
         if let Err(fault) = self.pass(stop).await {
             log_interrupted(&fault, "reconciling");
+        }
+    }
+
+    /// A suspended user's sandbox goes on running if it does, but is not started: a start would make a new key.
+    fn drive_unless_suspended(&mut self, user: UserId, stop: &CancellationToken) {
+        if !self.provisioner.suspensions.is_suspended(user) {
+            self.drive(user, stop);
         }
     }
 

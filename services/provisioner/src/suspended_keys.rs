@@ -1,7 +1,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use claw_domain::SandboxId;
 use claw_model_keys::KeyHash;
-use claw_store::KeyChange;
+use claw_store::{KeyChange, Sandbox};
 use futures_util::{StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -28,7 +29,12 @@ impl Provisioner {
                 .for_each_concurrent(KEYS_AT_ONCE, async |change| {
                     if let Err(fault) = self.change_key(containers, change).await {
                         has_failed.store(true, Ordering::Relaxed);
-                        log_unchanged(change, &fault);
+                        let wanted = if change.disable {
+                            "disabled"
+                        } else {
+                            "enabled"
+                        };
+                        log_unchanged(change.sandbox, wanted, &fault);
                     }
                 })
                 .await;
@@ -37,6 +43,24 @@ impl Provisioner {
             }
         }
         Ok(())
+    }
+
+    /// Disables a model key that was just made, if its user has been suspended meanwhile. If that fails, it is left to the
+    /// next [`Provisioner::align_keys`].
+    pub(crate) async fn align_new_key(&self, containers: &Containers, sandbox: &Sandbox) {
+        if !self.suspensions.is_suspended(sandbox.user) {
+            return;
+        }
+        let disabling = async {
+            let changes = self.sandboxes.keys_to_change(&self.settings.host).await?;
+            match changes.iter().find(|change| change.sandbox == sandbox.id) {
+                Some(change) => self.change_key(containers, change).await,
+                None => Ok(()),
+            }
+        };
+        if let Err(fault) = disabling.await {
+            log_unchanged(sandbox.id, "disabled", &fault);
+        }
     }
 
     async fn change_key(&self, containers: &Containers, change: &KeyChange) -> Result<(), Fault> {
@@ -65,16 +89,11 @@ impl Provisioner {
     }
 }
 
-fn log_unchanged(change: &KeyChange, fault: &Fault) {
+fn log_unchanged(sandbox: SandboxId, wanted: &str, fault: &Fault) {
     let error = fault as &dyn std::error::Error;
-    let wanted = if change.disable {
-        "disabled"
-    } else {
-        "enabled"
-    };
     warn!(
         error,
-        sandbox.id = %change.sandbox,
-        "the model key of sandbox {} could not be {wanted}; this is tried again", change.sandbox
+        sandbox.id = %sandbox,
+        "the model key of sandbox {sandbox} could not be {wanted}; this is tried again"
     );
 }

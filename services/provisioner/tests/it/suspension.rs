@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use claw_bus::{Attempt, Handler, Tenure};
+use claw_docker::ContainerName;
 use claw_domain::UserId;
 use claw_testkit::eventually;
 use provisioner::{HandleRequest, Reconciler, ReconcilerIntervals};
@@ -96,6 +97,39 @@ async fn a_suspended_users_sandbox_is_started_after_the_suspension() {
     resume(&world, None).await;
     pass(&world).await;
     world.assert_ready(requested.user, 1).await;
+}
+
+#[tokio::test]
+async fn no_sandbox_is_started_for_a_suspended_user_after_a_reboot() {
+    let world = World::new().await;
+    let ada = ready(&world, 1).await;
+    suspend(&world, None).await;
+    let row = world.row(ada).await;
+    world.runtime.kill(&ContainerName::of(row.id, row.start));
+
+    // Of a new process: its first pass looks at every ready sandbox.
+    pass(&world).await;
+
+    assert_eq!((world.runtime.made(), world.keys.made()), (1, 1));
+    assert_eq!(world.keys.disabled(), 1);
+
+    resume(&world, None).await;
+    pass(&world).await;
+    assert_eq!(world.runtime.made(), 2, "it is started afterwards");
+}
+
+#[tokio::test]
+async fn a_key_that_is_made_for_a_suspended_user_is_disabled_at_once() {
+    let world = World::new().await;
+    let requested = world.message_from(1).await;
+    suspend(&world, None).await;
+    let provisioner = Arc::new(world.provisioner());
+
+    // As a start that had begun before the suspension.
+    assert!(drive(&provisioner, &requested).await.unwrap());
+
+    assert_eq!(world.keys.disabled(), 1);
+    assert!(!world.row(requested.user).await.has_enabled_key);
 }
 
 /// A user with a ready sandbox.
