@@ -63,10 +63,12 @@ mod tests {
     use Attestation::{Failed, Full, Gateway, Hidden, NoVerdict, Partial, Sip};
     use CallDecision::{AskPin, PutThrough, Refuse, Welcome};
 
+    type Row = [CallDecision; 3];
+
     /// What a caller hears under each policy: `caller-id`, `attested`, `pin`. "Put through" means that the caller gets the
     /// memory of the number's user, "ask for the PIN" that they get it with the PIN, and the others get nobody's.
     #[rustfmt::skip]
-    const MATRIX: [(Attestation, [CallDecision; 3], [CallDecision; 3], [CallDecision; 3]); 7] = [
+    const MATRIX: [(Attestation, Row, Row, Row); 7] = [
         // network     a PIN is set                       no PIN is set                      a new number
         (Full,      [PutThrough, PutThrough, AskPin], [PutThrough, PutThrough, Refuse], [Welcome, Welcome, Refuse]),
         (Partial,   [AskPin, AskPin, AskPin],         [PutThrough, Refuse, Refuse],     [Welcome, Refuse, Refuse]),

@@ -94,6 +94,7 @@ impl Notice {
     }
 
     /// The text the user reads.
+    #[expect(clippy::too_many_lines, reason = "one line for each notice")]
     pub fn text(self) -> String {
         match self {
             Self::Welcome => {

@@ -37,10 +37,9 @@ impl InviteCode {
 
     /// Finds the first code in a text that somebody wrote, in capitals or not. Also returns the text without it.
     pub fn take_from(text: &str) -> Option<(Self, String)> {
-        let starts = text.char_indices().map(|(start, _)| start);
-        let (start, (code, length)) = starts
-            .filter_map(|start| Some((start, code_at(&text[start..])?)))
-            .next()?;
+        let mut starts = text.char_indices().map(|(start, _)| start);
+        let (start, (code, length)) =
+            starts.find_map(|start| Some((start, code_at(&text[start..])?)))?;
         let (before, after) = (&text[..start], &text[start + length..]);
         let rest = format!("{} {}", before.trim_end(), after.trim_start());
         Some((code, rest.trim().to_owned()))

@@ -11,7 +11,9 @@ use crate::{
     text::storable,
 };
 
+/// A block aborts turns, as a suspension does; the user's row says so after the block.
 const PUT: &str = "
+WITH stopped AS (UPDATE \"user\" SET last_suspended_at = $4 WHERE id = $1 AND $2 = 'block')
 INSERT INTO access_list (user_id, list, note, since) VALUES ($1, $2, $3, $4)
 ON CONFLICT (user_id) DO UPDATE SET list = $2, note = $3, since = $4
 RETURNING user_id";

@@ -69,7 +69,7 @@ pub struct InboundMessage {
 #[derive(Debug, Clone)]
 pub enum Receipt {
     /// The message is stored, by this call or an earlier one.
-    Stored(Received),
+    Stored(Box<Received>),
     /// Nothing is stored: the sender has no row as a user. See `Newcomers::admit`.
     Newcomer,
     /// Nothing is stored: the operator has blocked the sender.
@@ -80,7 +80,7 @@ impl Receipt {
     /// The state of the message, if it is stored.
     pub fn stored(self) -> Option<Received> {
         match self {
-            Self::Stored(received) => Some(received),
+            Self::Stored(received) => Some(*received),
             Self::Newcomer | Self::Blocked => None,
         }
     }
@@ -130,7 +130,7 @@ impl Messages {
         if !read(RECEIVING, &row, "known")? {
             return Ok(Receipt::Newcomer);
         }
-        Received::try_from(row).map(Receipt::Stored)
+        Received::try_from(row).map(|received| Receipt::Stored(Box::new(received)))
     }
 
     /// Marks closed messages as given up: only a replay reopens them.

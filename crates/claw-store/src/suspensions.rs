@@ -35,6 +35,9 @@ pub struct Suspension {
     pub since: DateTime<Utc>,
     /// The operator's reason, for the operator.
     pub reason: String,
+    /// Whether the operator has put the user on the block list. Such a user is told nothing, and what is for them is
+    /// dropped and does not wait.
+    pub is_block: bool,
 }
 
 /// All suspensions in force.
@@ -42,7 +45,7 @@ pub struct Suspension {
 pub struct SuspensionSet {
     /// The suspension of everybody.
     pub everybody: Option<Suspension>,
-    /// The suspensions of single users.
+    /// The suspensions of single users, and the known users on the block list.
     pub users: HashMap<UserId, Suspension>,
 }
 
@@ -50,6 +53,11 @@ impl SuspensionSet {
     /// The suspension of this user, which may be that of everybody; `None` if the user is not suspended.
     pub fn of(&self, user: UserId) -> Option<&Suspension> {
         self.users.get(&user).or(self.everybody.as_ref())
+    }
+
+    /// Whether this user is on the block list.
+    pub fn is_blocked(&self, user: UserId) -> bool {
+        self.users.get(&user).is_some_and(|known| known.is_block)
     }
 }
 
@@ -107,6 +115,7 @@ impl Suspensions {
             let suspension = Suspension {
                 since: read(READING, &row, "suspended_at")?,
                 reason: read(READING, &row, "suspension_reason")?,
+                is_block: read(READING, &row, "is_block")?,
             };
             match read::<Option<Uuid>>(READING, &row, "user_id")? {
                 Some(user) => drop(set.users.insert(UserId::from_uuid(user), suspension)),
@@ -116,7 +125,8 @@ impl Suspensions {
         Ok(set)
     }
 
-    /// Whether a suspension of this user, or of everybody, has begun since this time, or up to a minute before it.
+    /// Whether a suspension or a block of this user, or a suspension of everybody, has begun since this time, or up to
+    /// a minute before it.
     pub async fn has_suspended_since(
         &self,
         user: UserId,
@@ -128,7 +138,7 @@ impl Suspensions {
     }
 }
 
-/// The condition that a user is suspended, alone or with everybody. `user` is the expression for their id.
+/// The condition that a user is suspended, alone or with everybody, or blocked. `user` is the expression for their id.
 pub(crate) fn is_suspended(user: &str) -> String {
     IS_SUSPENDED.replace("{user}", user)
 }

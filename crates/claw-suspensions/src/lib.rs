@@ -1,5 +1,5 @@
-//! Who is suspended, in the memory of a service. The database is authoritative: it is read when the service starts,
-//! whenever the watch on the bus begins, when an operator's command signals a change, and once a minute.
+//! Who is suspended or blocked, in the memory of a service. The database is authoritative: it is read when the service
+//! starts, whenever the watch on the bus begins, when an operator's command signals a change, and once a minute.
 //!
 //! Does not know what a suspension means for its service.
 
@@ -58,9 +58,14 @@ impl SuspensionView {
         Arc::clone(&self.known.borrow())
     }
 
-    /// Whether this user is suspended.
+    /// Whether this user is suspended or blocked.
     pub fn is_suspended(&self, user: UserId) -> bool {
         self.known.borrow().of(user).is_some()
+    }
+
+    /// Whether this user is blocked: what is for them is dropped, and does not wait.
+    pub fn is_blocked(&self, user: UserId) -> bool {
+        self.known.borrow().is_blocked(user)
     }
 
     /// The suspensions in force; the receiver is notified of each change.
@@ -68,14 +73,15 @@ impl SuspensionView {
         self.known.subscribe()
     }
 
-    /// Returns when this user is suspended.
+    /// Returns when this user is suspended or blocked.
     pub async fn until_suspended(&self, user: UserId) {
         self.until(|known| known.of(user).is_some()).await;
     }
 
-    /// Returns when this user is not suspended.
+    /// Returns when nothing for this user waits any longer: they are not suspended, or they are blocked.
     pub async fn until_resumed(&self, user: UserId) {
-        self.until(|known| known.of(user).is_none()).await;
+        self.until(|known| known.is_blocked(user) || known.of(user).is_none())
+            .await;
     }
 
     /// Reads the database, which somebody may just have changed. Returns whether there was a change.
@@ -91,7 +97,8 @@ impl SuspensionView {
             f64::from(u8::from(current.everybody.is_some())),
             ["everybody"],
         );
-        let users = u32::try_from(current.users.len()).unwrap_or(u32::MAX);
+        let suspended = current.users.values().filter(|known| !known.is_block);
+        let users = u32::try_from(suspended.count()).unwrap_or(u32::MAX);
         SUSPENDED.set(f64::from(users), ["user"]);
         self.known.send_replace(Arc::new(current));
         Ok(true)

@@ -138,7 +138,7 @@ pub(crate) struct ListLetters {
 
 #[derive(Debug, Args)]
 pub(crate) struct ListEvents {
-    /// Only events of this kind, e.g. sandbox_failed
+    /// Only events of this kind, e.g. `sandbox_failed`
     #[arg(long, value_name = "KIND", value_parser = PossibleValuesParser::new(OperatorEvent::KINDS))]
     pub(crate) kind: Option<String>,
     /// How many of the newest

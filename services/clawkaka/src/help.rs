@@ -2,7 +2,7 @@
 
 pub(crate) const SETTINGS: &str = "\
 Settings (environment variables; an empty value counts as absent):
-  NATS_URL      bus, dead, events, replay, suspend, resume, person suspend, person resume
+  NATS_URL      bus, dead, events, replay, suspend, resume, person (but not person disallow and person list)
                                     nats://admin:password@host:port
   DATABASE_URL  db, person, invite, suspend, resume
                                     postgres://owner:password@host:port/database
@@ -124,9 +124,12 @@ Exit status: 0 listed, also if there are none, 1 failed, 2 the command line is w
 pub(crate) const PERSON: &str = "\
 A user on the allow list is admitted whatever ADMISSION says, also if it is closed, and is not counted. No
 message or call from a user on the block list is handled, and no reply is sent to them. The assistant of a
-blocked user finishes what it is doing, and its sandbox goes on running. A user is on one list at most. The
-lists hold user ids, which are derived from numbers. The services read the lists for each message, so no
-restart is needed.
+blocked user is stopped as by `clawkaka person suspend`, but the user is told nothing, what they write
+meanwhile is dropped, and so are replies to them. Messages from before the block are answered after
+`unblock`. A user is on one list at most. The lists hold user ids, which are derived from numbers.
+
+`block`, `unblock` and `allow` change the database first and then signal the running services. Repeating
+them is harmless.
 
 Examples:
   clawkaka person block +15551234567 --note spam

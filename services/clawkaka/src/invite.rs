@@ -187,11 +187,10 @@ impl<'a> From<&'a Invite> for InviteLine<'a> {
 
 impl fmt::Display for InviteLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (used, uses) = (self.used, self.uses);
         write!(
             f,
-            "{}  {used} of {uses} used  until {}  {}",
-            self.id, self.expires_at, self.note
+            "{}  {} of {} used  until {}  {}",
+            self.id, self.used, self.uses, self.expires_at, self.note
         )
     }
 }

@@ -139,16 +139,22 @@ async fn put(env: &Env, listed: ListPerson, list: AccessList) -> Result<()> {
         .put(user, list, &listed.note, SystemClock.now())
         .await
         .with_context(|| format!("{user} is not on the {list} list"))?;
-    remark(format_args!("{user} is on the {list} list"))
+    remark(format_args!("{user} is on the {list} list"))?;
+    // To be allowed ends a block.
+    tell_services(env, Some(user), None).await
 }
 
 async fn remove(env: &Env, person: &Person, list: AccessList) -> Result<()> {
     let user = person.user(env).await?;
     let lists = database::connect(env).await?.access_lists();
     if lists.remove(user, list).await? {
-        remark(format_args!("{user} is no longer on the {list} list"))
+        remark(format_args!("{user} is no longer on the {list} list"))?;
     } else {
-        remark(format_args!("{user} was not on the {list} list"))
+        remark(format_args!("{user} was not on the {list} list"))?;
+    }
+    match list {
+        AccessList::Block => tell_services(env, Some(user), None).await,
+        AccessList::Allow => Ok(()),
     }
 }
 

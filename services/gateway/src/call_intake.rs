@@ -7,7 +7,7 @@ use claw_domain::{Address, Attestation, MessageId, Pin, VoiceKind};
 use claw_events::{
     CallProgressed, CallStatus, CallStep, CallerInput, OperatorEvent, TurnStatus, Utterance,
 };
-use claw_metrics::{CALL_STEPS, PIN_ATTEMPTS};
+use claw_metrics::{BLOCKED, CALL_STEPS, PIN_ATTEMPTS};
 use claw_store::{Call, CallBegin, CallEnd, Caller, PinOutcome, PinTry, Received, VoiceMessage};
 
 use crate::{
@@ -17,6 +17,7 @@ use crate::{
     intake::deliver,
     item::{CallWarning, item_of_call, plan_call_end, plan_spoken, warning_of},
     sealed::open_utterance,
+    suspensions::status_of_call,
 };
 
 /// The key with which a new caller asks for a WhatsApp message, as the phrase of welcome says.
@@ -94,7 +95,7 @@ impl CallIntake {
                 return self.hear(call, utterance, attempt).await;
             }
             // It opened the call, and this is its repetition.
-            self.greet(call, self.caller_of(call, utterance), attempt)
+            self.greet(call, caller_of(call, utterance), attempt)
                 .await?;
             return self.see_call(call, utterance).await;
         }
@@ -152,19 +153,7 @@ impl CallIntake {
         }
         // Somebody who has become a user elsewhere meanwhile was not stored with the call.
         self.context.store.calls().begin(&opened).await?;
-        self.greet(call, self.caller_of(call, utterance), attempt)
-            .await
-    }
-
-    /// The caller who said this as their first words, which are no message.
-    fn caller_of(&self, call: &CallProgressed, utterance: &Utterance) -> Caller {
-        match &call.address {
-            Address::Phone(phone) => Caller::Welcomed {
-                phone: phone.clone(),
-                wants_template: asks_for_message(&utterance.words),
-            },
-            Address::WhatsApp(_) => Caller::Known,
-        }
+        self.greet(call, caller_of(call, utterance), attempt).await
     }
 
     /// Puts the caller of an open call through, as soon as their assistant is ready. A suspended caller hears so; what
@@ -175,14 +164,14 @@ impl CallIntake {
         caller: Caller,
         attempt: &Attempt,
     ) -> Result<(), HandlerError> {
-        let is_suspended = self.context.suspensions.is_suspended(call.user);
+        let suspended = self.status_if_suspended(call);
         let sandbox = self.context.store.sandboxes().of_user(call.user).await?;
         let is_ready = sandbox.is_some_and(|sandbox| sandbox.status.is_ready());
         let id = MessageId::of_utterance(call.call, 0);
         let (messages, calls) = (self.context.store.messages(), self.context.store.calls());
         if !is_ready && !messages.exists(call.user, id).await? {
             calls.await_setup(call.call).await?;
-            if !is_suspended {
+            if suspended.is_none() {
                 self.tell_of_setup(call, &caller).await?;
             }
         }
@@ -192,8 +181,8 @@ impl CallIntake {
             ..self.message(call, id, VoiceKind::CallStarted, attempt)
         };
         let received = self.receive(&message).await?;
-        if is_suspended {
-            self.set_status(call, CallStatus::Suspended).await?;
+        if let Some(status) = suspended {
+            self.set_status(call, status).await?;
         } else if is_ready {
             let ready = self.context.ready_for(call.user).await?;
             self.set_status(call, ready).await?;
@@ -230,12 +219,19 @@ impl CallIntake {
             content: content.into(),
             ..self.message(call, call.id(), VoiceKind::Speech, attempt)
         };
-        let Some(received) = self.receive(&message).await? else {
-            return Ok(());
+        let messages = self.context.store.messages();
+        let Some(received) = messages.receive_voice(&message).await? else {
+            // The user was blocked during the call, and nothing would answer.
+            BLOCKED.increment([]);
+            self.set_status(call, CallStatus::Refused).await?;
+            return self.see_call(call, utterance).await;
         };
-        if self.context.suspensions.is_suspended(call.user) {
+        if received.complete {
+            return Ok(());
+        }
+        if let Some(status) = self.status_if_suspended(call) {
             // The utterance is answered after the suspension, in the chat.
-            self.set_status(call, CallStatus::Suspended).await?;
+            self.set_status(call, status).await?;
             self.see_call(call, utterance).await?;
         }
         let item = item_of_call(&message, plan_spoken(utterance), utterance.heard.clone());
@@ -377,6 +373,11 @@ impl CallIntake {
         Ok(calls.begin(&closed(call, attempt)).await?)
     }
 
+    fn status_if_suspended(&self, call: &CallProgressed) -> Option<CallStatus> {
+        let current = self.context.suspensions.current();
+        current.of(call.user).map(status_of_call)
+    }
+
     async fn set_status(
         &self,
         call: &CallProgressed,
@@ -442,6 +443,17 @@ const fn closed(call: &CallProgressed, attempt: &Attempt) -> CallBegin {
         opened_at: None,
         unstored_turn: 0,
         sequence: attempt.sequence,
+    }
+}
+
+/// The caller who said this as their first words, which are no message.
+fn caller_of(call: &CallProgressed, utterance: &Utterance) -> Caller {
+    match &call.address {
+        Address::Phone(phone) => Caller::Welcomed {
+            phone: phone.clone(),
+            wants_template: asks_for_message(&utterance.words),
+        },
+        Address::WhatsApp(_) => Caller::Known,
     }
 }
 

@@ -71,7 +71,7 @@ impl Intake {
         let messages = self.context.store.messages();
         self.set_pin(message, pin).await?;
         match messages.receive(inbound).await? {
-            Receipt::Stored(received) => return Ok(Some(received)),
+            Receipt::Stored(received) => return Ok(Some(*received)),
             Receipt::Blocked => {
                 BLOCKED.increment([]);
                 return Ok(None);

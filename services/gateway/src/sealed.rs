@@ -19,21 +19,21 @@ pub(crate) struct OpenedMessage<'a> {
 impl<'a> OpenedMessage<'a> {
     /// Takes the PIN out of a message. Fails for good if the message was sealed for another key.
     pub(crate) fn of(key: &OpeningKey, message: &'a MessageReceived) -> Result<Self, HandlerError> {
-        let text = match &message.content {
-            MessageContent::SealedPin(sealed) => {
-                let binding = Binding {
-                    message: message.id,
-                    user: message.user,
-                };
-                key.open(binding, sealed).map_err(rejection)?
-            }
-            MessageContent::Text(text) if is_about_a_pin(text.expose()) => text.clone(),
-            content => {
-                return Ok(Self {
-                    content: Cow::Borrowed(content),
-                    pin: None,
-                });
-            }
+        let text = if let MessageContent::SealedPin(sealed) = &message.content {
+            let binding = Binding {
+                message: message.id,
+                user: message.user,
+            };
+            key.open(binding, sealed).map_err(rejection)?
+        } else if let MessageContent::Text(text) = &message.content
+            && is_about_a_pin(text.expose())
+        {
+            text.clone()
+        } else {
+            return Ok(Self {
+                content: Cow::Borrowed(&message.content),
+                pin: None,
+            });
         };
         let pin = pin_of(text.expose());
         let placeholder = if pin.is_some() {

@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use claw_bus::HandlerError;
 use claw_events::{CallStatus, TurnStatus};
-use claw_store::SuspensionSet;
+use claw_store::{Suspension, SuspensionSet};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -22,6 +22,15 @@ pub(crate) enum Scope {
     User,
     /// All users, those to come included.
     Everybody,
+}
+
+/// How a call of a suspended user goes on. A blocked caller is told nothing of it.
+pub(crate) const fn status_of_call(suspension: &Suspension) -> CallStatus {
+    if suspension.is_block {
+        CallStatus::Refused
+    } else {
+        CallStatus::Suspended
+    }
 }
 
 /// Acts on suspensions that begin or end. Turns that are running hear of them themselves.
@@ -72,21 +81,20 @@ impl SuspensionWatcher {
         }
     }
 
-    /// Lets callers who are suspended hear so, at their next word or while they wait. Every replica does: doing it
-    /// again changes nothing.
+    /// Lets callers who are suspended or blocked hear that the call is over, at their next word or while they wait.
+    /// Every replica does: doing it again changes nothing.
     async fn end_calls(&self, current: &SuspensionSet) -> Result<(), HandlerError> {
         if *current == SuspensionSet::default() {
             return Ok(());
         }
         let calls = self.context.store.calls();
         for call in calls.in_progress(CALLS_AT_ONCE).await? {
-            if current.of(call.user).is_none() || !call.is_open() {
+            let Some(suspension) = current.of(call.user).filter(|_| call.is_open()) else {
                 continue;
-            }
+            };
             let live_calls = &self.context.live_calls;
-            live_calls
-                .set_status(call.id, CallStatus::Suspended)
-                .await?;
+            let status = status_of_call(suspension);
+            live_calls.set_status(call.id, status).await?;
             if call.last_turn > 0 {
                 live_calls
                     .settle(call.id, call.last_turn, TurnStatus::SeeCall)

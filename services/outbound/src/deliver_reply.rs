@@ -33,7 +33,9 @@ impl Handler for DeliverReply {
         if self.sender.is_held(reply) {
             return Err(self.sender.park(reply.user));
         }
-        if let Channel::Voice { call, turn } = reply.channel
+        // The statement that begins the delivery drops what is for a blocked user.
+        if !self.sender.is_blocked(reply.user)
+            && let Channel::Voice { call, turn } = reply.channel
             && self.speak(reply, call, turn).await?
         {
             return self.announce_delivery(reply, 1).await;
@@ -103,7 +105,7 @@ impl DeliverReply {
         let has_slot = self.sender.rate_limiter.try_acquire();
         let began = Instant::now();
         let now = self.sender.clock.now();
-        let begun = self.sender.deliveries.begin(
+        let delivery = self.sender.deliveries.begin(
             reply.user,
             reply.id,
             number(texts.len()),
@@ -111,7 +113,7 @@ impl DeliverReply {
             while_suspended(reply),
             now,
         );
-        let Some(outgoing) = begun.await.map_err(store_failure)? else {
+        let Some(outgoing) = delivery.await.map_err(store_failure)? else {
             return self.send_to_nobody(reply).await;
         };
         if outgoing.is_suspended {

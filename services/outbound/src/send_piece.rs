@@ -95,6 +95,10 @@ pub enum SendOutcome {
 
 impl PieceSender {
     /// A sender that sends through `whatsapp`, as fast as `rate_limiter` allows.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the parts of a sender, all of different types"
+    )]
     pub fn new(
         bus: Bus,
         deliveries: Deliveries,
@@ -121,10 +125,17 @@ impl PieceSender {
     /// Whether the reply has to wait for the end of a suspension, as far as this process knows. The statements that
     /// begin a delivery and claim a piece decide.
     pub(crate) fn is_held(&self, reply: &ReplyProduced) -> bool {
-        while_suspended(reply) == WhileSuspended::Hold && self.suspensions.is_suspended(reply.user)
+        while_suspended(reply) == WhileSuspended::Hold
+            && self.suspensions.is_suspended(reply.user)
+            && !self.is_blocked(reply.user)
     }
 
-    /// Keeps a reply until its user is no longer suspended. Replies that go out nevertheless pass it.
+    /// Whether the operator has blocked the user, as far as this process knows: nothing is sent or spoken to them.
+    pub(crate) fn is_blocked(&self, user: UserId) -> bool {
+        self.suspensions.is_blocked(user)
+    }
+
+    /// Keeps a reply until its user is no longer suspended, or is blocked. Replies that go out nevertheless pass it.
     pub(crate) fn park(&self, user: UserId) -> HandlerError {
         let suspensions = self.suspensions.clone();
         HandlerError::park(async move { suspensions.until_resumed(user).await })
@@ -223,7 +234,9 @@ impl PieceSender {
             has_slot.ok_or_else(stopping)?;
         }
         if !self.claim(piece).await? {
-            return Ok(None);
+            let is_blocked = self.deliveries.is_blocked(piece.user).await;
+            let is_blocked = is_blocked.map_err(store_failure)?;
+            return Ok(is_blocked.then_some(SendOutcome::Blocked));
         }
         if piece.message.content.is_template() && !piece.rest.is_empty() {
             // Before the send: a redelivery may find that the user has written since, and must not send the rest as texts.
@@ -270,7 +283,7 @@ impl PieceSender {
     }
 
     /// Marks the row as `Sending`, unless we did so a moment ago. Returns `false` if it has changed since it was read:
-    /// by a report, or by another replica.
+    /// by a report, or by another replica; or if the user is blocked.
     async fn claim(&self, piece: &mut Piece<'_>) -> Result<bool, HandlerError> {
         loop {
             if let Some(at) = piece.claimed_at
@@ -298,7 +311,7 @@ impl PieceSender {
             return Ok(());
         }
         self.suspensions.refresh().await.map_err(store_failure)?;
-        if self.suspensions.is_suspended(piece.user) {
+        if self.suspensions.is_suspended(piece.user) && !self.is_blocked(piece.user) {
             return Err(self.park(piece.user));
         }
         Ok(())

@@ -76,8 +76,8 @@ impl CloseReason {
 
 /// The flood for which the stream below a socket refused to read on.
 pub(super) fn flood_of(error: &tungstenite::Error) -> Option<Flood> {
-    match error {
-        tungstenite::Error::Io(error) => error.get_ref()?.downcast_ref().copied(),
-        _ => None,
+    if let tungstenite::Error::Io(error) = error {
+        return error.get_ref()?.downcast_ref().copied();
     }
+    None
 }

@@ -111,11 +111,11 @@ fn header_length(bytes: &[u8; HEADER_BYTES], length: usize) -> usize {
 
 impl Header {
     fn of(bytes: &[u8; HEADER_BYTES]) -> Self {
-        let [first, short, a, b, c, d, e, f, g, h] = *bytes;
+        let [first, short, long @ ..] = *bytes;
         Self {
             payload_bytes: match short & 0x7f {
-                126 => u16::from_be_bytes([a, b]).into(),
-                127 => u64::from_be_bytes([a, b, c, d, e, f, g, h]),
+                126 => u16::from_be_bytes([long[0], long[1]]).into(),
+                127 => u64::from_be_bytes(long),
                 short => short.into(),
             },
             is_control: first & 0x08 != 0,
@@ -152,7 +152,7 @@ mod tests {
                     is_control: false
                 })
             );
-            let next = (payload > 0).then_some(payload).unwrap_or(2);
+            let next = if payload > 0 { payload } else { 2 };
             assert_eq!(position.bytes_wanted(), usize::try_from(next).ok());
         }
     }

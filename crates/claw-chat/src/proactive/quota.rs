@@ -32,6 +32,7 @@ impl Quota {
     }
 
     /// How many texts fit, and their bytes. The lengths are in bytes, and those that matter most come first.
+    #[must_use]
     pub fn fit(self, lengths: impl IntoIterator<Item = usize>) -> Self {
         let mut used = Self { texts: 0, bytes: 0 };
         for length in lengths {

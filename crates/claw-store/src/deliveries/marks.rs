@@ -1,3 +1,5 @@
+use std::sync::LazyLock;
+
 use chrono::{DateTime, Utc};
 use claw_domain::{DeliveryId, DeliveryState, Wamid};
 use sea_orm::{
@@ -10,6 +12,7 @@ use super::{Deliveries, Delivery, WhileSuspended};
 use crate::{
     StoreError,
     entity::delivery::{Column, Entity},
+    suspensions::is_suspended,
 };
 
 const MARK_IN_TEMPLATE: &str = "
@@ -17,14 +20,14 @@ UPDATE delivery SET state = $4, updated_at = $5
 WHERE id = ANY ($3::uuid[]) AND state = 0
   AND EXISTS (SELECT FROM delivery AS first WHERE first.id = $1 AND first.attempts = $2 AND first.state = 1)";
 
-const IS_NOT_SUSPENDED: &str = "NOT EXISTS (SELECT FROM suspension WHERE suspended_at IS NOT NULL) \
-    AND NOT EXISTS (SELECT FROM \"user\" WHERE \"user\".id = delivery.user_id AND suspended_at IS NOT NULL)";
+static IS_NOT_SUSPENDED: LazyLock<String> =
+    LazyLock::new(|| format!("NOT {}", is_suspended("delivery.user_id")));
 
 /// State changes by the sender. Each call may be repeated.
 impl Deliveries {
     /// Marks a delivery, as it was read, as being handed to the channel; counts an attempt here and in the row.
     /// Returns `false` if it must not be sent: it is unknown, its outcome is known, another replica has marked it
-    /// since it was read, or the user is suspended and `hold` does not allow it.
+    /// since it was read, or the user is suspended or blocked and `hold` does not allow it.
     pub async fn mark_sending(
         &self,
         delivery: &mut Delivery,
@@ -38,7 +41,7 @@ impl Deliveries {
             .filter(Column::State.lte(DeliveryState::Sending.rank()))
             .filter(Column::Attempts.eq(delivery.attempts));
         if hold == WhileSuspended::Hold {
-            update = update.filter(Expr::cust(IS_NOT_SUSPENDED));
+            update = update.filter(Expr::cust(IS_NOT_SUSPENDED.as_str()));
         }
         let is_marked = self
             .database

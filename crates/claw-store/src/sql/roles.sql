@@ -43,7 +43,7 @@ GRANT EXECUTE ON FUNCTION forget_refusals TO gateway;
 GRANT SELECT, INSERT, UPDATE ON delivery TO outbound;
 GRANT SELECT (id, phone, wa_user_id, last_inbound_at, template_asked_at, suspended_at, suspension_reason) ON "user" TO outbound;
 GRANT SELECT (user_id, phone, wa_user_id, written_at) ON refusal TO outbound;
-GRANT SELECT (user_id, list) ON access_list TO outbound;
 
--- Whether everybody is suspended.
+-- Whether everybody is suspended, and who is blocked.
 GRANT SELECT ON suspension TO provisioner, gateway, outbound;
+GRANT SELECT (user_id, list, since) ON access_list TO provisioner, outbound;

@@ -58,12 +58,12 @@ async fn an_invite_lets_in_as_many_as_it_is_for_until_it_expires_or_is_revoked()
         created_at: at(0),
     };
     invites.create(&invite).await.unwrap();
-    let invited = Entrance::Invited(id);
+    let entrance = Entrance::Invited(id);
 
     let mut admitted = 0;
     for number in 0..6 {
         let newcomer = newcomer_of(&message(number, 0));
-        let is_admitted = newcomers.admit(&newcomer, invited, at(99)).await.unwrap();
+        let is_admitted = newcomers.admit(&newcomer, entrance, at(99)).await.unwrap();
         admitted += u32::from(is_admitted);
     }
 

@@ -35,7 +35,8 @@ const FOR_ALL: [&str; 21] = [
     "COPY (SELECT 1) TO PROGRAM 'true'",
 ];
 
-const FOR_PROVISIONER: [&str; 9] = [
+const FOR_PROVISIONER: [&str; 10] = [
+    "SELECT note FROM access_list",
     "SELECT phone FROM refusal",
     "SELECT forget_refusals(now(), gen_random_uuid())",
     "SELECT phone FROM \"user\"",
@@ -57,7 +58,8 @@ const FOR_GATEWAY: [&str; 7] = [
     "UPDATE delivery SET state = 0",
 ];
 
-const FOR_OUTBOUND: [&str; 11] = [
+const FOR_OUTBOUND: [&str; 12] = [
+    "SELECT note FROM access_list",
     "UPDATE refusal SET phone = '+1'",
     "SELECT forget_refusals(now(), gen_random_uuid())",
     "SELECT FROM invite",

@@ -1,5 +1,7 @@
 use claw_domain::{DeliveryState, ReplyId, UserId};
-use claw_store::{Delivery, KeyChange, OutgoingReply, Suspension, SuspensionSet, WhileSuspended};
+use claw_store::{
+    AccessList, Delivery, KeyChange, OutgoingReply, Suspension, SuspensionSet, WhileSuspended,
+};
 use claw_testkit::user_of;
 
 use crate::world::{OLD_KEY, World, address, at, keyring, message, reply, request};
@@ -137,10 +139,10 @@ async fn a_key_is_changed_until_the_change_is_known_to_be_done() {
             hash: "hash".to_owned(),
             disable,
         };
-        assert_eq!(keys_to_change(&world).await, [change.clone()]);
+        assert_eq!(keys_to_change(&world).await, std::slice::from_ref(&change));
         assert!(sandboxes.begin_key_change(&change).await.unwrap());
         // A process that dies here leaves it open whether the provider has changed the key.
-        assert_eq!(keys_to_change(&world).await, [change.clone()]);
+        assert_eq!(keys_to_change(&world).await, std::slice::from_ref(&change));
         assert!(!world.sandbox_of(sandbox.user).await.has_enabled_key);
 
         assert!(sandboxes.finish_key_change(&change).await.unwrap());
@@ -177,6 +179,42 @@ async fn a_change_of_a_key_that_is_no_longer_wanted_does_not_begin() {
     };
     assert!(!sandboxes.begin_key_change(&enabling).await.unwrap());
     assert!(sandboxes.begin_key_change(&disabling).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_blocked_user_counts_as_suspended_and_a_blocked_stranger_does_not() {
+    let world = World::new().await;
+    let sandbox = world.user_with_sandbox(1).await;
+    let (ada, stranger) = (sandbox.user, user_of(&address(9)));
+    let sandboxes = world.store.sandboxes();
+    let (key, keyring) = ("sk-1".into(), keyring(OLD_KEY));
+    let recorded = sandboxes.record_model_key(sandbox.current_start(), "hash", &key, &keyring);
+    assert!(recorded.await.unwrap());
+    let mut waiting = begin(&world, ada, "before", WhileSuspended::Hold)
+        .await
+        .pieces;
+    let (suspensions, lists) = (world.store.suspensions(), world.store.access_lists());
+    suspensions.suspend(ada, "abuse", at(1)).await.unwrap();
+
+    for user in [ada, stranger] {
+        let put = lists.put(user, AccessList::Block, "spam", at(1_000)).await;
+        put.unwrap();
+    }
+    suspensions.resume(ada).await.unwrap();
+
+    let in_force = suspensions.in_force().await.unwrap();
+    assert!(in_force.is_blocked(ada) && in_force.users.len() == 1);
+    assert_eq!(in_force.of(ada).unwrap().since, at(1_000));
+    assert!(!mark_sending(&world, &mut waiting[1]).await);
+    let changes = keys_to_change(&world).await;
+    assert!(changes.len() == 1 && changes[0].disable);
+
+    assert!(lists.remove(ada, AccessList::Block).await.unwrap());
+    let in_force = suspensions.in_force().await.unwrap();
+    assert_eq!(in_force, SuspensionSet::default());
+    let was_stopped = suspensions.has_suspended_since(ada, at(900)).await;
+    assert!(was_stopped.unwrap(), "its turns may have been aborted");
+    assert!(mark_sending(&world, &mut waiting[1]).await);
 }
 
 #[tokio::test]
@@ -245,5 +283,6 @@ fn suspension(second: i64, reason: &str) -> Suspension {
     Suspension {
         since: at(second),
         reason: reason.to_owned(),
+        is_block: false,
     }
 }

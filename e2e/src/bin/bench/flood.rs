@@ -41,7 +41,7 @@ pub(crate) async fn run() -> Result<()> {
     converse(&world, writing("w")).await?;
     let cpu_before = world.cpu_of(Service::Gateway)?;
     let without = converse(&world, writing("x")).await?;
-    let cpu_without = world.cpu_of(Service::Gateway)? - cpu_before;
+    let cpu_without = world.cpu_of(Service::Gateway)?.saturating_sub(cpu_before);
     println!("\nFrom phone to phone, {PER_SECOND}/s: {}", text(&without));
     let memory_before = world.memory_of(Service::Gateway)?;
     for (user, flood) in (USERS..).zip(FLOODS) {
@@ -58,7 +58,9 @@ pub(crate) async fn run() -> Result<()> {
         conversation = converse(&world, writing("y")) => conversation?,
     };
     let growth = peak.get().saturating_sub(memory_before);
-    let cpu_with = world.cpu_of(Service::Gateway)? - cpu_before - cpu_without;
+    let cpu_with = world
+        .cpu_of(Service::Gateway)?
+        .saturating_sub(cpu_before + cpu_without);
     println!("Beside {hostile} hostile sandboxes: {}", text(&with));
     println!(
         "The gateway grew by {} MiB, and used {:.1} s of CPU time instead of {:.1} s",

@@ -56,12 +56,12 @@ async fn a_rush_of_strangers_gets_no_more_assistants_than_allowed_and_is_told_on
     assert_eq!(before["sandbox"], PLACES);
     assert_eq!(before["refusal"], STRANGERS - PLACES);
     let events = metric(&world, OPERATOR_EVENTS.name()).await;
-    assert_eq!(events, 1.0, "the operator is told once");
+    assert!((0.5..1.5).contains(&events), "the operator is told once");
 
     let seen = metric(&world, NEWCOMERS.name()).await;
     write(&world, refused.iter().copied(), "hello?").await;
     eventually("the strangers are refused again", || async {
-        metric(&world, NEWCOMERS.name()).await - seen >= refused.len() as f64
+        metric(&world, NEWCOMERS.name()).await - seen >= f64::from(STRANGERS - PLACES)
     })
     .await;
     assert_eq!(rows(&world).await, before);
@@ -198,6 +198,62 @@ async fn a_blocked_number_costs_nothing_and_gets_nothing() {
     assert_eq!(settled_rows(&world).await, expected);
     assert_eq!(texts_of(&world, known), heard);
     assert_eq!(texts_of(&world, stranger), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_assistant_of_a_blocked_user_is_stopped_and_goes_on_after_the_block() {
+    let world = world(&[]).await;
+    let openclaw = world.openclaw.clone().unwrap();
+    let (known, witness) = (1, 2);
+    write(&world, [known], "hi").await;
+    eventually("there is an assistant", || async {
+        texts_of(&world, known).iter().any(|text| is_answer(text))
+    })
+    .await;
+    let assistant = world.assistant_of(&number(known)).unwrap();
+    write(&world, [known], "[[SLOW 6000]] first").await;
+    eventually("the turn runs", async || {
+        openclaw.busy().contains(&assistant)
+    })
+    .await;
+    write(&world, [known], "second").await;
+    let messages = store(&world).await.messages();
+    eventually("the second message waits", || async {
+        let waiting = messages.waiting(user(known), 10).await.unwrap();
+        waiting
+            .iter()
+            .any(|message| message.content.expose().contains("second"))
+    })
+    .await;
+    let heard = texts_of(&world, known);
+
+    let e164 = format!("+{}", number(known));
+    world.command(&["person", "block", &e164]).await.unwrap();
+
+    eventually("no turn runs", async || openclaw.busy().is_empty()).await;
+    write(&world, [known], "third").await;
+    write(&world, [witness], "hi").await;
+    eventually("others are answered", || async {
+        texts_of(&world, witness).iter().any(|text| is_answer(text))
+    })
+    .await;
+    assert_eq!(texts_of(&world, known), heard);
+    let transcript = openclaw.transcript(&assistant);
+    let mut asked = transcript.iter().filter(|row| row.role == "user");
+    assert!(asked.all(|row| !row.text.contains("second")));
+
+    world.command(&["person", "unblock", &e164]).await.unwrap();
+
+    for text in ["first", "second"] {
+        eventually(&format!("{text} is answered"), || async {
+            let texts = texts_of(&world, known);
+            texts.iter().any(|it| is_answer(it) && it.contains(text))
+        })
+        .await;
+    }
+    let texts = texts_of(&world, known);
+    assert!(!texts.iter().any(|text| text.contains("third")));
+    assert!(!texts.contains(&Notice::Suspended.text()));
 }
 
 async fn world(settings: &[(&'static str, &str)]) -> World {

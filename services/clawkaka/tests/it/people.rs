@@ -1,31 +1,37 @@
 use std::time::Duration;
 
 use claw_domain::{Address, PhoneNumber};
-use claw_testkit::{TestPostgres, user_of};
+use claw_testkit::{TestNats, TestPostgres, user_of};
 use serde_json::Value;
 
 use crate::world::{Ran, run};
 
 const NUMBER: &str = "+15551234567";
 
-/// A migrated database.
+/// A migrated database, and a NATS server.
 struct Database {
     server: TestPostgres,
+    nats: TestNats,
 }
 
 impl Database {
     async fn new() -> Self {
-        let server = TestPostgres::start().await.unwrap();
+        let (nats, server) = tokio::join!(TestNats::start(), TestPostgres::start());
+        let (nats, server) = (nats.unwrap(), server.unwrap());
         let url = server.url().into();
         claw_store::migrate(&url, &[], Duration::ZERO)
             .await
             .unwrap();
-        Self { server }
+        Self { server, nats }
     }
 
     async fn run(&self, line: &str) -> Ran {
-        let url = self.server.url();
-        let variables = [("DATABASE_URL", url.as_str()), ("WHATSAPP_NUMBER", NUMBER)];
+        let (nats, url) = (self.nats.url("admin"), self.server.url());
+        let variables = [
+            ("NATS_URL", nats.as_str()),
+            ("DATABASE_URL", url.as_str()),
+            ("WHATSAPP_NUMBER", NUMBER),
+        ];
         run(line, &variables).await
     }
 }

@@ -55,6 +55,30 @@ async fn a_user_is_suspended_and_resumed_and_the_services_are_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_user_is_blocked_and_unblocked_and_the_services_are_told() {
+    let world = World::new().await;
+    let gateway = BusConfig {
+        url: world.nats.url("gateway").into(),
+        service: "gateway",
+    };
+    let gateway = Bus::connect(&gateway).await.unwrap();
+    let signals = gateway.watch_signals::<SuspensionChanged>().await.unwrap();
+    let ada = user_of(&ada());
+
+    let blocked = world.run("person block +15550000001 --note spam").await;
+    let in_force = world.store.suspensions().in_force().await.unwrap();
+    let unblocked = world.run("person unblock +15550000001").await;
+
+    assert_eq!([blocked.status, unblocked.status], [0, 0]);
+    assert!(in_force.is_blocked(ada));
+    let in_force = world.store.suspensions().in_force().await.unwrap();
+    assert!(in_force.of(ada).is_none());
+    let told = timeout(Duration::from_secs(20), signals.take(2).collect::<Vec<_>>());
+    let told = told.await.unwrap();
+    assert!(told.iter().all(|signal| signal.user == Some(ada)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn everybody_is_suspended_and_resumed_by_one_command_each() {
     let world = World::new().await;
 
@@ -109,9 +133,8 @@ impl World {
             address: ada(),
             wa_user_id: None,
         };
-        let admitted = store
-            .newcomers()
-            .admit(&newcomer, Entrance::Listed, SystemClock.now());
+        let newcomers = store.newcomers();
+        let admitted = newcomers.admit(&newcomer, Entrance::Listed, SystemClock.now());
         assert!(admitted.await.unwrap());
         Self {
             nats,

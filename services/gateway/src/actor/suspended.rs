@@ -9,7 +9,7 @@ use crate::{reply::suspension_reply, suspensions::Scope};
 
 impl UserActor {
     /// While the user is suspended, nothing is sent to the assistant and nothing is read from it. The actor tells the
-    /// user once, and ends: messages wait in the database, proactive texts in the transcript.
+    /// user once, unless they are blocked, and ends: messages wait in the database, proactive texts in the transcript.
     pub(super) async fn stay_suspended(
         &mut self,
         suspension: &Suspension,
@@ -35,14 +35,14 @@ impl UserActor {
 }
 
 /// A user who is suspended alone is told at once. When everybody is, those are told who write meanwhile: an operator
-/// who stops everything does not want to write to everybody.
+/// who stops everything does not want to write to everybody. A blocked user is told nothing.
 fn is_to_be_told<'a>(
     suspension: &Suspension,
     scope: Scope,
     mut queue: impl Iterator<Item = &'a Item>,
 ) -> bool {
     match scope {
-        Scope::User => true,
+        Scope::User => !suspension.is_block,
         Scope::Everybody => {
             queue.any(|item| item.origin.is_written() && item.taken_at > suspension.since)
         }
@@ -62,6 +62,7 @@ mod tests {
         let suspension = Suspension {
             since: DateTime::UNIX_EPOCH,
             reason: "test".to_owned(),
+            is_block: false,
         };
         let (before, after) = (written(-1), written(1));
         let is_told = |scope, queue: &[Item]| is_to_be_told(&suspension, scope, queue.iter());
@@ -71,6 +72,17 @@ mod tests {
         for queue in [vec![], vec![before], vec![spoken(after)]] {
             assert!(!is_told(Scope::Everybody, &queue), "{queue:?}");
         }
+    }
+
+    #[test]
+    fn a_blocked_user_is_told_nothing() {
+        let block = Suspension {
+            since: DateTime::UNIX_EPOCH,
+            reason: "blocked".to_owned(),
+            is_block: true,
+        };
+
+        assert!(!is_to_be_told(&block, Scope::User, [written(1)].iter()));
     }
 
     fn written(second: i64) -> Item {

@@ -7,6 +7,10 @@ use super::dialogue::Progress;
 /// The state of a call that the next webhook needs. It travels in the query of the URLs that we give to
 /// Twilio, whose signature covers it: any replica can go on with a call, and none keeps it in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts, each a parameter of the query"
+)]
 pub(crate) struct CallState {
     pub(crate) progress: Progress,
     /// The language in which the caller is understood and hears us.

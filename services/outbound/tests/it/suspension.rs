@@ -92,6 +92,33 @@ async fn a_suspended_caller_hears_no_answer() {
     assert_eq!(live_calls.turn_status(call, 1).await.unwrap(), None);
 }
 
+#[tokio::test]
+async fn a_blocked_users_replies_are_dropped_and_not_spoken() {
+    let world = World::new().await;
+    let handler = world.deliver_reply().await;
+    world.suspend(Whom::Ada).await;
+    world.block_ada().await;
+    // The second handler knows of the block.
+    for handler in [handler, world.deliver_reply().await] {
+        handler
+            .handle(&world.reply("Hello"), &first_attempt())
+            .await
+            .unwrap();
+    }
+    let handler = world.deliver_reply().await;
+    let call = CallId::derived_from("CA1");
+    let spoken = ReplyProduced {
+        channel: Channel::Voice { call, turn: 1 },
+        ..world.reply("Hello again")
+    };
+
+    handler.handle(&spoken, &first_attempt()).await.unwrap();
+
+    assert_eq!(world.whatsapp.attempts(), 0);
+    let live_calls = world.live_calls().await;
+    assert_eq!(live_calls.turn_status(call, 1).await.unwrap(), None);
+}
+
 /// Publishes the line that tells Ada of her suspension.
 async fn tell(world: &World, text: &str) {
     let line = ReplyProduced {

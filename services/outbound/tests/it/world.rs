@@ -8,7 +8,7 @@ use claw_domain::{
     UserId, Wamid,
 };
 use claw_events::{DeliveryReported, Event, ReplyProduced, ReportedError, SuspensionChanged};
-use claw_store::{Delivery, Entrance, InboundMessage, Newcomer, Store};
+use claw_store::{AccessList, Delivery, Entrance, InboundMessage, Newcomer, Store};
 use claw_suspensions::SuspensionView;
 use claw_testkit::{TestNats, TestPostgres, eventually, user_of};
 use claw_whatsapp::{
@@ -207,6 +207,13 @@ impl World {
             }
             Whom::Everybody => drop(suspensions.suspend_all("incident", now()).await.unwrap()),
         }
+    }
+
+    /// Puts Ada on the block list, without telling outbound.
+    pub async fn block_ada(&self) {
+        let (lists, ada) = (self.store.access_lists(), user_of(&self.ada));
+        let put = lists.put(ada, AccessList::Block, "", now());
+        put.await.unwrap();
     }
 
     /// Ends a suspension, and tells outbound as the operator's command does.

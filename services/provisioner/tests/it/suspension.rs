@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use claw_bus::{Attempt, Handler, Tenure};
 use claw_docker::ContainerName;
 use claw_domain::UserId;
+use claw_store::AccessList;
 use claw_testkit::eventually;
 use provisioner::{HandleRequest, Reconciler, ReconcilerIntervals};
 use tokio_util::sync::CancellationToken;
@@ -31,6 +32,25 @@ async fn the_model_key_of_a_suspended_user_is_disabled_and_that_of_another_is_no
     pass(&world).await;
     assert_eq!(world.keys.disabled(), 0);
     assert!(world.row(ada).await.has_enabled_key);
+}
+
+#[tokio::test]
+async fn the_model_key_of_a_blocked_user_is_disabled_until_they_are_unblocked() {
+    let world = World::new().await;
+    let ada = ready(&world, 1).await;
+    let lists = world.store.access_lists();
+
+    let put = lists.put(ada, AccessList::Block, "spam", start_of_time());
+    put.await.unwrap();
+    assert!(world.suspensions.refresh().await.unwrap());
+    pass(&world).await;
+
+    assert_eq!(world.keys.disabled(), 1);
+
+    assert!(lists.remove(ada, AccessList::Block).await.unwrap());
+    assert!(world.suspensions.refresh().await.unwrap());
+    pass(&world).await;
+    assert_eq!(world.keys.disabled(), 0);
 }
 
 #[tokio::test]
@@ -143,15 +163,12 @@ async fn ready(world: &World, number: u32) -> UserId {
 /// Suspends a user, or everybody, and lets the provisioners know.
 async fn suspend(world: &World, user: Option<UserId>) {
     let suspensions = world.store.suspensions();
-    match user {
-        Some(user) => {
-            let change = suspensions.suspend(user, "abuse", start_of_time()).await;
-            assert!(change.unwrap().is_some());
-        }
-        None => {
-            let change = suspensions.suspend_all("incident", start_of_time()).await;
-            assert!(!change.unwrap().was_suspended);
-        }
+    if let Some(user) = user {
+        let change = suspensions.suspend(user, "abuse", start_of_time()).await;
+        assert!(change.unwrap().is_some());
+    } else {
+        let change = suspensions.suspend_all("incident", start_of_time()).await;
+        assert!(!change.unwrap().was_suspended);
     }
     assert!(world.suspensions.refresh().await.unwrap());
 }

@@ -29,7 +29,7 @@ async fn a_sandbox_that_sends_too_many_frames_of_any_kind_is_cut_off() {
         let (connection, mut openclaw) = connected().await;
         let flood = async { while openclaw.socket.send(frame.clone()).await.is_ok() {} };
 
-        let (_, reason) = join!(flood, reason(connection));
+        let ((), reason) = join!(flood, reason(connection));
 
         assert_eq!(reason.flood(), Some(Flood::Frames));
     }
@@ -40,7 +40,7 @@ async fn a_sandbox_that_sends_too_many_bytes_is_cut_off() {
     let (connection, mut openclaw) = connected_over(MEBIBYTE).await;
     let flood = async { while openclaw.socket.send(long_text(MEBIBYTE)).await.is_ok() {} };
 
-    let (_, reason) = join!(flood, reason(connection));
+    let ((), reason) = join!(flood, reason(connection));
 
     assert_eq!(reason.flood(), Some(Flood::Bytes));
 }
@@ -71,7 +71,7 @@ async fn a_message_in_many_frames_is_as_long_as_all_of_them() {
         while openclaw.socket.send(next.clone()).await.is_ok() {}
     };
 
-    let (_, reason) = join!(flood, reason(connection));
+    let ((), reason) = join!(flood, reason(connection));
 
     assert_eq!(reason.flood(), Some(Flood::LongMessage));
 }
