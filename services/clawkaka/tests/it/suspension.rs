@@ -22,7 +22,12 @@ async fn a_user_is_suspended_and_resumed_and_the_services_are_told() {
         service: "gateway",
     };
     let gateway = Bus::connect(&gateway).await.unwrap();
-    let signals = gateway.watch_signals::<SuspensionChanged>().await.unwrap();
+    let signals = gateway.hear_signals::<SuspensionChanged>(None).await;
+    let signals = signals.unwrap();
+    assert!(
+        gateway.is_ready().await,
+        "the server knows the subscription"
+    );
 
     let first = world
         .run("person suspend +15550000001 --reason abuse")
@@ -62,7 +67,12 @@ async fn a_user_is_blocked_and_unblocked_and_the_services_are_told() {
         service: "gateway",
     };
     let gateway = Bus::connect(&gateway).await.unwrap();
-    let signals = gateway.watch_signals::<SuspensionChanged>().await.unwrap();
+    let signals = gateway.hear_signals::<SuspensionChanged>(None).await;
+    let signals = signals.unwrap();
+    assert!(
+        gateway.is_ready().await,
+        "the server knows the subscription"
+    );
     let ada = user_of(&ada());
 
     let blocked = world.run("person block +15550000001 --note spam").await;

@@ -118,9 +118,11 @@ impl Run<'_> {
         Ok(self.unless_aborted(Answer::Lost.without_history()))
     }
 
-    /// The end of a run that an earlier process began; `None` if it was aborted and is to be asked again.
+    /// The end of a run that an earlier process began; `None` if it was aborted and is to be asked again. An aborted run
+    /// without a row looks like a silent one: the assistant would rather choose silence twice than lose a message.
     fn unless_aborted(&self, ended: Ended) -> Option<Ended> {
-        let is_aborted = self.turn.asks_again && matches!(ended.answer, Answer::Lost);
+        let has_no_answer = matches!(ended.answer, Answer::Lost | Answer::Silent);
+        let is_aborted = self.turn.asks_again && has_no_answer;
         (!is_aborted).then_some(ended)
     }
 
