@@ -28,7 +28,7 @@ pub enum Admission {
     },
     /// Those who have an invite.
     Invite,
-    /// Nobody.
+    /// No newcomer, except those on the allow list.
     Closed,
 }
 
@@ -45,14 +45,14 @@ pub struct Arrival {
     pub code: Code,
     /// What is remembered of an earlier refusal.
     pub refused: Option<Refused>,
-    /// The present time.
+    /// The time of the decision.
     pub now: DateTime<Utc>,
 }
 
 /// An invite code in a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Code {
-    /// There is none.
+    /// The message contains no code.
     Missing,
     /// It is the code of no invite, or of one that is used up or expired.
     Wrong,
@@ -160,7 +160,7 @@ impl Arrival {
     }
 }
 
-/// Tells them once.
+/// A refusal, of which the newcomer is told unless they were refused before.
 fn refuse(why: Notice, arrival: &Arrival) -> Verdict {
     if arrival.refused.is_some() {
         return Verdict::Ignore;

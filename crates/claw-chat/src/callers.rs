@@ -9,7 +9,7 @@ pub enum VoiceTrust {
     CallerId,
     /// Callers whose number the network fully attests.
     Attested,
-    /// Nobody.
+    /// Nobody: every caller has to give a PIN.
     Pin,
 }
 

@@ -68,7 +68,7 @@ pub enum OperatorEvent {
     NewcomersRefused {
         /// The setting that limits them.
         setting: String,
-        /// Its value.
+        /// The most newcomers that the setting lets in.
         limit: u32,
     },
     /// Meta reported a change of our account, number or templates that may restrict us.

@@ -1,5 +1,5 @@
 //! Encrypts what may contain a PIN between the service that receives it and the one that checks it, so that no stream
-//! and no dead letter has it in plain. Whoever has the public key can seal a text, and only the holder of the private
+//! and no dead letter has it in plain. Everyone with the public key can seal a text, and only the holder of the private
 //! key can open it. Knows nothing of PINs, messages or calls beyond the ids that a sealed text is bound to.
 //!
 //! The construction is that of a sealed box: an ephemeral X25519 key for each text, and XChaCha20-Poly1305 with a key

@@ -22,8 +22,8 @@ pub(crate) struct AdmissionControl {
 }
 
 impl AdmissionControl {
-    /// Decides about the sender of a message with this code; returns whether they are a user now. Whoever is refused
-    /// is told once, but not while everybody is suspended.
+    /// Decides about the sender of a message with this code; returns whether they are a user now. A sender who is
+    /// refused is told once, but not while everybody is suspended.
     pub(crate) async fn admits_sender(
         &self,
         message: &MessageReceived,

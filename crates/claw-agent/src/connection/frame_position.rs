@@ -30,7 +30,7 @@ impl Position {
     /// Before the HTTP response.
     pub(super) const UPGRADE: Self = Self::Upgrade { matched: 0 };
 
-    /// Between two frames.
+    /// The position between two frames, where the next header begins.
     pub(super) const FRAME: Self = Self::Header {
         bytes: [0; HEADER_BYTES],
         length: 0,

@@ -27,7 +27,7 @@ const FLOOD_PAUSES: Backoff = Backoff {
     longest: Duration::from_mins(10),
 };
 
-/// After this long without a flood the pauses begin anew.
+/// After this long without a flood, the next pause is the shortest again.
 const FLOODS_FORGOTTEN_AFTER: Duration = Duration::from_hours(1);
 
 /// The connection to a user's sandbox, and how far its transcript has been read.
