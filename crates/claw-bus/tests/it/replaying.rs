@@ -77,6 +77,35 @@ async fn an_event_is_replayed_once_for_a_ticket_even_after_the_servers_deduplica
     assert_eq!(stored(&world, Stream::Sandbox).await, before);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_letter_that_differs_from_its_event_is_not_replayed() {
+    let world = World::new().await;
+    let _running = run(&world.provisioner, rejecting_the_first());
+    let publisher = world.gateway.publisher();
+    publisher.publish(&request(1, 7)).await.unwrap();
+    eventually("the event is in DEAD", || async {
+        stored(&world, Stream::Dead).await == 1
+    })
+    .await;
+    let letter = stream(&world, Stream::Dead).await;
+    let letter = letter.get_raw_message(1).await.unwrap();
+    let forger = world.client("provisioner").await;
+    let subject =
+        subject_of(&request(1, 7)).replacen("sandbox.requested", "dead.provisioner-requests", 1);
+    forger
+        .request_with_headers(subject, letter.headers, "{}".into())
+        .await
+        .unwrap();
+    let admin = connect(&world.nats, "admin").await;
+    let letters = DeadLetters::open(&admin).await.unwrap();
+    let before = stored(&world, Stream::Sandbox).await;
+
+    let forged = Replayer::new(&admin, None).replay_letter(&letters, 2).await;
+
+    assert_eq!(forged.unwrap(), ReplayOutcome::NotTheOriginal(sandbox(1)));
+    assert_eq!(stored(&world, Stream::Sandbox).await, before);
+}
+
 /// Replays the first event of `SANDBOX`.
 async fn replay_with_ticket(world: &World, ticket: &str) -> ReplayOutcome {
     let admin = connect(&world.nats, "admin").await;

@@ -15,7 +15,11 @@ use crate::{
 /// Ordinary users, and how much they write in each measurement.
 const USERS: u32 = 200;
 const PER_SECOND: u32 = 50;
-const DURATION: Duration = Duration::from_secs(40);
+const DURATION: Duration = Duration::from_secs(20);
+
+/// The names of the measurements, in pairs: without hostile sandboxes, and beside them. In pairs, because a slow moment of the machine
+/// makes more difference than a flood.
+const PAIRS: [(&str, &str); 5] = [("a", "b"), ("c", "d"), ("e", "f"), ("g", "h"), ("i", "j")];
 
 /// Hostile sandboxes, one for each.
 const FLOODS: [Flood; 3] = [
@@ -39,42 +43,36 @@ pub(crate) async fn run() -> Result<()> {
     let hostile = u32::try_from(FLOODS.len())?;
     introduce_users(&world, USERS + hostile).await?;
     converse(&world, writing("w")).await?;
-    let cpu_before = world.cpu_of(Service::Gateway)?;
-    let without = converse(&world, writing("x")).await?;
-    let cpu_without = world.cpu_of(Service::Gateway)?.saturating_sub(cpu_before);
-    println!("\nFrom phone to phone, {PER_SECOND}/s: {}", text(&without));
-    let memory_before = world.memory_of(Service::Gateway)?;
-    for (user, flood) in (USERS..).zip(FLOODS) {
-        let assistant = world.assistant_of(&number(user))?;
-        let openclaw = world
-            .openclaw
-            .as_ref()
-            .context("assistants are simulated")?;
-        openclaw.flood(&assistant, Some(flood));
+    println!(
+        "\nFrom phone to phone, {PER_SECOND}/s, without and beside {hostile} hostile sandboxes:"
+    );
+    let (mut without, mut beside) = (Vec::new(), Vec::new());
+    let mut cpu = [Duration::ZERO; 2];
+    let mut growth = 0;
+    for (quiet, flooded) in PAIRS {
+        without.push(measure(&world, quiet, &mut cpu[0]).await?);
+        flood(&world, true)?;
+        let memory_before = world.memory_of(Service::Gateway)?;
+        let peak = Cell::new(memory_before);
+        let measured = tokio::select! {
+            watched = watch_memory(&world, &peak) => return watched,
+            measured = measure(&world, flooded, &mut cpu[1]) => measured?,
+        };
+        beside.push(measured);
+        growth = growth.max(peak.get().saturating_sub(memory_before));
+        flood(&world, false)?;
     }
-    let peak = Cell::new(memory_before);
-    let with = tokio::select! {
-        watched = watch_memory(&world, &peak) => return watched,
-        conversation = converse(&world, writing("y")) => conversation?,
-    };
-    let growth = peak.get().saturating_sub(memory_before);
-    let cpu_with = world
-        .cpu_of(Service::Gateway)?
-        .saturating_sub(cpu_before + cpu_without);
-    println!("Beside {hostile} hostile sandboxes: {}", text(&with));
     println!(
         "The gateway grew by {} MiB, and used {:.1} s of CPU time instead of {:.1} s",
         growth >> 20,
-        cpu_with.as_secs_f32(),
-        cpu_without.as_secs_f32()
+        cpu[1].as_secs_f32(),
+        cpu[0].as_secs_f32()
     );
-    for conversation in [&without, &with] {
-        ensure!(
-            conversation.heard.count() == u64::from(conversation.written),
-            "messages were not answered"
-        );
-    }
-    let ratio = with.heard.milliseconds(0.99) / without.heard.milliseconds(0.99);
+    let (without, beside) = (median(&mut without), median(&mut beside));
+    let ratio = beside / without;
+    println!(
+        "99 of 100 messages took {beside:.1} ms instead of {without:.1} ms (medians): {ratio:.2} times"
+    );
     ensure!(
         ratio <= P99_RATIO_LIMIT,
         "99 of 100 messages took {ratio:.2} times as long"
@@ -85,6 +83,38 @@ pub(crate) async fn run() -> Result<()> {
         GROWTH_LIMIT_BYTES >> 20
     );
     Ok(())
+}
+
+/// Lets users write, and prints and returns the time that 99 of 100 messages took at most, in milliseconds. Adds the
+/// gateway's CPU time to `cpu`.
+async fn measure(world: &World, name: &'static str, cpu: &mut Duration) -> Result<f64> {
+    let cpu_before = world.cpu_of(Service::Gateway)?;
+    let conversation = converse(world, writing(name)).await?;
+    *cpu += world.cpu_of(Service::Gateway)?.saturating_sub(cpu_before);
+    println!("{}", text(&conversation));
+    ensure!(
+        conversation.heard.count() == u64::from(conversation.written),
+        "messages were not answered"
+    );
+    Ok(conversation.heard.milliseconds(0.99))
+}
+
+/// Makes the hostile sandboxes begin or end.
+fn flood(world: &World, begin: bool) -> Result<()> {
+    for (user, flood) in (USERS..).zip(FLOODS) {
+        let assistant = world.assistant_of(&number(user))?;
+        let openclaw = world
+            .openclaw
+            .as_ref()
+            .context("assistants are simulated")?;
+        openclaw.flood(&assistant, begin.then_some(flood));
+    }
+    Ok(())
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
 }
 
 const fn writing(name: &'static str) -> Writing {
