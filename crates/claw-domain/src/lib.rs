@@ -34,7 +34,7 @@ pub use origin::{Origin, VoiceKind};
 pub use pin::{Pin, PinError};
 pub use reply::{Channel, ReplySource};
 pub use reply_text::ReplyText;
-pub use sandbox::{Endpoint, FailureReason, SandboxStatus};
+pub use sandbox::{Endpoint, FailureReason, SandboxStatus, SleepPolicy, WakeReason};
 pub use sealed_text::SealedText;
 pub use secret_list::{NoSecret, SecretList};
 pub use sensitive::Sensitive;

@@ -28,6 +28,10 @@ pub enum SandboxStatus {
     Starting,
     /// OpenClaw answers in it and accepts our device.
     Ready,
+    /// Stopped while nobody needs it. It has its volume and its model key, and no container.
+    Asleep,
+    /// It is being removed on purpose: its container, its model key and its volume, and with that its memory.
+    Removing,
     /// It could not be started; its row has the reason. No container and no model key are left.
     Failed,
     /// It was removed on purpose, not by a failure.
@@ -47,7 +51,13 @@ impl SandboxStatus {
     pub const fn is_ready(self) -> bool {
         match self {
             Self::Ready => true,
-            Self::Queued | Self::Requested | Self::Starting | Self::Failed | Self::Removed => false,
+            Self::Queued
+            | Self::Requested
+            | Self::Starting
+            | Self::Asleep
+            | Self::Removing
+            | Self::Failed
+            | Self::Removed => false,
         }
     }
 
@@ -55,8 +65,63 @@ impl SandboxStatus {
     pub const fn takes_a_place(self) -> bool {
         match self {
             Self::Requested | Self::Starting | Self::Ready => true,
-            Self::Queued | Self::Failed | Self::Removed => false,
+            Self::Queued | Self::Asleep | Self::Removing | Self::Failed | Self::Removed => false,
         }
+    }
+}
+
+/// Whether a user's sandbox sleeps while nobody needs it.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum SleepPolicy {
+    /// It never sleeps.
+    AlwaysOn,
+    /// It sleeps, and wakes for messages, calls, due jobs and some heartbeats.
+    Sleep,
+    /// It sleeps, and wakes for messages and calls only.
+    Off,
+}
+
+impl SleepPolicy {
+    /// Every policy, in the order of declaration.
+    pub const ALL: &[Self] = Self::VARIANTS;
+
+    /// The name in storage and on the command line.
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+}
+
+/// Why a sandbox is started without a request.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, EnumString, IntoStaticStr,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum WakeReason {
+    /// A job of its assistant is due.
+    Job,
+    /// Its assistant looks whether there is something to tell.
+    Heartbeat,
+}
+
+impl WakeReason {
+    /// The name in storage and metrics, which is the same as on the wire.
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 

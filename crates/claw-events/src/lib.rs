@@ -21,7 +21,8 @@ pub use inbound::{DeliveryReported, MessageReceived, ReportedError};
 pub use operator::{OperatorEvent, Severity};
 pub use outbound::{ReplyDelivered, ReplyFailed, ReplyProduced};
 pub use sandbox::{
-    SandboxFailed, SandboxQueued, SandboxReady, SandboxRemoved, SandboxRequested, TurnFailed,
+    SandboxAsleep, SandboxFailed, SandboxIdle, SandboxOrder, SandboxOrdered, SandboxQueued,
+    SandboxReady, SandboxRemoved, SandboxRequested, TurnFailed,
 };
 pub use signal::{
     CallInterrupted, Signal, SpeechStreamed, SuspensionChanged, TypingStarted, signal_filter,

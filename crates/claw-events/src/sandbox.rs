@@ -1,5 +1,8 @@
-use claw_domain::{FailureReason, MessageId, SandboxId, UserId};
+use chrono::{DateTime, Utc};
+use claw_domain::{FailureReason, MessageId, SandboxId, UserId, WakeReason};
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr};
+use uuid::Uuid;
 
 use crate::{Event, Stream};
 
@@ -99,6 +102,110 @@ impl Event for SandboxFailed {
     }
 }
 
+/// Nobody needs an assistant for now: nobody waits for it, no run is active and its transcript has been read. Its
+/// sandbox may sleep.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SandboxIdle {
+    /// The user of the sandbox.
+    pub user: UserId,
+    /// The sandbox that may sleep.
+    pub sandbox: SandboxId,
+    /// The start that the sandbox is in, from 1.
+    pub start: u32,
+    /// When it was seen to be idle.
+    pub since: DateTime<Utc>,
+    /// When it must be ready again without a request; `None` if nothing is planned.
+    pub needed_at: Option<DateTime<Utc>>,
+    /// What it is needed for then.
+    pub needed_for: Option<WakeReason>,
+}
+
+impl Event for SandboxIdle {
+    const STREAM: Stream = Stream::Sandbox;
+    const FACT: &'static str = "idle";
+
+    fn user(&self) -> UserId {
+        self.user
+    }
+
+    fn dedup_key(&self) -> String {
+        let since = self.since.timestamp_millis();
+        format!("sandbox-idle:{}:{}:{since}", self.sandbox, self.start)
+    }
+}
+
+/// A sandbox sleeps. Its row says when it wakes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SandboxAsleep {
+    /// The user of the sandbox.
+    pub user: UserId,
+    /// The sandbox that sleeps.
+    pub sandbox: SandboxId,
+    /// The start that has ended, from 1.
+    pub start: u32,
+}
+
+impl Event for SandboxAsleep {
+    const STREAM: Stream = Stream::Sandbox;
+    const FACT: &'static str = "asleep";
+
+    fn user(&self) -> UserId {
+        self.user
+    }
+
+    fn dedup_key(&self) -> String {
+        format!("sandbox-asleep:{}:{}", self.sandbox, self.start)
+    }
+}
+
+/// An operator, or the provisioner itself when room is short, wants something of a sandbox.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SandboxOrdered {
+    /// The user of the sandbox.
+    pub user: UserId,
+    /// What is to happen.
+    pub order: SandboxOrder,
+    /// The id of the order: a repeated order has the same.
+    pub id: Uuid,
+}
+
+/// What an operator can want of a sandbox.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, EnumString, IntoStaticStr,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum SandboxOrder {
+    /// Start it anew, with its volume. Also if it has failed.
+    Restart,
+    /// Let it sleep as soon as nobody needs it, without the usual delay.
+    Sleep,
+    /// Start it if it sleeps or has failed.
+    Wake,
+    /// Remove its container, its model key and its volume, and with that the assistant's memory.
+    Remove,
+}
+
+impl SandboxOrder {
+    /// The name on the command line, which is the same as on the wire.
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+}
+
+impl Event for SandboxOrdered {
+    const STREAM: Stream = Stream::Sandbox;
+    const FACT: &'static str = "ordered";
+
+    fn user(&self) -> UserId {
+        self.user
+    }
+
+    fn dedup_key(&self) -> String {
+        format!("sandbox-ordered:{}", self.id)
+    }
+}
+
 /// A sandbox was removed on purpose. Its place is free.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SandboxRemoved {
@@ -164,6 +271,16 @@ mod tests {
             SandboxReady { user, sandbox, start: 1 },
             SandboxQueued { user, cause },
             SandboxFailed { user, sandbox, reason: FailureReason::StartTimeout, start: 1 },
+            SandboxIdle {
+                user,
+                sandbox,
+                start: 1,
+                since: DateTime::UNIX_EPOCH,
+                needed_at: Some(DateTime::UNIX_EPOCH),
+                needed_for: Some(WakeReason::Job),
+            },
+            SandboxAsleep { user, sandbox, start: 1 },
+            SandboxOrdered { user, order: SandboxOrder::Restart, id: Uuid::nil() },
             SandboxRemoved { user, sandbox },
             TurnFailed { user, sandbox, cause, failure: "billing".into() },
         ), @r#"
@@ -187,6 +304,24 @@ mod tests {
             "sandbox": "sbx_51bf688409f758aba6e8b5050477c16d",
             "reason": "start_timeout",
             "start": 1
+          },
+          {
+            "user": "usr_18acce9cb8d55882a19accce2dfb9f91",
+            "sandbox": "sbx_51bf688409f758aba6e8b5050477c16d",
+            "start": 1,
+            "since": "1970-01-01T00:00:00Z",
+            "needed_at": "1970-01-01T00:00:00Z",
+            "needed_for": "job"
+          },
+          {
+            "user": "usr_18acce9cb8d55882a19accce2dfb9f91",
+            "sandbox": "sbx_51bf688409f758aba6e8b5050477c16d",
+            "start": 1
+          },
+          {
+            "user": "usr_18acce9cb8d55882a19accce2dfb9f91",
+            "order": "restart",
+            "id": "00000000-0000-0000-0000-000000000000"
           },
           {
             "user": "usr_18acce9cb8d55882a19accce2dfb9f91",

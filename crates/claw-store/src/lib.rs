@@ -39,7 +39,7 @@ pub use newcomers::{Entrance, NewRefusal, Newcomer, NewcomerRecord, Newcomers, R
 pub use role::Role;
 pub use sandboxes::{
     ConnectionSecrets, KeyChange, KnownModelKey, NewSandbox, Sandbox, SandboxRequest,
-    SandboxSecrets, SandboxStart, Sandboxes, TranscriptCursor,
+    SandboxSecrets, SandboxStart, Sandboxes, TranscriptCursor, Wake,
 };
 pub use store::Store;
 pub use suspensions::{Suspension, SuspensionChange, SuspensionSet, Suspensions};

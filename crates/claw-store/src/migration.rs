@@ -151,6 +151,10 @@ impl MigratorTrait for Migrator {
                 name: "m000010_refusals_outlast_events",
                 sql: include_str!("sql/schema_10.sql"),
             }),
+            Box::new(MigrationStep {
+                name: "m000011_sleep",
+                sql: include_str!("sql/schema_11.sql"),
+            }),
         ]
     }
 }

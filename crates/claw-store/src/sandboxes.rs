@@ -1,16 +1,20 @@
 mod keys;
 mod request;
 mod secrets;
+mod sleep;
 pub(crate) mod states;
 mod transitions;
 
 use chrono::{DateTime, Utc};
-use claw_domain::{Endpoint, FailureReason, MessageId, SandboxId, SandboxStatus, UserId};
+use claw_domain::{
+    Endpoint, FailureReason, MessageId, SandboxId, SandboxStatus, SleepPolicy, UserId, WakeReason,
+};
 use sea_orm::{ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder};
 
 pub use keys::KeyChange;
 pub use request::{NewSandbox, SandboxRequest};
 pub use secrets::{ConnectionSecrets, SandboxSecrets};
+pub use sleep::Wake;
 
 use crate::{
     StoreError,
@@ -53,6 +57,22 @@ pub struct Sandbox {
     pub transcript: Option<TranscriptCursor>,
     /// The message that last requested it.
     pub cause: Option<MessageId>,
+    /// The id of the container engine that has its container and its volume; `None` before its first start.
+    pub engine: Option<String>,
+    /// Whether it sleeps while nobody needs it.
+    pub policy: SleepPolicy,
+    /// When it wakes without a request; set in the state `Asleep` only.
+    pub wake_at: Option<DateTime<Utc>>,
+    /// Why it wakes, or was woken, without a request; `None` if it was last asked for.
+    pub wake_for: Option<WakeReason>,
+    /// How often it was woken for jobs since `job_wakes_since`.
+    pub job_wakes: u32,
+    /// Since when `job_wakes` counts.
+    pub job_wakes_since: DateTime<Utc>,
+    /// Failed starts in a row.
+    pub failures: u32,
+    /// When it starts again without a request; set in the state `Failed` only.
+    pub retry_at: Option<DateTime<Utc>>,
     /// When its row last changed.
     pub updated_at: DateTime<Utc>,
 }
@@ -167,6 +187,17 @@ impl TryFrom<sandbox::Model> for Sandbox {
                 .zip(row.boot_id)
                 .map(|(cursor, boot_id)| TranscriptCursor { cursor, boot_id }),
             cause: row.cause.map(MessageId::from_uuid),
+            engine: row.engine,
+            policy: row.policy.parse().map_err(|_| corrupt("sandbox.policy"))?,
+            wake_at: row.wake_at,
+            wake_for: row
+                .wake_for
+                .map(|name| name.parse().map_err(|_| corrupt("sandbox.wake_for")))
+                .transpose()?,
+            job_wakes: u32::try_from(row.job_wakes).map_err(|_| corrupt("sandbox.job_wakes"))?,
+            job_wakes_since: row.job_wakes_since,
+            failures: u32::try_from(row.failures).map_err(|_| corrupt("sandbox.failures"))?,
+            retry_at: row.retry_at,
             updated_at: row.updated_at,
         })
     }

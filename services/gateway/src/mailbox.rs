@@ -163,6 +163,14 @@ mod tests {
             has_enabled_key: true,
             transcript: None,
             cause: None,
+            engine: None,
+            policy: claw_domain::SleepPolicy::Sleep,
+            wake_at: None,
+            wake_for: None,
+            job_wakes: 0,
+            job_wakes_since: DateTime::UNIX_EPOCH,
+            failures: 0,
+            retry_at: None,
             updated_at: DateTime::UNIX_EPOCH,
         }
     }

@@ -57,7 +57,11 @@ pub(crate) fn setup_step(sandbox: Option<&Sandbox>, is_new_here: bool) -> Option
     match sandbox.status {
         SandboxStatus::Ready => None,
         SandboxStatus::Requested | SandboxStatus::Starting => Some(waiting(setting_up)),
-        SandboxStatus::Removed => Some(SetupStep {
+        SandboxStatus::Removing => Some(SetupStep {
+            notice: setting_up,
+            request: Request::Later(sandbox.start.max(1)),
+        }),
+        SandboxStatus::Asleep | SandboxStatus::Removed => Some(SetupStep {
             notice: setting_up,
             request: Request::Now(sandbox.start.max(1)),
         }),

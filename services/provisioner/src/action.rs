@@ -77,7 +77,14 @@ pub fn next_action(
     now: DateTime<Utc>,
 ) -> Action {
     match (sandbox.status, hosting) {
-        (SandboxStatus::Queued | SandboxStatus::Failed | SandboxStatus::Removed, _)
+        (
+            SandboxStatus::Queued
+            | SandboxStatus::Asleep
+            | SandboxStatus::Removing
+            | SandboxStatus::Failed
+            | SandboxStatus::Removed,
+            _,
+        )
         | (SandboxStatus::Ready, Hosting::External) => Action::None,
         (SandboxStatus::Requested, _) => Action::Begin,
         (SandboxStatus::Starting, Hosting::External) => Action::MarkReady,
@@ -104,6 +111,8 @@ pub fn action_after_failure(
         // Whether its container runs is unknown until the next observation.
         SandboxStatus::Ready
         | SandboxStatus::Queued
+        | SandboxStatus::Asleep
+        | SandboxStatus::Removing
         | SandboxStatus::Failed
         | SandboxStatus::Removed => Action::None,
     }
@@ -336,6 +345,14 @@ mod tests {
             has_enabled_key: true,
             transcript: None,
             cause: None,
+            engine: None,
+            policy: claw_domain::SleepPolicy::Sleep,
+            wake_at: None,
+            wake_for: None,
+            job_wakes: 0,
+            job_wakes_since: DateTime::UNIX_EPOCH,
+            failures: 0,
+            retry_at: None,
             updated_at: at(0),
         }
     }

@@ -44,6 +44,8 @@ impl Provisioner {
                 SandboxStatus::Queued
                 | SandboxStatus::Requested
                 | SandboxStatus::Starting
+                | SandboxStatus::Asleep
+                | SandboxStatus::Removing
                 | SandboxStatus::Removed,
                 _,
             ) => {}

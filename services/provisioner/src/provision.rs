@@ -217,6 +217,8 @@ impl Provisioner {
             SandboxStatus::Starting | SandboxStatus::Ready => true,
             SandboxStatus::Queued
             | SandboxStatus::Requested
+            | SandboxStatus::Asleep
+            | SandboxStatus::Removing
             | SandboxStatus::Failed
             | SandboxStatus::Removed => false,
         };

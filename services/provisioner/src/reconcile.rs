@@ -247,7 +247,11 @@ fn to_drive(rows: &[Sandbox], found: Option<&[ListedContainer]>) -> Vec<UserId> 
         SandboxStatus::Ready => running
             .as_ref()
             .is_some_and(|running| !running.contains(&name_of(sandbox))),
-        SandboxStatus::Queued | SandboxStatus::Failed | SandboxStatus::Removed => false,
+        SandboxStatus::Queued
+        | SandboxStatus::Asleep
+        | SandboxStatus::Removing
+        | SandboxStatus::Failed
+        | SandboxStatus::Removed => false,
     };
     rows.iter()
         .filter(needs_work)

@@ -11,7 +11,7 @@ use secrecy::{SecretBox, SecretString};
 use super::{
     Sandbox, Sandboxes,
     secrets::{DEVICE_SEED, GATEWAY_TOKEN, seal_seed, seal_text},
-    states::{is_given_up, with_place},
+    states::{is_startable_by_request, with_place},
 };
 use crate::{
     Keyring, StoreError,
@@ -61,8 +61,8 @@ pub struct NewSandbox {
 
 impl Sandboxes {
     /// Gives the user a sandbox if they have none, and returns the user's sandbox. A new one is `Requested`, or
-    /// `Queued` if all places are taken. A failed or removed one restarts for another message or for a later attempt of
-    /// the same message.
+    /// `Queued` if all places are taken. A sleeping, failed or removed one restarts for another message or for a later attempt
+    /// of the same message.
     ///
     /// Serialised across all processes so that the number of places is never exceeded: four short round trips.
     pub async fn request(
@@ -130,11 +130,11 @@ impl Sandboxes {
 }
 
 /// Whether a request restarts the sandbox. A repetition of the row's latest request, or of an earlier attempt for the
-/// same message, does not: the start that it asked for was given up.
+/// same message, does not: the start that it asked for was given up, or has done its work.
 fn restarts(row: &Model, request: &SandboxRequest) -> bool {
-    let is_given_up = row.status.parse().is_ok_and(is_given_up);
+    let is_stopped = row.status.parse().is_ok_and(is_startable_by_request);
     let is_same_message = row.cause == Some(request.cause.as_uuid());
-    is_given_up && !(is_same_message && i64::from(request.attempt) <= i64::from(row.attempt))
+    is_stopped && !(is_same_message && i64::from(request.attempt) <= i64::from(row.attempt))
 }
 
 /// The first state of a start: `Requested` if a place is free, else `Queued`.

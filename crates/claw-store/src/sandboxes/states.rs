@@ -1,7 +1,9 @@
 //! The states that the statements select. Every rule is an exhaustive match, so that the code does not compile with
 //! a new state until every rule covers it.
 
-use claw_domain::SandboxStatus::{self, Failed, Queued, Ready, Removed, Requested, Starting};
+use claw_domain::SandboxStatus::{
+    self, Asleep, Failed, Queued, Ready, Removed, Removing, Requested, Starting,
+};
 
 /// The states in which a sandbox takes a place, and may have a port, a container and a model key.
 pub(crate) fn with_place() -> Vec<String> {
@@ -12,7 +14,7 @@ pub(crate) fn with_place() -> Vec<String> {
 pub(crate) fn with_agent() -> Vec<String> {
     names(|status| match status {
         Ready => true,
-        Queued | Requested | Starting | Failed | Removed => false,
+        Queued | Requested | Starting | Asleep | Removing | Failed | Removed => false,
     })
 }
 
@@ -20,15 +22,15 @@ pub(crate) fn with_agent() -> Vec<String> {
 pub(super) fn startable() -> Vec<String> {
     names(|status| match status {
         Requested | Starting => true,
-        Queued | Ready | Failed | Removed => false,
+        Queued | Ready | Asleep | Removing | Failed | Removed => false,
     })
 }
 
-/// Whether a new request restarts a sandbox in this state.
-pub(super) const fn is_given_up(status: SandboxStatus) -> bool {
+/// Whether a new request starts a sandbox in this state.
+pub(super) const fn is_startable_by_request(status: SandboxStatus) -> bool {
     match status {
-        Failed | Removed => true,
-        Queued | Requested | Starting | Ready => false,
+        Asleep | Failed | Removed => true,
+        Queued | Requested | Starting | Ready | Removing => false,
     }
 }
 

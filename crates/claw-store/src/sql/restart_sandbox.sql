@@ -3,6 +3,6 @@ UPDATE sandbox AS s
 SET status = $2, start = start + 1, error = NULL, cause = $3, attempt = $4, host = $5, model = $6,
     transcript_cursor = CASE WHEN host = $5 THEN transcript_cursor END,
     boot_id = CASE WHEN host = $5 THEN boot_id END,
-    requested_at = $7, updated_at = $7
+    wake_at = NULL, wake_for = NULL, retry_at = NULL, requested_at = $7, updated_at = $7
 WHERE id = $1
 RETURNING {sandbox}

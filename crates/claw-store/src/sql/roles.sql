@@ -22,13 +22,17 @@ REVOKE ALL ON ALL TABLES IN SCHEMA public FROM PUBLIC, provisioner, gateway, out
 
 -- Makes sandboxes. Knows users by their ids only.
 GRANT SELECT, INSERT, UPDATE ON sandbox TO provisioner;
-GRANT SELECT (id, suspended_at, suspension_reason) ON "user" TO provisioner;
+GRANT SELECT (id, suspended_at, suspension_reason, last_inbound_at) ON "user" TO provisioner;
+-- Nothing sleeps that is asked or called.
+GRANT SELECT (user_id, status) ON message TO provisioner;
+GRANT SELECT (user_id, ended_at) ON "call" TO provisioner;
 
 -- Talks with users. Of a sandbox it needs the way to it, but not its model key, and keeps the position in its transcript.
 GRANT SELECT, INSERT, UPDATE ON "user", message, "call", pin_guesses TO gateway;
 GRANT SELECT (id, user_id, host, container_id, port, endpoint, status, error, start, cause, attempt, model,
               gateway_token_sealed, device_seed_sealed, model_key_hash, model_key_name, model_key_state,
-              transcript_cursor, boot_id, requested_at, updated_at) ON sandbox TO gateway;
+              transcript_cursor, boot_id, engine, policy, wake_at, wake_for, job_wakes, job_wakes_since, failures, retry_at,
+              requested_at, updated_at) ON sandbox TO gateway;
 GRANT UPDATE (transcript_cursor, boot_id, updated_at) ON sandbox TO gateway;
 
 -- Decides who may come in. Invites and the lists are the operator's.

@@ -14,6 +14,7 @@ mod pins;
 mod roles;
 mod sandboxes;
 mod secrets;
+mod sleep;
 mod suspensions;
 mod throughput;
 mod users;

@@ -1,0 +1,8 @@
+-- A ready sandbox sleeps, unless somebody needs it. Its port stays reserved until its container is gone. A message that
+-- is stored at this moment is not seen; its actor reads the row after storing it.
+UPDATE sandbox AS s
+SET status = 'asleep', endpoint = NULL, wake_at = $3, wake_for = $4, failures = 0, updated_at = $5
+WHERE id = $1 AND start = $2 AND status = 'ready' AND policy <> 'always_on'
+  AND NOT EXISTS (SELECT FROM message WHERE message.user_id = s.user_id AND message.status = 'received')
+  AND NOT EXISTS (SELECT FROM "call" WHERE "call".user_id = s.user_id AND ended_at IS NULL)
+RETURNING id

@@ -1,0 +1,24 @@
+-- Starts the sleepers whose time has come, and the failed ones that are to be tried again, while there are places. The
+-- caller holds the capacity lock.
+WITH free AS (
+    SELECT GREATEST($1 - count(*), 0) AS places FROM sandbox WHERE status = ANY ($4::text[])
+), next AS (
+    SELECT id FROM sandbox
+    WHERE host = $5
+      AND (status = 'asleep' AND wake_at <= $3 OR status = 'failed' AND retry_at <= $2)
+      AND NOT EXISTS (SELECT FROM suspension WHERE suspended_at IS NOT NULL)
+      AND NOT EXISTS (SELECT FROM "user" WHERE "user".id = sandbox.user_id AND suspended_at IS NOT NULL)
+      AND NOT EXISTS (SELECT FROM access_list WHERE access_list.user_id = sandbox.user_id AND list = 'block')
+    ORDER BY COALESCE(wake_at, retry_at), id LIMIT (SELECT places FROM free)
+), woken AS (
+    UPDATE sandbox AS s
+    SET status = 'requested', start = start + 1, error = NULL, wake_at = NULL, retry_at = NULL,
+        -- Counted by the day (UTC).
+        job_wakes = CASE WHEN job_wakes_since < date_trunc('day', $2::timestamptz, 'UTC') THEN 0 ELSE job_wakes END
+            + CASE WHEN status = 'asleep' AND wake_for = 'job' THEN 1 ELSE 0 END,
+        job_wakes_since = GREATEST(job_wakes_since, date_trunc('day', $2::timestamptz, 'UTC')),
+        updated_at = $2
+    FROM next WHERE s.id = next.id
+    RETURNING s.*
+)
+SELECT {sandbox} FROM woken AS s

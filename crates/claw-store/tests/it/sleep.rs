@@ -1,0 +1,194 @@
+use chrono::TimeDelta;
+use claw_domain::{Endpoint, SandboxStatus, SleepPolicy, WakeReason};
+use claw_store::{Sandbox, Wake};
+
+use crate::world::{World, at, message, request, settlement};
+
+#[tokio::test]
+async fn an_idle_sandbox_sleeps_and_gives_up_its_place_but_not_its_port_until_its_container_is_gone()
+ {
+    let world = World::new().await;
+    let ready = ready(&world, 1).await;
+    let sandboxes = world.store.sandboxes();
+
+    assert!(
+        sandboxes
+            .fall_asleep(ready.current_start(), None, at(5))
+            .await
+            .unwrap()
+    );
+    let asleep = world.sandbox_of(ready.user).await;
+    let other = world.user(2).await;
+    let next = world.request(request(other, "other", 1)).await;
+    assert!(
+        sandboxes
+            .release_port(ready.current_start(), at(6))
+            .await
+            .unwrap()
+    );
+
+    assert_eq!(
+        (asleep.status, asleep.port, asleep.endpoint),
+        (SandboxStatus::Asleep, Some(30_000), None)
+    );
+    assert_eq!(asleep.transcript, ready.transcript);
+    assert_eq!(next.status, SandboxStatus::Requested);
+    assert_eq!(world.sandbox_of(ready.user).await.port, None);
+}
+
+#[tokio::test]
+async fn nothing_sleeps_that_is_asked_or_has_to_stay_awake() {
+    let world = World::new().await;
+    let ready = ready(&world, 1).await;
+    let sandboxes = world.store.sandboxes();
+    let falls_asleep = || async {
+        sandboxes
+            .fall_asleep(ready.current_start(), None, at(5))
+            .await
+            .unwrap()
+    };
+
+    let asked = message(1, 3);
+    world.receive(&asked).await;
+    assert!(!falls_asleep().await, "a message waits");
+    world
+        .settle(&settlement(ready.user, &[asked.id], &[]))
+        .await;
+    sandboxes
+        .set_policy(ready.user, SleepPolicy::AlwaysOn, at(4))
+        .await
+        .unwrap();
+    assert!(!falls_asleep().await, "its policy is to stay awake");
+    sandboxes
+        .set_policy(ready.user, SleepPolicy::Off, at(4))
+        .await
+        .unwrap();
+    assert!(falls_asleep().await);
+}
+
+#[tokio::test]
+async fn a_message_wakes_a_sleeper_as_its_next_start_and_a_repeated_request_does_not() {
+    let world = World::new().await;
+    let ready = ready(&world, 1).await;
+    let sandboxes = world.store.sandboxes();
+    sandboxes
+        .fall_asleep(ready.current_start(), None, at(5))
+        .await
+        .unwrap();
+
+    let repeated = world.request(request(ready.user, "first", 5)).await;
+    let woken = world.request(request(ready.user, "second", 5)).await;
+
+    assert_eq!(repeated.status, SandboxStatus::Asleep);
+    assert_eq!(
+        (woken.status, woken.start),
+        (SandboxStatus::Requested, ready.start + 1)
+    );
+    let late = sandboxes
+        .fall_asleep(ready.current_start(), None, at(7))
+        .await
+        .unwrap();
+    assert!(!late, "a late step of the earlier start changes nothing");
+}
+
+#[tokio::test]
+async fn sleepers_wake_when_they_are_due_the_earliest_first_while_there_are_places() {
+    let world = World::new().await;
+    let sandboxes = world.store.sandboxes();
+    for (number, due) in [(1, 300), (2, 100), (3, 200), (4, 9_000)] {
+        let ready = ready(&world, number).await;
+        let wake = Wake {
+            at: at(due),
+            reason: WakeReason::Job,
+        };
+        sandboxes
+            .fall_asleep(ready.current_start(), Some(wake), at(50))
+            .await
+            .unwrap();
+    }
+    let next = sandboxes.next_due("host-a").await.unwrap();
+
+    let two = sandboxes
+        .wake_due("host-a", at(400), 2, at(60))
+        .await
+        .unwrap();
+    let third = sandboxes
+        .wake_due("host-a", at(400), 3, at(60))
+        .await
+        .unwrap();
+    let elsewhere = sandboxes
+        .wake_due("elsewhere", at(9_999), 9, at(60))
+        .await
+        .unwrap();
+
+    let due = |woken: &[Sandbox]| -> Vec<_> { woken.iter().map(|sandbox| sandbox.user).collect() };
+    let mut first = due(&two);
+    first.sort();
+    let mut expected = vec![world.user(2).await, world.user(3).await];
+    expected.sort();
+    assert_eq!(next, Some(at(100)));
+    assert_eq!(first, expected);
+    assert_eq!(due(&third), [world.user(1).await]);
+    assert!(elsewhere.is_empty());
+    assert!(
+        two.iter()
+            .all(|woken| woken.status == SandboxStatus::Requested && woken.job_wakes == 1)
+    );
+    assert!(
+        two.iter()
+            .all(|woken| woken.wake_for == Some(WakeReason::Job))
+    );
+}
+
+#[tokio::test]
+async fn wakes_for_jobs_are_counted_by_the_day() {
+    let world = World::new().await;
+    let sandboxes = world.store.sandboxes();
+    let mut woken = ready(&world, 1).await;
+    let mut counts = Vec::new();
+    for (hours, reason) in [
+        (1, WakeReason::Job),
+        (2, WakeReason::Job),
+        (3, WakeReason::Heartbeat),
+        (25, WakeReason::Job),
+    ] {
+        let now = at(0) + TimeDelta::hours(hours);
+        let wake = Wake { at: now, reason };
+        make_ready(&world, &woken).await;
+        assert!(
+            sandboxes
+                .fall_asleep(woken.current_start(), Some(wake), now)
+                .await
+                .unwrap()
+        );
+        woken = sandboxes
+            .wake_due("host-a", now, 5, now)
+            .await
+            .unwrap()
+            .remove(0);
+        counts.push(woken.job_wakes);
+    }
+
+    assert_eq!(counts, [1, 2, 2, 1]);
+}
+
+async fn ready(world: &World, number: u32) -> Sandbox {
+    let sandbox = world.user_with_sandbox(number).await;
+    let first = message(number, 0).id;
+    world.settle(&settlement(sandbox.user, &[first], &[])).await;
+    make_ready(world, &sandbox).await;
+    world.sandbox_of(sandbox.user).await
+}
+
+async fn make_ready(world: &World, sandbox: &Sandbox) {
+    let sandboxes = world.store.sandboxes();
+    let endpoint = Endpoint::new("ws://127.0.0.1:30000");
+    sandboxes
+        .reserve_port(sandbox.current_start(), 30_000..=30_010, at(1))
+        .await
+        .unwrap();
+    sandboxes
+        .mark_ready(sandbox.current_start(), &endpoint, at(1))
+        .await
+        .unwrap();
+}
