@@ -1,8 +1,10 @@
 //! An HTTP server whose connections can be cut without an answer, as happens in real networks.
 
 use std::{
+    fmt::Debug,
     io,
     net::SocketAddr,
+    path::Path,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -10,11 +12,12 @@ use std::{
 use axum::{
     Router,
     extract::connect_info::Connected,
-    serve::{IncomingStream, Listener},
+    serve::{IncomingStream, Listener, ListenerExt},
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpStream, UnixListener},
+    sync::mpsc,
     task::JoinHandle,
 };
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
@@ -23,8 +26,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 #[derive(Debug)]
 pub struct HttpServer {
     addr: SocketAddr,
-    stop: CancellationToken,
-    task: JoinHandle<()>,
+    running: Running,
 }
 
 impl HttpServer {
@@ -32,15 +34,9 @@ impl HttpServer {
     pub async fn start(addr: SocketAddr, router: Router) -> io::Result<Self> {
         let tcp = TcpListener::bind(addr).await?;
         let addr = tcp.local_addr()?;
-        let stop = CancellationToken::new();
-        let listener = CuttableListener {
-            accept: Accept::Listener(tcp),
-            stop: stop.clone(),
-        };
         Ok(Self {
             addr,
-            task: tokio::spawn(serve(listener, router, stop.clone())),
-            stop,
+            running: Running::start(tcp.tap_io(send_at_once), router),
         })
     }
 
@@ -50,13 +46,49 @@ impl HttpServer {
     }
 
     /// Cuts every connection and waits until the port is free again.
-    pub async fn stop(mut self) {
+    pub async fn stop(self) {
+        self.running.stop().await;
+    }
+}
+
+/// A running HTTP server on a Unix socket. Dropping it cuts every connection and leaves the socket's file, like
+/// the death of the process: clients are then refused.
+#[derive(Debug)]
+pub struct UnixHttpServer(Running);
+
+impl UnixHttpServer {
+    /// Serves `router` on the socket at `path`, at which no file may exist.
+    pub fn start(path: &Path, router: Router) -> io::Result<Self> {
+        Ok(Self(Running::start(UnixListener::bind(path)?, router)))
+    }
+
+    /// Cuts every connection and waits until new ones are refused.
+    pub async fn stop(self) {
+        self.0.stop().await;
+    }
+}
+
+/// The task of a server.
+#[derive(Debug)]
+struct Running {
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    fn start<L: Listener<Addr: Debug>>(listener: L, router: Router) -> Self {
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(serve(listener, router, stop.clone()));
+        Self { stop, task }
+    }
+
+    async fn stop(mut self) {
         self.stop.cancel();
         (&mut self.task).await.ok();
     }
 }
 
-impl Drop for HttpServer {
+impl Drop for Running {
     fn drop(&mut self) {
         self.stop.cancel();
     }
@@ -64,20 +96,25 @@ impl Drop for HttpServer {
 
 /// Serves connections that the caller has accepted on `addr`, until `stop`.
 pub async fn serve_connections(
-    connections: tokio::sync::mpsc::Receiver<(TcpStream, SocketAddr)>,
+    connections: mpsc::Receiver<(TcpStream, SocketAddr)>,
     addr: SocketAddr,
     router: Router,
     stop: CancellationToken,
 ) {
-    let listener = CuttableListener {
-        accept: Accept::Channel(connections, addr),
-        stop: stop.clone(),
-    };
-    serve(listener, router, stop).await;
+    let accepted = Accepted { connections, addr };
+    serve(accepted.tap_io(send_at_once), router, stop).await;
 }
 
-async fn serve(listener: CuttableListener, router: Router, stop: CancellationToken) {
+fn send_at_once(tcp: &mut TcpStream) {
+    tcp.set_nodelay(true).ok();
+}
+
+async fn serve<L: Listener<Addr: Debug>>(listener: L, router: Router, stop: CancellationToken) {
     let service = router.into_make_service_with_connect_info::<Connection>();
+    let listener = CuttableListener {
+        listener,
+        stop: stop.clone(),
+    };
     tokio::select! {
         () = stop.cancelled() => {}
         _ = axum::serve(listener, service) => {}
@@ -95,61 +132,65 @@ impl Connection {
     }
 }
 
-impl Connected<IncomingStream<'_, CuttableListener>> for Connection {
-    fn connect_info(stream: IncomingStream<'_, CuttableListener>) -> Self {
+impl<L: Listener> Connected<IncomingStream<'_, CuttableListener<L>>> for Connection {
+    fn connect_info(stream: IncomingStream<'_, CuttableListener<L>>) -> Self {
         Self(stream.io().cut.clone())
     }
 }
 
 /// Yields connections that can be cut.
-struct CuttableListener {
-    accept: Accept,
+struct CuttableListener<L> {
+    listener: L,
     stop: CancellationToken,
 }
 
-enum Accept {
-    Listener(TcpListener),
-    Channel(
-        tokio::sync::mpsc::Receiver<(TcpStream, SocketAddr)>,
-        SocketAddr,
-    ),
+impl<L: Listener> Listener for CuttableListener<L> {
+    type Io = Cuttable<L::Io>;
+    type Addr = L::Addr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        let (stream, from) = self.listener.accept().await;
+        (Cuttable::new(stream, self.stop.child_token()), from)
+    }
+
+    fn local_addr(&self) -> io::Result<Self::Addr> {
+        self.listener.local_addr()
+    }
 }
 
-impl Listener for CuttableListener {
-    type Io = Cuttable;
+/// Connections that the caller has accepted.
+struct Accepted {
+    connections: mpsc::Receiver<(TcpStream, SocketAddr)>,
+    addr: SocketAddr,
+}
+
+impl Listener for Accepted {
+    type Io = TcpStream;
     type Addr = SocketAddr;
 
-    async fn accept(&mut self) -> (Cuttable, SocketAddr) {
-        let (tcp, from) = match &mut self.accept {
-            Accept::Listener(tcp) => Listener::accept(tcp).await,
-            Accept::Channel(connections, _) => match connections.recv().await {
-                Some(connection) => connection,
-                None => std::future::pending().await,
-            },
-        };
-        tcp.set_nodelay(true).ok();
-        (Cuttable::new(tcp, self.stop.child_token()), from)
+    async fn accept(&mut self) -> (TcpStream, SocketAddr) {
+        match self.connections.recv().await {
+            Some(connection) => connection,
+            None => std::future::pending().await,
+        }
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        match &self.accept {
-            Accept::Listener(tcp) => tcp.local_addr(),
-            Accept::Channel(_, addr) => Ok(*addr),
-        }
+        Ok(self.addr)
     }
 }
 
-/// A TCP stream on which reads and writes fail once it is cut.
-struct Cuttable {
-    tcp: TcpStream,
+/// A stream on which reads and writes fail once it is cut.
+struct Cuttable<Io> {
+    io: Io,
     cut: CancellationToken,
     cut_happens: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
-impl Cuttable {
-    fn new(tcp: TcpStream, cut: CancellationToken) -> Self {
+impl<Io> Cuttable<Io> {
+    fn new(io: Io, cut: CancellationToken) -> Self {
         Self {
-            tcp,
+            io,
             cut_happens: Box::pin(cut.clone().cancelled_owned()),
             cut,
         }
@@ -164,7 +205,7 @@ fn reset() -> io::Error {
     io::ErrorKind::ConnectionReset.into()
 }
 
-impl AsyncRead for Cuttable {
+impl<Io: AsyncRead + Unpin> AsyncRead for Cuttable<Io> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -173,11 +214,11 @@ impl AsyncRead for Cuttable {
         if self.is_cut(cx) {
             return Poll::Ready(Err(reset()));
         }
-        Pin::new(&mut self.tcp).poll_read(cx, buf)
+        Pin::new(&mut self.io).poll_read(cx, buf)
     }
 }
 
-impl AsyncWrite for Cuttable {
+impl<Io: AsyncWrite + Unpin> AsyncWrite for Cuttable<Io> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -186,7 +227,7 @@ impl AsyncWrite for Cuttable {
         if self.cut.is_cancelled() {
             return Poll::Ready(Err(reset()));
         }
-        Pin::new(&mut self.tcp).poll_write(cx, buf)
+        Pin::new(&mut self.io).poll_write(cx, buf)
     }
 
     fn poll_write_vectored(
@@ -197,18 +238,18 @@ impl AsyncWrite for Cuttable {
         if self.cut.is_cancelled() {
             return Poll::Ready(Err(reset()));
         }
-        Pin::new(&mut self.tcp).poll_write_vectored(cx, bufs)
+        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.tcp.is_write_vectored()
+        self.io.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_flush(cx)
+        Pin::new(&mut self.io).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_shutdown(cx)
+        Pin::new(&mut self.io).poll_shutdown(cx)
     }
 }
