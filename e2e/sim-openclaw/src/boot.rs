@@ -35,7 +35,7 @@ pub(crate) fn restart(sandbox: &Arc<Sandbox>, restart: &Restart) {
 }
 
 /// Simulates SIGKILL: cuts all sockets and forgets everything that was only in memory.
-fn kill(state: &mut State) {
+pub(crate) fn kill(state: &mut State) {
     let mut lost = 0;
     for session in state.sessions.values_mut() {
         session.waiting.clear();
@@ -66,7 +66,7 @@ fn end_process(state: &mut State) {
 }
 
 /// Waits until no run is active.
-async fn wait_until_idle(sandbox: &Sandbox) {
+pub(crate) async fn wait_until_idle(sandbox: &Sandbox) {
     loop {
         let ended = sandbox.run_ended.notified();
         tokio::pin!(ended);
@@ -84,7 +84,7 @@ async fn wait_until_idle(sandbox: &Sandbox) {
 
 /// Ends the process after SIGTERM, once no run is active: announces the end to all clients and closes their
 /// sockets.
-fn shut_down(state: &mut State) {
+pub(crate) fn shut_down(state: &mut State) {
     let shutdown = json!({ "reason": "gateway stopping" });
     state.connections.broadcast(&event("shutdown", &shutdown));
     state
@@ -94,11 +94,14 @@ fn shut_down(state: &mut State) {
     end_process(state);
 }
 
-fn start_again(sandbox: &Arc<Sandbox>, restart: &Restart) {
-    if restart.down_ms == 0 && restart.starting_ms == 0 {
+/// Starts a process after `down_ms`, which is ready after another `starting_ms`.
+pub(crate) fn start_again(sandbox: &Arc<Sandbox>, restart: &Restart) {
+    if restart.down_ms == 0 {
         listen(&mut sandbox.state());
-        become_ready(sandbox);
-        return;
+        if restart.starting_ms == 0 {
+            become_ready(sandbox);
+            return;
+        }
     }
     let boot = sandbox.state().boot.number;
     let (sandbox, restart) = (Arc::clone(sandbox), restart.clone());
@@ -106,13 +109,20 @@ fn start_again(sandbox: &Arc<Sandbox>, restart: &Restart) {
     let stop = sandbox.shared.stop.clone();
     tasks.spawn(async move {
         let start = async {
-            tokio::time::sleep(Duration::from_millis(restart.down_ms)).await;
-            if sandbox.state().boot.number != boot {
-                return;
+            if restart.down_ms > 0 {
+                tokio::time::sleep(Duration::from_millis(restart.down_ms)).await;
+                let mut state = sandbox.state();
+                if state.boot.number != boot || state.boot.phase != Phase::Down {
+                    return;
+                }
+                listen(&mut state);
             }
-            listen(&mut sandbox.state());
             tokio::time::sleep(Duration::from_millis(restart.starting_ms)).await;
-            if sandbox.state().boot.number == boot {
+            let is_starting = {
+                let state = sandbox.state();
+                state.boot.number == boot && state.boot.phase == Phase::Starting
+            };
+            if is_starting {
                 become_ready(&sandbox);
             }
         };
@@ -126,9 +136,24 @@ fn start_again(sandbox: &Arc<Sandbox>, restart: &Restart) {
 fn listen(state: &mut State) {
     state.boot.id = Uuid::new_v4().to_string();
     state.boot.cut = CancellationToken::new();
+    state.boot.hung = CancellationToken::new();
     state.boot.started = tokio::time::Instant::now();
     state.boot.phase = Phase::Starting;
     state.stats.boots += 1;
+}
+
+/// Stops all progress of the process: nothing is answered, and no run continues.
+pub(crate) fn hang(state: &mut State) {
+    if state.boot.phase == Phase::Down {
+        listen(state);
+    }
+    state.boot.phase = Phase::Hung;
+    state.boot.hung.cancel();
+    for session in state.sessions.values() {
+        if let Some(run) = &session.active {
+            run.stop.cancel();
+        }
+    }
 }
 
 fn become_ready(sandbox: &Arc<Sandbox>) {

@@ -1,4 +1,5 @@
 use std::{
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -48,15 +49,21 @@ type Socket = WebSocketStream<TcpStream>;
 
 /// Serves one WebSocket until the client closes it or the OpenClaw process ends.
 pub(crate) async fn serve(sandbox: Arc<Sandbox>, tcp: TcpStream) {
-    let cut = sandbox.state().boot.cut.clone();
-    // A cut drops the socket without a close frame, as SIGKILL does.
+    let (cut, hung, boot) = {
+        let boot = &sandbox.state().boot;
+        (boot.cut.clone(), boot.hung.clone(), boot.number)
+    };
+    let mut running = pin!(run(&sandbox, boot, tcp));
+    // A cut drops the socket without a close frame, as SIGKILL does. A process that hangs keeps it open.
     tokio::select! {
+        biased;
         () = cut.cancelled() => {}
-        () = run(&sandbox, tcp) => {}
+        () = hung.cancelled() => cut.cancelled().await,
+        () = &mut running => {}
     }
 }
 
-async fn run(sandbox: &Arc<Sandbox>, tcp: TcpStream) {
+async fn run(sandbox: &Arc<Sandbox>, boot: u64, tcp: TcpStream) {
     let config = WebSocketConfig::default()
         .read_buffer_size(4 << 10)
         .write_buffer_size(4 << 10)
@@ -65,7 +72,7 @@ async fn run(sandbox: &Arc<Sandbox>, tcp: TcpStream) {
     let Ok(mut socket) = accept_async_with_config(tcp, Some(config)).await else {
         return;
     };
-    let Some(scopes) = perform_handshake(sandbox, &mut socket).await else {
+    let Some(scopes) = perform_handshake(sandbox, boot, &mut socket).await else {
         return;
     };
     let (registered, out) = register(sandbox);
@@ -79,7 +86,11 @@ async fn run(sandbox: &Arc<Sandbox>, tcp: TcpStream) {
 }
 
 /// Performs the handshake and returns the granted scopes; `None` if the connection is over.
-async fn perform_handshake(sandbox: &Sandbox, socket: &mut Socket) -> Option<Vec<String>> {
+async fn perform_handshake(
+    sandbox: &Sandbox,
+    boot: u64,
+    socket: &mut Socket,
+) -> Option<Vec<String>> {
     let nonce = Uuid::new_v4().to_string();
     let challenge = json!({
         "type": "event",
@@ -108,6 +119,10 @@ async fn perform_handshake(sandbox: &Sandbox, socket: &mut Socket) -> Option<Vec
             return None;
         }
     };
+    // The process that began this handshake has ended.
+    if sandbox.state().boot.number != boot {
+        return None;
+    }
     let connection_id = Uuid::new_v4().to_string();
     match handshake::decide(sandbox, &params, &nonce, &connection_id) {
         Ok(admitted) => {

@@ -47,6 +47,14 @@ async fn health(State(shared): State<Arc<Shared>>, uri: Uri) -> Response {
     let phase = shared
         .find(&sandbox_of_path(path))
         .map_or(Phase::Up, |sandbox| sandbox.state().boot.phase);
+    probe_in(phase, probe).await
+}
+
+/// The answer of an OpenClaw in this phase to a probe; none while it hangs.
+pub(crate) async fn probe_in(phase: Phase, probe: &str) -> Response {
+    if phase == Phase::Hung {
+        return std::future::pending().await;
+    }
     let is_ready = phase == Phase::Up;
     let unready = StatusCode::SERVICE_UNAVAILABLE;
     match (probe, phase) {

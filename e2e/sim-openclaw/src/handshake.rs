@@ -99,7 +99,8 @@ fn check_token(sandbox: &Sandbox, connect: &Connect) -> Result<(), Refusal> {
     if has_device_token {
         return Ok(());
     }
-    let refusal = match &sandbox.shared.config.token {
+    let own = state.access.as_ref().map(|access| &access.token);
+    let refusal = match own.or(sandbox.shared.config.token.as_ref()) {
         _ if connect.token.is_empty() => auth_refusal(
             "unauthorized: gateway token missing (provide gateway auth token)",
             "AUTH_TOKEN_MISSING",
@@ -137,7 +138,12 @@ fn admit(sandbox: &Sandbox, connect: &Connect, device_id: &str) -> Result<(), Re
     };
     let mut state = sandbox.state();
     let is_new = state.devices.token_of(device_id).is_none();
-    if is_new && sandbox.shared.config.pairing == Pairing::AtFirstConnect {
+    // The approver in the sandbox image approves only the device in its environment.
+    let is_trusted = state
+        .access
+        .as_ref()
+        .is_none_or(|access| access.device_id == device_id);
+    if is_new && is_trusted && sandbox.shared.config.pairing == Pairing::AtFirstConnect {
         state.devices.approve(&request);
     }
     state.devices.admit(&request)

@@ -24,6 +24,7 @@ mod known_runs;
 mod listener;
 mod params;
 mod proactive;
+mod process;
 mod row;
 mod rpc;
 mod sandbox;
@@ -44,6 +45,7 @@ use tokio::net::TcpListener;
 pub use config::{Behaviour, EventDetail, Pairing, QueueMode, SimOpenClawConfig};
 pub use flood::Flood;
 pub use proactive::{Heartbeat, HeartbeatOutcome};
+pub use process::{Access, Launch, Process};
 pub use view::{Ending, OpenClawStats, Restart, TranscriptRow};
 
 use sandbox::Shared;
@@ -131,6 +133,17 @@ impl SimOpenClaw {
     pub fn transcript(&self, sandbox: &str) -> Vec<TranscriptRow> {
         let found = self.shared.find(sandbox);
         found.map_or_else(Vec::new, |sandbox| sandbox.transcript())
+    }
+
+    /// Starts the OpenClaw process of one sandbox in a container of its own. It listens on `listener`, at the root
+    /// path. A process that the sandbox has already is killed.
+    pub fn launch(&self, sandbox: &str, listener: TcpListener, launch: Launch) -> Process {
+        process::launch(&self.shared, sandbox, listener, launch)
+    }
+
+    /// Forgets a sandbox, its transcript included, as the removal of its volume does.
+    pub fn forget(&self, sandbox: &str) {
+        self.shared.forget(sandbox);
     }
 
     /// Restarts OpenClaw in one sandbox, or in all.

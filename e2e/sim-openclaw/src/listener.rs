@@ -10,7 +10,7 @@ use tokio::{
 
 use super::{
     connection,
-    sandbox::{Phase, Shared},
+    sandbox::{Phase, Sandbox, Shared},
 };
 
 /// Most bytes of a request's head that are read to distinguish a WebSocket from plain HTTP.
@@ -23,7 +23,7 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const PEEK_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Most plain HTTP connections that wait for the router.
-const HTTP_BACKLOG: usize = 128;
+pub(crate) const HTTP_BACKLOG: usize = 128;
 
 /// Accepts connections; passes every WebSocket to its sandbox and all other requests to `router`.
 pub(crate) async fn accept_connections(
@@ -62,26 +62,32 @@ async fn route(
     http: mpsc::Sender<(TcpStream, SocketAddr)>,
 ) {
     tcp.set_nodelay(true).ok();
-    let Ok(Some(head)) = timeout(HEAD_TIMEOUT, peek_head(&tcp)).await else {
-        return;
-    };
-    match head {
-        Head::Http => {
+    match wait_for_head(&tcp).await {
+        Some(Head::Http) => {
             http.send((tcp, from)).await.ok();
         }
-        Head::WebSocket { path } => {
-            let sandbox = shared.sandbox(&path);
-            let is_down = sandbox.state().boot.phase == Phase::Down;
-            if !is_down {
-                connection::serve(sandbox, tcp).await;
-            }
-        }
+        Some(Head::WebSocket { path }) => serve_socket(shared.sandbox(&path), tcp).await,
+        None => {}
     }
 }
 
-enum Head {
+/// Serves a WebSocket, unless no process runs.
+pub(crate) async fn serve_socket(sandbox: Arc<Sandbox>, tcp: TcpStream) {
+    let is_down = sandbox.state().boot.phase == Phase::Down;
+    if !is_down {
+        connection::serve(sandbox, tcp).await;
+    }
+}
+
+/// The kind of a request.
+pub(crate) enum Head {
     Http,
     WebSocket { path: String },
+}
+
+/// The kind of the request that a client sends; `None` if it sends none in time.
+pub(crate) async fn wait_for_head(tcp: &TcpStream) -> Option<Head> {
+    timeout(HEAD_TIMEOUT, peek_head(tcp)).await.ok().flatten()
 }
 
 /// Reads the head of the request without consuming it; `None` if the client closed the connection.

@@ -13,7 +13,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
 use super::{
-    Behaviour, OpenClawStats, SimOpenClawConfig, TranscriptRow,
+    Access, Behaviour, OpenClawStats, SimOpenClawConfig, TranscriptRow,
     devices::Devices,
     flood::Flooding,
     frame::{Outgoing, event},
@@ -50,8 +50,17 @@ impl Shared {
         sandboxes.get(name).cloned()
     }
 
-    /// The sandbox of this name, which is created if it does not exist.
+    /// The sandbox of this name. If it does not exist, it is created with a process that is ready.
     pub(crate) fn sandbox(self: &Arc<Self>, name: &str) -> Arc<Sandbox> {
+        self.sandbox_or_new(name, Boot::first())
+    }
+
+    /// The sandbox of this name. If it does not exist, it is created without a process.
+    pub(crate) fn volume(self: &Arc<Self>, name: &str) -> Arc<Sandbox> {
+        self.sandbox_or_new(name, Boot::none())
+    }
+
+    fn sandbox_or_new(self: &Arc<Self>, name: &str, boot: Boot) -> Arc<Sandbox> {
         if let Some(sandbox) = self.find(name) {
             return sandbox;
         }
@@ -60,7 +69,7 @@ impl Shared {
             .write()
             .expect("no thread panics while it holds this lock");
         let number = sandboxes.len();
-        let new = || Arc::new(Sandbox::new(name, number, Arc::clone(self)));
+        let new = || Arc::new(Sandbox::new(name, number, boot, Arc::clone(self)));
         Arc::clone(sandboxes.entry(name.to_owned()).or_insert_with(new))
     }
 
@@ -70,6 +79,16 @@ impl Shared {
             .read()
             .expect("no thread panics while it holds this lock");
         sandboxes.values().cloned().collect()
+    }
+
+    pub(crate) fn forget(&self, name: &str) {
+        let mut sandboxes = self
+            .sandboxes
+            .write()
+            .expect("no thread panics while it holds this lock");
+        if let Some(sandbox) = sandboxes.remove(name) {
+            sandbox.state().boot.cut.cancel();
+        }
     }
 
     pub(crate) fn forget_all(&self) {
@@ -104,6 +123,8 @@ pub(crate) struct State {
     pub(crate) stats: OpenClawStats,
     pub(crate) behaviour: Option<Behaviour>,
     pub(crate) flooding: Flooding,
+    /// Who may connect, if it is not the same for all sandboxes.
+    pub(crate) access: Option<Access>,
 }
 
 /// One run of the OpenClaw process.
@@ -111,10 +132,14 @@ pub(crate) struct Boot {
     pub(crate) id: String,
     /// The number of this boot. A task of an earlier boot must not change the state.
     pub(crate) number: u64,
+    /// The number of the container that this process runs in; 0 if there is none.
+    pub(crate) container: u64,
     pub(crate) phase: Phase,
     pub(crate) started: Instant,
     /// Cuts every connection of this boot.
     pub(crate) cut: CancellationToken,
+    /// Silences every connection of this boot.
+    pub(crate) hung: CancellationToken,
 }
 
 /// The state of an OpenClaw process.
@@ -127,6 +152,8 @@ pub(crate) enum Phase {
     Up,
     /// Stopping after SIGTERM: active runs continue, new ones are refused.
     Draining,
+    /// Running, but without any progress: connections are accepted and nothing is answered.
+    Hung,
 }
 
 impl Boot {
@@ -134,27 +161,39 @@ impl Boot {
         Self {
             id: Uuid::new_v4().to_string(),
             number: 1,
+            container: 0,
             phase: Phase::Up,
             started: Instant::now(),
             cut: CancellationToken::new(),
+            hung: CancellationToken::new(),
+        }
+    }
+
+    /// The state before the first process.
+    pub(crate) fn none() -> Self {
+        Self {
+            number: 0,
+            phase: Phase::Down,
+            ..Self::first()
         }
     }
 }
 
 impl Sandbox {
-    fn new(name: &str, number: usize, shared: Arc<Shared>) -> Self {
+    fn new(name: &str, number: usize, boot: Boot, shared: Arc<Shared>) -> Self {
         let state = State {
-            boot: Boot::first(),
             connections: Connections::default(),
             sessions: HashMap::new(),
             known_runs: KnownRuns::default(),
             devices: Devices::default(),
             stats: OpenClawStats {
-                boots: 1,
+                boots: boot.number,
                 ..OpenClawStats::default()
             },
             behaviour: None,
             flooding: Flooding::default(),
+            access: None,
+            boot,
         };
         Self {
             name: name.to_owned(),

@@ -33,16 +33,27 @@ impl Client {
     /// Connects and performs the handshake as our gateway does.
     pub(super) async fn of(sim: &SimOpenClaw, sandbox: &str) -> Self {
         let mut client = Self::challenged(sim, sandbox).await;
-        let params = client.connect_params(|_| {});
-        let answer = client.call("connect", params).await;
+        let answer = client.connect(|_| {}).await;
         assert_eq!(answer["ok"], true, "{answer}");
-        client.hello = answer["payload"].clone();
         client
+    }
+
+    /// Sends `connect` with changed parameters; returns the whole response.
+    pub(super) async fn connect(&mut self, change: impl FnOnce(&mut Value)) -> Value {
+        let params = self.connect_params(change);
+        let answer = self.call("connect", params).await;
+        self.hello = answer["payload"].clone();
+        answer
     }
 
     /// Connects and reads the challenge, but does not answer it.
     pub(super) async fn challenged(sim: &SimOpenClaw, sandbox: &str) -> Self {
-        let (socket, _) = connect_async(sim.url(sandbox)).await.unwrap();
+        Self::challenged_at(&sim.url(sandbox)).await
+    }
+
+    /// [`Client::challenged`] at any address.
+    pub(super) async fn challenged_at(url: &str) -> Self {
+        let (socket, _) = connect_async(url).await.unwrap();
         let mut client = Self {
             socket,
             seen: VecDeque::new(),
@@ -149,13 +160,22 @@ fn is_terminal(frame: &Value) -> bool {
     frame["event"] == "chat" && ["final", "aborted", "error"].contains(&state)
 }
 
+/// The id of the clients' device.
+pub(super) fn device_id() -> String {
+    hex::encode(Sha256::digest(key().verifying_key().to_bytes()))
+}
+
+fn key() -> SigningKey {
+    SigningKey::from_bytes(&[7; 32])
+}
+
 fn sign(params: &mut Value) {
-    let key = SigningKey::from_bytes(&[7; 32]);
+    let key = key();
     let public = key.verifying_key().to_bytes();
     if params["device"].is_null() {
         return;
     }
-    let id = hex::encode(Sha256::digest(public));
+    let id = device_id();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let scopes = params["scopes"].as_array().unwrap();
     let scopes: Vec<String> = scopes.iter().map(text).collect();

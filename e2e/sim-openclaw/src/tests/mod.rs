@@ -2,6 +2,7 @@ mod client;
 mod handshakes;
 mod overlaps;
 mod proactive;
+mod processes;
 mod recorded;
 mod restarts;
 mod turns;
