@@ -120,6 +120,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     // Simulators have their own code for the outside APIs, so that they cannot repeat our mistakes.
     ("sim-kit", &["claw-runtime"]),
+    // Its containers are simulated OpenClaws.
+    ("sim-docker", &["claw-runtime", "sim-kit", "sim-openclaw"]),
     ("sim-meta", &["claw-runtime", "sim-kit"]),
     ("sim-openclaw", &["claw-runtime", "sim-kit"]),
     ("sim-openrouter", &["claw-runtime", "sim-kit"]),

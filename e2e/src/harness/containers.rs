@@ -1,4 +1,5 @@
 use anyhow::{Context, Result};
+use claw_docker::VolumeName;
 use claw_store::{Sandbox, Store};
 use secrecy::SecretString;
 
@@ -51,6 +52,13 @@ impl Containers {
         let sandbox = self.store.sandboxes().of_user(user_of(number)?).await?;
         sandbox.context("this user has no sandbox")
     }
+}
+
+/// The volume of a user's sandbox, if the user has one.
+pub(super) async fn volume_of(database: &SecretString, number: &str) -> Result<Option<String>> {
+    let store = Store::connect(database, 1).await?;
+    let sandbox = store.sandboxes().of_user(user_of(number)?).await?;
+    Ok(sandbox.map(|sandbox| VolumeName::of(sandbox.id).to_string()))
 }
 
 /// Removes the containers and volumes whose owner label begins with `owner`: those of this world, and those left

@@ -16,9 +16,10 @@ mod settings;
 
 use std::{net::SocketAddr, sync::Arc};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use claw_domain::{Address, PhoneNumber, UserId};
 use claw_testkit::ReservedPort;
+use sim_docker::{SimDocker, SimDockerConfig};
 use sim_meta::{SimMeta, SimMetaConfig};
 use sim_openclaw::{SimOpenClaw, SimOpenClawConfig};
 use sim_openrouter::{SimOpenRouter, SimOpenRouterConfig};
@@ -54,6 +55,9 @@ pub struct Options {
 pub enum Sandboxes {
     /// Assistants of the simulated `OpenClaw`, one for each user that needs one.
     Simulated(SimOpenClawConfig),
+    /// Simulated containers of simulated assistants, which the provisioner keeps at a simulated engine. Only for
+    /// services that are processes.
+    SimulatedEngine(SimDockerConfig),
     /// Real `OpenClaw` containers on the engine at `DOCKER_HOST`.
     Containers,
 }
@@ -86,7 +90,9 @@ pub struct World {
     pub twilio: SimTwilio,
     /// The assistants, if they are simulated.
     pub openclaw: Option<Arc<SimOpenClaw>>,
-    /// The model, if the assistants are real.
+    /// The engine, if the containers are simulated.
+    pub engine: Option<SimDocker>,
+    /// The model keys, and the model if the assistants are real; `None` if sandboxes are external.
     pub openrouter: Option<SimOpenRouter>,
     /// The NATS server, which tests can kill and restart.
     pub nats: Nats,
@@ -109,7 +115,7 @@ impl World {
         };
         let meta = Arc::new(SimMeta::start(meta).await?);
         let mut settings = Settings::new(&meta);
-        let (mut openclaw, mut openrouter) = (None, None);
+        let (mut openclaw, mut engine, mut openrouter) = (None, None, None);
         let has_external_sandboxes = matches!(options.sandboxes, Sandboxes::Simulated(_));
         match options.sandboxes {
             Sandboxes::Simulated(mut config) => {
@@ -118,6 +124,18 @@ impl World {
                 let simulated = SimOpenClaw::start(config).await?;
                 settings.simulate_sandboxes(&simulated);
                 openclaw = Some(Arc::new(simulated));
+            }
+            Sandboxes::SimulatedEngine(config) => {
+                ensure!(
+                    kind == Kind::Processes,
+                    "a simulated engine needs services that are processes"
+                );
+                let keys = SimOpenRouter::start(SimOpenRouterConfig::default()).await?;
+                let simulated = SimDocker::start(config).await?;
+                settings.use_engine(&simulated, &keys);
+                openclaw = Some(simulated.openclaw());
+                engine = Some(simulated);
+                openrouter = Some(keys);
             }
             Sandboxes::Containers => {
                 containers::remove_all_of(settings::OWNER).await?;
@@ -149,6 +167,7 @@ impl World {
             meta,
             twilio: SimTwilio::start(number).await?,
             openclaw,
+            engine,
             openrouter,
             nats: started.nats,
             postgres: started.postgres,
@@ -181,7 +200,13 @@ impl World {
         format!("http://127.0.0.1:{}", self.caddy_port.number())
     }
 
-    /// The name of a user's simulated assistant, by the user's phone number.
+    /// The volume of a user's sandbox, by the user's phone number; `None` if there is no sandbox. At a simulated
+    /// engine it is the name of the user's assistant.
+    pub async fn volume_of(&self, number: &str) -> Result<Option<String>> {
+        containers::volume_of(&self.postgres.url().into(), number).await
+    }
+
+    /// The name of a user's simulated assistant outside a simulated engine, by the user's phone number.
     pub fn assistant_of(&self, number: &str) -> Result<String> {
         Ok(user_of(number)?.to_string())
     }

@@ -6,6 +6,7 @@ use std::{
 use anyhow::{Context, Result};
 use claw_testkit::USER_ID_KEY;
 use secrecy::ExposeSecret;
+use sim_docker::SimDocker;
 use sim_meta::{SimMeta, SimMetaConfig, SimTemplate};
 use sim_openclaw::SimOpenClaw;
 use sim_openrouter::SimOpenRouter;
@@ -100,6 +101,23 @@ impl Settings {
         self.set("SANDBOX_EXTERNAL_TOKEN", OPENCLAW_TOKEN);
     }
 
+    pub(super) fn use_engine(&mut self, engine: &SimDocker, openrouter: &SimOpenRouter) {
+        self.set("SANDBOX_RUNTIME", "docker");
+        self.set("SANDBOX_HOST", OWNER);
+        self.set("DOCKER_HOST", engine.docker_host());
+        self.set("OPENCLAW_SANDBOX_IMAGE", engine.image());
+        self.use_keys(openrouter);
+    }
+
+    fn use_keys(&mut self, openrouter: &SimOpenRouter) {
+        self.set("OPENROUTER_PROVISIONING_KEY", openrouter.management_key());
+        self.set("OPENROUTER_BASE_URL", openrouter.base_url());
+        self.set(
+            "SANDBOX_OPENROUTER_BASE_URL",
+            openrouter.base_url_in_containers(),
+        );
+    }
+
     pub(super) fn use_containers(&mut self, openrouter: &SimOpenRouter) -> Result<()> {
         self.set("SANDBOX_RUNTIME", "docker");
         self.set("SANDBOX_HOST", OWNER);
@@ -111,12 +129,7 @@ impl Settings {
                 self.set(name, value);
             }
         }
-        self.set("OPENROUTER_PROVISIONING_KEY", openrouter.management_key());
-        self.set("OPENROUTER_BASE_URL", openrouter.base_url());
-        self.set(
-            "SANDBOX_OPENROUTER_BASE_URL",
-            openrouter.base_url_in_containers(),
-        );
+        self.use_keys(openrouter);
         Ok(())
     }
 

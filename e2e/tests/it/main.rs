@@ -7,6 +7,7 @@ mod calls;
 mod chat_rules;
 mod containers;
 mod crowd;
+mod engine;
 mod failures;
 mod load;
 mod proactive;
