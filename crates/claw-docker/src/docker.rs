@@ -1,6 +1,7 @@
 use std::{
     collections::HashMap,
     net::{IpAddr, Ipv4Addr},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -10,7 +11,7 @@ use bollard::{
     models::{ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummaryStateEnum},
     query_parameters::{
         CreateContainerOptionsBuilder, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder,
-        RemoveVolumeOptions,
+        RemoveVolumeOptions, StopContainerOptionsBuilder,
     },
 };
 use claw_domain::SandboxId;
@@ -72,11 +73,19 @@ impl Docker {
     /// A client is cheap, because each request opens its own connection. Creating the client fails
     /// while the engine's socket does not exist.
     fn engine(&self, operation: &'static str) -> Result<bollard::Docker, RuntimeError> {
+        self.engine_that_may_take(TIMEOUT_SECONDS, operation)
+    }
+
+    fn engine_that_may_take(
+        &self,
+        seconds: u64,
+        operation: &'static str,
+    ) -> Result<bollard::Docker, RuntimeError> {
         let address = self.config.engine.as_str();
         let client = if address.starts_with("unix://") {
-            bollard::Docker::connect_with_unix(address, TIMEOUT_SECONDS, API_DEFAULT_VERSION)
+            bollard::Docker::connect_with_unix(address, seconds, API_DEFAULT_VERSION)
         } else {
-            bollard::Docker::connect_with_http(address, TIMEOUT_SECONDS, API_DEFAULT_VERSION)
+            bollard::Docker::connect_with_http(address, seconds, API_DEFAULT_VERSION)
         };
         client.map_err(|error| RuntimeError::of(operation, error, &[]))
     }
@@ -212,6 +221,20 @@ impl Runtime for Docker {
         Ok(container.as_ref().map_or(ContainerState::Absent, state_of))
     }
 
+    async fn stop(&self, name: &ContainerName, grace: Duration) -> Result<(), RuntimeError> {
+        const OPERATION: &str = "stopping a container";
+        let seconds = grace.as_secs();
+        let options = StopContainerOptionsBuilder::new()
+            .t(i32::try_from(seconds).unwrap_or(i32::MAX))
+            .build();
+        let stopped = self
+            .engine_that_may_take(seconds.saturating_add(TIMEOUT_SECONDS), OPERATION)?
+            .stop_container(name.as_str(), Some(options))
+            .await;
+        absent_as_none(stopped.map_err(|error| RuntimeError::of(OPERATION, error, &[])))?;
+        Ok(())
+    }
+
     async fn remove(&self, name: &ContainerName) -> Result<(), RuntimeError> {
         const OPERATION: &str = "removing a container";
         let options = RemoveContainerOptionsBuilder::new().force(true).build();
@@ -236,6 +259,16 @@ impl Runtime for Docker {
 
     async fn list_ours(&self) -> Result<Vec<ListedContainer>, RuntimeError> {
         self.list(SANDBOX_LABEL.to_owned()).await
+    }
+
+    async fn engine_id(&self) -> Result<String, RuntimeError> {
+        const OPERATION: &str = "reading the engine's id";
+        let info = self.engine(OPERATION)?.info().await;
+        let info = info.map_err(|error| RuntimeError::of(OPERATION, error, &[]))?;
+        let id = info.id.filter(|id| !id.is_empty());
+        id.ok_or(RuntimeError::Unreadable {
+            operation: OPERATION,
+        })
     }
 
     async fn is_reachable(&self) -> bool {

@@ -1,11 +1,15 @@
 //! A container engine in memory, for tests. It keeps state, so that a test can check which containers
 //! exist.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use claw_domain::SandboxId;
 use parking_lot::Mutex;
+use tokio::sync::watch;
 
 use crate::{
     ContainerId, ContainerName, ContainerSpec, ContainerState, ListedContainer, Runtime,
@@ -16,6 +20,7 @@ use crate::{
 #[derive(Debug, Default)]
 pub struct FakeRuntime {
     engine: Mutex<Engine>,
+    fault: watch::Sender<Option<EngineFault>>,
 }
 
 #[derive(Debug, Default)]
@@ -24,8 +29,10 @@ struct Engine {
     volumes: BTreeSet<String>,
     made: usize,
     taken_ports: BTreeSet<u16>,
-    fault: Option<EngineFault>,
     exits_with: Option<i64>,
+    started: Vec<String>,
+    stopped: Vec<String>,
+    id: Option<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -44,6 +51,8 @@ pub enum EngineFault {
     LosesAnswers,
     /// It does not have the image.
     NoImage,
+    /// It answers no request until it is repaired.
+    Hangs,
 }
 
 impl FakeRuntime {
@@ -69,12 +78,27 @@ impl FakeRuntime {
 
     /// Gives the engine this fault, or repairs it.
     pub fn set_fault(&self, fault: Option<EngineFault>) {
-        self.engine.lock().fault = fault;
+        self.fault.send_replace(fault);
     }
 
     /// Makes every container started later exit at once with this code; `None` lets them run.
     pub fn let_containers_exit(&self, code: Option<i64>) {
         self.engine.lock().exits_with = code;
+    }
+
+    /// The containers that were started, in order.
+    pub fn started(&self) -> Vec<String> {
+        self.engine.lock().started.clone()
+    }
+
+    /// The containers that were stopped gracefully, in order.
+    pub fn stopped(&self) -> Vec<String> {
+        self.engine.lock().stopped.clone()
+    }
+
+    /// Gives the engine another id, as if a provisioner was connected to the engine of another host.
+    pub fn set_engine_id(&self, id: &str) {
+        self.engine.lock().id = Some(id.to_owned());
     }
 
     /// Kills the container's process, as a crash of the engine does.
@@ -102,18 +126,26 @@ impl FakeRuntime {
     }
 }
 
-impl Engine {
-    fn check(&self, operation: &'static str) -> Result<(), RuntimeError> {
-        match self.fault {
+impl FakeRuntime {
+    /// Waits while the engine hangs, and fails while it is failing; otherwise returns the fault that it has.
+    async fn answer(&self, operation: &'static str) -> Result<Option<EngineFault>, RuntimeError> {
+        let mut faults = self.fault.subscribe();
+        let is_answering = |fault: &Option<EngineFault>| *fault != Some(EngineFault::Hangs);
+        // The sender lives as long as `self`.
+        let fault = faults.wait_for(is_answering).await.map(|fault| *fault);
+        match fault.unwrap_or_default() {
             Some(EngineFault::Failing) => Err(failure(operation)),
-            Some(EngineFault::LosesAnswers | EngineFault::NoImage) | None => Ok(()),
+            fault => Ok(fault),
         }
     }
+}
 
+impl Engine {
     fn start(&mut self, spec: &ContainerSpec) {
         let Some(container) = self.containers.get_mut(spec.name.as_str()) else {
             return;
         };
+        self.started.push(spec.name.to_string());
         container.state = match self.exits_with {
             Some(code) => ContainerState::Exited {
                 code,
@@ -127,9 +159,9 @@ impl Engine {
 #[async_trait]
 impl Runtime for FakeRuntime {
     async fn ensure(&self, spec: &ContainerSpec) -> Result<ContainerId, RuntimeError> {
+        let fault = self.answer("ensuring").await?;
         let mut engine = self.engine.lock();
-        engine.check("ensuring")?;
-        if engine.fault == Some(EngineFault::NoImage) {
+        if fault == Some(EngineFault::NoImage) {
             return Err(RuntimeError::ImageMissing {
                 image: spec.image.clone(),
             });
@@ -159,36 +191,52 @@ impl Runtime for FakeRuntime {
             return Err(RuntimeError::PortTaken { port: spec.port });
         }
         engine.start(spec);
-        if engine.fault == Some(EngineFault::LosesAnswers) {
-            return Err(failure("ensuring"));
-        }
+        answered(fault, "ensuring")?;
         Ok(ContainerId::new(format!("id-of-{name}")))
     }
 
     async fn state(&self, name: &ContainerName) -> Result<ContainerState, RuntimeError> {
+        self.answer("inspecting").await?;
         let engine = self.engine.lock();
-        engine.check("inspecting")?;
         let container = engine.containers.get(name.as_str());
         Ok(container.map_or(ContainerState::Absent, |container| container.state))
     }
 
-    async fn remove(&self, name: &ContainerName) -> Result<(), RuntimeError> {
+    async fn stop(&self, name: &ContainerName, _grace: Duration) -> Result<(), RuntimeError> {
+        let fault = self.answer("stopping").await?;
         let mut engine = self.engine.lock();
-        engine.check("removing")?;
-        engine.containers.remove(name.as_str());
-        Ok(())
+        let Engine {
+            containers,
+            stopped,
+            ..
+        } = &mut *engine;
+        if let Some(container) = containers.get_mut(name.as_str())
+            && container.state == ContainerState::Running
+        {
+            stopped.push(name.to_string());
+            container.state = ContainerState::Exited {
+                code: 0,
+                out_of_memory: false,
+            };
+        }
+        answered(fault, "stopping")
+    }
+
+    async fn remove(&self, name: &ContainerName) -> Result<(), RuntimeError> {
+        let fault = self.answer("removing").await?;
+        self.engine.lock().containers.remove(name.as_str());
+        answered(fault, "removing")
     }
 
     async fn remove_volume(&self, name: &VolumeName) -> Result<(), RuntimeError> {
-        let mut engine = self.engine.lock();
-        engine.check("removing")?;
-        engine.volumes.remove(name.as_str());
-        Ok(())
+        let fault = self.answer("removing").await?;
+        self.engine.lock().volumes.remove(name.as_str());
+        answered(fault, "removing")
     }
 
     async fn list_ours(&self) -> Result<Vec<ListedContainer>, RuntimeError> {
+        self.answer("listing").await?;
         let engine = self.engine.lock();
-        engine.check("listing")?;
         let found = engine
             .containers
             .iter()
@@ -199,8 +247,22 @@ impl Runtime for FakeRuntime {
         Ok(found.collect())
     }
 
+    async fn engine_id(&self) -> Result<String, RuntimeError> {
+        self.answer("reading the engine's id").await?;
+        let id = self.engine.lock().id.clone();
+        Ok(id.unwrap_or_else(|| "engine".to_owned()))
+    }
+
     async fn is_reachable(&self) -> bool {
-        self.engine.lock().check("pinging").is_ok()
+        self.answer("pinging").await.is_ok()
+    }
+}
+
+/// Fails if the answer of a request that took effect gets lost.
+fn answered(fault: Option<EngineFault>, operation: &'static str) -> Result<(), RuntimeError> {
+    match fault {
+        Some(EngineFault::LosesAnswers) => Err(failure(operation)),
+        Some(EngineFault::Failing | EngineFault::NoImage | EngineFault::Hangs) | None => Ok(()),
     }
 }
 

@@ -1,4 +1,4 @@
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
 use claw_domain::SandboxId;
@@ -17,6 +17,9 @@ pub trait Runtime: Send + Sync + 'static {
     /// The state of the container.
     async fn state(&self, name: &ContainerName) -> Result<ContainerState, RuntimeError>;
 
+    /// Asks the container's process to end (SIGTERM), and kills it if it has not ended after `grace`. The container remains.
+    async fn stop(&self, name: &ContainerName, grace: Duration) -> Result<(), RuntimeError>;
+
     /// Kills and removes the container. Its volume remains.
     async fn remove(&self, name: &ContainerName) -> Result<(), RuntimeError>;
 
@@ -26,6 +29,9 @@ pub trait Runtime: Send + Sync + 'static {
 
     /// All containers of this installation, running or not.
     async fn list_ours(&self) -> Result<Vec<ListedContainer>, RuntimeError>;
+
+    /// The id that this engine has kept since it was installed. Containers and volumes exist in one engine only.
+    async fn engine_id(&self) -> Result<String, RuntimeError>;
 
     /// Whether the engine answers.
     async fn is_reachable(&self) -> bool;
@@ -60,6 +66,15 @@ impl ContainerName {
     /// Wraps a name returned by the engine.
     pub(crate) fn from_engine(name: &str) -> Self {
         Self(name.trim_start_matches('/').to_owned())
+    }
+
+    /// The volume that a container of this name uses.
+    pub fn volume(&self) -> VolumeName {
+        let volume = self
+            .0
+            .rsplit_once('-')
+            .map_or(self.as_str(), |(volume, _)| volume);
+        VolumeName(volume.to_owned())
     }
 
     /// The name in the engine.
