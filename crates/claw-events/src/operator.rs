@@ -17,7 +17,7 @@ pub enum OperatorEvent {
         /// The sandbox that was disconnected.
         sandbox: SandboxId,
     },
-    /// A sandbox could not be started, and is given up until its user writes again.
+    /// A sandbox could not be started, or ended again and again. It is tried again later.
     SandboxFailed {
         /// The user of the sandbox.
         user: UserId,
@@ -25,6 +25,23 @@ pub enum OperatorEvent {
         sandbox: SandboxId,
         /// Why the last attempt failed.
         reason: FailureReason,
+    },
+    /// Sandboxes have their containers and volumes in another container engine than the provisioner's.
+    SandboxesElsewhere {
+        /// The id of their engine.
+        engine: String,
+        /// How many there are.
+        sandboxes: u32,
+    },
+    /// Sandboxes have something to do and stay asleep, because all places are taken.
+    NoPlaceToWake {
+        /// How many there are.
+        sandboxes: u32,
+    },
+    /// The container engine refuses a port on which no process seems to listen.
+    PortRefused {
+        /// The port, which sandboxes do without for a while.
+        port: u16,
     },
     /// A turn failed because the spending limit of the user's model key is reached.
     ModelKeySpent {
@@ -91,9 +108,12 @@ pub enum Severity {
 
 impl OperatorEvent {
     /// Every kind that [`kind`](Self::kind) returns.
-    pub const KINDS: [&str; 10] = [
+    pub const KINDS: [&str; 13] = [
         "sandbox_flooded",
         "sandbox_failed",
+        "sandboxes_elsewhere",
+        "no_place_to_wake",
+        "port_refused",
         "model_key_spent",
         "model_key_refused",
         "pin_guessed",
@@ -113,10 +133,13 @@ impl OperatorEvent {
     pub const fn severity(&self) -> Severity {
         match self {
             Self::SandboxFlooded { .. }
+            | Self::SandboxesElsewhere { .. }
+            | Self::NoPlaceToWake { .. }
             | Self::WhatsappRefused { .. }
             | Self::TemplateRefused { .. }
             | Self::WhatsappAccountChanged { .. } => Severity::Error,
             Self::SandboxFailed { .. }
+            | Self::PortRefused { .. }
             | Self::ModelKeySpent { .. }
             | Self::ModelKeyRefused { .. }
             | Self::PinGuessed { .. }
@@ -134,6 +157,9 @@ impl OperatorEvent {
             Self::SandboxFailed {
                 sandbox, reason, ..
             } => format!("{sandbox}:{}", reason.as_str()),
+            Self::SandboxesElsewhere { engine, .. } => engine.clone(),
+            Self::NoPlaceToWake { .. } => "all".to_owned(),
+            Self::PortRefused { port } => port.to_string(),
             Self::PinGuessed { user, .. } | Self::NumberForged { user, .. } => user.to_string(),
             Self::WhatsappRefused { code } | Self::TemplateRefused { code } => {
                 code.map_or_else(|| "none".to_owned(), |code| code.to_string())
@@ -165,8 +191,24 @@ impl fmt::Display for OperatorEvent {
                 reason,
             } => write!(
                 f,
-                "{sandbox} of {user} could not be started ({}). It is tried again when the user writes",
+                "{sandbox} of {user} could not be started ({}). It is tried again after growing pauses, and when the user writes",
                 reason.as_str()
+            ),
+            Self::SandboxesElsewhere { engine, sandboxes } => write!(
+                f,
+                "the containers and volumes of {sandboxes} sandboxes are in the container engine {engine}, and the \
+                 provisioner is connected to another one. It leaves these sandboxes alone: here they neither start nor \
+                 wake. Run a provisioner at their engine"
+            ),
+            Self::NoPlaceToWake { sandboxes } => write!(
+                f,
+                "{sandboxes} sandboxes have something to do and stay asleep, because all places are taken. Raise \
+                 SANDBOX_CAP if the host has enough memory"
+            ),
+            Self::PortRefused { port } => write!(
+                f,
+                "the container engine says that port {port} is taken, but no process seems to listen on it. Sandboxes \
+                 use other ports. If the port stays refused, restart the engine"
             ),
             Self::ModelKeySpent { user, sandbox } => write!(
                 f,
@@ -229,6 +271,12 @@ mod tests {
                 sandbox,
                 reason: FailureReason::ImageMissing,
             },
+            OperatorEvent::SandboxesElsewhere {
+                engine: "ABCD:EFGH".to_owned(),
+                sandboxes: 3,
+            },
+            OperatorEvent::NoPlaceToWake { sandboxes: 2 },
+            OperatorEvent::PortRefused { port: 30_000 },
             OperatorEvent::ModelKeySpent { user, sandbox },
             OperatorEvent::ModelKeyRefused { user, sandbox },
             OperatorEvent::PinGuessed { user, call },
@@ -270,6 +318,19 @@ mod tests {
             "user": "usr_18acce9cb8d55882a19accce2dfb9f91",
             "sandbox": "sbx_51bf688409f758aba6e8b5050477c16d",
             "reason": "image_missing"
+          },
+          {
+            "kind": "sandboxes_elsewhere",
+            "engine": "ABCD:EFGH",
+            "sandboxes": 3
+          },
+          {
+            "kind": "no_place_to_wake",
+            "sandboxes": 2
+          },
+          {
+            "kind": "port_refused",
+            "port": 30000
           },
           {
             "kind": "model_key_spent",

@@ -132,6 +132,13 @@ catalogue! {
     Counter SANDBOX_STARTS = "clawkaka_sandbox_starts_total" ["outcome"];
     /// Time from the permit to start a sandbox until the sandbox is ready.
     Histogram SANDBOX_START_DURATION = "clawkaka_sandbox_start_duration_seconds" [];
+    /// Sandboxes that are to be started and wait until fewer others are starting.
+    Gauge SANDBOX_STARTS_WAITING = "clawkaka_sandbox_starts_waiting" [];
+    /// Sandboxes that ended by themselves while they were ready and are started over, by cause: `died`, or `hung` for those
+    /// that no longer answered.
+    Counter SANDBOX_RESTARTS = "clawkaka_sandbox_restarts_total" ["cause"];
+    /// Sandboxes that have something to do and stay asleep, because all places are taken.
+    Gauge SANDBOXES_OVERDUE = "clawkaka_sandboxes_overdue" [];
     /// Containers and model keys that belonged to no sandbox and are removed.
     Counter ORPHANS_REMOVED = "clawkaka_orphans_removed_total" ["kind"];
 

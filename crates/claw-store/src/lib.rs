@@ -38,7 +38,7 @@ pub use migration::{migrate, record_user_id_key};
 pub use newcomers::{Entrance, NewRefusal, Newcomer, NewcomerRecord, Newcomers, Refusal};
 pub use role::Role;
 pub use sandboxes::{
-    ConnectionSecrets, KeyChange, KnownModelKey, NewSandbox, Sandbox, SandboxRequest,
+    ConnectionSecrets, Host, KeyChange, KnownModelKey, NewSandbox, Sandbox, SandboxRequest,
     SandboxSecrets, SandboxStart, Sandboxes, TranscriptCursor, Wake,
 };
 pub use store::Store;

@@ -1,4 +1,5 @@
 mod keys;
+mod orders;
 mod request;
 mod secrets;
 mod sleep;
@@ -9,7 +10,7 @@ use chrono::{DateTime, Utc};
 use claw_domain::{
     Endpoint, FailureReason, MessageId, SandboxId, SandboxStatus, SleepPolicy, UserId, WakeReason,
 };
-use sea_orm::{ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder};
+use sea_orm::{ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, sea_query::Expr};
 
 pub use keys::KeyChange;
 pub use request::{NewSandbox, SandboxRequest};
@@ -69,12 +70,22 @@ pub struct Sandbox {
     pub job_wakes: u32,
     /// Since when `job_wakes` counts.
     pub job_wakes_since: DateTime<Utc>,
-    /// Failed starts in a row.
+    /// Failed starts, and starts that ended by themselves, in a row.
     pub failures: u32,
-    /// When it starts again without a request; set in the state `Failed` only.
+    /// When it is started after failures, without a request: of a failed one, and of a requested one that pauses before
+    /// its next start.
     pub retry_at: Option<DateTime<Utc>>,
     /// When its row last changed.
     pub updated_at: DateTime<Utc>,
+}
+
+/// A host that runs sandboxes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Host {
+    /// The name in the rows of its sandboxes.
+    pub name: String,
+    /// The id of its container engine; `None` if sandboxes run elsewhere, or if the engine has not told its id yet.
+    pub engine: Option<String>,
 }
 
 /// A position in a transcript. Opaque: only the agent that issued it understands it.
@@ -128,6 +139,13 @@ impl Sandboxes {
         row.map(Sandbox::try_from).transpose()
     }
 
+    /// A sandbox, in any state; `None` if there is none with this id.
+    pub async fn by_id(&self, sandbox: SandboxId) -> Result<Option<Sandbox>, StoreError> {
+        let query = Entity::find_by_id(sandbox.as_uuid()).one(&self.database.pool);
+        let row = self.database.run("reading a sandbox", query).await?;
+        row.map(Sandbox::try_from).transpose()
+    }
+
     /// All sandboxes of a host, in every state; the oldest request first.
     pub async fn all_of_host(&self, host: &str) -> Result<Vec<Sandbox>, StoreError> {
         let query = Entity::find()
@@ -155,6 +173,13 @@ impl Sandboxes {
         });
         Ok(known.collect())
     }
+}
+
+/// Whether the engine of a host has a sandbox's volume, or no engine has one yet.
+fn is_of(host: &Host) -> Expr {
+    Column::Engine
+        .is_null()
+        .or(Column::Engine.eq(host.engine.as_deref()))
 }
 
 impl TryFrom<sandbox::Model> for Sandbox {

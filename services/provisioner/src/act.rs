@@ -1,46 +1,94 @@
 use claw_domain::FailureReason;
+use claw_events::{OperatorEvent, SandboxRemoved};
+use claw_metrics::SANDBOX_RESTARTS;
 use claw_store::Sandbox;
 use tracing::{debug, info, warn};
 
-use crate::{Action, Backend, Fault, Progress, Provisioner};
+use crate::{
+    Backend, Fault, Progress, Provisioner, Step, containers::Containers, step::retry_pause,
+};
 
 impl Provisioner {
-    /// Takes an action: it stores the intent, has the effect, and stores the result. May be repeated, also with
+    /// Takes a step: it stores the intent, has the effect, and stores the result. May be repeated, also with
     /// a row that has changed since.
-    pub async fn act(&self, sandbox: &Sandbox, action: Action) -> Result<Progress, Fault> {
-        debug!(sandbox.id = %sandbox.id, "sandbox {}: {action:?}", sandbox.id);
+    pub async fn act(&self, sandbox: &Sandbox, step: Step) -> Result<Progress, Fault> {
+        debug!(sandbox.id = %sandbox.id, "sandbox {}: {step:?}", sandbox.id);
         let (start, now) = (sandbox.current_start(), self.clock.now());
-        match (action, &self.backend) {
-            (Action::None, _) => return Ok(Progress::Done),
-            (Action::Wait(pause), _) => return Ok(Progress::Wait(pause)),
-            (Action::Begin, _) => {
-                self.sandboxes.mark_starting(start, now).await?;
+        match (step, &self.backend) {
+            (Step::None, _) => return Ok(Progress::Done),
+            (Step::Wait(pause), _) => return Ok(Progress::Wait(pause)),
+            (Step::Begin, _) => {
+                let host = self.host().await?;
+                self.sandboxes.mark_starting(start, &host, now).await?;
             }
-            (Action::ReservePort, Backend::Containers(containers)) => {
+            (Step::ReservePort, Backend::Containers(containers)) => {
                 containers.reserve_port(sandbox).await?;
             }
-            (Action::MintKey, Backend::Containers(containers)) => {
+            (Step::MintKey, Backend::Containers(containers)) => {
                 containers.mint_key(sandbox).await?;
                 self.align_new_key(containers, sandbox).await;
             }
-            (Action::StartContainer, Backend::Containers(containers)) => {
-                containers.start_container(sandbox).await?;
+            (Step::StartContainer, Backend::Containers(containers)) => {
+                let started = containers.start_container(sandbox).await;
+                self.tell_refused_ports(containers).await;
+                started?;
             }
-            (Action::MarkReady, backend) => self.mark_ready(sandbox, backend).await?,
-            (Action::StartOver, _) => {
+            (Step::MarkReady, backend) => self.mark_ready(sandbox, backend).await?,
+            (Step::StartOver(pause), _) => {
+                let cause = self.cause_of_end(sandbox);
                 warn!(
                     sandbox.id = %sandbox.id,
-                    "the container of sandbox {} does not run: the sandbox starts over", sandbox.id
+                    "sandbox {} {cause}: it starts over in {} s", sandbox.id, pause.as_secs()
                 );
-                self.sandboxes.start_over(start, now).await?;
+                if self.sandboxes.start_over(start, now + pause, now).await? {
+                    SANDBOX_RESTARTS.increment([cause]);
+                }
             }
-            (Action::GiveUp(reason), _) => self.give_up(sandbox, reason).await?,
+            (Step::GiveUp(reason), _) => self.give_up(sandbox, reason).await?,
+            (Step::StopContainer, Backend::Containers(containers)) => {
+                containers.put_to_sleep(sandbox).await?;
+            }
+            (Step::ReleasePort, _) => {
+                if self.sandboxes.release_port(start, now).await? {
+                    info!(sandbox.id = %sandbox.id, "sandbox {} sleeps", sandbox.id);
+                }
+            }
+            (Step::Remove, backend) => self.remove(sandbox, backend).await?,
             (
-                Action::ReservePort | Action::MintKey | Action::StartContainer,
+                Step::ReservePort | Step::MintKey | Step::StartContainer | Step::StopContainer,
                 Backend::External { .. },
             ) => {}
         }
         Ok(Progress::Advanced)
+    }
+
+    async fn tell_refused_ports(&self, containers: &Containers) {
+        for port in containers.take_untold_ports() {
+            let refused = OperatorEvent::PortRefused { port };
+            self.publisher.tell_operator(&refused).await;
+        }
+    }
+
+    fn cause_of_end(&self, sandbox: &Sandbox) -> &'static str {
+        let is_silent = self.liveness.lock().is_silent(sandbox.current_start());
+        if is_silent { "hung" } else { "died" }
+    }
+
+    /// Removes everything that belongs to the sandbox. The row is the intent, and is changed last.
+    async fn remove(&self, sandbox: &Sandbox, backend: &Backend) -> Result<(), Fault> {
+        if let Backend::Containers(containers) = backend {
+            containers.remove(sandbox).await?;
+        }
+        let removed = SandboxRemoved {
+            user: sandbox.user,
+            sandbox: sandbox.id,
+        };
+        self.publisher.publish(&removed).await?;
+        let (start, now) = (sandbox.current_start(), self.clock.now());
+        if self.sandboxes.mark_removed(start, now).await? {
+            info!(sandbox.id = %sandbox.id, "sandbox {} is removed", sandbox.id);
+        }
+        Ok(())
     }
 
     async fn mark_ready(&self, sandbox: &Sandbox, backend: &Backend) -> Result<(), Fault> {
@@ -61,7 +109,7 @@ impl Provisioner {
     /// Removes what was made, then stores the reason. The key is revoked last: the row is marked as failed only
     /// after the container is gone, and the reconciler revokes a key that a crash leaves.
     async fn give_up(&self, sandbox: &Sandbox, reason: FailureReason) -> Result<(), Fault> {
-        let row = self.sandboxes.of_user(sandbox.user).await?;
+        let row = self.sandboxes.by_id(sandbox.id).await?;
         let start = sandbox.current_start();
         let Some(sandbox) = row.filter(|row| row.current_start() == start) else {
             return Ok(());
@@ -75,14 +123,18 @@ impl Provisioner {
                 taken_down => taken_down?,
             }
         }
+        let (now, pause) = (self.clock.now(), retry_pause(&sandbox));
         if !self
             .sandboxes
-            .mark_failed(start, reason, self.clock.now())
+            .mark_failed(start, reason, now + pause, now)
             .await?
         {
             return Ok(());
         }
-        warn!(sandbox.id = %sandbox.id, "sandbox {} is given up: {}", sandbox.id, reason.as_str());
+        warn!(
+            sandbox.id = %sandbox.id,
+            "sandbox {} is given up for {} s: {}", sandbox.id, pause.as_secs(), reason.as_str()
+        );
         if let Backend::Containers(containers) = &self.backend
             && let Err(fault) = containers.revoke_key(&sandbox).await
         {

@@ -1,11 +1,11 @@
 use claw_domain::{FailureReason, SandboxStatus};
-use claw_events::{OperatorEvent, SandboxFailed, SandboxQueued, SandboxReady};
+use claw_events::{OperatorEvent, SandboxAsleep, SandboxFailed, SandboxQueued, SandboxReady};
 use claw_store::Sandbox;
 
 use crate::{fault::Fault, provision::Provisioner};
 
 impl Provisioner {
-    /// Publishes that the sandbox is ready, failed or queued. May be repeated.
+    /// Publishes that the sandbox is ready, failed, asleep or queued. May be repeated.
     pub(crate) async fn announce(&self, sandbox: &Sandbox) -> Result<(), Fault> {
         let Sandbox {
             user, id, start, ..
@@ -35,6 +35,14 @@ impl Provisioner {
                 };
                 self.publisher.tell_operator(&event).await;
             }
+            (SandboxStatus::Asleep, _) => {
+                let asleep = SandboxAsleep {
+                    user,
+                    sandbox: id,
+                    start,
+                };
+                self.publisher.publish(&asleep).await?;
+            }
             (SandboxStatus::Queued, Some(cause)) => {
                 self.publisher
                     .publish(&SandboxQueued { user, cause })
@@ -44,7 +52,6 @@ impl Provisioner {
                 SandboxStatus::Queued
                 | SandboxStatus::Requested
                 | SandboxStatus::Starting
-                | SandboxStatus::Asleep
                 | SandboxStatus::Removing
                 | SandboxStatus::Removed,
                 _,

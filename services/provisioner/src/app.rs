@@ -8,8 +8,8 @@ use claw_store::{Keyring, Sandboxes, Store};
 use claw_suspensions::SuspensionView;
 
 use crate::{
-    AgentProbe, Backend, Config, Containers, HandleRequest, Provisioner, Reconciler,
-    config::BackendConfig,
+    AgentProbe, Backend, Config, Containers, HandleIdle, HandleOrder, HandleRequest, Learned,
+    Provisioner, Reconciler, config::BackendConfig,
 };
 
 /// Database connections. Statements are short: starts wait for containers, not for connections.
@@ -92,12 +92,25 @@ impl App {
         lifecycle.spawn("health", |stop| health.serve(listener, stop));
         let (view, bus) = (self.provisioner.suspensions.clone(), self.bus.clone());
         lifecycle.spawn("suspensions", |stop| view.keep_current(bus, stop));
-        let handler = HandleRequest::new(self.provisioner);
+        let handler = HandleRequest::new(Arc::clone(&self.provisioner));
         let requests = Consumer::new(self.bus.clone(), "provisioner-requests", handler);
-        let (of_requests, of_reconciler) = (ownership.clone(), ownership.clone());
+        let handler = HandleIdle::new(Arc::clone(&self.provisioner));
+        let sleep = Consumer::new(self.bus.clone(), "provisioner-sleep", handler);
+        let handler = HandleOrder::new(self.provisioner);
+        let orders = Consumer::new(self.bus.clone(), "provisioner-orders", handler);
+        let owned = ownership.clone();
         lifecycle.spawn("requests", |stop| async move {
-            requests.run(&of_requests, stop).await;
+            requests.run(&owned, stop).await;
         });
+        let owned = ownership.clone();
+        lifecycle.spawn("sleep", |stop| async move {
+            sleep.run(&owned, stop).await;
+        });
+        let owned = ownership.clone();
+        lifecycle.spawn("orders", |stop| async move {
+            orders.run(&owned, stop).await;
+        });
+        let of_reconciler = ownership.clone();
         lifecycle.spawn("reconciler", |stop| async move {
             self.reconciler.run_while_owned(&of_reconciler, stop).await;
         });
@@ -130,6 +143,7 @@ fn backend(
                 sandboxes,
                 keyring,
                 clock,
+                learned: Learned::default(),
             };
             (Backend::Containers(Box::new(containers)), Some(runtime))
         }

@@ -19,6 +19,9 @@ use crate::{
 /// Default time limit from a container's start until it accepts our connection. Measured: 26 to 43 s.
 const START_LIMIT_SECONDS: u64 = 180;
 
+/// Default time from the start of a sleeper until its job is due. Starts take up to 43 s.
+const WAKE_LEAD_SECONDS: u64 = 45;
+
 /// Default limit of concurrent starts of external sandboxes, each of which costs two SQL statements.
 const EXTERNAL_STARTS_AT_ONCE: usize = 32;
 
@@ -106,6 +109,7 @@ fn settings(
     };
     let starts_at_once = env.or("SANDBOX_STARTS_AT_ONCE", at_once);
     let start_limit = env.or("SANDBOX_START_LIMIT_SECONDS", START_LIMIT_SECONDS);
+    let wake_lead = env.or("WAKE_LEAD_SECONDS", WAKE_LEAD_SECONDS);
     Ok(Settings {
         host: host?,
         model: model?,
@@ -115,6 +119,7 @@ fn settings(
             start_limit: Duration::from_secs(start_limit?),
             poll_pause: Duration::from_millis(500),
         },
+        wake_lead: Duration::from_secs(wake_lead?),
     })
 }
 

@@ -1,6 +1,6 @@
-//! Sandboxes in containers on this host: each action, with the action that undoes it.
+//! Sandboxes in containers on this host: each step, with the one that undoes it.
 
-use std::{io::ErrorKind, net::IpAddr, ops::RangeInclusive, sync::Arc};
+use std::{io::ErrorKind, net::IpAddr, ops::RangeInclusive, sync::Arc, time::Duration};
 
 use anyhow::{Context, anyhow};
 use claw_agent::DeviceKey;
@@ -11,18 +11,26 @@ use claw_domain::{Endpoint, FailureReason, SandboxStatus};
 use claw_model_keys::{KeyHash, ModelKeys, SpendLimit};
 use claw_runtime::Clock;
 use claw_store::{Keyring, Sandbox, SandboxSecrets, Sandboxes};
+use parking_lot::Mutex;
 use secrecy::{ExposeSecret, SecretString};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, time::timeout};
 use tracing::{info, warn};
 use uuid::Uuid;
 
 use crate::{
-    action::Observed,
     fault::Fault,
     model_keys::{KEY_IN_SANDBOX, URL_IN_SANDBOX},
     orphans::KeyName,
     readiness::{Readiness, ReadinessProbe},
+    refused_ports::RefusedPorts,
+    step::Observed,
 };
+
+/// How long a container may take to stop: several times what an idle OpenClaw needs.
+const STOP_GRACE: Duration = Duration::from_secs(45);
+
+/// How long the engine may take to tell its id.
+const ENGINE_ID_LIMIT: Duration = Duration::from_secs(10);
 
 /// The settings of all containers on this host.
 #[derive(Debug, Clone)]
@@ -61,9 +69,49 @@ pub struct Containers {
     pub keyring: Arc<Keyring>,
     /// The clock that tells when a start has taken too long.
     pub clock: Arc<dyn Clock>,
+    /// What this process has learned of the engine.
+    pub learned: Learned,
+}
+
+/// What a process remembers of its container engine.
+#[derive(Debug, Default)]
+pub struct Learned {
+    id: Mutex<Option<String>>,
+    refused_ports: RefusedPorts,
 }
 
 impl Containers {
+    /// The id of the engine, as last read; read now if it is unknown.
+    pub(crate) async fn engine_id(&self) -> Result<String, Fault> {
+        match self.known_engine_id() {
+            Some(id) => Ok(id),
+            None => self.read_engine_id().await,
+        }
+    }
+
+    /// The id of the engine, if it has been read.
+    pub(crate) fn known_engine_id(&self) -> Option<String> {
+        self.learned.id.lock().clone()
+    }
+
+    /// Reads the id of the engine, which may be another one than before.
+    pub(crate) async fn read_engine_id(&self) -> Result<String, Fault> {
+        let id = timeout(ENGINE_ID_LIMIT, self.runtime.engine_id()).await;
+        let id = id.map_err(|_| Fault::Dependency {
+            reason: FailureReason::Engine,
+            is_permanent: false,
+            asked_pause: None,
+            source: anyhow!("the container engine has not told its id in time"),
+        })??;
+        *self.learned.id.lock() = Some(id.clone());
+        Ok(id)
+    }
+
+    /// The ports that the engine refused and that the operator has not been told of; each is returned once.
+    pub(crate) fn take_untold_ports(&self) -> Vec<u16> {
+        self.learned.refused_ports.take_untold()
+    }
+
     /// Observes a sandbox's container and, while it starts, its readiness.
     pub(crate) async fn observe(&self, sandbox: &Sandbox, starts: u32) -> Result<Observed, Fault> {
         let container = self.runtime.state(&name_of(sandbox)).await?;
@@ -93,22 +141,14 @@ impl Containers {
 
     /// Reserves a port. Undone by the store when it marks the sandbox as failed.
     pub(crate) async fn reserve_port(&self, sandbox: &Sandbox) -> Result<(), Fault> {
-        let range = self.ports_from(*self.settings.ports.start()).await;
-        let now = self.clock.now();
-        let reserved = self
-            .sandboxes
-            .reserve_port(sandbox.current_start(), range, now)
-            .await?;
-        if reserved.is_some() || self.is_over(sandbox).await? {
-            return Ok(());
-        }
-        Err(self.no_free_port())
+        self.reserve(sandbox).await?;
+        Ok(())
     }
 
     /// Makes the sandbox's model key under a name that is stored first. Undone by [`Containers::revoke_key`].
     pub(crate) async fn mint_key(&self, sandbox: &Sandbox) -> Result<(), Fault> {
         let start = sandbox.current_start();
-        let row = self.sandboxes.of_user(sandbox.user).await?;
+        let row = self.sandboxes.by_id(sandbox.id).await?;
         let Some(sandbox) = row.filter(|row| row.current_start() == start) else {
             return Ok(());
         };
@@ -155,20 +195,22 @@ impl Containers {
         Ok(())
     }
 
-    /// Makes the volume and the container if they are absent, and starts the container. If another process listens
-    /// on the sandbox's port, the next port is reserved instead. Undone by [`Containers::take_down`].
+    /// Makes the volume and the container if they are absent, and starts the container. If the engine refuses the sandbox's
+    /// port, the next one is reserved instead, and no sandbox gets the refused one for a while. Undone by
+    /// [`Containers::take_down`].
     pub(crate) async fn start_container(&self, sandbox: &Sandbox) -> Result<(), Fault> {
         let mut spec = self.spec(sandbox).await?;
         let id = loop {
             match self.runtime.ensure(&spec).await {
                 Ok(id) => break id,
                 Err(RuntimeError::PortTaken { port }) => {
-                    let Some(next) = self.replace_port(sandbox, port).await? else {
+                    self.learned.refused_ports.add(port, self.clock.now());
+                    let Some(next) = self.reserve(sandbox).await? else {
                         return Ok(());
                     };
                     info!(
                         sandbox.id = %sandbox.id,
-                        "port {port} is taken by another process: sandbox {} gets port {next}", sandbox.id
+                        "the engine refuses port {port}: sandbox {} gets port {next}", sandbox.id
                     );
                     spec.port = next;
                 }
@@ -191,6 +233,32 @@ impl Containers {
                 .remove_volume(&VolumeName::of(sandbox.id))
                 .await?;
         }
+        Ok(())
+    }
+
+    /// Stops the sandbox's container gracefully, so that its OpenClaw can finish what it writes, and removes it. The volume
+    /// remains, for [`Containers::start_container`].
+    pub(crate) async fn put_to_sleep(&self, sandbox: &Sandbox) -> Result<(), Fault> {
+        self.stop(sandbox).await?;
+        self.runtime.remove(&name_of(sandbox)).await?;
+        Ok(())
+    }
+
+    /// Stops the sandbox's container gracefully; the container remains.
+    pub(crate) async fn stop(&self, sandbox: &Sandbox) -> Result<(), Fault> {
+        Ok(self.runtime.stop(&name_of(sandbox), STOP_GRACE).await?)
+    }
+
+    /// Undoes everything that any start made: the containers, the model key and the volume.
+    pub(crate) async fn remove(&self, sandbox: &Sandbox) -> Result<(), Fault> {
+        let volume = VolumeName::of(sandbox.id);
+        for container in self.runtime.list_ours().await? {
+            if container.name.volume() == volume {
+                self.runtime.remove(&container.name).await?;
+            }
+        }
+        self.revoke_key(sandbox).await?;
+        self.runtime.remove_volume(&volume).await?;
         Ok(())
     }
 
@@ -240,22 +308,25 @@ impl Containers {
             .map_err(Fault::Internal)
     }
 
-    /// Reserves a port above `taken` in place of it; `None` if the start is over.
-    async fn replace_port(&self, sandbox: &Sandbox, taken: u16) -> Result<Option<u16>, Fault> {
-        let range = self.ports_from(taken.saturating_add(1)).await;
+    /// Reserves a port, in place of one that the engine refuses; `None` if the start is over.
+    async fn reserve(&self, sandbox: &Sandbox) -> Result<Option<u16>, Fault> {
         let now = self.clock.now();
-        let replaced = self
+        let refused = self.learned.refused_ports.at(now);
+        let range = self
+            .ports_from(*self.settings.ports.start(), &refused)
+            .await;
+        let reserved = self
             .sandboxes
-            .replace_port(sandbox.current_start(), taken, range, now)
+            .reserve_port(sandbox.current_start(), range, &refused, now)
             .await?;
-        if replaced.is_some() || self.is_over(sandbox).await? {
-            return Ok(replaced);
+        if reserved.is_some() || self.is_over(sandbox).await? {
+            return Ok(reserved);
         }
         Err(self.no_free_port())
     }
 
     async fn is_over(&self, sandbox: &Sandbox) -> Result<bool, Fault> {
-        let row = self.sandboxes.of_user(sandbox.user).await?;
+        let row = self.sandboxes.by_id(sandbox.id).await?;
         Ok(row.is_none_or(|row| row.current_start() != sandbox.current_start()))
     }
 
@@ -278,9 +349,9 @@ impl Containers {
     ///
     /// In a container the host's address cannot be bound, so nothing is known about the ports: the engine refuses
     /// a port that is taken.
-    async fn ports_from(&self, first: u16) -> RangeInclusive<u16> {
+    async fn ports_from(&self, first: u16, refused: &[u16]) -> RangeInclusive<u16> {
         let last = *self.settings.ports.end();
-        for port in first..=last {
+        for port in (first..=last).filter(|port| !refused.contains(port)) {
             match TcpListener::bind((self.settings.published_on, port)).await {
                 Err(error) if error.kind() == ErrorKind::AddrInUse => {}
                 Err(error) if error.kind() != ErrorKind::AddrNotAvailable => {

@@ -7,7 +7,7 @@ use claw_model_keys::KeyError;
 /// Why observing a sandbox or acting on it failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
-    /// A dependency of the sandbox failed: the action is retried, or the sandbox is given up.
+    /// A dependency of the sandbox failed: the step is retried, or the sandbox is given up.
     #[error("{}", reason.as_str())]
     Dependency {
         /// The reason that the user is told if the sandbox is given up.

@@ -1,13 +1,20 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use anyhow::anyhow;
 use async_trait::async_trait;
 use claw_bus::{Attempt, Handler, HandlerError};
+use claw_domain::SandboxStatus;
 use claw_events::SandboxRequested;
+use claw_store::Sandbox;
 
-use crate::Provisioner;
+use crate::{Provisioner, start_queue::StartClass};
+
+/// How long an event waits that a provisioner at another engine must handle.
+const ELSEWHERE_PAUSE: Duration = Duration::from_secs(30);
 
 /// Handles requests for sandboxes. A request is acknowledged once its sandbox is ready, queued or failed and this
-/// was published, or its user is suspended; after a crash the request is redelivered, and the work goes on from the row.
+/// was published, or pauses after failures, or its user is suspended; after a crash the request is redelivered, and the work
+/// goes on from the row. A request for a sandbox that is being removed begins a new one afterwards.
 pub struct HandleRequest {
     provisioner: Arc<Provisioner>,
 }
@@ -28,21 +35,49 @@ impl Handler for HandleRequest {
         requested: &SandboxRequested,
         attempt: &Attempt,
     ) -> Result<(), HandlerError> {
-        self.provisioner.request(requested).await?;
-        if self.provisioner.suspensions.is_suspended(requested.user) {
+        let provisioner = &self.provisioner;
+        let mut sandbox = provisioner.request(requested).await?;
+        if provisioner.is_elsewhere(&sandbox).await? {
+            return Err(elsewhere());
+        }
+        if sandbox.status == SandboxStatus::Removing {
+            drive(provisioner, &sandbox, attempt).await?;
+            sandbox = provisioner.request(requested).await?;
+        }
+        if provisioner.suspensions.is_suspended(requested.user) {
             // The row is enough: after the suspension the reconciler drives it.
             return Ok(());
         }
-        if self
-            .provisioner
-            .drive(requested.user, &attempt.stop)
-            .await?
-        {
-            Ok(())
-        } else {
-            Err(HandlerError::retry(anyhow::anyhow!(
-                "stopped before the sandbox was ready"
-            )))
+        if sandbox.start > 1 {
+            provisioner.permits.raise(sandbox.id, StartClass::Awaited);
         }
+        drive(provisioner, &sandbox, attempt).await
     }
+
+    /// The row is enough: the reconciler drives it.
+    async fn given_up(&self, requested: &SandboxRequested) -> Result<(), HandlerError> {
+        self.provisioner.request(requested).await?;
+        Ok(())
+    }
+}
+
+/// Drives a sandbox until nothing is left to do for now.
+pub(crate) async fn drive(
+    provisioner: &Provisioner,
+    sandbox: &Sandbox,
+    attempt: &Attempt,
+) -> Result<(), HandlerError> {
+    if provisioner.drive(sandbox.id, &attempt.stop).await? {
+        Ok(())
+    } else {
+        Err(HandlerError::retry(anyhow!(
+            "stopped before the sandbox was where it should be"
+        )))
+    }
+}
+
+/// Keeps the event for a provisioner at the sandbox's engine.
+pub(crate) fn elsewhere() -> HandlerError {
+    let source = anyhow!("another container engine has the sandbox");
+    HandlerError::retry_after(source, ELSEWHERE_PAUSE)
 }

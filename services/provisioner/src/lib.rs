@@ -2,32 +2,45 @@
 //! messages, calls and WhatsApp.
 
 mod act;
-mod action;
 mod announce;
 mod app;
 mod backend;
 mod config;
 mod containers;
 mod fault;
+mod handle_idle;
+mod handle_order;
 mod handle_request;
+mod liveness;
 mod model_keys;
 mod orphans;
 mod provision;
 mod readiness;
 mod reconcile;
+mod refused_ports;
 mod retry;
-mod start_permit;
+mod start_permits;
+mod start_queue;
+mod step;
 mod suspended_keys;
 
-pub use action::{Action, Hosting, Observed, Timeouts, action_after_failure, next_action};
 pub use app::App;
 pub use backend::Backend;
 pub use config::Config;
-pub use containers::{ContainerSettings, Containers};
+pub use containers::{ContainerSettings, Containers, Learned};
 pub use fault::Fault;
+pub use handle_idle::HandleIdle;
+pub use handle_order::HandleOrder;
 pub use handle_request::HandleRequest;
+pub use liveness::Liveness;
 pub use orphans::{KeyName, KnownKeys, UnknownKeys};
 pub use provision::{Progress, Provisioner, Settings};
 pub use readiness::{AgentProbe, Readiness, ReadinessProbe};
 pub use reconcile::{Reconciler, ReconcilerIntervals};
+pub use refused_ports::RefusedPorts;
 pub use retry::RetryState;
+pub use start_queue::{StartClass, StartQueue, Ticket};
+pub use step::{
+    Hosting, Observed, Step, Timeouts, is_pausing, needs_permit, next_step, retry_pause,
+    step_after_failure,
+};

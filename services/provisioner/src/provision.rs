@@ -1,10 +1,10 @@
-//! Brings requested sandboxes to ready: observes, decides and acts until there is nothing left to do.
+//! Brings sandboxes to where they should be: observes, decides and acts until there is nothing left to do.
 //!
-//! All progress is in the row. Every action stores its intent before its effect and may be repeated, so that after
+//! All progress is in the row. Every step stores its intent before its effect and may be repeated, so that after
 //! a crash the next process observes the sandbox and goes on.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -12,26 +12,32 @@ use std::{
 use claw_agent::DeviceKey;
 use claw_bus::Publisher;
 use claw_docker::{ContainerState, VolumeName};
-use claw_domain::{SandboxId, SandboxStatus, UserId};
-use claw_events::SandboxRequested;
+use claw_domain::{FailureReason, SandboxId, SandboxStatus};
+use claw_events::{OperatorEvent, SandboxRequested};
+use claw_metrics::{SANDBOX_START_DURATION, SANDBOX_STARTS, SANDBOX_STARTS_WAITING};
 use claw_runtime::Clock;
-use claw_store::{Keyring, NewSandbox, Sandbox, SandboxRequest, Sandboxes};
+use claw_store::{Host, Keyring, NewSandbox, Sandbox, SandboxRequest, Sandboxes};
 use claw_suspensions::SuspensionView;
 use parking_lot::Mutex;
 use rand::{RngExt, rand_core::UnwrapErr, rngs::SysRng};
 use secrecy::SecretString;
-use tokio::{sync::Semaphore, time::sleep};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep},
+};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, info_span, warn};
 use uuid::Uuid;
 
 use crate::{
-    action::{Action, Hosting, Observed, Timeouts, action_after_failure, next_action},
     backend::Backend,
     fault::Fault,
+    liveness::Liveness,
     readiness::Readiness,
     retry::RetryState,
-    start_permit::StartPermit,
+    start_permits::{StartPermit, StartPermits},
+    start_queue::StartClass,
+    step::{Hosting, Observed, Step, Timeouts, needs_permit, next_step, step_after_failure},
 };
 
 /// The settings of all sandboxes on this host.
@@ -47,9 +53,11 @@ pub struct Settings {
     pub starts_at_once: usize,
     /// The time limits of a start.
     pub timeouts: Timeouts,
+    /// How long before a job is due its sandbox is woken.
+    pub wake_lead: Duration,
 }
 
-/// Starts sandboxes, and removes what it made for those it gives up.
+/// Starts sandboxes, lets them sleep, wakes and removes them, and removes what it made for those it gives up.
 pub struct Provisioner {
     pub(crate) settings: Settings,
     pub(crate) backend: Backend,
@@ -58,21 +66,27 @@ pub struct Provisioner {
     keyring: Arc<Keyring>,
     pub(crate) publisher: Publisher,
     pub(crate) suspensions: SuspensionView,
-    starts: Arc<Semaphore>,
-    drive_locks: Mutex<HashMap<UserId, Weak<tokio::sync::Mutex<()>>>>,
+    pub(crate) liveness: Mutex<Liveness>,
+    pub(crate) permits: StartPermits,
+    /// Notified when rows have changed by order of an operator.
+    pub(crate) rows_changed: Notify,
+    engines_told: Mutex<HashSet<String>>,
+    drive_locks: Mutex<HashMap<SandboxId, Weak<tokio::sync::Mutex<()>>>>,
 }
 
-/// The result of one action.
+/// The result of one step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
-    /// The action was taken: observe the sandbox again.
+    /// The step was taken: observe the sandbox again.
     Advanced,
     /// Observe the sandbox again after this pause.
     Wait(Duration),
-    /// The next action needs a start permit.
+    /// The next step needs a start permit.
     NeedsPermit,
     /// Nothing is left to do.
     Done,
+    /// Another engine has the sandbox's container and volume: it is not ours to touch.
+    Elsewhere,
 }
 
 /// The state of one drive, which a crash may lose.
@@ -81,6 +95,8 @@ struct DriveState {
     starts: u32,
     retry: Option<RetryState>,
     permit: Option<StartPermit>,
+    /// When it first got a permit.
+    began: Option<Instant>,
 }
 
 impl Provisioner {
@@ -94,7 +110,7 @@ impl Provisioner {
         suspensions: SuspensionView,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let starts = Arc::new(Semaphore::new(settings.starts_at_once));
+        let permits = StartPermits::new(settings.starts_at_once);
         Self {
             settings,
             backend,
@@ -103,7 +119,10 @@ impl Provisioner {
             keyring,
             publisher,
             suspensions,
-            starts,
+            liveness: Mutex::default(),
+            permits,
+            rows_changed: Notify::new(),
+            engines_told: Mutex::default(),
             drive_locks: Mutex::default(),
         }
     }
@@ -113,7 +132,7 @@ impl Provisioner {
         let id = SandboxId::from_uuid(Uuid::new_v4());
         let new = NewSandbox {
             id,
-            host: self.settings.host.clone(),
+            host: self.host_if_known().await,
             container_name: VolumeName::of(id).to_string(),
             model: self.settings.model.clone(),
             gateway_token: match &self.backend {
@@ -135,23 +154,76 @@ impl Provisioner {
             .await?)
     }
 
-    /// Acts on the user's sandbox until nothing is left to do, then publishes its state. Returns `false` if
+    /// This host, with the id of its engine. Fails if the engine does not tell its id.
+    pub(crate) async fn host(&self) -> Result<Host, Fault> {
+        let engine = match &self.backend {
+            Backend::Containers(containers) => Some(containers.engine_id().await?),
+            Backend::External { .. } => None,
+        };
+        let name = self.settings.host.clone();
+        Ok(Host { name, engine })
+    }
+
+    /// This host; without an engine if that does not tell its id. The rows of sandboxes with a volume then stay as they
+    /// are.
+    async fn host_if_known(&self) -> Host {
+        self.host().await.unwrap_or_else(|_| Host {
+            name: self.settings.host.clone(),
+            engine: None,
+        })
+    }
+
+    /// Whether another engine has the sandbox's container and volume. The operator is told.
+    pub async fn is_elsewhere(&self, sandbox: &Sandbox) -> Result<bool, Fault> {
+        let Some(engine) = &sandbox.engine else {
+            return Ok(false);
+        };
+        if self.host().await?.engine.as_ref() == Some(engine) {
+            return Ok(false);
+        }
+        self.tell_elsewhere(engine, 1).await;
+        Ok(true)
+    }
+
+    /// Tells the operator once of the sandboxes of another engine.
+    pub(crate) async fn tell_elsewhere(&self, engine: &str, sandboxes: u32) {
+        let is_new = self.engines_told.lock().insert(engine.to_owned());
+        if is_new {
+            let engine = engine.to_owned();
+            let elsewhere = OperatorEvent::SandboxesElsewhere { engine, sandboxes };
+            self.publisher.tell_operator(&elsewhere).await;
+        }
+    }
+
+    /// Acts on the sandbox until nothing is left to do for now, then publishes its state. Returns `false` if
     /// `stop` came first. Fails only if our database or bus does.
-    pub async fn drive(&self, user: UserId, stop: &CancellationToken) -> Result<bool, Fault> {
-        let lock = self.lock_of(user);
+    pub async fn drive(&self, sandbox: SandboxId, stop: &CancellationToken) -> Result<bool, Fault> {
+        let lock = self.lock_of(sandbox);
         let working = async {
             let _guard = lock.lock().await;
-            self.drive_locked(user, stop).await
+            self.drive_locked(sandbox, stop).await
         };
         working
-            .instrument(info_span!("provisioner.drive", user.id = %user))
+            .instrument(info_span!("provisioner.drive", sandbox.id = %sandbox))
             .await
     }
 
-    async fn drive_locked(&self, user: UserId, stop: &CancellationToken) -> Result<bool, Fault> {
+    /// Whether a task drives the sandbox, or waits to.
+    pub(crate) fn is_driven(&self, sandbox: SandboxId) -> bool {
+        let locks = self.drive_locks.lock();
+        locks
+            .get(&sandbox)
+            .is_some_and(|lock| lock.strong_count() > 0)
+    }
+
+    async fn drive_locked(
+        &self,
+        sandbox: SandboxId,
+        stop: &CancellationToken,
+    ) -> Result<bool, Fault> {
         let mut state = DriveState::default();
         while !stop.is_cancelled() {
-            let Some(sandbox) = self.sandboxes.of_user(user).await? else {
+            let Some(sandbox) = self.sandboxes.by_id(sandbox).await? else {
                 return Ok(true);
             };
             match self.advance(&sandbox, &mut state).await? {
@@ -160,26 +232,53 @@ impl Provisioner {
                     stop.run_until_cancelled(sleep(pause)).await;
                 }
                 Progress::NeedsPermit => {
-                    state.permit = stop
-                        .run_until_cancelled(self.start_permit())
-                        .await
-                        .flatten();
+                    let class = self.class_of(&sandbox).await?;
+                    let permit = self.permits.acquire(sandbox.id, class);
+                    state.permit = stop.run_until_cancelled(permit).await;
+                    state.began.get_or_insert_with(Instant::now);
                 }
                 Progress::Done => {
                     self.announce(&sandbox).await?;
-                    if let Some(permit) = state.permit {
-                        permit.finish(&sandbox);
-                    }
+                    count_start(&sandbox, state.began);
                     return Ok(true);
                 }
+                Progress::Elsewhere => return Ok(true),
             }
         }
         Ok(false)
     }
 
-    async fn start_permit(&self) -> Option<StartPermit> {
-        let permit = Arc::clone(&self.starts).acquire_owned().await.ok()?;
-        Some(StartPermit::new(permit))
+    /// How urgent the start of a sandbox is.
+    async fn class_of(&self, sandbox: &Sandbox) -> Result<StartClass, Fault> {
+        if sandbox.start == 1 {
+            return Ok(StartClass::Newcomer);
+        }
+        let host = &self.settings.host;
+        let awaited = self.sandboxes.awaited(host, Some(sandbox.id)).await?;
+        Ok(if !awaited.is_empty() {
+            StartClass::Awaited
+        } else if sandbox.wake_for.is_some() {
+            StartClass::Due
+        } else {
+            StartClass::Restart
+        })
+    }
+
+    /// The number of starts that wait for a permit.
+    pub fn waiting_starts(&self) -> usize {
+        self.permits.waiting()
+    }
+
+    /// Lets the starts go first for which somebody has begun to wait.
+    pub(crate) async fn hurry_awaited(&self) -> Result<(), Fault> {
+        let waiting = self.waiting_starts();
+        SANDBOX_STARTS_WAITING.set(f64::from(u32::try_from(waiting).unwrap_or(u32::MAX)), []);
+        if waiting > 0 {
+            for sandbox in self.sandboxes.awaited(&self.settings.host, None).await? {
+                self.permits.raise(sandbox, StartClass::Awaited);
+            }
+        }
+        Ok(())
     }
 
     /// Observes, decides and acts once.
@@ -200,31 +299,45 @@ impl Provisioner {
         sandbox: &Sandbox,
         state: &mut DriveState,
     ) -> Result<Progress, Fault> {
+        if self.is_elsewhere(sandbox).await? {
+            return Ok(Progress::Elsewhere);
+        }
         let observed = self.observe(sandbox, state.starts).await?;
-        let action = self.decide(sandbox, &observed);
-        if action != Action::None && state.permit.is_none() {
+        let step = self.decide(sandbox, &observed);
+        let (timeouts, now) = (self.settings.timeouts, self.clock.now());
+        if !needs_permit(step, sandbox, timeouts, now) {
+            state.permit = None;
+        } else if state.permit.is_none() {
             return Ok(Progress::NeedsPermit);
         }
-        if action == Action::StartContainer {
+        if step == Step::StartContainer {
             state.starts += 1;
         }
-        self.act(sandbox, action).await
+        self.act(sandbox, step).await
     }
 
     /// Observes the sandbox outside its row.
     pub async fn observe(&self, sandbox: &Sandbox, starts: u32) -> Result<Observed, Fault> {
         let may_have_container = match sandbox.status {
-            SandboxStatus::Starting | SandboxStatus::Ready => true,
+            SandboxStatus::Starting | SandboxStatus::Ready | SandboxStatus::Asleep => true,
             SandboxStatus::Queued
             | SandboxStatus::Requested
-            | SandboxStatus::Asleep
             | SandboxStatus::Removing
             | SandboxStatus::Failed
             | SandboxStatus::Removed => false,
         };
         match &self.backend {
             Backend::Containers(containers) if may_have_container => {
-                containers.observe(sandbox, starts).await
+                let observed = containers.observe(sandbox, starts).await?;
+                let is_silent = self.liveness.lock().is_silent(sandbox.current_start());
+                Ok(if is_silent {
+                    Observed {
+                        readiness: Readiness::Silent,
+                        ..observed
+                    }
+                } else {
+                    observed
+                })
             }
             Backend::Containers(_) | Backend::External { .. } => Ok(Observed {
                 container: ContainerState::Absent,
@@ -234,13 +347,13 @@ impl Provisioner {
         }
     }
 
-    /// The next action at this time.
-    pub fn decide(&self, sandbox: &Sandbox, observed: &Observed) -> Action {
+    /// The next step at this time.
+    pub fn decide(&self, sandbox: &Sandbox, observed: &Observed) -> Step {
         let hosting = match self.backend {
             Backend::Containers(_) => Hosting::Containers,
             Backend::External { .. } => Hosting::External,
         };
-        next_action(
+        next_step(
             hosting,
             sandbox,
             observed,
@@ -276,24 +389,53 @@ impl Provisioner {
                 "a dependency of sandbox {} failed: {}", sandbox.id, reason.as_str()
             );
         }
-        let action = action_after_failure(sandbox, &retry, self.settings.timeouts, now);
-        match self.act(sandbox, action).await {
+        // Others go first while this one waits.
+        state.permit = None;
+        let mut step = step_after_failure(sandbox, &retry, self.settings.timeouts, now);
+        if matches!(step, Step::GiveUp(_)) && !self.is_surely_here(sandbox) {
+            step = Step::Wait(retry.pause());
+        }
+        match self.act(sandbox, step).await {
             // Giving the sandbox up failed as well: that is retried too.
             Err(Fault::Dependency { .. }) => Ok(Progress::Wait(retry.pause())),
             result => result,
         }
     }
 
-    /// The lock that lets one task at a time drive a user's sandbox.
-    fn lock_of(&self, user: UserId) -> Arc<tokio::sync::Mutex<()>> {
+    /// Whether no other engine can have the sandbox's volume. An engine that has never answered may be any.
+    fn is_surely_here(&self, sandbox: &Sandbox) -> bool {
+        let known = match &self.backend {
+            Backend::Containers(containers) => containers.known_engine_id(),
+            Backend::External { .. } => None,
+        };
+        sandbox.engine.is_none() || sandbox.engine == known
+    }
+
+    /// The lock that lets one task at a time drive a sandbox.
+    pub(crate) fn lock_of(&self, sandbox: SandboxId) -> Arc<tokio::sync::Mutex<()>> {
         let mut locks = self.drive_locks.lock();
         locks.retain(|_, lock| lock.strong_count() > 0);
-        if let Some(lock) = locks.get(&user).and_then(Weak::upgrade) {
+        if let Some(lock) = locks.get(&sandbox).and_then(Weak::upgrade) {
             return lock;
         }
         let lock = Arc::default();
-        locks.insert(user, Arc::downgrade(&lock));
+        locks.insert(sandbox, Arc::downgrade(&lock));
         lock
+    }
+}
+
+/// Counts a start that has ended, with its outcome and, if it succeeded, its duration.
+fn count_start(sandbox: &Sandbox, began: Option<Instant>) {
+    let (Some(began), SandboxStatus::Ready | SandboxStatus::Failed) = (began, sandbox.status)
+    else {
+        return;
+    };
+    let outcome = sandbox
+        .failure
+        .map_or(sandbox.status.as_str(), FailureReason::as_str);
+    SANDBOX_STARTS.increment([outcome]);
+    if sandbox.status == SandboxStatus::Ready {
+        SANDBOX_START_DURATION.observe(began.elapsed(), []);
     }
 }
 

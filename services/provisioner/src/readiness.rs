@@ -8,7 +8,7 @@ use reqwest::Client;
 use secrecy::ExposeSecret;
 use tracing::debug;
 
-/// Time limit for one readiness request. A sandbox that starts on a busy host answers late.
+/// Time limit for one request. A sandbox on a busy host answers late.
 const PROBE_LIMIT: Duration = Duration::from_secs(10);
 
 /// Whether a sandbox accepts our connection.
@@ -22,16 +22,22 @@ pub enum Readiness {
     Ready,
     /// It will never accept us: it has another token, another key or another protocol.
     Rejected,
+    /// It was ready, and has not answered for a while.
+    Silent,
 }
 
-/// Probes the readiness of sandboxes.
+/// Asks the OpenClaw in a sandbox how it is.
 #[async_trait]
 pub trait ReadinessProbe: Send + Sync + 'static {
     /// The readiness of the sandbox at `endpoint`.
     async fn probe(&self, endpoint: &Endpoint, secrets: &SandboxSecrets) -> Readiness;
+
+    /// Whether the sandbox at `endpoint`, which has been ready, still answers. One that is busy does.
+    async fn is_alive(&self, endpoint: &Endpoint) -> bool;
 }
 
-/// Asks for `/readyz`, then connects as an agent's client does.
+/// Asks for `/readyz` and then connects as an agent's client does; later asks for `/healthz`, which also a busy OpenClaw
+/// answers.
 pub struct AgentProbe {
     http: Client,
     budget: FrameBudget,
@@ -46,11 +52,11 @@ impl AgentProbe {
         }
     }
 
-    async fn is_ready(&self, endpoint: &Endpoint) -> bool {
+    async fn says_yes(&self, endpoint: &Endpoint, path: &str) -> bool {
         let Some(address) = endpoint.as_str().strip_prefix("ws") else {
             return false;
         };
-        let url = format!("http{}/readyz", address.trim_end_matches('/'));
+        let url = format!("http{}/{path}", address.trim_end_matches('/'));
         let answer = self.http.get(url).timeout(PROBE_LIMIT).send().await;
         answer.is_ok_and(|answer| answer.status().is_success())
     }
@@ -59,7 +65,7 @@ impl AgentProbe {
 #[async_trait]
 impl ReadinessProbe for AgentProbe {
     async fn probe(&self, endpoint: &Endpoint, secrets: &SandboxSecrets) -> Readiness {
-        if !self.is_ready(endpoint).await {
+        if !self.says_yes(endpoint, "readyz").await {
             return Readiness::NotReady;
         }
         let credentials = Credentials {
@@ -79,6 +85,10 @@ impl ReadinessProbe for AgentProbe {
                 readiness_after(&error)
             }
         }
+    }
+
+    async fn is_alive(&self, endpoint: &Endpoint) -> bool {
+        self.says_yes(endpoint, "healthz").await
     }
 }
 

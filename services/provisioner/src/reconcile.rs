@@ -6,14 +6,17 @@ use std::{
     time::Duration,
 };
 
+use chrono::{DateTime, Utc};
 use claw_bus::Ownership;
-use claw_docker::{ContainerName, ListedContainer};
-use claw_domain::{SandboxStatus, UserId};
-use claw_metrics::{ORPHANS_REMOVED, SANDBOXES};
-use claw_store::Sandbox;
+use claw_docker::{ContainerName, ListedContainer, VolumeName};
+use claw_domain::{SandboxId, SandboxStatus};
+use claw_events::OperatorEvent;
+use claw_metrics::{ORPHANS_REMOVED, SANDBOXES, SANDBOXES_OVERDUE};
+use claw_store::{Host, Sandbox, SandboxStart};
+use futures_util::{StreamExt, stream};
 use tokio::{
     task::JoinSet,
-    time::{Instant, MissedTickBehavior, interval, sleep},
+    time::{Instant, MissedTickBehavior, interval, sleep, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -22,7 +25,11 @@ use crate::{
     Backend, Fault, Provisioner,
     containers::{Containers, name_of},
     orphans::{KnownKeys, UnknownKeys},
+    step::is_pausing,
 };
+
+/// Most ready sandboxes that are asked at the same time whether they still answer.
+const LOOKS_AT_ONCE: usize = 32;
 
 /// The pause before a drive is retried after our database or bus failed.
 const RETRY_PAUSE: Duration = Duration::from_secs(5);
@@ -30,21 +37,27 @@ const RETRY_PAUSE: Duration = Duration::from_secs(5);
 /// How often the reconciler runs.
 #[derive(Debug, Clone, Copy)]
 pub struct ReconcilerIntervals {
-    /// Between two comparisons of rows and containers: the longest time until a dead container is noticed.
+    /// Between two comparisons of rows and containers: the longest time until a dead container is noticed, and between two
+    /// looks whether a ready sandbox answers.
     pub sandboxes: Duration,
     /// Between two searches for orphaned model keys, each of which lists the whole account.
     pub keys: Duration,
 }
 
-/// Compares rows with containers and model keys, and resolves differences.
+/// Compares rows with containers and model keys, and resolves differences. Wakes the sandboxes that are due.
 pub struct Reconciler {
     provisioner: Arc<Provisioner>,
     intervals: ReconcilerIntervals,
     unknown_keys: UnknownKeys,
     keys_checked_at: Option<Instant>,
     has_announced: bool,
-    drives: JoinSet<UserId>,
-    driven: HashSet<UserId>,
+    drives: JoinSet<SandboxId>,
+    driven: HashSet<SandboxId>,
+    /// The task that asks the ready sandboxes whether they answer, if it runs; its result are those that are silent.
+    looks: JoinSet<Vec<Sandbox>>,
+    /// When the next sandbox has to start without a request.
+    next_due: Option<Instant>,
+    are_any_overdue: bool,
     /// The task that aligns model keys with suspensions, if it runs.
     key_alignment: JoinSet<()>,
     /// Suspensions may have changed since the task last read them.
@@ -62,6 +75,9 @@ impl Reconciler {
             has_announced: false,
             drives: JoinSet::new(),
             driven: HashSet::new(),
+            looks: JoinSet::new(),
+            next_due: None,
+            are_any_overdue: false,
             key_alignment: JoinSet::new(),
             is_to_align_again: false,
         }
@@ -84,12 +100,18 @@ impl Reconciler {
         let mut ticks = interval(self.intervals.sandboxes);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut suspensions = self.provisioner.suspensions.changes();
+        let provisioner = Arc::clone(&self.provisioner);
         while !stop.is_cancelled() {
             tokio::select! {
                 () = stop.cancelled() => {}
                 _ = ticks.tick() => self.pass_and_log(&stop).await,
                 Ok(()) = suspensions.changed() => self.pass_and_log(&stop).await,
+                () = provisioner.rows_changed.notified() => self.pass_and_log(&stop).await,
+                () = sleep_until(self.next_due.unwrap_or_else(Instant::now)), if self.next_due.is_some() => {
+                    self.start_due_and_log(&stop).await;
+                }
                 Some(ended) = self.drives.join_next() => self.forget(ended.ok()),
+                Some(silent) = self.looks.join_next() => self.drive_silent(silent.ok(), &stop),
                 Some(_) = self.key_alignment.join_next() => {
                     if std::mem::take(&mut self.is_to_align_again) {
                         self.align_keys(&stop);
@@ -100,9 +122,10 @@ impl Reconciler {
         self.settle().await;
     }
 
-    /// Waits until all drives and changes of keys have ended.
+    /// Waits until all looks, drives and changes of keys have ended. Does not drive what the looks found silent.
     pub async fn settle(&mut self) {
         while self.key_alignment.join_next().await.is_some() {}
+        while self.looks.join_next().await.is_some() {}
         while let Some(ended) = self.drives.join_next().await {
             self.forget(ended.ok());
         }
@@ -112,29 +135,50 @@ impl Reconciler {
     pub async fn pass(&mut self, stop: &CancellationToken) -> Result<(), Fault> {
         let provisioner = Arc::clone(&self.provisioner);
         self.align_keys(stop);
+        if let Backend::Containers(containers) = &provisioner.backend {
+            containers.read_engine_id().await?;
+        }
+        let host = provisioner.host().await?;
+        self.start_due(&host, stop).await?;
         let (cap, now) = (provisioner.settings.cap, provisioner.clock.now());
-        provisioner.sandboxes.admit_queued(cap, now).await?;
+        provisioner.sandboxes.admit_queued(&host, cap, now).await?;
         // Containers before rows: otherwise a container made in between would seem to have no row.
         let found = match &provisioner.backend {
             Backend::Containers(containers) => Some(containers.runtime.list_ours().await?),
             Backend::External { .. } => None,
         };
-        let rows = provisioner
-            .sandboxes
-            .all_of_host(&provisioner.settings.host)
-            .await?;
+        let rows = provisioner.sandboxes.all_of_host(&host.name).await?;
         record_statuses(&rows);
-        for user in to_drive(&rows, found.as_deref()) {
-            self.drive_unless_suspended(user, stop);
+        let (rows, elsewhere) = by_engine(rows, &host);
+        for (engine, sandboxes) in count_by_engine(&elsewhere) {
+            provisioner.tell_elsewhere(engine, sandboxes).await;
         }
+        let is_silent = |start| provisioner.liveness.lock().is_silent(start);
+        for sandbox in to_drive(&rows, found.as_deref(), is_silent, now) {
+            self.drive_unless_suspended(sandbox, stop);
+        }
+        provisioner.hurry_awaited().await?;
         if !std::mem::replace(&mut self.has_announced, true) {
             // An earlier process may have died between marking a sandbox as ready and announcing it.
             rows.iter()
                 .filter(|row| row.status == SandboxStatus::Ready)
-                .for_each(|row| self.drive_unless_suspended(row.user, stop));
+                .for_each(|row| self.drive_unless_suspended(row, stop));
         }
         if let (Backend::Containers(containers), Some(found)) = (&provisioner.backend, &found) {
+            self.look(&rows, found);
+            let is_left_alone = |volume: &VolumeName| {
+                let is_of = |row: &&Sandbox| VolumeName::of(row.id) == *volume;
+                elsewhere.iter().any(|row| is_of(&row))
+                    || rows
+                        .iter()
+                        .find(is_of)
+                        .is_some_and(|row| provisioner.is_driven(row.id))
+            };
             for name in to_remove(&rows, found) {
+                // Whoever drives the sandbox may be stopping it gracefully.
+                if is_left_alone(&name.volume()) {
+                    continue;
+                }
                 warn!("container {name} belongs to no sandbox and is removed");
                 containers.runtime.remove(&name).await?;
                 ORPHANS_REMOVED.increment(["container"]);
@@ -142,6 +186,74 @@ impl Reconciler {
             self.remove_orphaned_keys_when_due(containers).await?;
         }
         Ok(())
+    }
+
+    /// Starts the sandboxes that are due, and reads when the next one is.
+    async fn start_due(&mut self, host: &Host, stop: &CancellationToken) -> Result<(), Fault> {
+        let provisioner = Arc::clone(&self.provisioner);
+        let (cap, now) = (provisioner.settings.cap, provisioner.clock.now());
+        let sandboxes = &provisioner.sandboxes;
+        // The database tells the next time below, or an attempt after a pause.
+        self.next_due = None;
+        let mut due = sandboxes.wake_due(host, now, cap, now).await?;
+        due.extend(sandboxes.paused_until(host, now).await?);
+        for sandbox in &due {
+            self.drive_unless_suspended(sandbox, stop);
+        }
+        let overdue = sandboxes.count_due(host, now).await?;
+        SANDBOXES_OVERDUE.set(f64::from(overdue), []);
+        let were_any = std::mem::replace(&mut self.are_any_overdue, overdue > 0);
+        if overdue > 0 && !were_any {
+            let no_place = OperatorEvent::NoPlaceToWake { sandboxes: overdue };
+            provisioner.publisher.tell_operator(&no_place).await;
+        }
+        let next = sandboxes.next_due(host, now).await?;
+        self.next_due = next
+            .and_then(|next| (next - now).to_std().ok())
+            .map(|pause| Instant::now() + pause);
+        Ok(())
+    }
+
+    async fn start_due_and_log(&mut self, stop: &CancellationToken) {
+        let starting = async {
+            let host = self.provisioner.host().await?;
+            self.start_due(&host, stop).await
+        };
+        if let Err(fault) = starting.await {
+            // The next pass tries again.
+            self.next_due = None;
+            log_interrupted(&fault, "starting the sandboxes that are due");
+        }
+    }
+
+    /// Asks the ready sandboxes whose containers run whether they answer, in a task of its own; not while it runs already.
+    fn look(&mut self, rows: &[Sandbox], found: &[ListedContainer]) {
+        let running = running(found);
+        let ready: Vec<Sandbox> = rows
+            .iter()
+            .filter(|row| row.status == SandboxStatus::Ready && running.contains(&name_of(row)))
+            .cloned()
+            .collect();
+        let starts: Vec<SandboxStart> = ready.iter().map(Sandbox::current_start).collect();
+        self.provisioner.liveness.lock().retain(&starts);
+        if !self.looks.is_empty() {
+            return;
+        }
+        let provisioner = Arc::clone(&self.provisioner);
+        self.looks.spawn(async move {
+            stream::iter(ready)
+                .map(async |sandbox| provisioner.look(&sandbox).await.then_some(sandbox))
+                .buffer_unordered(LOOKS_AT_ONCE)
+                .filter_map(std::future::ready)
+                .collect()
+                .await
+        });
+    }
+
+    fn drive_silent(&mut self, silent: Option<Vec<Sandbox>>, stop: &CancellationToken) {
+        for sandbox in silent.unwrap_or_default() {
+            self.drive_unless_suspended(&sandbox, stop);
+        }
     }
 
     /// Aligns model keys with suspensions in a task of its own; again if it runs already.
@@ -164,37 +276,47 @@ impl Reconciler {
         }
     }
 
-    /// A suspended user's sandbox goes on running if it does, but is not started: a start would make a new key.
-    fn drive_unless_suspended(&mut self, user: UserId, stop: &CancellationToken) {
-        if !self.provisioner.suspensions.is_suspended(user) {
-            self.drive(user, stop);
+    /// A suspended user's sandbox goes on running if it does, but is not started: a start would make a new key. It may fall
+    /// asleep and be removed.
+    fn drive_unless_suspended(&mut self, sandbox: &Sandbox, stop: &CancellationToken) {
+        let may_start = match sandbox.status {
+            SandboxStatus::Asleep | SandboxStatus::Removing => false,
+            SandboxStatus::Queued
+            | SandboxStatus::Requested
+            | SandboxStatus::Starting
+            | SandboxStatus::Ready
+            | SandboxStatus::Failed
+            | SandboxStatus::Removed => true,
+        };
+        if !may_start || !self.provisioner.suspensions.is_suspended(sandbox.user) {
+            self.drive(sandbox.id, stop);
         }
     }
 
     /// Drives a sandbox in a task of its own, with retries until the drive succeeds.
-    fn drive(&mut self, user: UserId, stop: &CancellationToken) {
-        if !self.driven.insert(user) {
+    fn drive(&mut self, sandbox: SandboxId, stop: &CancellationToken) {
+        if !self.driven.insert(sandbox) {
             return;
         }
         let provisioner = Arc::clone(&self.provisioner);
         let stop = stop.clone();
         self.drives.spawn(async move {
-            while let Err(fault) = provisioner.drive(user, &stop).await {
+            while let Err(fault) = provisioner.drive(sandbox, &stop).await {
                 log_interrupted(&fault, "driving a sandbox");
                 if stop.run_until_cancelled(sleep(RETRY_PAUSE)).await.is_none() {
                     break;
                 }
             }
-            user
+            sandbox
         });
     }
 
-    fn forget(&mut self, ended: Option<UserId>) {
+    fn forget(&mut self, ended: Option<SandboxId>) {
         match ended {
-            Some(user) => {
-                self.driven.remove(&user);
+            Some(sandbox) => {
+                self.driven.remove(&sandbox);
             }
-            // A panic does not say whose drive it was: allow a new drive for every user.
+            // A panic does not say whose drive it was: allow a new drive for every sandbox.
             None => self.driven.clear(),
         }
     }
@@ -233,37 +355,81 @@ impl Reconciler {
     }
 }
 
-/// The users whose sandboxes need a drive: those that are starting, and ready ones whose container does not run.
-fn to_drive(rows: &[Sandbox], found: Option<&[ListedContainer]>) -> Vec<UserId> {
-    let running: Option<HashSet<&ContainerName>> = found.map(|found| {
-        found
-            .iter()
-            .filter(|container| container.is_running)
-            .map(|found| &found.name)
-            .collect()
-    });
-    let needs_work = |sandbox: &&Sandbox| match sandbox.status {
-        SandboxStatus::Requested | SandboxStatus::Starting => true,
-        SandboxStatus::Ready => running
-            .as_ref()
-            .is_some_and(|running| !running.contains(&name_of(sandbox))),
-        SandboxStatus::Queued
-        | SandboxStatus::Asleep
-        | SandboxStatus::Removing
-        | SandboxStatus::Failed
-        | SandboxStatus::Removed => false,
-    };
-    rows.iter()
-        .filter(needs_work)
-        .map(|sandbox| sandbox.user)
-        .collect()
+impl Provisioner {
+    /// Asks a ready sandbox whether it answers; returns whether it has been silent for too long.
+    async fn look(&self, sandbox: &Sandbox) -> bool {
+        let (Backend::Containers(containers), Some(endpoint)) = (&self.backend, &sandbox.endpoint)
+        else {
+            return false;
+        };
+        let has_answered = containers.probe.is_alive(endpoint).await;
+        let (start, now) = (sandbox.current_start(), self.clock.now());
+        let (is_silent, is_steady) = {
+            let mut liveness = self.liveness.lock();
+            liveness.record(start, has_answered, now);
+            (liveness.is_silent(start), liveness.is_steady(start))
+        };
+        if is_steady
+            && sandbox.failures > 0
+            && let Err(error) = self.sandboxes.forget_failures(start, now).await
+        {
+            log_interrupted(&error.into(), "forgetting the failures of a sandbox");
+        }
+        is_silent
+    }
 }
 
-/// Our containers that no row wants.
+/// The rows that this engine has or may have, and those that another one has.
+fn by_engine(rows: Vec<Sandbox>, host: &Host) -> (Vec<Sandbox>, Vec<Sandbox>) {
+    rows.into_iter()
+        .partition(|row| row.engine.is_none() || row.engine == host.engine)
+}
+
+fn count_by_engine(rows: &[Sandbox]) -> HashMap<&str, u32> {
+    let mut counted: HashMap<&str, u32> = HashMap::new();
+    for engine in rows.iter().filter_map(|row| row.engine.as_deref()) {
+        *counted.entry(engine).or_default() += 1;
+    }
+    counted
+}
+
+/// The sandboxes that need a drive: those that are to be started or removed, ready ones whose container does not run or
+/// that do not answer, and sleepers that still have a container or a port.
+fn to_drive<'a>(
+    rows: &'a [Sandbox],
+    found: Option<&[ListedContainer]>,
+    is_silent: impl Fn(SandboxStart) -> bool,
+    now: DateTime<Utc>,
+) -> Vec<&'a Sandbox> {
+    let existing: HashSet<&ContainerName> = found
+        .into_iter()
+        .flatten()
+        .map(|found| &found.name)
+        .collect();
+    let running = found.map(running);
+    let needs_work = |sandbox: &&Sandbox| match sandbox.status {
+        SandboxStatus::Requested => !is_pausing(sandbox, now),
+        SandboxStatus::Starting | SandboxStatus::Removing => true,
+        SandboxStatus::Ready => {
+            let is_dead = |running: &HashSet<_>| !running.contains(&name_of(sandbox));
+            running.as_ref().is_some_and(is_dead) || is_silent(sandbox.current_start())
+        }
+        SandboxStatus::Asleep => sandbox.port.is_some() || existing.contains(&name_of(sandbox)),
+        SandboxStatus::Queued | SandboxStatus::Failed | SandboxStatus::Removed => false,
+    };
+    rows.iter().filter(needs_work).collect()
+}
+
+fn running(found: &[ListedContainer]) -> HashSet<&ContainerName> {
+    let running = found.iter().filter(|container| container.is_running);
+    running.map(|container| &container.name).collect()
+}
+
+/// Our containers that no row wants. A sleeper's container is stopped gracefully by its drive.
 fn to_remove(rows: &[Sandbox], found: &[ListedContainer]) -> Vec<ContainerName> {
     let wanted: HashSet<ContainerName> = rows
         .iter()
-        .filter(|sandbox| sandbox.status.takes_a_place())
+        .filter(|row| row.status.takes_a_place() || row.status == SandboxStatus::Asleep)
         .map(name_of)
         .collect();
     found

@@ -81,7 +81,7 @@ impl Provisioner {
         );
         // A message of a resumed user waits for the key.
         if !change.disable
-            && let Some(sandbox) = self.sandboxes.of_user(change.user).await?
+            && let Some(sandbox) = self.sandboxes.by_id(change.sandbox).await?
         {
             self.announce(&sandbox).await?;
         }

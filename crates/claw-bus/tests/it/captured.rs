@@ -54,7 +54,7 @@ const CAPTURED: [Captured; 4] = [
 ];
 
 /// Who may publish what. Admin may publish everything.
-const MAY_PUBLISH: [(&str, &[&str]); 21] = [
+const MAY_PUBLISH: [(&str, &[&str]); 23] = [
     ("in.message.USER", &["ingress"]),
     ("in.call.USER", &["ingress", "gateway"]),
     ("status.reported.USER", &["ingress"]),
@@ -68,6 +68,8 @@ const MAY_PUBLISH: [(&str, &[&str]); 21] = [
     ("dead.gateway-calls.USER", &["gateway"]),
     ("dead.gateway-turns.USER", &["gateway"]),
     ("dead.provisioner-requests.USER", &["provisioner"]),
+    ("dead.provisioner-sleep.USER", &["provisioner"]),
+    ("dead.provisioner-orders.USER", &["provisioner"]),
     ("dead.outbound-replies.USER", &["outbound"]),
     ("dead.outbound-reports.USER", &["outbound"]),
     ("operator.ingress.kind", &["ingress"]),

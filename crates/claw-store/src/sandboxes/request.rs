@@ -9,7 +9,7 @@ use sea_orm::{
 use secrecy::{SecretBox, SecretString};
 
 use super::{
-    Sandbox, Sandboxes,
+    Host, Sandbox, Sandboxes,
     secrets::{DEVICE_SEED, GATEWAY_TOKEN, seal_seed, seal_text},
     states::{is_startable_by_request, with_place},
 };
@@ -48,7 +48,7 @@ pub struct NewSandbox {
     /// The id of the new sandbox.
     pub id: SandboxId,
     /// The host it will run on.
-    pub host: String,
+    pub host: Host,
     /// The base name of its containers.
     pub container_name: String,
     /// The language model it will use.
@@ -62,7 +62,7 @@ pub struct NewSandbox {
 impl Sandboxes {
     /// Gives the user a sandbox if they have none, and returns the user's sandbox. A new one is `Requested`, or
     /// `Queued` if all places are taken. A sleeping, failed or removed one restarts for another message or for a later attempt
-    /// of the same message.
+    /// of the same message, unless another engine has its volume.
     ///
     /// Serialised across all processes so that the number of places is never exceeded: four short round trips.
     pub async fn request(
@@ -83,15 +83,22 @@ impl Sandboxes {
     }
 
     /// Moves queued sandboxes to `Requested` while there are free places, the oldest request first; returns
-    /// them.
+    /// them. Those of other engines wait for a provisioner there; one that has never started moves to this host.
     pub async fn admit_queued(
         &self,
+        host: &Host,
         cap: u32,
         now: DateTime<Utc>,
     ) -> Result<Vec<Sandbox>, StoreError> {
         let work = async {
             let transaction = self.database.begin_with_capacity_lock().await?;
-            let values = [i64::from(cap).into(), now.into(), with_place().into()];
+            let values = [
+                i64::from(cap).into(),
+                now.into(),
+                with_place().into(),
+                host.name.as_str().into(),
+                host.engine.as_deref().into(),
+            ];
             let rows = transaction.query_all_raw(statement(&ADMIT, values)).await?;
             transaction.commit().await?;
             rows.iter()
@@ -114,7 +121,7 @@ impl Sandboxes {
         let transaction = self.database.begin_with_capacity_lock().await?;
         let of_user = Entity::find().filter(Column::UserId.eq(request.user.as_uuid()));
         let row = match of_user.one(&transaction).await? {
-            Some(row) if !restarts(&row, request) => return Ok(row),
+            Some(row) if !restarts(&row, request, &new.host) => return Ok(row),
             Some(row) => {
                 let status = initial_status(&transaction, request.cap).await?;
                 one(&transaction, restart(&row, request, new, status)).await?
@@ -130,15 +137,19 @@ impl Sandboxes {
 }
 
 /// Whether a request restarts the sandbox. A repetition of the row's latest request, or of an earlier attempt for the
-/// same message, does not: the start that it asked for was given up, or has done its work.
-fn restarts(row: &Model, request: &SandboxRequest) -> bool {
+/// same message, does not: the start that it asked for was given up, or has done its work. Nor does one at a host whose
+/// engine does not have the sandbox's volume.
+fn restarts(row: &Model, request: &SandboxRequest, host: &Host) -> bool {
     let is_stopped = row.status.parse().is_ok_and(is_startable_by_request);
     let is_same_message = row.cause == Some(request.cause.as_uuid());
-    is_stopped && !(is_same_message && i64::from(request.attempt) <= i64::from(row.attempt))
+    let is_here = row.engine.is_none() || row.engine == host.engine;
+    is_stopped
+        && is_here
+        && !(is_same_message && i64::from(request.attempt) <= i64::from(row.attempt))
 }
 
 /// The first state of a start: `Requested` if a place is free, else `Queued`.
-async fn initial_status(
+pub(super) async fn initial_status(
     transaction: &DatabaseTransaction,
     cap: u32,
 ) -> Result<SandboxStatus, DbErr> {
@@ -169,7 +180,7 @@ fn insertion(
     let values = [
         new.id.as_uuid().into(),
         request.user.as_uuid().into(),
-        new.host.as_str().into(),
+        new.host.name.as_str().into(),
         new.container_name.as_str().into(),
         status.as_str().into(),
         request.cause.as_uuid().into(),
@@ -193,7 +204,7 @@ fn restart(
         status.as_str().into(),
         request.cause.as_uuid().into(),
         request.attempt.cast_signed().into(),
-        new.host.as_str().into(),
+        new.host.name.as_str().into(),
         new.model.as_str().into(),
         request.now.into(),
     ];

@@ -1,21 +1,43 @@
 use std::sync::LazyLock;
 
 use chrono::{DateTime, Utc};
-use claw_domain::{SandboxStatus, SleepPolicy, UserId, WakeReason};
+use claw_domain::{SandboxId, SandboxStatus, SleepPolicy, UserId, WakeReason};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, sea_query::Expr,
 };
 
-use super::{Sandbox, SandboxStart, Sandboxes, states::with_place};
+use super::{
+    Host, Sandbox, SandboxStart, Sandboxes, is_of,
+    states::{startable, with_place},
+};
 use crate::{
     StoreError,
     database::{columns, read, statement},
     entity::sandbox::{Column, Entity, Model},
+    suspensions::is_suspended,
 };
 
 const FALL_ASLEEP: &str = include_str!("../sql/fall_asleep.sql");
+const AWAITED: &str = include_str!("../sql/awaited.sql");
 static WAKE_DUE: LazyLock<String> = LazyLock::new(|| {
-    include_str!("../sql/wake_due.sql").replace("{sandbox}", &columns::<Entity>("s"))
+    include_str!("../sql/wake_due.sql")
+        .replace("{sandbox}", &columns::<Entity>("s"))
+        .replace("{due}", &due("$5", "$6", "$3", "$2"))
+});
+static COUNT_DUE: LazyLock<String> = LazyLock::new(|| {
+    let due = due("$1", "$2", "$3", "$3");
+    format!("SELECT count(*) AS due FROM sandbox WHERE {due}")
+});
+static NEXT_DUE: LazyLock<String> = LazyLock::new(|| {
+    let suspended = is_suspended("sandbox.user_id");
+    format!(
+        "SELECT min(at) AS next \
+         FROM (SELECT CASE status WHEN 'asleep' THEN wake_at ELSE retry_at END AS at FROM sandbox \
+               WHERE host = $1 AND (engine IS NULL OR engine = $2) \
+                 AND status IN ('asleep', 'failed', 'requested') \
+                 AND NOT {suspended}) AS due \
+         WHERE at > $3"
+    )
 });
 
 /// A time at which a sandbox has to wake without a request.
@@ -69,10 +91,11 @@ impl Sandboxes {
     }
 
     /// Moves to `Requested`, as the next start, the sleepers of a host that have to wake until `until`, and the failed
-    /// ones that are to be tried again by now; the earliest first, while there are free places. Returns them.
+    /// ones that are to be tried again by now; the earliest first, while there are free places. Returns them. Those that
+    /// other engines have, and those of suspended users, stay as they are.
     pub async fn wake_due(
         &self,
-        host: &str,
+        host: &Host,
         until: DateTime<Utc>,
         cap: u32,
         now: DateTime<Utc>,
@@ -84,7 +107,8 @@ impl Sandboxes {
                 now.into(),
                 until.into(),
                 with_place().into(),
-                host.into(),
+                host.name.as_str().into(),
+                host.engine.as_deref().into(),
             ];
             let rows = transaction
                 .query_all_raw(statement(&WAKE_DUE, values))
@@ -101,16 +125,70 @@ impl Sandboxes {
         rows.into_iter().map(Sandbox::try_from).collect()
     }
 
-    /// The earliest time at which a sleeper of this host has to wake, or a failed sandbox is tried again.
-    pub async fn next_due(&self, host: &str) -> Result<Option<DateTime<Utc>>, StoreError> {
-        const NEXT_DUE: &str = "SELECT min(CASE status WHEN 'asleep' THEN wake_at ELSE retry_at END) AS due \
-            FROM sandbox WHERE host = $1 AND status IN ('asleep', 'failed')";
+    /// The number of sandboxes of a host that [`Sandboxes::wake_due`] would have started, had there been places.
+    pub async fn count_due(&self, host: &Host, now: DateTime<Utc>) -> Result<u32, StoreError> {
+        let operation = "counting the sandboxes that are due";
+        let values = [
+            host.name.as_str().into(),
+            host.engine.as_deref().into(),
+            now.into(),
+        ];
+        let row = self.database.row(operation, &COUNT_DUE, values).await?;
+        let due: i64 = read(operation, &row, "due")?;
+        Ok(u32::try_from(due).unwrap_or(u32::MAX))
+    }
+
+    /// The requested sandboxes of a host that paused after a failure until now, or until before.
+    pub async fn paused_until(
+        &self,
+        host: &Host,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Sandbox>, StoreError> {
+        let query = Entity::find()
+            .filter(Column::Host.eq(host.name.as_str()))
+            .filter(is_of(host))
+            .filter(Column::UserId.is_not_null())
+            .filter(Column::Status.eq(SandboxStatus::Requested.as_str()))
+            .filter(Column::RetryAt.lte(now))
+            .all(&self.database.pool);
+        let rows = self.database.run("reading paused sandboxes", query).await?;
+        rows.into_iter().map(Sandbox::try_from).collect()
+    }
+
+    /// The earliest time after `now` at which a sleeper of this host has to wake, a failed sandbox is tried again, or the
+    /// pause of a requested one ends.
+    pub async fn next_due(
+        &self,
+        host: &Host,
+        now: DateTime<Utc>,
+    ) -> Result<Option<DateTime<Utc>>, StoreError> {
         let operation = "reading when the next sandbox wakes";
-        let row = self
-            .database
-            .row(operation, NEXT_DUE, [host.into()])
-            .await?;
-        read(operation, &row, "due")
+        let values = [
+            host.name.as_str().into(),
+            host.engine.as_deref().into(),
+            now.into(),
+        ];
+        let row = self.database.row(operation, &NEXT_DUE, values).await?;
+        read(operation, &row, "next")
+    }
+
+    /// The sandboxes of a host that are to be started and for which somebody waits, in the chat or on the phone; only
+    /// `sandbox` if it is given. Without newcomers, of whom every one waits.
+    pub async fn awaited(
+        &self,
+        host: &str,
+        sandbox: Option<SandboxId>,
+    ) -> Result<Vec<SandboxId>, StoreError> {
+        let operation = "reading who waits for a sandbox";
+        let values = [
+            host.into(),
+            sandbox.map(|sandbox| sandbox.as_uuid()).into(),
+            startable().into(),
+        ];
+        let rows = self.database.rows(operation, AWAITED, values).await?;
+        rows.iter()
+            .map(|row| Ok(SandboxId::from_uuid(read(operation, row, "id")?)))
+            .collect()
     }
 
     /// Sets whether the user's sandbox sleeps. Returns `false` if the user has none.
@@ -128,4 +206,14 @@ impl Sandboxes {
             .execute("setting a sleep policy", update)
             .await
     }
+}
+
+/// The condition of being due, for a host, its engine, and the times until which a sleeper and a failed one are due.
+fn due(host: &str, engine: &str, until: &str, now: &str) -> String {
+    include_str!("../sql/due.sql")
+        .replace("{host}", host)
+        .replace("{engine}", engine)
+        .replace("{until}", until)
+        .replace("{now}", now)
+        .replace("{suspended}", &is_suspended("sandbox.user_id"))
 }

@@ -26,6 +26,30 @@ pub(super) fn startable() -> Vec<String> {
     })
 }
 
+/// The states in which an operator's order starts a sandbox that is not running.
+pub(super) fn wakeable() -> Vec<String> {
+    names(|status| match status {
+        Asleep | Failed => true,
+        Queued | Requested | Starting | Ready | Removing | Removed => false,
+    })
+}
+
+/// The states in which an operator's order starts a sandbox anew.
+pub(super) fn restartable() -> Vec<String> {
+    names(|status| match status {
+        Requested | Starting | Ready | Asleep | Failed => true,
+        Queued | Removing | Removed => false,
+    })
+}
+
+/// The states in which an operator's order begins to remove a sandbox.
+pub(super) fn removable() -> Vec<String> {
+    names(|status| match status {
+        Queued | Requested | Starting | Ready | Asleep | Failed => true,
+        Removing | Removed => false,
+    })
+}
+
 /// Whether a new request starts a sandbox in this state.
 pub(super) const fn is_startable_by_request(status: SandboxStatus) -> bool {
     match status {

@@ -7,9 +7,9 @@ use sea_orm::{
 };
 
 use super::{
-    SandboxStart, Sandboxes,
+    Host, SandboxStart, Sandboxes, is_of,
     keys::ENABLED,
-    states::{startable, with_place},
+    states::{startable, with_agent, with_place},
 };
 use crate::{
     StoreError,
@@ -28,36 +28,16 @@ const FIRST_START: u32 = 1;
 /// The transitions of a start. Each may be repeated. Each returns `false` and changes nothing if its start is
 /// over: it failed, was removed, or was followed by another start.
 impl Sandboxes {
-    /// Reserves a port that no other sandbox of the host has, the same one in every call; `None` if the range
-    /// is exhausted or the start is over.
+    /// Reserves a port that no other sandbox of the host has and that is not in `refused`, the same one in every call;
+    /// `None` if the range is exhausted or the start is over. A reserved port that is refused is replaced.
     pub async fn reserve_port(
         &self,
         start: SandboxStart,
         range: RangeInclusive<u16>,
+        refused: &[u16],
         now: DateTime<Utc>,
     ) -> Result<Option<u16>, StoreError> {
-        self.reserve(start, None, range, now).await
-    }
-
-    /// Reserves a port of the range in place of `taken`, on which another process of the host listens. May be
-    /// repeated, like [`Sandboxes::reserve_port`].
-    pub async fn replace_port(
-        &self,
-        start: SandboxStart,
-        taken: u16,
-        range: RangeInclusive<u16>,
-        now: DateTime<Utc>,
-    ) -> Result<Option<u16>, StoreError> {
-        self.reserve(start, Some(taken), range, now).await
-    }
-
-    async fn reserve(
-        &self,
-        start: SandboxStart,
-        taken: Option<u16>,
-        range: RangeInclusive<u16>,
-        now: DateTime<Utc>,
-    ) -> Result<Option<u16>, StoreError> {
+        let refused: Vec<i32> = refused.iter().copied().map(i32::from).collect();
         let values = [
             start.sandbox.as_uuid().into(),
             start.start.cast_signed().into(),
@@ -65,7 +45,7 @@ impl Sandboxes {
             i32::from(*range.end()).into(),
             now.into(),
             with_place().into(),
-            taken.map(i32::from).into(),
+            refused.into(),
         ];
         let work = async {
             let transaction = self.database.begin_with_capacity_lock().await?;
@@ -110,14 +90,20 @@ impl Sandboxes {
         self.database.execute("recording a container", update).await
     }
 
-    /// Marks the start as begun: from here on a container or a model key may exist.
+    /// Marks the start as begun at this host: from here on a container or a model key may exist. Returns `false` also if
+    /// another engine has the sandbox's volume.
     pub async fn mark_starting(
         &self,
         start: SandboxStart,
+        host: &Host,
         now: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
         let update = transition(start, now, startable())
-            .col_expr(Column::Status, to(SandboxStatus::Starting));
+            .col_expr(Column::Status, to(SandboxStatus::Starting))
+            .col_expr(Column::Host, Expr::value(host.name.as_str()))
+            .col_expr(Column::Engine, Expr::value(host.engine.as_deref()))
+            .col_expr(Column::RetryAt, Expr::value(None::<DateTime<Utc>>))
+            .filter(is_of(host));
         self.database
             .execute("marking a sandbox as starting", update)
             .await
@@ -140,49 +126,102 @@ impl Sandboxes {
 
     /// Marks the sandbox as failed and clears its port, container, endpoint and model key; only a volume may
     /// be left. A failed first start also clears the transcript position, because its volume is removed; a
-    /// later start keeps both the volume and the position.
+    /// later start keeps both the volume and the position. It starts again without a request at `retry_at`.
     pub async fn mark_failed(
         &self,
         start: SandboxStart,
         reason: FailureReason,
+        retry_at: DateTime<Utc>,
         now: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
         let mut from = with_place();
         from.push(SandboxStatus::Failed.as_str().to_owned());
-        let nothing = || Expr::value(None::<String>);
-        let mut update = transition(start, now, from)
+        let failures = Expr::case(
+            Column::Status.eq(SandboxStatus::Failed.as_str()),
+            Expr::col(Column::Failures),
+        )
+        .finally(Expr::col(Column::Failures).add(1));
+        let mut update = without_belongings(transition(start, now, from))
             .col_expr(Column::Status, to(SandboxStatus::Failed))
             .col_expr(Column::Error, Expr::value(reason.as_str()))
-            .col_expr(Column::Port, Expr::value(None::<i32>))
-            .col_expr(Column::ContainerId, nothing())
-            .col_expr(Column::Endpoint, nothing())
-            .col_expr(Column::ModelKeyName, nothing())
-            .col_expr(Column::ModelKeyHash, nothing())
-            .col_expr(Column::ModelKeyState, Expr::value(ENABLED))
-            .col_expr(sandbox_secrets::Column::ModelKeySealed, nothing());
+            .col_expr(Column::Failures, failures.into())
+            .col_expr(Column::RetryAt, Expr::value(retry_at));
         if start.start == FIRST_START {
-            update = update
-                .col_expr(Column::TranscriptCursor, nothing())
-                .col_expr(Column::BootId, nothing());
+            update = without_position(update);
         }
         self.database
             .execute("marking a sandbox as failed", update)
             .await
     }
 
-    /// Begins the next start of a sandbox that stopped answering; it keeps its place and everything it has.
+    /// Begins the next start of a sandbox that stopped answering, at `retry_at` or later; it keeps its place and everything
+    /// it has.
     pub async fn start_over(
         &self,
         start: SandboxStart,
+        retry_at: DateTime<Utc>,
         now: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
         let update = transition(start, now, with_place())
             .col_expr(Column::Status, to(SandboxStatus::Requested))
-            .col_expr(Column::Start, Expr::col(Column::Start).add(1));
+            .col_expr(Column::Start, Expr::col(Column::Start).add(1))
+            .col_expr(Column::Endpoint, Expr::value(None::<String>))
+            .col_expr(Column::Failures, Expr::col(Column::Failures).add(1))
+            .col_expr(Column::RetryAt, Expr::value(retry_at));
         self.database
             .execute("starting a sandbox over", update)
             .await
     }
+
+    /// Forgets the failures of a sandbox that has been answering for a while.
+    pub async fn forget_failures(
+        &self,
+        start: SandboxStart,
+        now: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
+        let update =
+            transition(start, now, with_agent()).col_expr(Column::Failures, Expr::value(0));
+        self.database
+            .execute("forgetting the failures of a sandbox", update)
+            .await
+    }
+
+    /// Marks a sandbox as removed, after its container, its model key and its volume are gone. Its next start is on any
+    /// host, with nothing of its former life.
+    pub async fn mark_removed(
+        &self,
+        start: SandboxStart,
+        now: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
+        let removing = vec![SandboxStatus::Removing.as_str().to_owned()];
+        let update = without_position(without_belongings(transition(start, now, removing)))
+            .col_expr(Column::Status, to(SandboxStatus::Removed))
+            .col_expr(Column::Engine, Expr::value(None::<String>));
+        self.database
+            .execute("marking a sandbox as removed", update)
+            .await
+    }
+}
+
+/// Clears the port, the container, the endpoint and the model key.
+fn without_belongings(update: UpdateMany<Entity>) -> UpdateMany<Entity> {
+    let nothing = || Expr::value(None::<String>);
+    update
+        .col_expr(Column::Port, Expr::value(None::<i32>))
+        .col_expr(Column::ContainerId, nothing())
+        .col_expr(Column::Endpoint, nothing())
+        .col_expr(Column::ModelKeyName, nothing())
+        .col_expr(Column::ModelKeyHash, nothing())
+        .col_expr(Column::ModelKeyState, Expr::value(ENABLED))
+        .col_expr(sandbox_secrets::Column::ModelKeySealed, nothing())
+}
+
+/// Clears the transcript position, which belongs to the volume.
+fn without_position(update: UpdateMany<Entity>) -> UpdateMany<Entity> {
+    let nothing = || Expr::value(None::<String>);
+    update
+        .col_expr(Column::TranscriptCursor, nothing())
+        .col_expr(Column::BootId, nothing())
 }
 
 /// An update of the row, if the sandbox is in this start and in one of the states `from`.

@@ -4,11 +4,7 @@ WITH free AS (
     SELECT GREATEST($1 - count(*), 0) AS places FROM sandbox WHERE status = ANY ($4::text[])
 ), next AS (
     SELECT id FROM sandbox
-    WHERE host = $5
-      AND (status = 'asleep' AND wake_at <= $3 OR status = 'failed' AND retry_at <= $2)
-      AND NOT EXISTS (SELECT FROM suspension WHERE suspended_at IS NOT NULL)
-      AND NOT EXISTS (SELECT FROM "user" WHERE "user".id = sandbox.user_id AND suspended_at IS NOT NULL)
-      AND NOT EXISTS (SELECT FROM access_list WHERE access_list.user_id = sandbox.user_id AND list = 'block')
+    WHERE {due}
     ORDER BY COALESCE(wake_at, retry_at), id LIMIT (SELECT places FROM free)
 ), woken AS (
     UPDATE sandbox AS s

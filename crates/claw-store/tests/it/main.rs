@@ -4,6 +4,7 @@
 
 mod calls;
 mod deliveries;
+mod engines;
 mod held;
 mod inbox;
 mod messages;

@@ -43,7 +43,7 @@ const FOR_PROVISIONER: [&str; 10] = [
     "SELECT pin_sealed FROM \"user\"",
     "SELECT content FROM message",
     "SELECT FROM delivery",
-    "SELECT FROM \"call\"",
+    "SELECT * FROM \"call\"",
     "UPDATE \"user\" SET name = 'x'",
     "INSERT INTO message (id) VALUES (gen_random_uuid())",
 ];

@@ -6,7 +6,7 @@ use claw_store::{
 };
 use tokio::task::JoinSet;
 
-use crate::world::{OLD_KEY, World, at, keyring, new_sandbox, request, settlement};
+use crate::world::{OLD_KEY, World, at, host, keyring, new_sandbox, request, settlement};
 
 #[tokio::test]
 async fn two_requests_create_one_sandbox() {
@@ -60,18 +60,27 @@ async fn the_oldest_request_gets_the_place_that_becomes_free() {
         users.push(user);
     }
     let sandboxes = world.store.sandboxes();
-    let none = sandboxes.admit_queued(1, at(10)).await.unwrap();
+    let none = sandboxes
+        .admit_queued(&host("host-a"), 1, at(10))
+        .await
+        .unwrap();
     let first = world.sandbox_of(users[0]).await;
     let reason = FailureReason::Engine;
     assert!(
         sandboxes
-            .mark_failed(first.current_start(), reason, at(11))
+            .mark_failed(first.current_start(), reason, at(60), at(11))
             .await
             .unwrap()
     );
 
-    let one = sandboxes.admit_queued(1, at(12)).await.unwrap();
-    let two = sandboxes.admit_queued(3, at(13)).await.unwrap();
+    let one = sandboxes
+        .admit_queued(&host("host-a"), 1, at(12))
+        .await
+        .unwrap();
+    let two = sandboxes
+        .admit_queued(&host("host-a"), 3, at(13))
+        .await
+        .unwrap();
 
     let users_of = |admitted: &[Sandbox]| {
         admitted
@@ -94,7 +103,12 @@ async fn a_failed_sandbox_restarts_for_a_new_request_and_not_for_a_repeated_one(
     let sandbox = world.user_with_sandbox(1).await;
     let sandboxes = world.store.sandboxes();
     let failed = sandboxes
-        .mark_failed(sandbox.current_start(), FailureReason::Engine, at(2))
+        .mark_failed(
+            sandbox.current_start(),
+            FailureReason::Engine,
+            at(60),
+            at(2),
+        )
         .await
         .unwrap();
     assert!(failed);
@@ -125,7 +139,12 @@ async fn a_failed_sandbox_is_queued_if_no_place_is_free() {
     world
         .store
         .sandboxes()
-        .mark_failed(sandbox.current_start(), FailureReason::Engine, at(2))
+        .mark_failed(
+            sandbox.current_start(),
+            FailureReason::Engine,
+            at(60),
+            at(2),
+        )
         .await
         .unwrap();
     world.user_with_sandbox(2).await;
@@ -148,15 +167,25 @@ async fn a_late_transition_of_an_earlier_start_changes_nothing() {
         },
     );
     let endpoint = Endpoint::new("ws://127.0.0.1:30000");
-    assert!(sandboxes.mark_starting(first, at(2)).await.unwrap());
-    assert!(sandboxes.start_over(first, at(3)).await.unwrap());
+    assert!(
+        sandboxes
+            .mark_starting(first, &host("host-a"), at(2))
+            .await
+            .unwrap()
+    );
+    assert!(sandboxes.start_over(first, at(3), at(3)).await.unwrap());
 
-    assert!(!sandboxes.start_over(first, at(4)).await.unwrap());
-    assert!(!sandboxes.mark_starting(first, at(4)).await.unwrap());
+    assert!(!sandboxes.start_over(first, at(4), at(4)).await.unwrap());
+    assert!(
+        !sandboxes
+            .mark_starting(first, &host("host-a"), at(4))
+            .await
+            .unwrap()
+    );
     assert!(!sandboxes.mark_ready(first, &endpoint, at(4)).await.unwrap());
     assert!(
         !sandboxes
-            .mark_failed(first, FailureReason::Exited, at(4))
+            .mark_failed(first, FailureReason::Exited, at(60), at(4))
             .await
             .unwrap()
     );
@@ -169,7 +198,7 @@ async fn a_late_transition_of_an_earlier_start_changes_nothing() {
     );
     assert_eq!(
         sandboxes
-            .reserve_port(first, 30_000..=30_010, at(4))
+            .reserve_port(first, 30_000..=30_010, &[], at(4))
             .await
             .unwrap(),
         None
@@ -187,7 +216,10 @@ async fn a_late_transition_of_an_earlier_start_changes_nothing() {
         (SandboxStatus::Ready, 2, Some(endpoint))
     );
     assert!(
-        !sandboxes.mark_starting(second, at(6)).await.unwrap(),
+        !sandboxes
+            .mark_starting(second, &host("host-a"), at(6))
+            .await
+            .unwrap(),
         "ready went back to starting"
     );
 }
@@ -200,10 +232,15 @@ async fn every_transition_may_be_repeated() {
     let endpoint = Endpoint::new("ws://127.0.0.1:30000");
 
     for _ in 0..2 {
-        assert!(sandboxes.mark_starting(start, at(2)).await.unwrap());
+        assert!(
+            sandboxes
+                .mark_starting(start, &host("host-a"), at(2))
+                .await
+                .unwrap()
+        );
         assert_eq!(
             sandboxes
-                .reserve_port(start, 30_000..=30_010, at(2))
+                .reserve_port(start, 30_000..=30_010, &[], at(2))
                 .await
                 .unwrap(),
             Some(30_000)
@@ -239,7 +276,7 @@ async fn every_transition_may_be_repeated() {
     for _ in 0..2 {
         assert!(
             sandboxes
-                .mark_failed(start, FailureReason::Exited, at(4))
+                .mark_failed(start, FailureReason::Exited, at(60), at(4))
                 .await
                 .unwrap()
         );
@@ -261,7 +298,7 @@ async fn a_later_start_that_fails_keeps_the_transcript_cursor() {
     move_cursor(&world, &sandbox).await;
     assert!(
         sandboxes
-            .start_over(sandbox.current_start(), at(2))
+            .start_over(sandbox.current_start(), at(2), at(2))
             .await
             .unwrap()
     );
@@ -269,7 +306,7 @@ async fn a_later_start_that_fails_keeps_the_transcript_cursor() {
 
     assert!(
         sandboxes
-            .mark_failed(second, FailureReason::Exited, at(3))
+            .mark_failed(second, FailureReason::Exited, at(60), at(3))
             .await
             .unwrap()
     );
@@ -295,20 +332,25 @@ async fn the_transcript_cursor_is_cleared_with_the_volume() {
     let exited = FailureReason::Exited;
     assert!(
         sandboxes
-            .mark_failed(first.current_start(), exited, at(3))
+            .mark_failed(first.current_start(), exited, at(60), at(3))
             .await
             .unwrap()
     );
     assert!(
         sandboxes
-            .start_over(moved.current_start(), at(3))
+            .start_over(moved.current_start(), at(3), at(3))
             .await
             .unwrap()
     );
     let start = world.sandbox_of(moved.user).await.current_start();
-    assert!(sandboxes.mark_failed(start, exited, at(4)).await.unwrap());
+    assert!(
+        sandboxes
+            .mark_failed(start, exited, at(60), at(4))
+            .await
+            .unwrap()
+    );
     let on_other_host = NewSandbox {
-        host: "host-b".into(),
+        host: host("host-b"),
         ..new_sandbox(moved.user)
     };
     let request = request(moved.user, "second", 5);
@@ -332,7 +374,7 @@ async fn sandboxes_of_a_host_never_share_a_port_and_an_exhausted_range_gives_non
             let sandboxes = world.store.sandboxes();
             calls.spawn(async move {
                 sandboxes
-                    .reserve_port(start, 30_000..=30_014, at(2))
+                    .reserve_port(start, 30_000..=30_014, &[], at(2))
                     .await
                     .unwrap()
             });
@@ -376,14 +418,19 @@ async fn every_status_can_be_stored_and_only_a_status_with_a_place_fills_one_and
             .await;
 
         let stored = world.sandbox_of(sandbox.user).await.status;
-        let port = sandboxes.reserve_port(start, 30_000..=30_000, at(2)).await;
+        let port = sandboxes
+            .reserve_port(start, 30_000..=30_000, &[], at(2))
+            .await;
         let other = world.request(request(other_user, "a", 1)).await.status;
 
         let has_place = status.takes_a_place();
         assert_eq!(stored, *status);
         assert_eq!(port.unwrap().is_some(), has_place, "{status:?}");
         assert_eq!(other == SandboxStatus::Queued, has_place, "{status:?}");
-        let admitted = sandboxes.admit_queued(1, at(3)).await.unwrap();
+        let admitted = sandboxes
+            .admit_queued(&host("host-a"), 1, at(3))
+            .await
+            .unwrap();
         assert!(!has_place || admitted.is_empty(), "{status:?}");
         world
             .sql(&format!(
@@ -395,24 +442,24 @@ async fn every_status_can_be_stored_and_only_a_status_with_a_place_fills_one_and
 }
 
 #[tokio::test]
-async fn a_taken_port_is_replaced_once_by_another_of_the_range() {
+async fn a_refused_port_is_replaced_by_another_of_the_range_and_given_to_nobody() {
     let world = World::new().await;
-    let sandbox = world.user_with_sandbox(1).await;
-    let (sandboxes, start) = (world.store.sandboxes(), sandbox.current_start());
-    let reserved = sandboxes.reserve_port(start, 30_000..=30_002, at(2)).await;
-    assert_eq!(reserved.unwrap(), Some(30_000));
+    let [first, second] = [
+        world.user_with_sandbox(1).await.current_start(),
+        world.user_with_sandbox(2).await.current_start(),
+    ];
+    let sandboxes = world.store.sandboxes();
+    let reserve = async |start, refused: &[u16]| {
+        let reserved = sandboxes.reserve_port(start, 30_000..=30_002, refused, at(2));
+        reserved.await.unwrap()
+    };
+    assert_eq!(reserve(first, &[]).await, Some(30_000));
 
     for _ in 0..2 {
-        let replaced = sandboxes
-            .replace_port(start, 30_000, 30_001..=30_002, at(3))
-            .await;
-        assert_eq!(replaced.unwrap(), Some(30_001));
+        assert_eq!(reserve(first, &[30_000]).await, Some(30_001));
     }
-
-    let exhausted = sandboxes
-        .replace_port(start, 30_001, 30_001..=30_001, at(4))
-        .await;
-    assert_eq!(exhausted.unwrap(), None);
+    assert_eq!(reserve(second, &[30_000]).await, Some(30_002));
+    assert_eq!(reserve(second, &[30_000, 30_002]).await, None);
 }
 
 async fn move_cursor(world: &World, sandbox: &Sandbox) {

@@ -2,7 +2,7 @@ use chrono::TimeDelta;
 use claw_domain::{Endpoint, SandboxStatus, SleepPolicy, WakeReason};
 use claw_store::{Sandbox, Wake};
 
-use crate::world::{World, at, message, request, settlement};
+use crate::world::{World, at, host, message, request, settlement};
 
 #[tokio::test]
 async fn an_idle_sandbox_sleeps_and_gives_up_its_place_but_not_its_port_until_its_container_is_gone()
@@ -106,18 +106,18 @@ async fn sleepers_wake_when_they_are_due_the_earliest_first_while_there_are_plac
             .await
             .unwrap();
     }
-    let next = sandboxes.next_due("host-a").await.unwrap();
+    let next = sandboxes.next_due(&host("host-a"), at(60)).await.unwrap();
 
     let two = sandboxes
-        .wake_due("host-a", at(400), 2, at(60))
+        .wake_due(&host("host-a"), at(400), 2, at(60))
         .await
         .unwrap();
     let third = sandboxes
-        .wake_due("host-a", at(400), 3, at(60))
+        .wake_due(&host("host-a"), at(400), 3, at(60))
         .await
         .unwrap();
     let elsewhere = sandboxes
-        .wake_due("elsewhere", at(9_999), 9, at(60))
+        .wake_due(&host("elsewhere"), at(9_999), 9, at(60))
         .await
         .unwrap();
 
@@ -162,7 +162,7 @@ async fn wakes_for_jobs_are_counted_by_the_day() {
                 .unwrap()
         );
         woken = sandboxes
-            .wake_due("host-a", now, 5, now)
+            .wake_due(&host("host-a"), now, 5, now)
             .await
             .unwrap()
             .remove(0);
@@ -170,6 +170,91 @@ async fn wakes_for_jobs_are_counted_by_the_day() {
     }
 
     assert_eq!(counts, [1, 2, 2, 1]);
+}
+
+#[tokio::test]
+async fn what_is_due_and_finds_no_place_is_counted_and_the_next_time_is_in_the_future() {
+    let world = World::new().await;
+    let (sandboxes, here) = (world.store.sandboxes(), host("host-a"));
+    for (number, due) in [(1, 100), (2, 200), (3, 9_000)] {
+        let ready = ready(&world, number).await;
+        let wake = Wake {
+            at: at(due),
+            reason: WakeReason::Job,
+        };
+        let asleep = sandboxes.fall_asleep(ready.current_start(), Some(wake), at(50));
+        assert!(asleep.await.unwrap());
+    }
+
+    let woken = sandboxes
+        .wake_due(&here, at(300), 1, at(300))
+        .await
+        .unwrap();
+
+    assert_eq!(woken.len(), 1);
+    assert_eq!(sandboxes.count_due(&here, at(300)).await.unwrap(), 1);
+    assert_eq!(
+        sandboxes.next_due(&here, at(300)).await.unwrap(),
+        Some(at(9_000))
+    );
+    world
+        .store
+        .suspensions()
+        .suspend_all("incident", at(301))
+        .await
+        .unwrap();
+    assert_eq!(sandboxes.count_due(&here, at(300)).await.unwrap(), 0);
+    assert_eq!(sandboxes.next_due(&here, at(300)).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_start_is_awaited_while_a_message_waits_for_it_unless_it_is_the_first() {
+    let world = World::new().await;
+    let sandboxes = world.store.sandboxes();
+    let newcomer = world.user_with_sandbox(1).await;
+    let dead = ready(&world, 2).await;
+    sandboxes
+        .start_over(dead.current_start(), at(3), at(3))
+        .await
+        .unwrap();
+    let awaited = async |sandbox| sandboxes.awaited("host-a", sandbox).await.unwrap();
+    assert_eq!(awaited(None).await, []);
+
+    world.receive(&message(2, 7)).await;
+
+    assert_eq!(awaited(None).await, [dead.id]);
+    assert_eq!(awaited(Some(dead.id)).await, [dead.id]);
+    assert_eq!(awaited(Some(newcomer.id)).await, []);
+}
+
+#[tokio::test]
+async fn failures_are_counted_until_they_are_forgotten_and_a_pause_ends_at_its_time() {
+    let world = World::new().await;
+    let (sandboxes, here) = (world.store.sandboxes(), host("host-a"));
+    let dead = ready(&world, 1).await;
+
+    sandboxes
+        .start_over(dead.current_start(), at(30), at(3))
+        .await
+        .unwrap();
+    let paused = world.sandbox_of(dead.user).await;
+
+    assert_eq!((paused.failures, paused.retry_at), (1, Some(at(30))));
+    assert_eq!(
+        sandboxes.next_due(&here, at(3)).await.unwrap(),
+        Some(at(30))
+    );
+    assert_eq!(sandboxes.paused_until(&here, at(29)).await.unwrap(), []);
+    assert_eq!(
+        sandboxes.paused_until(&here, at(30)).await.unwrap().len(),
+        1
+    );
+    let start = paused.current_start();
+    sandboxes.mark_starting(start, &here, at(30)).await.unwrap();
+    make_ready(&world, &paused).await;
+    sandboxes.forget_failures(start, at(40)).await.unwrap();
+    let steady = world.sandbox_of(dead.user).await;
+    assert_eq!((steady.failures, steady.retry_at), (0, None));
 }
 
 async fn ready(world: &World, number: u32) -> Sandbox {
@@ -184,7 +269,7 @@ async fn make_ready(world: &World, sandbox: &Sandbox) {
     let sandboxes = world.store.sandboxes();
     let endpoint = Endpoint::new("ws://127.0.0.1:30000");
     sandboxes
-        .reserve_port(sandbox.current_start(), 30_000..=30_010, at(1))
+        .reserve_port(sandbox.current_start(), 30_000..=30_010, &[], at(1))
         .await
         .unwrap();
     sandboxes

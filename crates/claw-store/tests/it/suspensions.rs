@@ -4,7 +4,7 @@ use claw_store::{
 };
 use claw_testkit::user_of;
 
-use crate::world::{OLD_KEY, World, address, at, keyring, message, reply, request};
+use crate::world::{OLD_KEY, World, address, at, host, keyring, message, reply, request};
 
 #[tokio::test]
 async fn a_second_suspension_changes_only_the_reason() {
@@ -228,12 +228,21 @@ async fn a_suspended_user_gets_no_place_and_the_next_in_line_does() {
     suspensions.suspend(ada, "abuse", at(1)).await.unwrap();
     let sandboxes = world.store.sandboxes();
 
-    let admitted = sandboxes.admit_queued(1, at(2)).await.unwrap();
+    let admitted = sandboxes
+        .admit_queued(&host("host-a"), 1, at(2))
+        .await
+        .unwrap();
 
     assert_eq!(admitted[0].user, bob);
     suspensions.resume(ada).await.unwrap();
     suspensions.suspend_all("incident", at(3)).await.unwrap();
-    assert_eq!(sandboxes.admit_queued(2, at(4)).await.unwrap(), []);
+    assert_eq!(
+        sandboxes
+            .admit_queued(&host("host-a"), 2, at(4))
+            .await
+            .unwrap(),
+        []
+    );
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use claw_domain::{
     Wamid,
 };
 use claw_store::{
-    Caller, Disposition, Entrance, InboundMessage, Keyring, NewReply, NewSandbox, Newcomer,
+    Caller, Disposition, Entrance, Host, InboundMessage, Keyring, NewReply, NewSandbox, Newcomer,
     Received, Sandbox, SandboxRequest, Settled, Settlement, Store, VoiceMessage,
 };
 use claw_testkit::{TestPostgres, user_of};
@@ -228,11 +228,27 @@ pub fn new_sandbox(user: UserId) -> NewSandbox {
     let id = SandboxId::derived_from(&user.to_string());
     NewSandbox {
         id,
-        host: "host-a".into(),
+        host: host("host-a"),
         container_name: format!("clawkaka-{id}"),
         model: "openrouter/auto".into(),
         gateway_token: "the gateway token".into(),
         device_seed: SecretBox::new(Box::new(*b"thirty-two bytes of device seed!")),
+    }
+}
+
+/// A host whose engine has told no id.
+pub fn host(name: &str) -> Host {
+    Host {
+        name: name.into(),
+        engine: None,
+    }
+}
+
+/// The host `host-a` with this engine.
+pub fn host_with(engine: &str) -> Host {
+    Host {
+        engine: Some(engine.into()),
+        ..host("host-a")
     }
 }
 

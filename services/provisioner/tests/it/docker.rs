@@ -4,7 +4,7 @@ use claw_docker::{ContainerName, Docker, DockerConfig, Runtime, VolumeName};
 use claw_domain::SandboxStatus;
 use claw_runtime::{HttpTimeouts, http};
 use provisioner::{
-    Action, AgentProbe, Backend, ContainerSettings, Containers, Provisioner, Timeouts,
+    AgentProbe, Backend, ContainerSettings, Containers, Learned, Provisioner, Step, Timeouts,
 };
 use tokio::process::Command;
 use uuid::Uuid;
@@ -37,7 +37,7 @@ async fn a_real_openclaw_starts_accepts_our_connection_and_is_removed() {
         .ask(&["exec", name.as_str(), "sh", "-c", "touch /probe; id -u"])
         .await;
     provisioner
-        .act(&sandbox, Action::GiveUp(claw_domain::FailureReason::Engine))
+        .act(&sandbox, Step::GiveUp(claw_domain::FailureReason::Engine))
         .await
         .unwrap();
 
@@ -113,6 +113,7 @@ impl Engine {
             sandboxes: world.store.sandboxes(),
             keyring: world.keyring.clone(),
             clock: world.clock.clone(),
+            learned: Learned::default(),
         };
         world.provisioner_with(Backend::Containers(Box::new(containers)))
     }

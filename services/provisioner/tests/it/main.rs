@@ -2,7 +2,15 @@
 //! except in `docker`, which uses a real engine and a real OpenClaw.
 
 #[cfg(test)]
+mod alive;
+#[cfg(test)]
 mod docker;
+#[cfg(test)]
+mod engines;
+#[cfg(test)]
+mod lifecycle;
+#[cfg(test)]
+mod orders;
 #[cfg(test)]
 mod provision;
 #[cfg(test)]
@@ -11,6 +19,8 @@ mod reconcile;
 mod request;
 #[cfg(test)]
 mod settings;
+#[cfg(test)]
+mod sleep;
 #[cfg(test)]
 mod suspension;
 #[cfg(test)]

@@ -4,20 +4,20 @@ use std::{
 };
 
 use chrono::TimeDelta;
-use claw_docker::{ExternalAddresses, fake::EngineFault};
+use claw_docker::{ContainerName, ExternalAddresses, fake::EngineFault};
 use claw_domain::FailureReason;
 use claw_testkit::eventually;
-use provisioner::{Action, Backend, Progress, Readiness};
+use provisioner::{Backend, Progress, Readiness, Step};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::world::{World, drive};
+use crate::world::{World, drive, reconciler_of};
 
 /// An address of no machine, like the host's address in a container: binding it fails.
 const NOT_LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
-/// More actions than any start needs.
-const ENOUGH_ACTIONS: usize = 20;
+/// More steps than any start needs.
+const ENOUGH_STEPS: usize = 20;
 
 #[tokio::test]
 async fn a_request_starts_a_sandbox() {
@@ -38,23 +38,20 @@ async fn a_request_starts_a_sandbox() {
 }
 
 #[tokio::test]
-async fn every_action_may_be_taken_twice() {
+async fn every_step_may_be_taken_twice() {
     let world = World::new().await;
     let requested = world.message_from(1).await;
     let provisioner = world.provisioner();
     provisioner.request(&requested).await.unwrap();
     provisioner.request(&requested).await.unwrap();
 
-    let mut actions = 0;
-    while world.take_action(&provisioner, requested.user, 2).await != Progress::Done {
-        actions += 1;
-        assert!(actions < ENOUGH_ACTIONS, "the start never ends");
+    let mut steps = 0;
+    while world.take_step(&provisioner, requested.user, 2).await != Progress::Done {
+        steps += 1;
+        assert!(steps < ENOUGH_STEPS, "the start never ends");
     }
     for _ in 0..2 {
-        provisioner
-            .drive(requested.user, &CancellationToken::new())
-            .await
-            .unwrap();
+        world.drive(&provisioner, requested.user).await;
     }
 
     world.assert_ready(requested.user, 1).await;
@@ -62,7 +59,7 @@ async fn every_action_may_be_taken_twice() {
 }
 
 #[tokio::test]
-async fn a_new_process_goes_on_after_a_kill_at_any_action() {
+async fn a_new_process_goes_on_after_a_kill_at_any_step() {
     let world = World::new().await;
     let mut number = 0;
     loop {
@@ -71,22 +68,16 @@ async fn a_new_process_goes_on_after_a_kill_at_any_action() {
         killed.request(&requested).await.unwrap();
         let mut last = Progress::Advanced;
         for _ in 0..number {
-            last = world.take_action(&killed, requested.user, 1).await;
+            last = world.take_step(&killed, requested.user, 1).await;
         }
         drop(killed);
 
-        assert!(
-            world
-                .provisioner()
-                .drive(requested.user, &CancellationToken::new())
-                .await
-                .unwrap()
-        );
+        assert!(world.drive(&world.provisioner(), requested.user).await);
 
         assert_eq!(
             world.row(requested.user).await.status.as_str(),
             "ready",
-            "after {number} actions"
+            "after {number} steps"
         );
         number += 1;
         let made = usize::try_from(number).unwrap();
@@ -99,25 +90,22 @@ async fn a_new_process_goes_on_after_a_kill_at_any_action() {
             break;
         }
     }
-    assert!(number > 5, "only {number} actions were seen");
+    assert!(number > 5, "only {number} steps were seen");
 }
 
 #[tokio::test]
-async fn a_fault_after_any_action_leaves_nothing_behind() {
-    for actions_before in 0.. {
+async fn a_fault_after_any_step_leaves_nothing_behind() {
+    for steps_before in 0.. {
         let world = World::new().await;
         let requested = world.message_from(1).await;
         let provisioner = world.provisioner();
         provisioner.request(&requested).await.unwrap();
         let mut last = Progress::Advanced;
-        for _ in 0..actions_before {
-            last = world.take_action(&provisioner, requested.user, 1).await;
+        for _ in 0..steps_before {
+            last = world.take_step(&provisioner, requested.user, 1).await;
         }
         if last == Progress::Done {
-            assert!(
-                actions_before > 5,
-                "only {actions_before} actions were seen"
-            );
+            assert!(steps_before > 5, "only {steps_before} steps were seen");
             break;
         }
         if world.row(requested.user).await.status.as_str() == "ready" {
@@ -127,10 +115,7 @@ async fn a_fault_after_any_action_leaves_nothing_behind() {
         world.probe.fix(Some(Readiness::Rejected));
         world.keys.refuse_to_mint(Some(401));
 
-        provisioner
-            .drive(requested.user, &CancellationToken::new())
-            .await
-            .unwrap();
+        world.drive(&provisioner, requested.user).await;
 
         let has_container = world.runtime.made() > 0;
         let reason = match (world.keys.made(), has_container) {
@@ -151,20 +136,17 @@ async fn giving_up_twice_has_the_same_effect_as_once() {
     let provisioner = world.provisioner();
     provisioner.request(&requested).await.unwrap();
     while world.runtime.containers().is_empty() {
-        world.take_action(&provisioner, requested.user, 1).await;
+        world.take_step(&provisioner, requested.user, 1).await;
     }
     let sandbox = world.row(requested.user).await;
 
     for _ in 0..2 {
         provisioner
-            .act(&sandbox, Action::GiveUp(FailureReason::StartTimeout))
+            .act(&sandbox, Step::GiveUp(FailureReason::StartTimeout))
             .await
             .unwrap();
     }
-    provisioner
-        .drive(requested.user, &CancellationToken::new())
-        .await
-        .unwrap();
+    world.drive(&provisioner, requested.user).await;
 
     world
         .assert_nothing_is_left_but(requested.user, "start_timeout")
@@ -256,14 +238,9 @@ async fn a_start_waits_for_an_engine_that_comes_back_in_time() {
     world.runtime.set_fault(Some(EngineFault::Failing));
 
     let driving = drive(&Arc::new(world.provisioner()), &requested);
-    eventually("the start begins", || async {
-        let row = world
-            .store
-            .sandboxes()
-            .of_user(requested.user)
-            .await
-            .unwrap();
-        row.is_some_and(|row| row.status.as_str() == "starting")
+    eventually("the request is stored", || async {
+        let row = world.store.sandboxes().of_user(requested.user).await;
+        row.unwrap().is_some()
     })
     .await;
     world.runtime.set_fault(None);
@@ -308,6 +285,87 @@ async fn a_port_that_the_engine_refuses_is_replaced_by_the_next() {
 }
 
 #[tokio::test]
+async fn a_port_that_the_engine_holds_for_nobody_is_skipped_by_all_and_told_once() {
+    let world = World::new().await;
+    let first = *world.container_settings.ports.start();
+    world.runtime.take_port(first);
+    let provisioner = Arc::new(world.provisioner());
+    let mut ports = Vec::new();
+
+    for number in 0..3 {
+        let requested = world.message_from(number).await;
+        drive(&provisioner, &requested).await.unwrap();
+        ports.push(world.row(requested.user).await.port.unwrap());
+        world.clock.advance(TimeDelta::minutes(2));
+    }
+
+    assert_eq!(ports, [first + 1, first + 2, first + 3]);
+    assert_eq!(
+        world.runtime.made(),
+        4,
+        "only the first start tried the port"
+    );
+    assert_eq!(world.told().await, ["port_refused"]);
+}
+
+#[tokio::test]
+async fn a_start_outlasts_an_engine_that_hangs() {
+    let world = World::new().await;
+    let requested = world.message_from(1).await;
+    let provisioner = Arc::new(world.provisioner());
+    let sandbox = provisioner.request(&requested).await.unwrap();
+    world.runtime.set_fault(Some(EngineFault::Hangs));
+
+    let driving = drive(&provisioner, &requested);
+    tokio::task::yield_now().await;
+    assert!(!driving.is_finished());
+    world.runtime.set_fault(None);
+
+    assert!(driving.await.unwrap());
+    assert_eq!(sandbox.user, requested.user);
+    world.assert_ready(requested.user, 1).await;
+}
+
+#[tokio::test]
+async fn a_restart_goes_before_newcomers_and_who_is_waited_for_before_both() {
+    let mut world = World::new().await;
+    world.settings.starts_at_once = 1;
+    let (dead, asked) = (world.ready(1).await, world.ready(2).await);
+    let provisioner = Arc::new(world.provisioner());
+    world.probe.fix(Some(Readiness::NotReady));
+    let mut driving = vec![drive(&provisioner, &world.message_from(3).await)];
+    eventually("a newcomer holds the permit", async || {
+        world.runtime.containers().len() == 3
+    })
+    .await;
+
+    driving.push(drive(&provisioner, &world.message_from(4).await));
+    world.runtime.kill(&ContainerName::of(dead.id, 1));
+    world.runtime.kill(&ContainerName::of(asked.id, 1));
+    let mut reconciler = reconciler_of(Arc::clone(&provisioner));
+    reconciler.pass(&CancellationToken::new()).await.unwrap();
+    eventually("three starts wait", async || {
+        provisioner.waiting_starts() == 3
+    })
+    .await;
+    world.message(2, 2).await;
+    reconciler.pass(&CancellationToken::new()).await.unwrap();
+    world.probe.fix(Some(Readiness::Ready));
+    for driven in driving {
+        assert!(driven.await.unwrap());
+    }
+    reconciler.settle().await;
+
+    let newcomer = world.row(world.message_from(4).await.user).await;
+    let starts = world.runtime.started().split_off(3);
+    assert_eq!(
+        starts,
+        [(asked.id, 2), (dead.id, 2), (newcomer.id, 1)]
+            .map(|(sandbox, start)| ContainerName::of(sandbox, start).to_string())
+    );
+}
+
+#[tokio::test]
 async fn a_sandbox_is_given_up_if_the_engine_refuses_every_port() {
     let mut world = World::new().await;
     world.container_settings.published_on = NOT_LOCAL;
@@ -347,6 +405,31 @@ async fn no_more_sandboxes_start_at_once_than_allowed() {
         assert!(driven.await.unwrap());
     }
     assert_eq!(world.runtime.made(), 3);
+}
+
+#[tokio::test]
+async fn nobody_waits_long_for_a_sandbox_that_never_becomes_ready() {
+    let mut world = World::new().await;
+    world.settings.starts_at_once = 1;
+    let provisioner = Arc::new(world.provisioner());
+    world.probe.fix(Some(Readiness::NotReady));
+    let mut driving = vec![drive(&provisioner, &world.message_from(1).await)];
+    eventually("the first is probed", || async { world.probe.count() > 0 }).await;
+    driving.push(drive(&provisioner, &world.message_from(2).await));
+    eventually("the second waits", async || {
+        provisioner.waiting_starts() == 1
+    })
+    .await;
+
+    // Half of the start limit.
+    world.clock.advance(TimeDelta::seconds(90));
+
+    eventually("the second starts", async || world.runtime.made() == 2).await;
+    assert!(driving.iter().all(|driving| !driving.is_finished()));
+    world.probe.fix(Some(Readiness::Ready));
+    for driven in driving {
+        assert!(driven.await.unwrap());
+    }
 }
 
 #[tokio::test]

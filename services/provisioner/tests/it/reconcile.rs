@@ -1,14 +1,14 @@
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use chrono::TimeDelta;
 use claw_docker::{ContainerName, VolumeName};
 use claw_domain::SandboxId;
 use claw_testkit::eventually;
-use provisioner::{KeyName, Readiness, Reconciler, ReconcilerIntervals};
+use provisioner::{KeyName, Readiness};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::world::{OWNER, World, drive};
+use crate::world::{OWNER, World, drive, pass};
 
 #[tokio::test]
 async fn the_reconciler_finishes_a_start_that_a_killed_process_began() {
@@ -16,7 +16,7 @@ async fn the_reconciler_finishes_a_start_that_a_killed_process_began() {
     let requested = world.message_from(1).await;
     world.provisioner().request(&requested).await.unwrap();
 
-    pass(&mut reconciler(&world)).await;
+    world.pass().await;
 
     let row = world.row(requested.user).await;
     world.assert_announced(&format!("ready {} 1", row.id)).await;
@@ -33,7 +33,7 @@ async fn a_sandbox_whose_container_died_restarts_with_its_volume_and_its_model_k
     let before = world.row(requested.user).await;
 
     world.runtime.kill(&ContainerName::of(before.id, 1));
-    pass(&mut reconciler(&world)).await;
+    world.pass().await;
 
     world
         .assert_announced(&format!("ready {} 2", before.id))
@@ -55,7 +55,7 @@ async fn the_volume_survives_a_failed_restart() {
     world.runtime.kill(&ContainerName::of(sandbox.id, 1));
     world.probe.fix(Some(Readiness::Rejected));
 
-    pass(&mut reconciler(&world)).await;
+    world.pass().await;
 
     world
         .assert_announced(&format!("failed {} 2 not_approved", sandbox.id))
@@ -79,7 +79,7 @@ async fn a_container_without_a_row_is_removed_and_the_others_stay() {
     world.runtime.add(&ContainerName::of(stray, 1), Some(stray));
     world.runtime.add(&ContainerName::of(stray, 2), None);
 
-    pass(&mut reconciler(&world)).await;
+    world.pass().await;
 
     world.assert_ready(requested.user, 1).await;
 }
@@ -97,7 +97,7 @@ async fn only_a_model_key_without_a_row_is_deleted_and_only_after_ten_minutes() 
         .add(&KeyName::new(OWNER, stray, Uuid::nil()).to_string());
     let others = KeyName::new("another-installation", stray, Uuid::nil()).to_string();
     world.keys.add(&others);
-    let mut reconciler = reconciler(&world);
+    let mut reconciler = world.reconciler();
 
     pass(&mut reconciler).await;
     assert_eq!(world.keys.names().len(), 3);
@@ -121,7 +121,7 @@ async fn a_queued_sandbox_starts_when_a_place_is_free() {
         .await;
 
     world.settings.cap = 2;
-    pass(&mut reconciler(&world)).await;
+    world.pass().await;
 
     let row = world.row(second.user).await;
     world.assert_announced(&format!("ready {} 1", row.id)).await;
@@ -135,7 +135,7 @@ async fn a_stopped_reconciler_ends_its_running_starts() {
     world.probe.fix(Some(Readiness::NotReady));
     let stop = CancellationToken::new();
 
-    let (mut reconciler, stopped) = (reconciler(&world), stop.clone());
+    let (mut reconciler, stopped) = (world.reconciler(), stop.clone());
     let running = tokio::spawn(async move { reconciler.run(stopped).await });
     eventually("the sandbox is probed", || async {
         world.probe.count() > 0
@@ -145,17 +145,4 @@ async fn a_stopped_reconciler_ends_its_running_starts() {
     running.await.unwrap();
 
     assert_eq!(world.row(requested.user).await.status.as_str(), "starting");
-}
-
-fn reconciler(world: &World) -> Reconciler {
-    let intervals = ReconcilerIntervals {
-        sandboxes: Duration::from_hours(1),
-        keys: Duration::ZERO,
-    };
-    Reconciler::new(Arc::new(world.provisioner()), intervals)
-}
-
-async fn pass(reconciler: &mut Reconciler) {
-    reconciler.pass(&CancellationToken::new()).await.unwrap();
-    reconciler.settle().await;
 }

@@ -1,16 +1,16 @@
 //! What becomes of the sandboxes and model keys of suspended users.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use claw_bus::{Attempt, Handler, Tenure};
+use claw_bus::Handler;
 use claw_docker::ContainerName;
 use claw_domain::UserId;
 use claw_store::AccessList;
 use claw_testkit::eventually;
-use provisioner::{HandleRequest, Reconciler, ReconcilerIntervals};
+use provisioner::HandleRequest;
 use tokio_util::sync::CancellationToken;
 
-use crate::world::{World, drive, start_of_time};
+use crate::world::{World, attempt, drive, start_of_time};
 
 #[tokio::test]
 async fn the_model_key_of_a_suspended_user_is_disabled_and_that_of_another_is_not() {
@@ -18,7 +18,7 @@ async fn the_model_key_of_a_suspended_user_is_disabled_and_that_of_another_is_no
     let (ada, _bob) = (ready(&world, 1).await, ready(&world, 2).await);
 
     suspend(&world, Some(ada)).await;
-    pass(&world).await;
+    world.pass().await;
 
     assert_eq!(world.keys.disabled(), 1);
     assert!(!world.row(ada).await.has_enabled_key);
@@ -29,7 +29,7 @@ async fn the_model_key_of_a_suspended_user_is_disabled_and_that_of_another_is_no
     );
 
     resume(&world, Some(ada)).await;
-    pass(&world).await;
+    world.pass().await;
     assert_eq!(world.keys.disabled(), 0);
     assert!(world.row(ada).await.has_enabled_key);
 }
@@ -43,13 +43,13 @@ async fn the_model_key_of_a_blocked_user_is_disabled_until_they_are_unblocked() 
     let put = lists.put(ada, AccessList::Block, "spam", start_of_time());
     put.await.unwrap();
     assert!(world.suspensions.refresh().await.unwrap());
-    pass(&world).await;
+    world.pass().await;
 
     assert_eq!(world.keys.disabled(), 1);
 
     assert!(lists.remove(ada, AccessList::Block).await.unwrap());
     assert!(world.suspensions.refresh().await.unwrap());
-    pass(&world).await;
+    world.pass().await;
     assert_eq!(world.keys.disabled(), 0);
 }
 
@@ -60,20 +60,20 @@ async fn a_change_of_a_key_that_fails_is_made_by_the_next_pass_or_process() {
     world.keys.refuse_to_mint(Some(503));
 
     suspend(&world, None).await;
-    pass(&world).await;
+    world.pass().await;
     assert_eq!(world.keys.disabled(), 0);
     world.keys.refuse_to_mint(None);
-    pass(&world).await;
+    world.pass().await;
     assert_eq!(world.keys.disabled(), 2);
 
     world.keys.refuse_to_mint(Some(503));
     resume(&world, None).await;
-    pass(&world).await;
+    world.pass().await;
     for user in users {
         assert!(!world.row(user).await.has_enabled_key, "it may be disabled");
     }
     world.keys.refuse_to_mint(None);
-    pass(&world).await;
+    world.pass().await;
     assert_eq!(world.keys.disabled(), 0);
     for user in users {
         assert!(world.row(user).await.has_enabled_key);
@@ -84,7 +84,7 @@ async fn a_change_of_a_key_that_fails_is_made_by_the_next_pass_or_process() {
 async fn a_running_reconciler_disables_and_enables_keys_as_it_hears_of_suspensions() {
     let world = World::new().await;
     let ada = ready(&world, 1).await;
-    let mut reconciler = reconciler(&world);
+    let mut reconciler = world.reconciler();
     let stop = CancellationToken::new();
     let stopping = stop.clone();
     let running = tokio::spawn(async move { reconciler.run(stopping).await });
@@ -110,12 +110,12 @@ async fn a_suspended_users_sandbox_is_started_after_the_suspension() {
     let handler = HandleRequest::new(Arc::new(world.provisioner()));
 
     handler.handle(&requested, &attempt()).await.unwrap();
-    pass(&world).await;
+    world.pass().await;
 
     assert_eq!(world.row(requested.user).await.status.as_str(), "requested");
     assert!(world.runtime.containers().is_empty());
     resume(&world, None).await;
-    pass(&world).await;
+    world.pass().await;
     world.assert_ready(requested.user, 1).await;
 }
 
@@ -128,13 +128,13 @@ async fn no_sandbox_is_started_for_a_suspended_user_after_a_reboot() {
     world.runtime.kill(&ContainerName::of(row.id, row.start));
 
     // Of a new process: its first pass looks at every ready sandbox.
-    pass(&world).await;
+    world.pass().await;
 
     assert_eq!((world.runtime.made(), world.keys.made()), (1, 1));
     assert_eq!(world.keys.disabled(), 1);
 
     resume(&world, None).await;
-    pass(&world).await;
+    world.pass().await;
     assert_eq!(world.runtime.made(), 2, "it is started afterwards");
 }
 
@@ -180,29 +180,4 @@ async fn resume(world: &World, user: Option<UserId>) {
         None => assert!(suspensions.resume_all().await.unwrap().was_suspended),
     }
     assert!(world.suspensions.refresh().await.unwrap());
-}
-
-/// One pass of a new reconciler, and what it begins.
-async fn pass(world: &World) {
-    let mut reconciler = reconciler(world);
-    reconciler.pass(&CancellationToken::new()).await.unwrap();
-    reconciler.settle().await;
-}
-
-fn reconciler(world: &World) -> Reconciler {
-    let intervals = ReconcilerIntervals {
-        sandboxes: Duration::from_hours(1),
-        keys: Duration::from_hours(1),
-    };
-    Reconciler::new(Arc::new(world.provisioner()), intervals)
-}
-
-fn attempt() -> Attempt {
-    Attempt {
-        number: 1,
-        sequence: 1,
-        is_replay: false,
-        stop: CancellationToken::new(),
-        tenure: Tenure::unshared(),
-    }
 }

@@ -2,20 +2,22 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use claw_bus::{Bus, BusConfig};
+use claw_bus::{Attempt, Bus, BusConfig, OperatorEvents, Tenure};
 use claw_docker::{ContainerName, VolumeName, fake::FakeRuntime};
 use claw_domain::{Address, Endpoint, MessageId, PhoneNumber, UserId, Wamid};
-use claw_events::{SandboxFailed, SandboxQueued, SandboxReady, SandboxRequested};
+use claw_events::{SandboxAsleep, SandboxFailed, SandboxQueued, SandboxReady, SandboxRequested};
 use claw_model_keys::{LimitReset, SpendLimit, fake::FakeModelKeys};
-use claw_runtime::FixedClock;
-use claw_store::{Entrance, InboundMessage, Keyring, Newcomer, Sandbox, SandboxSecrets, Store};
+use claw_runtime::{Clock, FixedClock};
+use claw_store::{
+    Entrance, InboundMessage, Keyring, Newcomer, Sandbox, SandboxSecrets, Settlement, Store,
+};
 use claw_suspensions::SuspensionView;
 use claw_testkit::{TestNats, TestPostgres, eventually, user_of};
 use futures_util::StreamExt;
 use parking_lot::Mutex;
 use provisioner::{
-    Backend, ContainerSettings, Containers, Progress, Provisioner, Readiness, ReadinessProbe,
-    Settings, Timeouts,
+    Backend, ContainerSettings, Containers, Learned, Progress, Provisioner, Readiness,
+    ReadinessProbe, Reconciler, ReconcilerIntervals, Settings, Timeouts,
 };
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -76,14 +78,20 @@ impl World {
 
     /// A new provisioner, which shares no memory with any other, as after a restart.
     pub fn provisioner(&self) -> Provisioner {
+        self.provisioner_at(&self.runtime)
+    }
+
+    /// A new provisioner at another engine.
+    pub fn provisioner_at(&self, runtime: &Arc<FakeRuntime>) -> Provisioner {
         let containers = Containers {
             settings: self.container_settings.clone(),
-            runtime: self.runtime.clone(),
+            runtime: runtime.clone(),
             keys: self.keys.clone(),
             probe: self.probe.clone(),
             sandboxes: self.store.sandboxes(),
             keyring: self.keyring.clone(),
             clock: self.clock.clone(),
+            learned: Learned::default(),
         };
         self.provisioner_with(Backend::Containers(Box::new(containers)))
     }
@@ -102,9 +110,14 @@ impl World {
 
     /// Stores a user's first message; returns the request for a sandbox that it leads to.
     pub async fn message_from(&self, number: u32) -> SandboxRequested {
+        self.message(number, 1).await
+    }
+
+    /// Stores a user's message of this sequence; returns the request for a sandbox that it leads to.
+    pub async fn message(&self, number: u32, sequence: u64) -> SandboxRequested {
         let address =
             Address::Phone(PhoneNumber::try_from(format!("+1555000{number:04}").as_str()).unwrap());
-        let wamid = Wamid::new(format!("wamid.{number}"));
+        let wamid = Wamid::new(format!("wamid.{number}.{sequence}"));
         let cause = MessageId::derived_from(wamid.as_str());
         let user = user_of(&address);
         let message = InboundMessage {
@@ -118,7 +131,7 @@ impl World {
             content: "hi".into(),
             sent_at: start_of_time(),
             now: start_of_time(),
-            sequence: 1,
+            sequence,
             needs_answer: true,
             is_replay: false,
         };
@@ -130,7 +143,7 @@ impl World {
         let now = start_of_time();
         let newcomers = self.store.newcomers();
         let admitted = newcomers.admit(&newcomer, Entrance::Listed, now);
-        assert!(admitted.await.unwrap());
+        admitted.await.unwrap();
         self.store.messages().receive(&message).await.unwrap();
         SandboxRequested {
             user,
@@ -143,20 +156,66 @@ impl World {
         self.store.sandboxes().of_user(user).await.unwrap().unwrap()
     }
 
-    /// Decides the next action once and takes it `times` times, like a process that crashed before it knew the
+    /// A new reconciler of a new provisioner, as after a restart.
+    pub fn reconciler(&self) -> Reconciler {
+        reconciler_of(Arc::new(self.provisioner()))
+    }
+
+    /// One pass of a new reconciler, and what it begins.
+    pub async fn pass(&self) {
+        pass(&mut self.reconciler()).await;
+    }
+
+    /// A user with a ready sandbox, whose message has been answered.
+    pub async fn ready(&self, number: u32) -> Sandbox {
+        let requested = self.message_from(number).await;
+        assert!(
+            drive(&Arc::new(self.provisioner()), &requested)
+                .await
+                .unwrap()
+        );
+        self.answer(&requested).await;
+        self.row(requested.user).await
+    }
+
+    /// Settles the user's message.
+    pub async fn answer(&self, requested: &SandboxRequested) {
+        let settlement = Settlement {
+            user: requested.user,
+            answered: vec![requested.cause],
+            replies: Vec::new(),
+            transcript: None,
+            now: self.clock.now(),
+        };
+        self.store.messages().settle(&settlement).await.unwrap();
+    }
+
+    /// Drives the user's sandbox.
+    pub async fn drive(&self, provisioner: &Provisioner, user: UserId) -> bool {
+        let sandbox = self.row(user).await.id;
+        provisioner
+            .drive(sandbox, &CancellationToken::new())
+            .await
+            .unwrap()
+    }
+
+    /// The kinds of the operator events that were told, oldest first.
+    pub async fn told(&self) -> Vec<String> {
+        let admin = bus(&self.nats, "admin").await;
+        let events = OperatorEvents::open(&admin).await.unwrap();
+        let newest = events.newest(None, 100).await.unwrap();
+        newest.events.into_iter().map(|told| told.kind).collect()
+    }
+
+    /// Decides the next step once and takes it `times` times, like a process that crashed before it knew the
     /// result.
-    pub async fn take_action(
-        &self,
-        provisioner: &Provisioner,
-        user: UserId,
-        times: u32,
-    ) -> Progress {
+    pub async fn take_step(&self, provisioner: &Provisioner, user: UserId, times: u32) -> Progress {
         let sandbox = self.row(user).await;
         let observed = provisioner.observe(&sandbox, 0).await.unwrap();
-        let action = provisioner.decide(&sandbox, &observed);
+        let step = provisioner.decide(&sandbox, &observed);
         let mut progress = Progress::Done;
         for _ in 0..times {
-            progress = provisioner.act(&sandbox, action).await.unwrap();
+            progress = provisioner.act(&sandbox, step).await.unwrap();
         }
         progress
     }
@@ -198,6 +257,7 @@ impl World {
         let ready = self.gateway.watch::<SandboxReady>().await.unwrap();
         let failed = self.gateway.watch::<SandboxFailed>().await.unwrap();
         let queued = self.gateway.watch::<SandboxQueued>().await.unwrap();
+        let asleep = self.gateway.watch::<SandboxAsleep>().await.unwrap();
         let ready = ready.map(|fact| format!("ready {} {}", fact.sandbox, fact.start));
         let failed = failed.map(|fact| {
             format!(
@@ -208,8 +268,14 @@ impl World {
             )
         });
         let queued = queued.map(|fact| format!("queued {}", fact.user));
-        let facts =
-            futures_util::stream::select(ready, futures_util::stream::select(failed, queued));
+        let asleep = asleep.map(|fact| format!("asleep {} {}", fact.sandbox, fact.start));
+        let facts = [
+            ready.boxed(),
+            failed.boxed(),
+            queued.boxed(),
+            asleep.boxed(),
+        ];
+        let facts = futures_util::stream::select_all(facts);
         tokio::spawn(facts.for_each(move |fact| {
             announced.lock().insert(fact);
             std::future::ready(())
@@ -221,15 +287,42 @@ impl World {
 pub fn drive(provisioner: &Arc<Provisioner>, requested: &SandboxRequested) -> JoinHandle<bool> {
     let (provisioner, requested) = (provisioner.clone(), requested.clone());
     tokio::spawn(async move {
-        provisioner.request(&requested).await.unwrap();
+        let sandbox = provisioner.request(&requested).await.unwrap();
         provisioner
-            .drive(requested.user, &CancellationToken::new())
+            .drive(sandbox.id, &CancellationToken::new())
             .await
             .unwrap()
     })
 }
 
-/// Answers that a sandbox is not ready, then not approved, then ready, unless [`FakeProbe::fix`] fixes the answer.
+/// A reconciler that makes a pass only when it is asked to.
+pub fn reconciler_of(provisioner: Arc<Provisioner>) -> Reconciler {
+    let intervals = ReconcilerIntervals {
+        sandboxes: Duration::from_hours(1),
+        keys: Duration::ZERO,
+    };
+    Reconciler::new(provisioner, intervals)
+}
+
+/// One pass, and what it begins.
+pub async fn pass(reconciler: &mut Reconciler) {
+    reconciler.pass(&CancellationToken::new()).await.unwrap();
+    reconciler.settle().await;
+}
+
+/// The first delivery of an event.
+pub fn attempt() -> Attempt {
+    Attempt {
+        number: 1,
+        sequence: 1,
+        is_replay: false,
+        stop: CancellationToken::new(),
+        tenure: Tenure::unshared(),
+    }
+}
+
+/// Answers that a sandbox is not ready, then not approved, then ready, unless [`FakeProbe::fix`] fixes the answer. Ready
+/// sandboxes answer, unless [`FakeProbe::silence`] silences them.
 #[derive(Debug, Default)]
 pub struct FakeProbe {
     state: Mutex<ProbeState>,
@@ -239,11 +332,28 @@ pub struct FakeProbe {
 struct ProbeState {
     fixed: Option<Readiness>,
     count: usize,
+    silent: HashSet<Endpoint>,
+    panics: bool,
 }
 
 impl FakeProbe {
     pub fn fix(&self, readiness: Option<Readiness>) {
         self.state.lock().fixed = readiness;
+    }
+
+    /// Lets the sandbox at this address answer no more looks, or answer again.
+    pub fn silence(&self, endpoint: &Endpoint, is_silent: bool) {
+        let silent = &mut self.state.lock().silent;
+        if is_silent {
+            silent.insert(endpoint.clone());
+        } else {
+            silent.remove(endpoint);
+        }
+    }
+
+    /// Makes the next probe of a starting sandbox panic.
+    pub fn panic_once(&self) {
+        self.state.lock().panics = true;
     }
 
     pub fn count(&self) -> usize {
@@ -255,12 +365,17 @@ impl FakeProbe {
 impl ReadinessProbe for FakeProbe {
     async fn probe(&self, _endpoint: &Endpoint, _secrets: &SandboxSecrets) -> Readiness {
         let mut state = self.state.lock();
+        assert!(!std::mem::take(&mut state.panics), "a fault in our code");
         state.count += 1;
         state.fixed.unwrap_or(match state.count {
             1 => Readiness::NotReady,
             2 => Readiness::NotApproved,
             _ => Readiness::Ready,
         })
+    }
+
+    async fn is_alive(&self, endpoint: &Endpoint) -> bool {
+        !self.state.lock().silent.contains(endpoint)
     }
 }
 
@@ -274,6 +389,7 @@ pub fn settings() -> Settings {
             start_limit: Duration::from_mins(3),
             poll_pause: Duration::from_millis(5),
         },
+        wake_lead: Duration::from_secs(45),
     }
 }
 

@@ -1,0 +1,69 @@
+//! A provisioner leaves the sandboxes of another engine alone.
+
+use std::sync::Arc;
+
+use claw_bus::{Handler, HandlerError};
+use claw_docker::{ContainerName, fake::FakeRuntime};
+use claw_events::{SandboxOrder, SandboxOrdered};
+use claw_testkit::eventually;
+use provisioner::{HandleOrder, HandleRequest};
+use uuid::Uuid;
+
+use crate::world::{World, attempt, pass, reconciler_of};
+
+#[tokio::test]
+async fn a_standby_at_another_engine_touches_nothing_and_says_so_once() {
+    let world = World::new().await;
+    let there = Arc::new(FakeRuntime::default());
+    there.set_engine_id("there");
+    let ready = world.ready(1).await;
+    let before = world.row(ready.user).await;
+    // Dead at its engine, which the standby does not see.
+    world.runtime.kill(&ContainerName::of(ready.id, 1));
+    let standby = Arc::new(world.provisioner_at(&there));
+    let mut reconciler = reconciler_of(Arc::clone(&standby));
+
+    for _ in 0..2 {
+        pass(&mut reconciler).await;
+    }
+    let requested = world.message(1, 2).await;
+    let handled = HandleRequest::new(Arc::clone(&standby))
+        .handle(&requested, &attempt())
+        .await;
+    let ordered = SandboxOrdered {
+        user: ready.user,
+        order: SandboxOrder::Remove,
+        id: Uuid::new_v4(),
+    };
+    let ordered = HandleOrder::new(standby).handle(&ordered, &attempt()).await;
+
+    assert!(matches!(handled, Err(HandlerError::Retry { .. })));
+    assert!(matches!(ordered, Err(HandlerError::Retry { .. })));
+    assert_eq!(world.row(ready.user).await, before);
+    assert_eq!((there.made(), world.runtime.made()), (0, 1));
+    assert!(there.volumes().is_empty());
+    assert_eq!(world.told().await, ["sandboxes_elsewhere"]);
+
+    world.pass().await;
+    world.assert_ready(ready.user, 2).await;
+}
+
+#[tokio::test]
+async fn a_standby_takes_newcomers_who_have_never_been_started() {
+    let world = World::new().await;
+    let there = Arc::new(FakeRuntime::default());
+    there.set_engine_id("there");
+    let requested = world.message_from(1).await;
+    world.provisioner().request(&requested).await.unwrap();
+
+    let mut reconciler = reconciler_of(Arc::new(world.provisioner_at(&there)));
+    pass(&mut reconciler).await;
+
+    eventually("it is ready there", async || {
+        world.row(requested.user).await.status.is_ready()
+    })
+    .await;
+    assert_eq!((there.made(), world.runtime.made()), (1, 0));
+    let engine = world.row(requested.user).await.engine;
+    assert_eq!(engine.as_deref(), Some("there"));
+}
