@@ -12,6 +12,7 @@ mod connection;
 mod device;
 mod error;
 mod frame;
+mod jobs;
 mod transcript;
 
 pub use backoff::pause_before;
@@ -22,6 +23,7 @@ pub use connection::{
 pub use device::DeviceKey;
 pub use error::{CallError, ConnectError, NotSent, Refusal, RetryClass, Unanswered};
 pub use frame::{AgentEvent, RunFailure};
+pub use jobs::{Job, JobList, JobSchedule};
 pub use transcript::{
     Activity, AssistantRow, Cursor, History, HistorySince, Interruption, Row, RunStatus, proactive,
     run_status, whole_text,

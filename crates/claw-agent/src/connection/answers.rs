@@ -50,3 +50,8 @@ impl ChatSendAnswer {
 pub(super) struct AbortAnswer {
     pub(super) aborted: bool,
 }
+
+#[derive(Deserialize)]
+pub(super) struct WakeAnswer {
+    pub(super) ok: bool,
+}

@@ -16,13 +16,16 @@ use tokio::{
 
 use super::{
     ChatSend, CloseReason, Flood, FrameBudget, SendStatus,
-    answers::{AbortAnswer, ChatSendAnswer},
+    answers::{AbortAnswer, ChatSendAnswer, WakeAnswer},
     driver::{Command, Order},
     handshake::ServerInfo,
 };
 use crate::{
-    CallError, Cursor, History, HistorySince, NotSent, Unanswered,
-    frame::{Abort, ChatSendParams, HistoryDelta, HistoryPage, Nothing, Payload, encode},
+    CallError, Cursor, History, HistorySince, JobList, MAIN_SESSION, NotSent, Unanswered,
+    frame::{
+        Abort, ChatSendParams, HistoryDelta, HistoryPage, ListJobs, Nothing, Payload, Wake, encode,
+    },
+    jobs::MOST_JOBS,
     transcript::HistoryError,
 };
 
@@ -124,7 +127,10 @@ impl AgentHandle {
             max_chars: PAGE_TEXT_CHARS,
             max_bytes: PAGE_BYTES,
         };
-        match self.read_history(&params, History::read).await? {
+        match self
+            .read_long("chat.history", &params, History::read)
+            .await?
+        {
             Ok(history) => Ok(history),
             Err(HistoryError::Unreadable) => Err(CallError::Unknown(Unanswered::Unreadable)),
             Err(HistoryError::TooManyRows) => {
@@ -146,17 +152,47 @@ impl AgentHandle {
             session_key: session,
             cursor: cursor.as_str(),
         };
-        let since = self.read_history(&params, HistorySince::read).await?;
+        let since = self
+            .read_long("chat.history", &params, HistorySince::read)
+            .await?;
         since.map_err(|_| CallError::Unknown(Unanswered::Unreadable))
     }
 
-    /// Decodes an answer to `chat.history`, which may be long.
-    async fn read_history<P: Serialize, T: Send + 'static>(
+    /// The enabled jobs that OpenClaw runs by itself. Fails if a job of the list cannot be read.
+    pub async fn jobs(&self) -> Result<JobList, CallError> {
+        let params = ListJobs {
+            limit: MOST_JOBS,
+            compact: true,
+        };
+        let list = self.read_long("cron.list", &params, JobList::read).await?;
+        list.ok_or(CallError::Unknown(Unanswered::Unreadable))
+    }
+
+    /// Whether a heartbeat has ended since OpenClaw started.
+    pub async fn has_had_heartbeat(&self) -> Result<bool, CallError> {
+        let last = self.call("last-heartbeat", &Nothing {}).await?;
+        Ok(last.raw().get() != RawValue::NULL.get())
+    }
+
+    /// Begins a heartbeat at once; the assistant also reads `text`. Returns `false` if OpenClaw does not.
+    pub async fn wake(&self, text: &str) -> Result<bool, CallError> {
+        let params = Wake {
+            mode: "now",
+            text,
+            session_key: MAIN_SESSION,
+        };
+        let answer: WakeAnswer = self.request("wake", &params).await?;
+        Ok(answer.ok)
+    }
+
+    /// Decodes an answer that may be long.
+    async fn read_long<P: Serialize, T: Send + 'static>(
         &self,
+        method: &'static str,
         params: &P,
         read: fn(&RawValue) -> T,
     ) -> Result<T, CallError> {
-        let payload = self.call("chat.history", params).await?;
+        let payload = self.call(method, params).await?;
         let bytes = payload.raw().get().len();
         let decoded = self.budget.decode(bytes, move || read(payload.raw())).await;
         decoded.ok_or(CallError::Unknown(Unanswered::Closed))

@@ -18,6 +18,6 @@ pub use event::{AgentEvent, RunFailure};
 pub(crate) use incoming::{Incoming, Payload, Response, decode};
 pub(crate) use lenient::{First, LONGEST_ID_BYTES, id, lenient, present, shortened};
 pub(crate) use request::{
-    Abort, Auth, ChatSendParams, Client, Connect, Device, HistoryDelta, HistoryPage, Nothing,
-    encode,
+    Abort, Auth, ChatSendParams, Client, Connect, Device, HistoryDelta, HistoryPage, ListJobs,
+    Nothing, Wake, encode,
 };

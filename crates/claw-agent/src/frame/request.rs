@@ -99,6 +99,23 @@ pub(crate) struct Abort<'a> {
     pub(crate) run_id: Option<&'a str>,
 }
 
+/// `cron.list`. Without more parameters, OpenClaw lists the enabled jobs, the next one to run first.
+#[derive(Serialize)]
+pub(crate) struct ListJobs {
+    pub(crate) limit: usize,
+    /// Without the jobs' texts.
+    pub(crate) compact: bool,
+}
+
+/// `wake`, which begins a heartbeat with this text.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Wake<'a> {
+    pub(crate) mode: &'a str,
+    pub(crate) text: &'a str,
+    pub(crate) session_key: &'a str,
+}
+
 /// The empty object that methods without parameters require.
 #[derive(Serialize)]
 pub(crate) struct Nothing {}
