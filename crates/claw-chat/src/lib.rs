@@ -1,7 +1,7 @@
 //! The rules of the conversation with a user: what a message asks for, which messages are answered
 //! together and in which order, the commands Clawkaka obeys itself, the notices it sends, the user's
-//! preferences, when the assistant may write unprompted, which newcomers come in, and which callers count as the
-//! user. Pure: knows no I/O, no clock and no database.
+//! preferences, when the assistant may write unprompted, when its sandbox sleeps and what it wakes for,
+//! which newcomers come in, and which callers count as the user. Pure: knows no I/O, no clock and no database.
 
 mod admission;
 mod callers;
@@ -14,6 +14,7 @@ mod preferences;
 mod proactive;
 mod queue;
 mod quiet_hours;
+mod rest;
 mod wall_clock;
 
 pub use admission::{Admission, Arrival, Code, Refused, Verdict};
@@ -29,4 +30,5 @@ pub use preferences::{Defaults, Preferences, Stored, Updates};
 pub use proactive::{Decision, Quota, decide};
 pub use queue::{Batch, Next, confirm_stop, next};
 pub use quiet_hours::{NO_QUIET_HOURS, QuietHours};
+pub use rest::{Agenda, JobKind, Need, PlannedJob, Rest, WakeLimits, rest};
 pub use wall_clock::local_midnight;

@@ -1,0 +1,156 @@
+mod heartbeats;
+#[cfg(test)]
+mod tests;
+
+use chrono::{DateTime, Days, NaiveTime, TimeDelta, Utc};
+use claw_domain::{SleepPolicy, UserId, WakeReason};
+
+use crate::Preferences;
+
+/// Shortest sleep that is worth it: a start keeps a processor busy for a quarter of a minute.
+const SHORTEST_SLEEP: TimeDelta = TimeDelta::minutes(3);
+
+/// How long a due job may take to begin, and to be listed as running.
+const BEGINNING: TimeDelta = TimeDelta::seconds(5);
+
+/// A job that is due, or runs, for this long keeps nobody awake: it is stuck.
+const STUCK_AFTER: TimeDelta = TimeDelta::hours(1);
+
+/// When to decide again on a sandbox that does not sleep by policy: the policy may have changed.
+const POLICY_PAUSE: TimeDelta = TimeDelta::minutes(10);
+
+/// What decides whether an idle sandbox sleeps, and when it must be ready again.
+#[derive(Debug, Clone)]
+pub struct Agenda {
+    /// Whose sandbox it is.
+    pub user: UserId,
+    /// The sandbox's policy.
+    pub policy: SleepPolicy,
+    /// The jobs of its assistant, without the heartbeat.
+    pub jobs: Vec<PlannedJob>,
+    /// When the next heartbeat is due; `None` if heartbeats are off.
+    pub heartbeat: Option<DateTime<Utc>>,
+    /// The user's time zone, quiet hours, and whether they want to be written to.
+    pub preferences: Preferences,
+    /// When the user last wrote.
+    pub last_written: Option<DateTime<Utc>>,
+    /// How often the sandbox was kept awake or woken today (UTC) for jobs that repeat.
+    pub job_wakes: u32,
+}
+
+/// A job that an assistant has planned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PlannedJob {
+    /// What kind of job it is.
+    pub kind: JobKind,
+    /// When it runs next, or since when it runs.
+    pub at: DateTime<Utc>,
+}
+
+/// The kinds of jobs that are treated differently.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JobKind {
+    /// It runs once.
+    Once,
+    /// It runs again and again.
+    Repeating,
+    /// It runs at the moment.
+    Running,
+}
+
+/// How often a sandbox wakes by itself within a day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WakeLimits {
+    /// For jobs that repeat.
+    pub jobs_per_day: u32,
+    /// For heartbeats.
+    pub heartbeats_per_day: u32,
+}
+
+/// The decision on an idle sandbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rest {
+    /// It stays awake. Decide again at this time.
+    Awake {
+        /// When to decide again.
+        until: DateTime<Utc>,
+        /// The job it stays awake for counts towards the day's limit.
+        counts: bool,
+    },
+    /// It sleeps until it is asked, or needed.
+    Asleep(Option<Need>),
+}
+
+/// A time at which a sandbox has to be ready without a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Need {
+    /// When it has to be ready.
+    pub at: DateTime<Utc>,
+    /// What for.
+    pub reason: WakeReason,
+}
+
+/// Decides whether a sandbox that nobody uses at `now` sleeps, and until when.
+pub fn rest(agenda: &Agenda, limits: WakeLimits, now: DateTime<Utc>) -> Rest {
+    if agenda.policy == SleepPolicy::AlwaysOn {
+        return Rest::Awake {
+            until: now + POLICY_PAUSE,
+            counts: false,
+        };
+    }
+    let jobs = agenda.jobs.iter();
+    let next = jobs
+        .filter_map(|job| Some((needed_at(*job, agenda, limits, now)?, job.kind)))
+        .min_by_key(|(at, _)| *at);
+    let job = match next {
+        Some((at, kind)) if at - now < SHORTEST_SLEEP => {
+            return Rest::Awake {
+                until: at.max(now) + BEGINNING,
+                counts: kind == JobKind::Repeating,
+            };
+        }
+        Some((at, _)) => Some(Need {
+            at,
+            reason: WakeReason::Job,
+        }),
+        None => None,
+    };
+    let heartbeat = heartbeats::next(agenda, limits.heartbeats_per_day, now + SHORTEST_SLEEP);
+    let heartbeat = heartbeat.map(|at| Need {
+        at,
+        reason: WakeReason::Heartbeat,
+    });
+    Rest::Asleep(
+        [job, heartbeat]
+            .into_iter()
+            .flatten()
+            .min_by_key(|need| need.at),
+    )
+}
+
+/// When a job needs the sandbox; `None` if it has to do without.
+fn needed_at(
+    job: PlannedJob,
+    agenda: &Agenda,
+    limits: WakeLimits,
+    now: DateTime<Utc>,
+) -> Option<DateTime<Utc>> {
+    if job.at < now - STUCK_AFTER {
+        return None;
+    }
+    let wakes = agenda.policy == SleepPolicy::Sleep;
+    match job.kind {
+        JobKind::Running => Some(now),
+        JobKind::Once => wakes.then_some(job.at),
+        JobKind::Repeating if limits.jobs_per_day == 0 => None,
+        JobKind::Repeating if agenda.job_wakes < limits.jobs_per_day => wakes.then_some(job.at),
+        // The day's wakes are used up.
+        JobKind::Repeating => wakes.then_some(job.at.max(next_utc_midnight(now))),
+    }
+}
+
+/// When the day ends by which wakes for jobs are counted.
+fn next_utc_midnight(now: DateTime<Utc>) -> DateTime<Utc> {
+    let tomorrow = now.date_naive().checked_add_days(Days::new(1));
+    tomorrow.map_or(now, |day| day.and_time(NaiveTime::MIN).and_utc())
+}
