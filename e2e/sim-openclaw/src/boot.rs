@@ -8,6 +8,7 @@ use super::{
     Ending, Restart,
     dispatch::resume,
     frame::{Outgoing, event},
+    jobs,
     known_runs::KnownRuns,
     sandbox::{Phase, Sandbox, State},
     session::Session,
@@ -31,6 +32,19 @@ pub(crate) fn restart(sandbox: &Arc<Sandbox>, restart: &Restart) {
                 start_again(&sandbox, &restart);
             });
         }
+    }
+}
+
+/// Ends the OpenClaw process after SIGTERM, and starts no new one.
+pub(crate) fn stop(sandbox: &Sandbox) {
+    shut_down(&mut sandbox.state());
+}
+
+/// Starts a process that is ready at once, if there is none.
+pub(crate) fn start(sandbox: &Arc<Sandbox>) {
+    if sandbox.state().boot.phase == Phase::Down {
+        listen(&mut sandbox.state());
+        become_ready(sandbox);
     }
 }
 
@@ -60,6 +74,7 @@ pub(crate) fn kill(state: &mut State) {
 
 fn end_process(state: &mut State) {
     state.known_runs = KnownRuns::default();
+    state.last_heartbeat = serde_json::Value::Null;
     state.devices.unlock();
     state.boot.number += 1;
     state.boot.phase = Phase::Down;
@@ -160,4 +175,5 @@ fn become_ready(sandbox: &Arc<Sandbox>) {
     let mut state = sandbox.state();
     state.boot.phase = Phase::Up;
     resume(sandbox, &mut state);
+    jobs::take_up(sandbox, &mut state);
 }

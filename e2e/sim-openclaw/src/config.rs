@@ -5,6 +5,8 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use sim_kit::timeline::Timeline;
 
+use super::Heartbeat;
+
 /// Settings of the simulated OpenClaw instances. `Default` suits tests: a free port, no delays, and every
 /// device is approved at its first connect.
 #[derive(Debug, Clone)]
@@ -23,6 +25,8 @@ pub struct SimOpenClawConfig {
     pub handshake: Duration,
     /// How long an idempotency key and the outcome of its run are remembered.
     pub remembered: Duration,
+    /// How long after a start the jobs run that were missed before it.
+    pub missed_jobs_after: Duration,
     /// Rows kept per session; a cursor older than the oldest kept row answers `reset`.
     pub rows_per_session: usize,
     /// Whether all events of a turn are sent, or only the four that a client must understand.
@@ -104,6 +108,10 @@ pub struct Behaviour {
     pub queue_mode: QueueMode,
     /// The text before the echo of a message.
     pub reply_prefix: String,
+    /// The answer to a heartbeat that a client asks for with `wake`.
+    pub heartbeat: Heartbeat,
+    /// A method that is refused.
+    pub refuses: Option<String>,
 }
 
 impl Default for Behaviour {
@@ -116,6 +124,8 @@ impl Default for Behaviour {
             store_ms: 0,
             queue_mode: QueueMode::Followup,
             reply_prefix: "echo: ".to_owned(),
+            heartbeat: Heartbeat::NoReply,
+            refuses: None,
         }
     }
 }
@@ -130,6 +140,7 @@ impl Default for SimOpenClawConfig {
             tick: Duration::from_secs(30),
             handshake: Duration::from_secs(15),
             remembered: Duration::from_mins(5),
+            missed_jobs_after: Duration::from_mins(2),
             rows_per_session: 10_000,
             events: EventDetail::Full,
             timeline: Timeline::default(),

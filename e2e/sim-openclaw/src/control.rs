@@ -13,8 +13,8 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    Behaviour, Flood, Heartbeat, HeartbeatOutcome, OpenClawStats, Restart, TranscriptRow, boot,
-    flood,
+    Behaviour, Flood, Heartbeat, HeartbeatOutcome, OpenClawStats, PlannedJob, Restart,
+    TranscriptRow, boot, flood, jobs,
     listener::sandbox_of_path,
     proactive,
     sandbox::{Phase, Sandbox, Shared},
@@ -32,6 +32,7 @@ pub(crate) fn routes(shared: Arc<Shared>) -> Router {
         .route("/sim/disconnect", post(disconnect))
         .route("/sim/approve", post(approve))
         .route("/sim/remind", post(remind))
+        .route("/sim/plan", post(plan))
         .route("/sim/heartbeat", post(heartbeat))
         .route("/sim/flood", post(flood))
         .route("/sim/proactive", get(proactive_texts))
@@ -223,6 +224,28 @@ async fn remind(State(shared): State<Arc<Shared>>, Json(call): Json<RemindCall>)
     } else {
         StatusCode::CONFLICT
     }
+}
+
+#[derive(Deserialize)]
+struct PlanCall {
+    sandbox: String,
+    text: String,
+    at_ms: i64,
+    every_ms: Option<i64>,
+}
+
+/// Plans a job; the answer has its id.
+async fn plan(
+    State(shared): State<Arc<Shared>>,
+    Json(call): Json<PlanCall>,
+) -> Json<serde_json::Value> {
+    let job = PlannedJob {
+        text: call.text,
+        at_ms: call.at_ms,
+        every_ms: call.every_ms,
+    };
+    let id = jobs::plan(&shared.sandbox(&call.sandbox), job);
+    Json(json!({ "id": id }))
 }
 
 #[derive(Deserialize)]

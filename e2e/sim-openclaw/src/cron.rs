@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::frame::{Outgoing, event};
 
 /// The id of the heartbeat job.
-const HEARTBEAT_ID: &str = "91ab772f-01cb-4edd-8218-60f7e030d062";
+pub(crate) const HEARTBEAT_ID: &str = "91ab772f-01cb-4edd-8218-60f7e030d062";
 
 /// One run of a scheduled job.
 pub(crate) struct JobRun {

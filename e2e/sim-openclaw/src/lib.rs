@@ -20,6 +20,7 @@ mod frame;
 mod handshake;
 mod hello;
 mod history;
+mod jobs;
 mod known_runs;
 mod listener;
 mod params;
@@ -44,6 +45,7 @@ use tokio::net::TcpListener;
 
 pub use config::{Behaviour, EventDetail, Pairing, QueueMode, SimOpenClawConfig};
 pub use flood::Flood;
+pub use jobs::PlannedJob;
 pub use proactive::{Heartbeat, HeartbeatOutcome};
 pub use process::{Access, Launch, Process};
 pub use view::{Ending, OpenClawStats, Restart, TranscriptRow};
@@ -153,6 +155,16 @@ impl SimOpenClaw {
         }
     }
 
+    /// Ends OpenClaw in one sandbox as SIGTERM does while no run is active, and starts it no more.
+    pub fn stop_one(&self, sandbox: &str) {
+        boot::stop(&self.shared.sandbox(sandbox));
+    }
+
+    /// Starts OpenClaw in one sandbox, if it was stopped.
+    pub fn start_one(&self, sandbox: &str) {
+        boot::start(&self.shared.sandbox(sandbox));
+    }
+
     /// Drops the sockets of one sandbox, or of all; the processes keep running.
     pub fn cut_connections(&self, sandbox: Option<&str>) {
         control::cut_connections(&self.shared, sandbox);
@@ -195,6 +207,11 @@ impl SimOpenClaw {
     /// Runs a reminder in one sandbox as if it were due; false if OpenClaw is not ready.
     pub fn remind(&self, sandbox: &str, text: &str) -> bool {
         proactive::remind(&self.shared.sandbox(sandbox), text)
+    }
+
+    /// Plans a job in one sandbox, which OpenClaw runs when it is due; returns its id.
+    pub fn plan(&self, sandbox: &str, job: PlannedJob) -> String {
+        jobs::plan(&self.shared.sandbox(sandbox), job)
     }
 
     /// Makes one sandbox flood every client until it is called with `None`.

@@ -24,6 +24,14 @@ impl<'a> Params<'a> {
         .checked(allowed)
     }
 
+    /// Takes any keys.
+    pub(crate) fn open(method: &'a str, value: &'a Value) -> Result<Self, Refusal> {
+        let keys: Vec<&str> = value
+            .as_object()
+            .map_or_else(Vec::new, |map| map.keys().map(String::as_str).collect());
+        Self::closed(method, value, &keys)
+    }
+
     /// The object under `key`, with no keys other than `allowed`; empty when absent.
     pub(crate) fn object(
         &self,

@@ -46,6 +46,12 @@ pub enum HeartbeatOutcome {
     Away,
 }
 
+/// Begins the heartbeat that a client asked for with `wake`.
+pub(crate) fn wake(sandbox: &Arc<Sandbox>) {
+    let answer = sandbox.state().behaviour(&sandbox.shared).heartbeat;
+    heartbeat(sandbox, &answer);
+}
+
 /// Runs a heartbeat as if it were due.
 pub(crate) fn heartbeat(sandbox: &Arc<Sandbox>, heartbeat: &Heartbeat) -> HeartbeatOutcome {
     let mut guard = sandbox.state();
@@ -103,20 +109,25 @@ pub(crate) fn remind(sandbox: &Sandbox, text: &str) -> bool {
     if state.boot.phase != Phase::Up {
         return false;
     }
+    run_job(sandbox, state, &Uuid::new_v4().to_string(), text);
+    true
+}
+
+/// Runs a job whose agent writes `text`.
+pub(crate) fn run_job(sandbox: &Sandbox, state: &mut State, job_id: &str, text: &str) {
     let now_ms = clock::now_ms();
-    let job_id = Uuid::new_v4().to_string();
-    let run = JobRun::reminder(&job_id, MAIN_KEY, now_ms);
+    let run = JobRun::reminder(job_id, MAIN_KEY, now_ms);
     let is_full = sandbox.shared.config.events == EventDetail::Full;
     state.connections.broadcast(&run.started());
     if is_full {
-        broadcast_own_session(state, &job_id, text, now_ms);
+        broadcast_own_session(state, job_id, text, now_ms);
     }
     let run_id = format!("cron:{job_id}:{now_ms}");
     let result = NewRow {
         idempotency_key: Some(format!("cron-current-completion:{run_id}")),
         content: Content::Automation {
             text: text.to_owned(),
-            job_id,
+            job_id: job_id.to_owned(),
             run_id,
         },
         at_ms: now_ms,
@@ -129,7 +140,6 @@ pub(crate) fn remind(sandbox: &Sandbox, text: &str) -> bool {
     if is_full {
         state.connections.broadcast(&run.removed());
     }
-    true
 }
 
 fn store(sandbox: &Sandbox, state: &mut State, result: NewRow) {

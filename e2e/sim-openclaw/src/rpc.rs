@@ -7,8 +7,9 @@ use tokio::{sync::mpsc, time::Instant};
 use super::{
     chat, flood,
     frame::{Outgoing, Refusal, Request, response},
-    history,
+    history, jobs,
     params::Params,
+    proactive,
     sandbox::{Phase, Sandbox},
     session,
 };
@@ -55,6 +56,18 @@ pub(crate) fn handle_frame(sandbox: &Arc<Sandbox>, client: &Client, text: &str) 
         }
         return;
     }
+    if request.method == "wake" {
+        let woken = client.needs("operator.write").and_then(|()| {
+            let params = Params::open("wake", &request.params)?;
+            params.one_of("mode", &["now", "next-heartbeat"])?;
+            params.required_text("text").map(|_| json!({ "ok": true }))
+        });
+        client.answer(&request.id, &woken);
+        if woken.is_ok() {
+            proactive::wake(sandbox);
+        }
+        return;
+    }
     let answer = call(sandbox, client, &request.method, &request.params);
     client.answer(&request.id, &answer);
 }
@@ -83,6 +96,15 @@ fn call(
     method: &str,
     params: &Value,
 ) -> Result<Value, Refusal> {
+    if sandbox
+        .state()
+        .behaviour(&sandbox.shared)
+        .refuses
+        .as_deref()
+        == Some(method)
+    {
+        return Err(Refusal::invalid(format!("{method} is refused")));
+    }
     match method {
         "connect" => Err(Refusal::invalid(
             "connect is only valid as the first request",
@@ -119,11 +141,12 @@ fn call(
         "status" => Ok(json!({ "runtimeVersion": "2026.9.6" })),
         "last-heartbeat" => {
             client.needs("operator.read")?;
-            Ok(Value::Null)
+            Ok(sandbox.state().last_heartbeat.clone())
         }
         "cron.list" => {
             client.needs("operator.read")?;
-            Ok(json!({ "jobs": [], "total": 0, "hasMore": false }))
+            refuse_while_draining(sandbox.state().boot.phase, method)?;
+            jobs::list(sandbox, params)
         }
         "device.pair.list" => {
             client.needs("operator.pairing")?;

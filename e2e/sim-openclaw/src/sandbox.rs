@@ -17,6 +17,7 @@ use super::{
     devices::Devices,
     flood::Flooding,
     frame::{Outgoing, event},
+    jobs::Job,
     known_runs::KnownRuns,
     row::Row,
     session::Session,
@@ -120,6 +121,9 @@ pub(crate) struct State {
     pub(crate) sessions: HashMap<String, Session>,
     pub(crate) known_runs: KnownRuns,
     pub(crate) devices: Devices,
+    pub(crate) jobs: Vec<Job>,
+    /// The latest `heartbeat` event of this process.
+    pub(crate) last_heartbeat: serde_json::Value,
     pub(crate) stats: OpenClawStats,
     pub(crate) behaviour: Option<Behaviour>,
     pub(crate) flooding: Flooding,
@@ -186,6 +190,8 @@ impl Sandbox {
             sessions: HashMap::new(),
             known_runs: KnownRuns::default(),
             devices: Devices::default(),
+            jobs: Vec::new(),
+            last_heartbeat: serde_json::Value::Null,
             stats: OpenClawStats {
                 boots: boot.number,
                 ..OpenClawStats::default()

@@ -1,5 +1,6 @@
 mod client;
 mod handshakes;
+mod jobs;
 mod overlaps;
 mod proactive;
 mod processes;

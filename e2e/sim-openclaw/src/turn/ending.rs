@@ -53,7 +53,9 @@ pub(super) fn end(turn: &Turn, context: &mut TurnContext, reply: Option<&str>) {
     turn.record(EntryKind::AnswerEnded);
     context.broadcast(&turn.name.final_event(seq, shown, now_ms));
     if turn.name.is_heartbeat {
-        broadcast_heartbeat(turn, &context.state.connections, shown, started_at, now_ms);
+        let heartbeat =
+            broadcast_heartbeat(turn, &context.state.connections, shown, started_at, now_ms);
+        context.state.last_heartbeat = heartbeat;
     }
     start_next(&turn.sandbox, context.state, &turn.name.session_key);
 }
@@ -194,7 +196,7 @@ pub(super) fn fail(turn: &Turn, context: &mut TurnContext, failure: &Failure) {
     start_next(&turn.sandbox, context.state, &turn.name.session_key);
 }
 
-/// Broadcasts the end of a heartbeat. Its status is `skipped` although the text is in the transcript, because
+/// Broadcasts the end of a heartbeat, and returns its event. The status is `skipped` although the text is in the transcript, because
 /// OpenClaw itself delivers it nowhere.
 fn broadcast_heartbeat(
     turn: &Turn,
@@ -202,7 +204,7 @@ fn broadcast_heartbeat(
     said: Option<&str>,
     began_ms: i64,
     now_ms: i64,
-) {
+) -> Value {
     let mut payload = match said {
         Some(text) => json!({
             "status": "skipped",
@@ -222,4 +224,5 @@ fn broadcast_heartbeat(
         let run = JobRun::heartbeat(began_ms);
         connections.broadcast(&run.finished("heartbeat completed", "not-requested", now_ms));
     }
+    payload
 }
