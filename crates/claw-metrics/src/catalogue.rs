@@ -107,6 +107,14 @@ catalogue! {
     Counter PROACTIVE_MESSAGES = "clawkaka_proactive_messages_total" ["source", "outcome"];
     /// Suspensions in force: `everybody` is 1 or 0, and `user` counts those of single users.
     Gauge SUSPENDED = "clawkaka_suspended" ["scope"];
+    /// Sandboxes that this process found idle and that have fallen asleep.
+    Counter SLEEPS = "clawkaka_sleeps_total" [];
+    /// Wakes of sandboxes, by reason: a `message` or a `call` that waits, a due `job`, or a `heartbeat`. The last two are
+    /// counted again when another process takes over the user.
+    Counter WAKES = "clawkaka_wakes_total" ["reason"];
+    /// Time that a message or a call waits for a sandbox, by what the sandbox does: it is made as a `new` one, or it
+    /// `wakes`.
+    Histogram SANDBOX_WAIT = "clawkaka_sandbox_wait_seconds" ["sandbox"];
     /// Attempts to connect to a sandbox, by outcome: `connected` or `failed`.
     Counter AGENT_CONNECTIONS = "clawkaka_agent_connections_total" ["outcome"];
     /// Sandboxes that were disconnected because they sent too much, by what: `frames`, `bytes`, `long_message`,

@@ -1,7 +1,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use claw_domain::{Attestation, CallId, CallOutcome, UserId};
 use sea_orm::{
-    ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, UpdateMany, Value,
+    ColumnTrait, EntityTrait, ExprTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+    UpdateMany, Value,
     sea_query::{Expr, Func},
 };
 
@@ -152,6 +153,16 @@ impl Calls {
             .all(&self.database.pool);
         let rows = self.database.run("looking for silent calls", query).await?;
         rows.into_iter().map(Call::try_from).collect()
+    }
+
+    /// Whether a call of the user is in progress.
+    pub async fn is_in_call(&self, user: UserId) -> Result<bool, StoreError> {
+        let query = Entity::find()
+            .filter(Column::UserId.eq(user.as_uuid()))
+            .filter(Column::EndedAt.is_null())
+            .count(&self.database.pool);
+        let calls = self.database.run("looking for a call of a user", query);
+        Ok(calls.await? > 0)
     }
 
     /// The calls in progress, oldest first, at most `limit`.

@@ -48,8 +48,8 @@ pub struct Profile {
     pub updates_stopped: bool,
     /// BCP 47 tag of the spoken language the user set; `None` if the phone number decides.
     pub language: Option<String>,
-    /// Whether the user has written to us.
-    pub has_written: bool,
+    /// When the user last wrote to us.
+    pub last_written_at: Option<DateTime<Utc>>,
     /// Whether we may write to the user: they have written, or asked for a message on the phone.
     pub has_chat: bool,
 }
@@ -184,7 +184,7 @@ impl TryFrom<Model> for Profile {
             quiet: row.quiet,
             updates_stopped: row.updates_stopped_at.is_some(),
             language: row.language,
-            has_written: row.last_inbound_at.is_some(),
+            last_written_at: row.last_inbound_at,
             has_chat: row.last_inbound_at.is_some() || row.template_asked_at.is_some(),
         })
     }

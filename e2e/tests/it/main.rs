@@ -15,3 +15,4 @@ mod reminders;
 mod replicas;
 mod scaled;
 mod secrets;
+mod sleep;

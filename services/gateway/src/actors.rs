@@ -85,13 +85,29 @@ impl UserActors {
     /// Tells the user's actor that the caller spoke over an answer. Without an actor there is no run to
     /// stop.
     pub(crate) fn interrupt(&self, interrupted: &CallInterrupted) {
-        let partition = partition_of(interrupted.user);
-        let owned = self.partitions.lock().get(&partition).cloned();
-        let mailbox =
-            owned.and_then(|owned| owned.mailboxes.lock().get(&interrupted.user).cloned());
-        if let Some(mailbox) = mailbox {
+        if let Some(mailbox) = self.mailbox_of(interrupted.user) {
             mailbox.interrupt(interrupted.call, interrupted.turn);
         }
+    }
+
+    /// Makes the user's actor read the row of a sandbox that sleeps now. Without an actor there is nothing to end.
+    pub(crate) fn sandbox_sleeps(&self, user: UserId) {
+        if let Some(mailbox) = self.mailbox_of(user) {
+            mailbox.sandbox_changed();
+        }
+    }
+
+    /// Tells the user's actor that the operator wants the sandbox to sleep. Without an actor, it is not ready.
+    pub(crate) fn order_sleep(&self, user: UserId) {
+        if let Some(mailbox) = self.mailbox_of(user) {
+            mailbox.order_sleep();
+        }
+    }
+
+    fn mailbox_of(&self, user: UserId) -> Option<Arc<Mailbox>> {
+        let owned = self.partitions.lock().get(&partition_of(user)).cloned()?;
+        let mailboxes = owned.mailboxes.lock();
+        mailboxes.get(&user).cloned()
     }
 
     /// Wakes the actors of all owned partitions, because events may have been missed.

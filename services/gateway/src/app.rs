@@ -3,7 +3,6 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use anyhow::{Context as _, Result};
 use claw_bus::{Bus, Consumer, Ownership, Share};
 use claw_calls::LiveCalls;
-use claw_events::{SandboxFailed, SandboxQueued, SandboxReady};
 use claw_runtime::{Health, Lifecycle, SystemClock, health};
 use claw_store::Store;
 use claw_suspensions::SuspensionView;
@@ -19,7 +18,7 @@ use crate::{
     intake::Intake,
     lost_calls::LostCalls,
     suspensions::SuspensionWatcher,
-    watches::{watch, watch_interruptions},
+    watches::{watch_interruptions, watch_sandboxes},
 };
 
 /// The names of our consumers of the stream `INBOUND`.
@@ -103,9 +102,7 @@ impl App {
             actors: actors.clone(),
         };
         lifecycle.spawn("suspended-users", |stop| suspensions.run(stop));
-        watch::<SandboxReady>(&mut lifecycle, "sandbox-ready", &bus, &actors);
-        watch::<SandboxFailed>(&mut lifecycle, "sandbox-failed", &bus, &actors);
-        watch::<SandboxQueued>(&mut lifecycle, "sandbox-queued", &bus, &actors);
+        watch_sandboxes(&mut lifecycle, &bus, &actors);
         watch_interruptions(&mut lifecycle, &bus, &actors);
 
         let health = self.health_of(&ownership);

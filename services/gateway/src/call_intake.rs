@@ -326,8 +326,10 @@ impl CallIntake {
             Some(CallWarning::CalledAsUser) => {
                 let profile = users.profile(call.user).await?;
                 let now = self.context.clock.now();
-                Ok(profile.is_some_and(|profile| profile.has_written)
-                    && users.claim_warning(call.user, call.id, now).await?)
+                Ok(
+                    profile.is_some_and(|profile| profile.last_written_at.is_some())
+                        && users.claim_warning(call.user, call.id, now).await?,
+                )
             }
         }
     }

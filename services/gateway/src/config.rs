@@ -1,7 +1,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use claw_bus::BusConfig;
-use claw_chat::{Admission, Defaults, NO_QUIET_HOURS, QuietHours, VoiceTrust};
+use claw_chat::{Admission, Defaults, NO_QUIET_HOURS, QuietHours, VoiceTrust, WakeLimits};
 use claw_runtime::{Env, EnvError, health, lifecycle};
 use claw_seal::OpeningKey;
 use claw_store::Keyring;
@@ -24,6 +24,19 @@ const DEFAULT_TURN_IDLE_SECONDS: u64 = 180;
 
 /// After this long in a turn the user is told that their assistant is still at work.
 const DEFAULT_STILL_WORKING_SECONDS: u64 = 45;
+
+/// After this long the user is told that their assistant is still starting. Most starts are over sooner.
+const DEFAULT_STILL_WAKING_SECONDS: u64 = 20;
+
+/// After this long without a use, a sandbox sleeps.
+const DEFAULT_SLEEP_AFTER_SECONDS: u64 = 600;
+
+/// How often a sandbox wakes by itself on a day: for jobs that repeat, and for heartbeats.
+const DEFAULT_JOB_WAKES_PER_DAY: u32 = 24;
+const DEFAULT_HEARTBEAT_WAKES_PER_DAY: u32 = 3;
+
+/// Most heartbeats on a day: one in half an hour.
+const MOST_HEARTBEAT_WAKES: u32 = 48;
 
 /// When this many messages wait behind a turn, the user is told so.
 const DEFAULT_BACKLOG: u32 = 5;
@@ -74,6 +87,10 @@ impl Config {
         let total = env.or("TURN_LIMIT_SECONDS", DEFAULT_TURN_LIMIT_SECONDS);
         let idle = env.or("TURN_IDLE_SECONDS", DEFAULT_TURN_IDLE_SECONDS);
         let still_working = env.or("STILL_WORKING_SECONDS", DEFAULT_STILL_WORKING_SECONDS);
+        let still_waking = env.or("STILL_WAKING_SECONDS", DEFAULT_STILL_WAKING_SECONDS);
+        let sleep_after = env.or("SLEEP_AFTER_SECONDS", DEFAULT_SLEEP_AFTER_SECONDS);
+        let job_wakes = env.or("JOB_WAKES_PER_DAY", DEFAULT_JOB_WAKES_PER_DAY);
+        let heartbeat_wakes = heartbeat_wakes(env);
         let backlog = env.or("BACKLOG_MESSAGES", DEFAULT_BACKLOG);
         let voice_trust = voice_trust(env);
         let admission = admission(env);
@@ -98,6 +115,12 @@ impl Config {
                     idle: Duration::from_secs(idle?),
                 },
                 still_working_after: Duration::from_secs(still_working?),
+                still_waking_after: Duration::from_secs(still_waking?),
+                sleep_after: Duration::from_secs(sleep_after?),
+                wakes: WakeLimits {
+                    jobs_per_day: job_wakes?,
+                    heartbeats_per_day: heartbeat_wakes?,
+                },
                 backlog: backlog?,
                 voice_trust: voice_trust?,
                 preferences: Defaults {
@@ -136,6 +159,15 @@ fn admission(env: &Env) -> Result<Admission, EnvError> {
         "closed" => Ok(Admission::Closed),
         _ => Err(env.invalid("ADMISSION", "expected open, invite or closed")),
     }
+}
+
+fn heartbeat_wakes(env: &Env) -> Result<u32, EnvError> {
+    let name = "HEARTBEAT_WAKES_PER_DAY";
+    let per_day = env.or(name, DEFAULT_HEARTBEAT_WAKES_PER_DAY)?;
+    if per_day > MOST_HEARTBEAT_WAKES {
+        return Err(env.invalid(name, "expected a number from 0 to 48"));
+    }
+    Ok(per_day)
 }
 
 fn quiet_hours(env: &Env) -> Result<Option<QuietHours>, EnvError> {

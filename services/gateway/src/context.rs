@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use claw_bus::{Bus, Publisher};
 use claw_calls::LiveCalls;
-use claw_chat::{Admission, Defaults, VoiceTrust, language_of};
+use claw_chat::{Admission, Defaults, VoiceTrust, WakeLimits, language_of};
 use claw_domain::{Address, Language, UserId};
 use claw_events::CallStatus;
 use claw_runtime::Clock;
@@ -63,6 +63,12 @@ pub(crate) struct Policy {
     pub(crate) limits: TurnLimits,
     /// After this long in a turn the user is told once that their assistant is still at work.
     pub(crate) still_working_after: Duration,
+    /// After this long without an answer from a sandbox that starts again, the user is told once that it does.
+    pub(crate) still_waking_after: Duration,
+    /// After this long without a use, a sandbox sleeps.
+    pub(crate) sleep_after: Duration,
+    /// How often a sandbox wakes by itself.
+    pub(crate) wakes: WakeLimits,
     /// When this many messages wait behind a turn, the user is told so once.
     pub(crate) backlog: u32,
     /// Whom to let in on the phone without a PIN.

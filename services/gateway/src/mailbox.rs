@@ -1,5 +1,6 @@
 use claw_chat::Item;
 use claw_domain::CallId;
+use claw_events::SandboxOrder;
 use claw_store::Sandbox;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -28,6 +29,8 @@ pub(crate) struct Inbox {
     pub(crate) row: Option<Box<Sandbox>>,
     /// Number of messages that have arrived.
     pub(crate) messages: u32,
+    /// What the operator wants of the sandbox.
+    pub(crate) order: Option<SandboxOrder>,
     /// One of the messages is the command "stop".
     pub(crate) stop: bool,
     /// The call and turn whose answer the caller spoke over. The turn may still be queued.
@@ -70,6 +73,12 @@ impl Mailbox {
     /// Whether the caller spoke over the answer to this turn.
     pub(crate) fn is_interrupted(&self, call: CallId, turn: u32) -> bool {
         self.inbox.lock().interrupted == Some((call, turn))
+    }
+
+    /// Notes that the operator wants the sandbox to sleep.
+    pub(crate) fn order_sleep(&self) {
+        self.inbox.lock().order = Some(SandboxOrder::Sleep);
+        self.changed.notify_one();
     }
 
     /// Makes the actor read the sandbox's row again, and wakes it.
@@ -115,6 +124,7 @@ impl Mailbox {
         let mut inbox = self.inbox.lock();
         inbox.reload |= taken.reload;
         inbox.sandbox |= taken.sandbox || taken.row.is_some();
+        inbox.order = inbox.order.or(taken.order);
         inbox.stop |= taken.stop;
         inbox.messages = inbox.messages.saturating_add(taken.messages);
     }
@@ -142,13 +152,14 @@ impl Mailbox {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use chrono::DateTime;
     use claw_domain::{SandboxId, SandboxStatus};
 
     use super::*;
 
-    fn row(status: SandboxStatus) -> Sandbox {
+    /// The row of a sandbox in this state.
+    pub(crate) fn row(status: SandboxStatus) -> Sandbox {
         Sandbox {
             id: SandboxId::derived_from("ada"),
             user: claw_testkit::user("ada"),

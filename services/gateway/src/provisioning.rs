@@ -9,6 +9,10 @@ use tokio::time::Instant;
 /// connection.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(30);
 
+/// How long a newcomer waits before they are told that their assistant is being set up. One that is kept in stock is there
+/// sooner.
+const TELL_NEWCOMERS_AFTER: Duration = Duration::from_millis(600);
+
 /// How long after a failed set-up the next one is requested.
 const TRY_AGAIN_AFTER: Duration = Duration::from_mins(1);
 
@@ -18,6 +22,10 @@ pub(crate) struct SetupNotice {
     pub(crate) notice: Notice,
     /// When the notice began to apply.
     pub(crate) since: Instant,
+    /// When the user began to wait.
+    pub(crate) waiting_since: Instant,
+    /// When the user is given the notice, if it still applies.
+    pub(crate) tell_at: Instant,
     /// When to read the sandbox's row again, with or without an event.
     pub(crate) look_at: Instant,
 }
@@ -73,6 +81,19 @@ pub(crate) fn setup_step(sandbox: Option<&Sandbox>, is_new_here: bool) -> Option
     }
 }
 
+impl SetupStep {
+    /// How long the notice has to apply before the user is given it; `still_waking_after` is the operator's setting.
+    pub(crate) fn tell_after(&self, still_waking_after: Duration) -> Duration {
+        if self.notice == Notice::SettingUp {
+            TELL_NEWCOMERS_AFTER
+        } else if self.notice == Notice::WakingUp {
+            still_waking_after
+        } else {
+            Duration::ZERO
+        }
+    }
+}
+
 impl Request {
     /// How long to wait for an event before the row is read again.
     pub(crate) const fn wait(self) -> Duration {
@@ -100,5 +121,17 @@ mod tests {
             setup_step(None, false).map(|step| step.notice),
             Some(Notice::WakingUp)
         );
+    }
+
+    #[test]
+    fn a_newcomer_is_told_within_a_second_and_a_user_whose_sandbox_wakes_only_if_that_takes_long() {
+        let still_waking_after = Duration::from_secs(20);
+        let told_after = |is_new_here| {
+            let step = setup_step(None, is_new_here).unwrap();
+            step.tell_after(still_waking_after)
+        };
+
+        assert!(told_after(true) < Duration::from_secs(1));
+        assert_eq!(told_after(false), still_waking_after);
     }
 }

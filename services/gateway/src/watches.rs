@@ -1,7 +1,10 @@
 use std::{future::ready, time::Duration};
 
 use claw_bus::Bus;
-use claw_events::{CallInterrupted, Event};
+use claw_events::{
+    CallInterrupted, Event, SandboxAsleep, SandboxFailed, SandboxOrder, SandboxOrdered,
+    SandboxQueued, SandboxReady,
+};
 use claw_runtime::Lifecycle;
 use futures_util::StreamExt;
 use tokio::time::sleep;
@@ -13,17 +16,64 @@ use crate::actors::UserActors;
 /// Pause before a watch that ended is begun again.
 const WATCH_PAUSE: Duration = Duration::from_secs(1);
 
-/// Wakes the actor of each user whom an event `E` about a sandbox concerns. The event only prompts the
-/// actor to read the database, so a lost event delays the user's answer and does no other harm.
-pub(crate) fn watch<E: Event>(
+/// Tells actors what has become of their users' sandboxes.
+pub(crate) fn watch_sandboxes(lifecycle: &mut Lifecycle, bus: &Bus, actors: &UserActors) {
+    watch::<SandboxReady>(lifecycle, "sandbox-ready", bus, actors, |actors, ready| {
+        actors.sandbox_changed(ready.user);
+    });
+    watch::<SandboxFailed>(
+        lifecycle,
+        "sandbox-failed",
+        bus,
+        actors,
+        |actors, failed| {
+            actors.sandbox_changed(failed.user);
+        },
+    );
+    watch::<SandboxQueued>(
+        lifecycle,
+        "sandbox-queued",
+        bus,
+        actors,
+        |actors, queued| {
+            actors.sandbox_changed(queued.user);
+        },
+    );
+    watch::<SandboxAsleep>(
+        lifecycle,
+        "sandbox-asleep",
+        bus,
+        actors,
+        |actors, asleep| {
+            actors.sandbox_sleeps(asleep.user);
+        },
+    );
+    watch::<SandboxOrdered>(
+        lifecycle,
+        "sandbox-ordered",
+        bus,
+        actors,
+        |actors, ordered| {
+            // The provisioner carries out the other orders.
+            if ordered.order == SandboxOrder::Sleep {
+                actors.order_sleep(ordered.user);
+            }
+        },
+    );
+}
+
+/// Calls `tell` with each event `E` about a sandbox. The event only prompts an actor to read the database, so a lost
+/// event delays the user's answer, or the sandbox's sleep, and does no other harm.
+fn watch<E: Event>(
     lifecycle: &mut Lifecycle,
     name: &'static str,
     bus: &Bus,
     actors: &UserActors,
+    tell: fn(&UserActors, &E),
 ) {
     let (bus, actors) = (bus.clone(), actors.clone());
     lifecycle.spawn(name, move |stop: CancellationToken| async move {
-        stop.run_until_cancelled(watch_for_ever::<E>(bus, actors))
+        stop.run_until_cancelled(watch_for_ever(bus, actors, tell))
             .await;
     });
 }
@@ -56,14 +106,14 @@ pub(crate) fn watch_interruptions(lifecycle: &mut Lifecycle, bus: &Bus, actors: 
     });
 }
 
-async fn watch_for_ever<E: Event>(bus: Bus, actors: UserActors) {
+async fn watch_for_ever<E: Event>(bus: Bus, actors: UserActors, tell: fn(&UserActors, &E)) {
     loop {
         match bus.watch::<E>().await {
             Ok(news) => {
                 // The database shows what happened while there was no watch.
                 actors.wake_all();
                 news.for_each(|event| {
-                    actors.sandbox_changed(event.user());
+                    tell(&actors, &event);
                     ready(())
                 })
                 .await;

@@ -75,8 +75,8 @@ async fn nothing_is_begun_for_a_user_who_has_only_called_and_asked_for_no_messag
         let profile = world.store.users().profile(welcomed.user).await.unwrap();
         let profile = profile.unwrap();
         assert_eq!(
-            (profile.has_written, profile.has_chat),
-            (false, wants_template)
+            (profile.last_written_at, profile.has_chat),
+            (None, wants_template)
         );
 
         let begun = begin(&world.store.deliveries(), welcomed.user, "r", 2).await;

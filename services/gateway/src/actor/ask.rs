@@ -21,10 +21,6 @@ use crate::{
     turn::{Answer, Ended, Turn, answer_id},
 };
 
-/// After this long without a connection to their sandbox the user is told that it is starting up. Many
-/// restarts are over sooner.
-const UNREACHABLE_NOTICE_AFTER: Duration = Duration::from_secs(4);
-
 /// How long a turn that keeps failing is retried. Longer than any outage an operator would sit out. Waiting
 /// for a place or for a sandbox to start is no failure.
 const GIVE_UP_AFTER: Duration = Duration::from_hours(24);
@@ -86,8 +82,9 @@ impl UserActor {
         let (sandbox, session) = match self.connect().await {
             Ok(connected) => connected,
             Err(error) => {
+                let still_waking_after = self.context.policy.still_waking_after;
                 let is_unreachable =
-                    failing_since.is_some_and(|since| since.elapsed() > UNREACHABLE_NOTICE_AFTER);
+                    failing_since.is_some_and(|since| since.elapsed() > still_waking_after);
                 if is_unreachable && batch.origin.is_written() {
                     self.publish_notice(Notice::WakingUp, batch.first).await?;
                 }

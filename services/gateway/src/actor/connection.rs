@@ -42,6 +42,8 @@ pub(super) struct Connection {
     read_to: Option<TranscriptCursor>,
     /// When the transcript is read next, even if no event prompts it.
     pub(super) look_at: Option<Instant>,
+    /// At the last reading all rows were read, and no run was active.
+    pub(super) is_read_to_end: bool,
 }
 
 /// How often a sandbox has sent too much.
@@ -165,6 +167,7 @@ impl Connection {
                 self.failed = None;
                 // The transcript holds what the assistant wrote while nobody was connected.
                 self.look_at = Some(Instant::now());
+                self.is_read_to_end = false;
                 self.open = Some(Open {
                     endpoint: endpoint.clone(),
                     session: Arc::clone(&session),

@@ -8,6 +8,7 @@ mod command;
 mod connection;
 mod progress;
 mod readiness;
+mod rest;
 mod settle;
 mod settling;
 mod suspended;
@@ -19,7 +20,7 @@ use chrono::{DateTime, Utc};
 use claw_bus::{HandlerError, Tenure};
 use claw_chat::{Item, Next, next};
 use claw_domain::{Backoff, MessageId, SandboxId, UserId};
-use claw_events::OperatorEvent;
+use claw_events::{OperatorEvent, SandboxOrder};
 use claw_metrics::SANDBOX_FLOODS;
 use claw_store::{NewReply, Sandbox, Suspension};
 use futures_util::FutureExt;
@@ -40,6 +41,7 @@ use crate::{
     suspensions::Scope,
 };
 use connection::Connection;
+use rest::RestState;
 use settling::Settling;
 
 /// Most unanswered messages read at once.
@@ -69,6 +71,7 @@ pub(crate) struct UserActor {
     /// Notices published because of waiting messages, to be recorded with the answer.
     notices_sent: Vec<NewReply>,
     setup_notice: Option<SetupNotice>,
+    rest: RestState,
     held: Held,
     pending_turn: Option<PendingTurn>,
 }
@@ -118,6 +121,7 @@ impl UserActor {
             settling: None,
             notices_sent: Vec::new(),
             setup_notice: None,
+            rest: RestState::default(),
             held: Held::Unknown,
             pending_turn: None,
         }
@@ -212,6 +216,7 @@ impl UserActor {
     /// Moves new messages from the mailbox and the database to the queue.
     async fn take_mail(&mut self) -> Result<(), HandlerError> {
         let mut inbox = self.mailbox.take();
+        inbox.sandbox |= self.rest.may_fall_asleep();
         if let Some(row) = inbox.row.take() {
             self.sandbox = Some(*row);
         }
@@ -221,6 +226,10 @@ impl UserActor {
             inbox.reload |= !inbox.fresh.is_empty();
             self.mailbox.put_back(&inbox);
             return result;
+        }
+        self.rest.follow(self.sandbox.as_ref());
+        if inbox.order == Some(SandboxOrder::Sleep) {
+            self.rest.order();
         }
         for item in inbox.fresh {
             // The database may have returned the message as well.
@@ -271,7 +280,11 @@ impl UserActor {
             });
         }
         let look_at = self.read_transcript().await?;
-        Ok(Flow::Sleep(earliest([until, held, Some(look_at)])))
+        let mut rest_at = None;
+        if until.is_none() && self.connection.is_read_to_end {
+            rest_at = self.rest().await?;
+        }
+        Ok(Flow::Sleep(earliest([until, held, Some(look_at), rest_at])))
     }
 
     /// The sandbox, which must be ready, and the session with it; connects if there is none.

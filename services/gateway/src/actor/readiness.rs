@@ -4,7 +4,7 @@ use claw_bus::HandlerError;
 use claw_chat::Notice;
 use claw_domain::{Channel, MessageId, SandboxStatus};
 use claw_events::SandboxRequested;
-use claw_metrics::{NOTICES, WAITS_ENDED_BY_CLOCK};
+use claw_metrics::{NOTICES, SANDBOX_WAIT, WAITS_ENDED_BY_CLOCK, WAKES};
 use claw_store::NewReply;
 use tokio::time::Instant;
 
@@ -29,13 +29,13 @@ impl UserActor {
             .is_none_or(|sandbox| sandbox.transcript.is_none());
         let now = Instant::now();
         let Some(step) = setup_step(self.sandbox.as_ref(), is_new_here) else {
-            // Every look at the row sets a later `look_at`. If it has passed, no event arrived during the wait.
-            if self
-                .setup_notice
-                .take()
-                .is_some_and(|told| told.look_at <= now)
-            {
-                WAITS_ENDED_BY_CLOCK.increment(["sandbox"]);
+            if let Some(waited) = self.setup_notice.take() {
+                // Every look at the row sets a later `look_at`. If it has passed, no event arrived during the wait.
+                if waited.look_at <= now {
+                    WAITS_ENDED_BY_CLOCK.increment(["sandbox"]);
+                }
+                let label = if is_new_here { "new" } else { "wakes" };
+                SANDBOX_WAIT.observe(now - waited.waiting_since, [label]);
             }
             return Ok(true);
         };
@@ -43,23 +43,36 @@ impl UserActor {
         // A caller is told in the call.
         let item = self.queue.iter().find(|item| item.id == cause);
         let is_written = item.is_some_and(|item| item.origin.is_written());
-        if told.is_none() && is_written {
-            self.publish_notice(step.notice, cause).await?;
-        }
         let since = told.map_or(now, |told| told.since);
         match step.request {
-            Request::Now(attempt) if told.is_none() => self.request_sandbox(cause, attempt).await?,
+            Request::Now(attempt) if told.is_none() => {
+                self.request_sandbox(cause, attempt).await?;
+                self.count_wake(is_written);
+            }
             Request::Later(attempt) if now >= since + step.request.wait() => {
                 self.request_sandbox(cause, attempt).await?;
             }
             Request::Now(_) | Request::Later(_) => {}
         }
+        let tell_at = since + step.tell_after(self.context.policy.still_waking_after);
+        if now >= tell_at && is_written {
+            self.publish_notice(step.notice, cause).await?;
+        }
         self.setup_notice = Some(SetupNotice {
             notice: step.notice,
             since,
+            waiting_since: self.setup_notice.map_or(now, |told| told.waiting_since),
+            tell_at,
             look_at: now + step.request.wait(),
         });
         Ok(false)
+    }
+
+    fn count_wake(&self, is_written: bool) {
+        let status = self.sandbox.as_ref().map(|sandbox| sandbox.status);
+        if status == Some(SandboxStatus::Asleep) {
+            WAKES.increment([if is_written { "message" } else { "call" }]);
+        }
     }
 
     /// Waits for a sandbox that is not ready. A user on the waiting list needs no actor: the event of a ready
@@ -72,7 +85,14 @@ impl UserActor {
         }
         // The event can get lost; then the row tells whether the sandbox is ready.
         self.mailbox.reread_sandbox();
-        Flow::Sleep(self.setup_notice.map(|told| told.look_at))
+        Flow::Sleep(self.setup_notice.map(|told| {
+            let is_told = told.tell_at <= Instant::now();
+            if is_told {
+                told.look_at
+            } else {
+                told.look_at.min(told.tell_at)
+            }
+        }))
     }
 
     /// Whether the model key of the ready sandbox is still to be enabled after a suspension.

@@ -57,6 +57,9 @@ impl UserActor {
         if !answered.is_empty() {
             self.setup_notice = None;
         }
+        if !answered.is_empty() || !settlement.replies.is_empty() {
+            self.rest.note_activity(!answered.is_empty());
+        }
         self.settling = None;
         Ok(())
     }

@@ -6,7 +6,7 @@ use claw_bus::HandlerError;
 use claw_chat::{Decision, Preferences, Quota, Stored, decide, local_midnight};
 use claw_domain::{Channel, ReplyId, ReplySource, ReplyText, SandboxId};
 use claw_metrics::PROACTIVE_MESSAGES;
-use claw_store::{Disposition, NewReply, ProactiveLoad};
+use claw_store::{Disposition, NewReply, ProactiveLoad, Profile};
 use rand::random;
 use tokio::time::Instant;
 use tracing::warn;
@@ -41,6 +41,7 @@ impl UserActor {
         }
         // If this fails, the transcript is read again at once.
         self.connection.look_at = Some(Instant::now());
+        self.connection.is_read_to_end = false;
         let cursor = self.connection.cursor();
         let history = session.read_since(cursor.as_ref()).await.map_err(retry)?;
         let has_moved =
@@ -63,6 +64,7 @@ impl UserActor {
         };
         let look_at = Instant::now() + pause;
         self.connection.look_at = Some(look_at);
+        self.connection.is_read_to_end = is_complete;
         Ok(look_at)
     }
 
@@ -226,14 +228,19 @@ impl UserActor {
     /// The user's preferences as the database has them now.
     pub(super) async fn preferences(&self) -> Result<Preferences, HandlerError> {
         let profile = self.context.store.users().profile(self.user).await?;
-        let stored = profile.as_ref().map(|profile| Stored {
+        Ok(self.preferences_in(profile.as_ref()))
+    }
+
+    /// The preferences in a profile, with the operator's for those that are not set.
+    pub(super) fn preferences_in(&self, profile: Option<&Profile>) -> Preferences {
+        let stored = profile.map(|profile| Stored {
             address: Some(&profile.address),
             zone: profile.zone.as_deref(),
             quiet_hours: profile.quiet.as_deref(),
             updates_stopped: profile.updates_stopped,
         });
         let defaults = self.context.policy.preferences;
-        Ok(Preferences::read(stored.unwrap_or_default(), defaults))
+        Preferences::read(stored.unwrap_or_default(), defaults)
     }
 
     fn hold_until(&mut self, until: DateTime<Utc>) {

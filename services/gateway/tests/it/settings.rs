@@ -7,6 +7,7 @@ fn all_wrong_settings_are_printed_one_per_line() {
         ("CLAWKAKA_MASTER_KEY", "k"),
         ("PIN_PRIVATE_KEY", "4711"),
         ("HEALTH_PORT", "http"),
+        ("HEARTBEAT_WAKES_PER_DAY", "49"),
         ("VOICE_TRUST", "everybody"),
         ("QUIET_HOURS", "night"),
     ];
@@ -23,6 +24,7 @@ fn all_wrong_settings_are_printed_one_per_line() {
             "  CLAWKAKA_MASTER_KEY: master key 1 is not <key id>:<64 hex digits>; an id has 1 to 32 letters, digits, - or _",
             "  PIN_PRIVATE_KEY: expected 64 hex digits",
             "  HEALTH_PORT: expected a whole number from 0 to 65535",
+            "  HEARTBEAT_WAKES_PER_DAY: expected a number from 0 to 48",
             "  VOICE_TRUST: expected caller-id, attested or pin",
             "  QUIET_HOURS: expected hours such as 22:00-07:00, or off",
         ]
