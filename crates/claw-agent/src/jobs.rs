@@ -178,7 +178,7 @@ mod tests {
             r#"{"id":"j","enabled":true,"scheduleKind":"at","nextRunAtMs":"soon"}"#,
             r#"{"enabled":true,"scheduleKind":"at"}"#,
             "7",
-            &long_id,
+            long_id.as_str(),
         ] {
             assert_eq!(
                 read(&format!(r#"{{"jobs":[{good},{bad}]}}"#)),

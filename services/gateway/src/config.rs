@@ -162,10 +162,9 @@ fn admission(env: &Env) -> Result<Admission, EnvError> {
 }
 
 fn heartbeat_wakes(env: &Env) -> Result<u32, EnvError> {
-    let name = "HEARTBEAT_WAKES_PER_DAY";
-    let per_day = env.or(name, DEFAULT_HEARTBEAT_WAKES_PER_DAY)?;
+    let per_day = env.or("HEARTBEAT_WAKES_PER_DAY", DEFAULT_HEARTBEAT_WAKES_PER_DAY)?;
     if per_day > MOST_HEARTBEAT_WAKES {
-        return Err(env.invalid(name, "expected a number from 0 to 48"));
+        return Err(env.invalid("HEARTBEAT_WAKES_PER_DAY", "expected a number from 0 to 48"));
     }
     Ok(per_day)
 }

@@ -11,7 +11,7 @@ async fn a_planned_job_is_listed_until_it_has_written_its_text() {
     client.call("sessions.subscribe", json!({})).await;
     let later = clock::now_ms() + 3_600_000;
 
-    let soon = sim.plan("alice", job("Call mum", clock::now_ms() + 100, None));
+    let soon = sim.plan("alice", job("Call mum", clock::now_ms() + 500, None));
     let often = sim.plan("alice", job("Drink", later, Some(60_000)));
     let before = listed(&mut client).await;
     client.event("session.message").await;
@@ -28,7 +28,7 @@ async fn a_planned_job_is_listed_until_it_has_written_its_text() {
 #[tokio::test]
 async fn a_job_that_was_missed_while_stopped_runs_some_time_after_the_next_start() {
     let sim = sim(SimOpenClawConfig {
-        missed_jobs_after: Duration::from_millis(200),
+        missed_jobs_after: Duration::from_secs(1),
         ..SimOpenClawConfig::default()
     })
     .await;
