@@ -109,5 +109,8 @@ async function within(limitMs, what, promise) {
     sandbox.kill("SIGKILL");
     throw new Error(`waited ${limitMs / 1000} s for ${what}`);
   });
-  return Promise.race([promise, late]);
+  const early = ended.then((code) => {
+    throw new Error(`the sandbox ended with code ${code} instead of ${what}`);
+  });
+  return Promise.race([promise, late, early]);
 }

@@ -110,7 +110,7 @@ fn host_config(config: &DockerConfig, spec: &ContainerSpec) -> HostConfig {
         )])),
         // Docker's own `host-gateway` is the address of another bridge, which a sandbox cannot reach.
         extra_hosts: Some(vec![format!("{HOST_NAME}:{}", config.host_address)]),
-        // A start costs 15 s of CPU, so the provisioner decides which container to restart, and when.
+        // A start costs 8 to 10 s of CPU, so the provisioner decides which container to restart, and when.
         restart_policy: Some(RestartPolicy {
             name: Some(RestartPolicyNameEnum::NO),
             ..RestartPolicy::default()

@@ -12,7 +12,7 @@ const REQUIRED = [
 ];
 const DEFAULT_HEARTBEAT_EVERY = "30m";
 /** The directory of OpenClaw's compiled code, created while the image was built. */
-const COMPILE_CACHE = "/opt/compile-cache";
+export const COMPILE_CACHE = "/opt/compile-cache";
 
 /**
  * Reads `env` into typed settings.
