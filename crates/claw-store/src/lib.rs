@@ -38,8 +38,8 @@ pub use migration::{migrate, record_user_id_key};
 pub use newcomers::{Entrance, NewRefusal, Newcomer, NewcomerRecord, Newcomers, Refusal};
 pub use role::Role;
 pub use sandboxes::{
-    ConnectionSecrets, Host, KeyChange, KnownModelKey, NewSandbox, Sandbox, SandboxRequest,
-    SandboxSecrets, SandboxStart, Sandboxes, TranscriptCursor, Wake,
+    ConnectionSecrets, Host, KeyChange, KnownModelKey, ListedSandboxes, NewSandbox, Sandbox,
+    SandboxFilter, SandboxRequest, SandboxSecrets, SandboxStart, Sandboxes, TranscriptCursor, Wake,
 };
 pub use store::Store;
 pub use suspensions::{Suspension, SuspensionChange, SuspensionSet, Suspensions};

@@ -1,4 +1,5 @@
 mod keys;
+mod list;
 mod orders;
 mod request;
 mod secrets;
@@ -13,6 +14,7 @@ use claw_domain::{
 use sea_orm::{ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, sea_query::Expr};
 
 pub use keys::KeyChange;
+pub use list::{ListedSandboxes, SandboxFilter};
 pub use request::{NewSandbox, SandboxRequest};
 pub use secrets::{ConnectionSecrets, SandboxSecrets};
 pub use sleep::Wake;

@@ -16,6 +16,7 @@ use crate::{
     invite::InviteCommand,
     output::Format,
     person::PersonCommand,
+    sandbox::SandboxCommand,
     suspension::{ResumeAll, SuspendAll},
 };
 
@@ -26,7 +27,7 @@ const RANGE_LIMIT: u64 = 10_000;
 const PROGRAM: &str = "clawkaka";
 
 /// The operator's command of Clawkaka: creates the streams and the schema, decides who may come in, suspends and
-/// resumes users, shows what an operator must know and the events that no service could handle, and replays events.
+/// resumes users, starts and removes their sandboxes, shows what an operator must know and the events that no service could handle, and replays events.
 #[derive(Debug, Parser)]
 #[command(name = PROGRAM, version, after_help = help::SETTINGS)]
 pub struct Arguments {
@@ -51,6 +52,9 @@ pub(crate) enum Command {
     /// Block, allow, suspend and resume users
     #[command(subcommand)]
     Person(PersonCommand),
+    /// List, show, restart, wake and remove sandboxes, and let them sleep
+    #[command(subcommand)]
+    Sandbox(SandboxCommand),
     /// Make, list and revoke codes with which newcomers come in
     #[command(subcommand)]
     Invite(InviteCommand),
@@ -298,6 +302,9 @@ mod tests {
             ("suspend --reason x", "--all"),
             ("suspend --all", "--reason"),
             ("resume", "--all"),
+            ("sandbox remove +15551234567", "--forget"),
+            ("sandbox policy +15551234567 never", "always-on"),
+            ("sandbox list --status dead", "asleep"),
         ] {
             let refusal = read(line).unwrap_err();
             assert_eq!(refusal.exit_code(), 2, "{line}");
@@ -317,6 +324,7 @@ mod tests {
             help::REPLAY_EVENTS,
             help::EVENTS,
             help::PERSON,
+            help::SANDBOX,
             help::INVITE,
             help::SUSPEND,
             help::SUSPEND_ALL,

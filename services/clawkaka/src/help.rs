@@ -2,14 +2,16 @@
 
 pub(crate) const SETTINGS: &str = "\
 Settings (environment variables; an empty value counts as absent):
-  NATS_URL      bus, dead, events, replay, suspend, resume, person (but not person disallow and person list)
+  NATS_URL      bus, dead, events, replay, suspend, resume, person (but not person disallow and person list),
+                sandbox (but not sandbox list, show and policy)
                                     nats://admin:password@host:port
-  DATABASE_URL  db, person, invite, suspend, resume
+  DATABASE_URL  db, person, sandbox, invite, suspend, resume
                                     postgres://owner:password@host:port/database
   DATABASE_PASSWORD_PROVISIONER, DATABASE_PASSWORD_GATEWAY, DATABASE_PASSWORD_OUTBOUND
                 db                  the new password of a service's role (optional)
-  USER_ID_KEY   bus, db, person     64 hex digits, from which all user ids are derived; it must never change
-                                    (person needs it for a number, and not for a user id)
+  USER_ID_KEY   bus, db, person, sandbox
+                                    64 hex digits, from which all user ids are derived; it must never change
+                                    (person and sandbox need it for a number, and not for a user id)
   WHATSAPP_NUMBER
                 invite create       our number, for a link to wa.me (optional)
 Instead of each, <NAME>_FILE may name a file that holds the value; setting both is an error.
@@ -141,6 +143,30 @@ Examples:
 With --json, one line per user on a list, with the fields user, list, since and note.
 
 Exit status: 0 done, also if nothing has changed, 1 failed, 2 the command line is wrong.";
+
+pub(crate) const SANDBOX: &str = "\
+A sandbox that nobody needs sleeps: it is stopped, and keeps its volume with the assistant's memory. A message, a
+call, a job that is due and a few heartbeats a day wake it. The policy of a user is `sleep`, unless you set
+`always-on`, or `off`: then only messages and calls wake it.
+
+`restart`, `sleep`, `wake` and `remove` are orders, which the services carry out even if they are not running now.
+`sleep` waits until the assistant has answered. `remove` deletes the container, the model key and the volume: the
+assistant forgets everything. If the user writes again, they get a new one.
+
+Examples:
+  clawkaka sandbox list --status failed
+  clawkaka sandbox list --limit 1000 --json | jq -r .user
+  clawkaka sandbox show +15551234567
+  clawkaka sandbox restart +15551234567
+  clawkaka sandbox sleep usr_18acce9cb8d55882a19accce2dfb9f91
+  clawkaka sandbox wake +15551234567
+  clawkaka sandbox remove +15551234567 --forget
+  clawkaka sandbox policy +15551234567 always-on
+
+With --json, one line per sandbox, with the fields user, sandbox, status, failure, policy, start, failures, port,
+engine, model, wakes_at, wakes_for, retried_at and changed_at.
+
+Exit status: 0 done or ordered, 1 failed or the user has no sandbox, 2 the command line is wrong.";
 
 pub(crate) const INVITE: &str = "\
 A newcomer whose message contains the code is admitted, also if ADMISSION is open and its limits are reached,

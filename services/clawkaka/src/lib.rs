@@ -1,5 +1,6 @@
 //! The operator's command `clawkaka`: creates the streams and the schema, decides who may come in, suspends and
-//! resumes users, shows what an operator must know and the events that no service could handle, and replays events.
+//! resumes users, starts and removes their sandboxes, shows what an operator must know and the events that no service could
+//! handle, and replays events.
 //!
 //! Parses arguments, calls `claw-bus` and `claw-store`, and prints what they return. Knows no subject, no
 //! SQL and no event's meaning. Results go to stdout, as text or as JSON lines; remarks go to stderr.
@@ -16,6 +17,7 @@ mod metrics;
 mod output;
 mod person;
 mod replay;
+mod sandbox;
 mod suspension;
 
 use anyhow::Result;
@@ -34,6 +36,7 @@ pub async fn run(arguments: Arguments, env: &Env) -> Result<()> {
         Command::Dead(DeadCommand::Replay(letters)) => replay::letters(env, letters).await,
         Command::Events(list) => events::list(env, list).await,
         Command::Person(command) => person::run(env, command).await,
+        Command::Sandbox(command) => sandbox::run(env, command).await,
         Command::Invite(command) => invite::run(env, command).await,
         Command::Suspend(all) => suspension::suspend_all(env, all).await,
         Command::Resume(all) => suspension::resume_all(env, all).await,

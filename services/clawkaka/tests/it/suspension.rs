@@ -1,18 +1,13 @@
 use std::time::Duration;
 
 use claw_bus::{Bus, BusConfig};
-use claw_domain::{Address, PhoneNumber};
 use claw_events::SuspensionChanged;
-use claw_runtime::{Clock, SystemClock};
-use claw_store::{Entrance, Newcomer, Store};
-use claw_testkit::{TestNats, TestPostgres, user_of};
+use claw_testkit::user_of;
 use futures_util::StreamExt;
 use serde_json::json;
 use tokio::time::timeout;
 
-use crate::world::{Ran, run};
-
-const ADA: &str = "+15550000001";
+use crate::ada::{World, ada};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_is_suspended_and_resumed_and_the_services_are_told() {
@@ -120,45 +115,4 @@ async fn what_cannot_be_done_is_said_in_a_sentence() {
     assert!(untold.err.contains("could not be told"), "{}", untold.err);
     let in_force = world.store.suspensions().in_force().await.unwrap();
     assert!(in_force.everybody.is_some(), "it is stored nevertheless");
-}
-
-/// A database with one user, Ada, and a NATS server.
-struct World {
-    nats: TestNats,
-    postgres: TestPostgres,
-    store: Store,
-}
-
-impl World {
-    async fn new() -> Self {
-        let (nats, postgres) = tokio::join!(TestNats::start(), TestPostgres::start());
-        let (nats, postgres) = (nats.unwrap(), postgres.unwrap());
-        let url = postgres.url().into();
-        claw_store::migrate(&url, &[], Duration::from_secs(10))
-            .await
-            .unwrap();
-        let store = Store::connect(&url, 2).await.unwrap();
-        let newcomer = Newcomer {
-            user: user_of(&ada()),
-            address: ada(),
-            wa_user_id: None,
-        };
-        let newcomers = store.newcomers();
-        let admitted = newcomers.admit(&newcomer, Entrance::Listed, SystemClock.now());
-        assert!(admitted.await.unwrap());
-        Self {
-            nats,
-            postgres,
-            store,
-        }
-    }
-
-    async fn run(&self, line: &str) -> Ran {
-        let (nats, postgres) = (self.nats.url("admin"), self.postgres.url());
-        run(line, &[("NATS_URL", &nats), ("DATABASE_URL", &postgres)]).await
-    }
-}
-
-fn ada() -> Address {
-    Address::Phone(PhoneNumber::try_from(ADA).unwrap())
 }
