@@ -11,6 +11,9 @@ use crate::{
     handle_request::{drive, elsewhere},
 };
 
+/// How old a report may be. Since an older one, the assistant may have begun something; the gateway reports again.
+const STALE_AFTER: Duration = Duration::from_mins(1);
+
 /// Lets idle sandboxes sleep. An event is acknowledged once the container is gone and `SandboxAsleep` was published, or
 /// if the sandbox must not sleep. External sandboxes never sleep.
 pub struct HandleIdle {
@@ -42,9 +45,12 @@ impl Handler for HandleIdle {
             return Err(elsewhere());
         }
         let (now, lead) = (provisioner.clock.now(), provisioner.settings.wake_lead);
+        let is_stale = (now - idle.since)
+            .to_std()
+            .is_ok_and(|age| age > STALE_AFTER);
         let wake = wake_of(idle, lead);
         // A sandbox that would have to start again at once stays as it is.
-        let may_sleep = wake.is_none_or(|wake| wake.at > now);
+        let may_sleep = !is_stale && wake.is_none_or(|wake| wake.at > now);
         let start = sandbox.current_start();
         let is_asleep = sandbox.status == SandboxStatus::Asleep
             || (may_sleep && provisioner.sandboxes.fall_asleep(start, wake, now).await?);

@@ -5,6 +5,7 @@ use claw_bus::Handler;
 use claw_docker::{ContainerName, VolumeName};
 use claw_domain::{SandboxStatus, WakeReason};
 use claw_events::SandboxIdle;
+use claw_runtime::Clock;
 use claw_store::Sandbox;
 use claw_testkit::eventually;
 use provisioner::{HandleIdle, HandleRequest};
@@ -42,12 +43,17 @@ async fn an_idle_sandbox_is_stopped_gracefully_and_keeps_only_its_volume_and_its
 }
 
 #[tokio::test]
-async fn nothing_sleeps_that_is_asked_or_needed_soon() {
+async fn nothing_sleeps_that_is_asked_or_needed_soon_or_was_idle_long_ago() {
     let world = World::new().await;
     let ready = world.ready(1).await;
     let soon = start_of_time() + TimeDelta::seconds(45);
 
     handle(&world, &idle(&ready, Some(soon))).await;
+    let old = SandboxIdle {
+        since: start_of_time() - TimeDelta::minutes(2),
+        ..idle(&ready, None)
+    };
+    handle_as_it_is(&world, &old).await;
     world.message(1, 2).await;
     handle(&world, &idle(&ready, None)).await;
 
@@ -183,7 +189,20 @@ async fn a_suspended_user_s_sandbox_falls_asleep_and_does_not_wake() {
     .await;
 }
 
+/// Handles a report of now.
 async fn handle(world: &World, idle: &SandboxIdle) {
+    let since = world.clock.now();
+    handle_as_it_is(
+        world,
+        &SandboxIdle {
+            since,
+            ..idle.clone()
+        },
+    )
+    .await;
+}
+
+async fn handle_as_it_is(world: &World, idle: &SandboxIdle) {
     let handler = HandleIdle::new(Arc::new(world.provisioner()));
     handler.handle(idle, &attempt()).await.unwrap();
 }
