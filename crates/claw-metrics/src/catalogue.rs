@@ -114,7 +114,7 @@ catalogue! {
     Counter WAKES = "clawkaka_wakes_total" ["reason"];
     /// Time that a message or a call waits for a sandbox, by what the sandbox does: it is made as a `new` one, or it
     /// `wakes`.
-    Histogram SANDBOX_WAIT = "clawkaka_sandbox_wait_seconds" ["sandbox"];
+    Histogram SANDBOX_WAIT = "clawkaka_sandbox_wait_seconds" ["kind"];
     /// Attempts to connect to a sandbox, by outcome: `connected` or `failed`.
     Counter AGENT_CONNECTIONS = "clawkaka_agent_connections_total" ["outcome"];
     /// Sandboxes that were disconnected because they sent too much, by what: `frames`, `bytes`, `long_message`,

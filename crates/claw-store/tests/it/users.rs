@@ -58,7 +58,7 @@ async fn settings_are_kept_until_they_are_changed() {
         quiet: None,
         updates_stopped: false,
         language: None,
-        last_written_at: Some(at(1)),
+        last_written_at: Some(at(0)),
         has_chat: true,
     };
     assert_eq!(users.profile(user).await.unwrap(), Some(unset.clone()));
