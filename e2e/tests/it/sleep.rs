@@ -207,7 +207,7 @@ async fn messages_around_the_moment_of_falling_asleep_are_each_answered_once_and
         .map(|piece| piece.split('>').next().unwrap().parse().unwrap())
         .collect();
     assert_eq!(answered, (0..2 * ROUNDS).collect::<Vec<_>>(), "{answers}");
-    assert!(sleeps > 3, "it slept {sleeps} times");
+    assert!(sleeps > 0, "it never slept");
     assert_eq!(night.openclaw.stats().answered_again, 0);
 }
 
