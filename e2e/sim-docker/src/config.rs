@@ -29,7 +29,7 @@ impl Default for SimDockerConfig {
         Self {
             listen: EngineAddress::Tcp(SocketAddr::from(([127, 0, 0, 1], 0))),
             control: SocketAddr::from(([127, 0, 0, 1], 0)),
-            id: "SIMU:LATE:DENG:INE0:SIMU:LATE:DENG:INE0:SIMU:LATE:DENG:INE0".to_owned(),
+            id: "7QXC:5RLK:2ZJD:SIM0:7QXC:5RLK:2ZJD:SIM0:7QXC:5RLK:2ZJD:SIM0".to_owned(),
             images: vec!["clawkaka/sandbox:simulated".to_owned()],
             starts: Starts::default(),
             openclaw: SimOpenClawConfig::default(),

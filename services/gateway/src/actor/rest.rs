@@ -128,7 +128,7 @@ impl RestState {
             Pace::Short => sleep_after.min(AWAKE_AFTER_WAKE),
             Pace::AtOnce => Duration::ZERO,
         };
-        Some(self.decide_at.max(Some(self.active_at? + delay))?)
+        self.decide_at.max(Some(self.active_at? + delay))
     }
 
     /// How often the sandbox was kept awake on the day of `now` for repeating jobs.
@@ -271,11 +271,11 @@ fn planned_jobs(list: &JobList) -> Vec<PlannedJob> {
         .filter(|job| job.is_enabled && !job.is_heartbeat)
         .filter_map(planned_job)
         .collect();
-    let last = list.jobs.last().filter(|_| list.has_more);
-    planned.extend(last.and_then(|last| {
+    let final_job = list.jobs.last().filter(|_| list.has_more);
+    planned.extend(final_job.and_then(|job| {
         Some(PlannedJob {
             kind: JobKind::Once,
-            at: time_of(last.next_run_ms?)?,
+            at: time_of(job.next_run_ms?)?,
         })
     }));
     planned
