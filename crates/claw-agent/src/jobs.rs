@@ -14,7 +14,7 @@ const HEARTBEAT: &str = "heartbeat:main";
 pub struct JobList {
     /// At most 200 jobs.
     pub jobs: Vec<Job>,
-    /// Whether there are more, which run no earlier than the last of `jobs`.
+    /// Whether OpenClaw has more enabled jobs than are listed. These run no earlier than the last of `jobs`.
     pub has_more: bool,
 }
 

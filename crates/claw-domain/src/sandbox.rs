@@ -22,7 +22,7 @@ use strum::{EnumString, IntoStaticStr, VariantArray};
 pub enum SandboxStatus {
     /// Requested while every place was taken; waits for a free place.
     Queued,
-    /// Requested; only the database row exists yet.
+    /// It has a place, and waits for its start to begin.
     Requested,
     /// Its model key, volume and container are being created, or OpenClaw is starting in it.
     Starting,
@@ -32,7 +32,8 @@ pub enum SandboxStatus {
     Asleep,
     /// It is being removed on purpose: its container, its model key and its volume, and with that its memory.
     Removing,
-    /// It could not be started; its row has the reason. No container and no model key are left.
+    /// It was given up until a time that its row has, with the reason. It has no container and no model key; it keeps its
+    /// volume unless its first start failed.
     Failed,
     /// It was removed on purpose, not by a failure.
     Removed,
@@ -125,7 +126,7 @@ impl WakeReason {
     }
 }
 
-/// Why a sandbox could not be started. A closed set: users read a text for each, and metrics count them.
+/// Why a sandbox was given up. A closed set: users read a text for each, and metrics count them.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, EnumString, IntoStaticStr,
 )]
@@ -140,9 +141,9 @@ pub enum FailureReason {
     ImageMissing,
     /// The container engine could not be reached, or refused a request.
     Engine,
-    /// The container exited while it was starting.
+    /// The container exited while it was starting, or several times in a row while it was ready.
     Exited,
-    /// OpenClaw did not answer within the start limit.
+    /// OpenClaw did not answer within the start limit, or stopped answering several times in a row while it was ready.
     StartTimeout,
     /// OpenClaw answers, but does not accept our device.
     NotApproved,

@@ -148,7 +148,7 @@ impl OperatorEvent {
         }
     }
 
-    /// The deduplication key. What has the same key is told once an hour.
+    /// The deduplication key. Of the events with the same key, one is stored per hour.
     pub fn dedup_key(&self) -> String {
         let what = match self {
             Self::SandboxFlooded { sandbox, .. }

@@ -76,16 +76,16 @@ impl Event for SandboxQueued {
     }
 }
 
-/// A start of a sandbox failed. No container and no model key are left.
+/// A sandbox was given up for now. No container and no model key are left.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SandboxFailed {
     /// The user of the sandbox.
     pub user: UserId,
-    /// The sandbox that failed.
+    /// The sandbox that was given up.
     pub sandbox: SandboxId,
-    /// Why the start failed.
+    /// Why it was given up.
     pub reason: FailureReason,
-    /// The number of the start that failed, from 1.
+    /// The number of the start that was given up, from 1.
     pub start: u32,
 }
 
@@ -158,7 +158,7 @@ impl Event for SandboxAsleep {
     }
 }
 
-/// An operator, or the provisioner itself when room is short, wants something of a sandbox.
+/// An operator ordered something for a user's sandbox.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SandboxOrdered {
     /// The user of the sandbox.

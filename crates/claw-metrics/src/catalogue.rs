@@ -86,7 +86,7 @@ catalogue! {
     /// Answers to callers, by outcome: spoken `whole` or `cut`, `late`, or `unheard` and sent to the chat.
     Counter SPOKEN_ANSWERS = "clawkaka_spoken_answers_total" ["outcome"];
 
-    /// Events that operators have been told of, by kind. What lasts is counted once an hour.
+    /// Events that operators have been told of, by kind. A repeated event is counted at most once an hour.
     Counter OPERATOR_EVENTS = "clawkaka_operator_events_total" ["kind"];
     /// Messages and calls of newcomers, by outcome: they came in as `listed`, `invited` or `counted`; or they were
     /// refused, by notice, as a `caller`, or as `ignored` because they had been told before.
@@ -145,7 +145,7 @@ catalogue! {
     /// Sandboxes that ended by themselves while they were ready and are started over, by cause: `died`, or `hung` for those
     /// that no longer answered.
     Counter SANDBOX_RESTARTS = "clawkaka_sandbox_restarts_total" ["cause"];
-    /// Sandboxes that have something to do and stay asleep, because all places are taken.
+    /// Sandboxes that have to wake, or to be tried again, and wait because all places are taken.
     Gauge SANDBOXES_OVERDUE = "clawkaka_sandboxes_overdue" [];
     /// Containers and model keys that belonged to no sandbox and are removed.
     Counter ORPHANS_REMOVED = "clawkaka_orphans_removed_total" ["kind"];

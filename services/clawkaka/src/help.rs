@@ -110,8 +110,9 @@ Exit status: 0 all are replayed, now or earlier, 1 some are not, 2 the command l
 
 pub(crate) const EVENTS: &str = "\
 Prints the newest operator events, oldest first, one per line. An operator event reports a problem that only
-an operator can solve, such as a restricted account, and says what to do. A problem that lasts is reported
-once an hour. Events are kept for 90 days.
+an operator can solve, such as a restricted account, and says what to do. A repeated report is stored at most
+once an hour. no_place_to_wake, sandboxes_elsewhere and port_refused are reported when the problem begins and
+not repeated while it lasts. Events are kept for 90 days.
 
 Examples:
   clawkaka events
@@ -145,13 +146,19 @@ With --json, one line per user on a list, with the fields user, list, since and 
 Exit status: 0 done, also if nothing has changed, 1 failed, 2 the command line is wrong.";
 
 pub(crate) const SANDBOX: &str = "\
-A sandbox that nobody needs sleeps: it is stopped, and keeps its volume with the assistant's memory. A message, a
-call, a job that is due and a few heartbeats a day wake it. The policy of a user is `sleep`, unless you set
-`always-on`, or `off`: then only messages and calls wake it.
+A sandbox that nobody uses goes to sleep: its container is removed, and its model key and its volume with the
+assistant's memory are kept. A message, a call, a job and a few heartbeats a day wake it. The policy of a user is
+`sleep`, unless you set `always-on`, or `off`: then only messages and calls wake it. `always-on` does not wake a
+sandbox that sleeps; `off` also cancels a planned wake. The policy survives `remove`.
 
-`restart`, `sleep`, `wake` and `remove` are orders, which the services carry out even if they are not running now.
-`sleep` waits until the assistant has answered. `remove` deletes the container, the model key and the volume: the
-assistant forgets everything. If the user writes again, they get a new one.
+`restart`, `wake` and `remove` are stored, and the provisioner carries them out even if it is not running now.
+`restart` gives a running turn 45 seconds to end. If the user is suspended, a start waits for the end of the
+suspension. `remove` waits for nothing, and deletes the container, the model key and the volume: the assistant
+forgets everything. If the user writes again, they get a new sandbox.
+
+`sleep` waits until nobody needs the sandbox. The gateway carries it out and does not store it: it is lost if no
+gateway runs, or if the gateway restarts first. It has no effect with the policy `always-on`, or while the user is
+suspended or blocked.
 
 Examples:
   clawkaka sandbox list --status failed

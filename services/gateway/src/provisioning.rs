@@ -9,8 +9,7 @@ use tokio::time::Instant;
 /// connection.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(30);
 
-/// How long a newcomer waits before they are told that their assistant is being set up. One that is kept in stock is there
-/// sooner.
+/// How long a newcomer waits before they are told that their assistant is being set up.
 const TELL_NEWCOMERS_AFTER: Duration = Duration::from_millis(600);
 
 /// How long after a failed set-up the next one is requested.

@@ -62,8 +62,9 @@ pub(crate) fn watch_sandboxes(lifecycle: &mut Lifecycle, bus: &Bus, actors: &Use
     );
 }
 
-/// Calls `tell` with each event `E` about a sandbox. The event only prompts an actor to read the database, so a lost
-/// event delays the user's answer, or the sandbox's sleep, and does no other harm.
+/// Calls `tell` with each event `E` about a sandbox. Most events only prompt an actor to read the database, so a lost one
+/// delays the user's answer, or the sandbox's sleep, and does no other harm. An order to sleep is in no row, and is lost
+/// with its event.
 fn watch<E: Event>(
     lifecycle: &mut Lifecycle,
     name: &'static str,

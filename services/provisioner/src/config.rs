@@ -19,7 +19,7 @@ use crate::{
 /// Default time limit from a container's start until it accepts our connection. Measured: 26 to 43 s.
 const START_LIMIT_SECONDS: u64 = 180;
 
-/// Default time from the start of a sleeper until its job is due. Starts take up to 43 s.
+/// Default time from the start of a sleeper until its job or heartbeat is due. Starts take up to 43 s.
 const WAKE_LEAD_SECONDS: u64 = 45;
 
 /// Default limit of concurrent starts of external sandboxes, each of which costs two SQL statements.

@@ -107,7 +107,7 @@ impl Containers {
         Ok(id)
     }
 
-    /// The ports that the engine refused and that the operator has not been told of; each is returned once.
+    /// Returns the refused ports that were not reported to the operator yet, and marks them as reported.
     pub(crate) fn take_untold_ports(&self) -> Vec<u16> {
         self.learned.refused_ports.take_untold()
     }

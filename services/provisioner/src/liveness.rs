@@ -14,7 +14,7 @@ const SILENT_AFTER: Duration = Duration::from_mins(1);
 /// How long a sandbox must have answered every look before its earlier failures no longer count.
 const STEADY_AFTER: Duration = Duration::from_mins(10);
 
-/// What the looks at ready sandboxes found.
+/// The results of the liveness probes (looks) of ready sandboxes.
 #[derive(Debug, Default)]
 pub struct Liveness {
     runs: HashMap<SandboxId, Run>,

@@ -49,11 +49,11 @@ pub struct Settings {
     pub model: String,
     /// The number of places on all hosts together.
     pub cap: u32,
-    /// How many sandboxes may start at the same time. A start keeps a core busy for 15 s.
+    /// How many sandboxes may start at the same time. A start takes about 8 CPU seconds, the first one 10.
     pub starts_at_once: usize,
     /// The time limits of a start.
     pub timeouts: Timeouts,
-    /// How long before a job is due its sandbox is woken.
+    /// How long before a job or heartbeat is due its sandbox is started.
     pub wake_lead: Duration,
 }
 

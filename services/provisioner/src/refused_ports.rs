@@ -36,7 +36,7 @@ impl RefusedPorts {
         refused.map(|(port, _)| *port).collect()
     }
 
-    /// The ports that the operator has not been told of; each is returned once.
+    /// Returns the refused ports that were not reported to the operator yet, and marks them as reported.
     pub fn take_untold(&self) -> Vec<u16> {
         let mut ports = self.ports.lock();
         let untold = ports.iter_mut().filter(|(_, refusal)| !refusal.is_told);

@@ -21,7 +21,7 @@ pub enum StartClass {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(u64);
 
-/// The starts that wait for a permit: the most urgent class first, and within a class the first that came.
+/// The starts that wait for a permit: the most urgent class first, and within a class in the order of arrival.
 #[derive(Debug)]
 pub struct StartQueue {
     permits: usize,

@@ -7,7 +7,7 @@ use claw_domain::{SleepPolicy, UserId, WakeReason};
 
 use crate::Preferences;
 
-/// Shortest sleep that is worth it: a start keeps a processor busy for a quarter of a minute.
+/// Shortest sleep that is worth a start, which takes about 8 CPU seconds.
 const SHORTEST_SLEEP: TimeDelta = TimeDelta::minutes(3);
 
 /// How long a due job may take to begin, and to be listed as running.
@@ -34,7 +34,8 @@ pub struct Agenda {
     pub preferences: Preferences,
     /// When the user last wrote.
     pub last_written: Option<DateTime<Utc>>,
-    /// How often the sandbox was kept awake or woken today (UTC) for jobs that repeat.
+    /// How often today (UTC) the sandbox was woken for a job, one-time reminders included, or kept awake for a repeating
+    /// job.
     pub job_wakes: u32,
 }
 
@@ -54,7 +55,7 @@ pub enum JobKind {
     Once,
     /// It runs again and again.
     Repeating,
-    /// It runs at the moment.
+    /// It is running, whether it repeats or not.
     Running,
 }
 
@@ -77,7 +78,7 @@ pub enum Rest {
         /// The job it stays awake for counts towards the day's limit.
         counts: bool,
     },
-    /// It sleeps until it is asked, or needed.
+    /// It sleeps until it is requested, or until the time of the need, if there is one.
     Asleep(Option<Need>),
 }
 

@@ -19,7 +19,7 @@ pub struct SandboxFilter {
 /// Some of the sandboxes that match a filter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedSandboxes {
-    /// Those whose rows have not changed for longest.
+    /// The matching sandboxes up to the limit, ordered by the last change of their rows, the oldest change first.
     pub sandboxes: Vec<Sandbox>,
     /// The number of all that match.
     pub total: u64,
