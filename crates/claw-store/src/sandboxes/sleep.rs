@@ -191,17 +191,21 @@ impl Sandboxes {
             .collect()
     }
 
-    /// Sets whether the user's sandbox sleeps. Returns `false` if the user has none.
+    /// Sets whether the user's sandbox sleeps; [`SleepPolicy::Off`] cancels a planned wake. Returns `false` if the user has
+    /// none.
     pub async fn set_policy(
         &self,
         user: UserId,
         policy: SleepPolicy,
         now: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
-        let update = Entity::update_many()
+        let mut update = Entity::update_many()
             .col_expr(Column::Policy, Expr::value(policy.as_str()))
             .col_expr(Column::UpdatedAt, Expr::value(now))
             .filter(Column::UserId.eq(user.as_uuid()));
+        if policy == SleepPolicy::Off {
+            update = update.col_expr(Column::WakeAt, Expr::value(None::<DateTime<Utc>>));
+        }
         self.database
             .execute("setting a sleep policy", update)
             .await

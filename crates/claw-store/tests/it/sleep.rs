@@ -95,7 +95,7 @@ async fn a_message_wakes_a_sleeper_as_its_next_start_and_a_repeated_request_does
 async fn sleepers_wake_when_they_are_due_the_earliest_first_while_there_are_places() {
     let world = World::new().await;
     let sandboxes = world.store.sandboxes();
-    for (number, due) in [(1, 300), (2, 100), (3, 200), (4, 9_000)] {
+    for (number, due) in [(1, 300), (2, 100), (3, 200), (4, 9_000), (5, 90)] {
         let ready = ready(&world, number).await;
         let wake = Wake {
             at: at(due),
@@ -106,6 +106,11 @@ async fn sleepers_wake_when_they_are_due_the_earliest_first_while_there_are_plac
             .await
             .unwrap();
     }
+    let off = world.user(5).await;
+    sandboxes
+        .set_policy(off, SleepPolicy::Off, at(55))
+        .await
+        .unwrap();
     let next = sandboxes.next_due(&host("host-a"), at(60)).await.unwrap();
 
     let two = sandboxes
