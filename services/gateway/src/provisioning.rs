@@ -27,6 +27,8 @@ pub(crate) struct SetupNotice {
     pub(crate) tell_at: Instant,
     /// When to read the sandbox's row again, with or without an event.
     pub(crate) look_at: Instant,
+    /// The attempt under which the sandbox was last requested.
+    pub(crate) requested: Option<u32>,
 }
 
 /// The next step for a sandbox that is not ready.

@@ -64,8 +64,15 @@ impl Sandboxes {
             .filter(Column::UserId.eq(user.as_uuid()))
             .filter(Column::Status.is_in(removable()))
             .filter(is_of(host));
+        // With the lock: a start that is being stored at this moment would not see the removal.
+        let work = async {
+            let transaction = self.database.begin_with_capacity_lock().await?;
+            let removed = update.exec(&transaction).await?;
+            transaction.commit().await?;
+            Ok(removed.rows_affected > 0)
+        };
         self.database
-            .execute("beginning to remove a sandbox", update)
+            .run("beginning to remove a sandbox", work)
             .await
     }
 

@@ -1,5 +1,5 @@
 -- A ready sandbox sleeps, unless somebody needs it. Its port stays reserved until its container is gone. A message that
--- is stored at this moment is not seen; its actor reads the row after storing it.
+-- is stored at this moment may not be seen: the sandbox then stops, and starts again for it.
 UPDATE sandbox AS s
 SET status = 'asleep', endpoint = NULL, wake_at = $3, wake_for = $4, failures = 0, updated_at = $5
 WHERE id = $1 AND start = $2 AND status = 'ready' AND policy <> 'always_on'

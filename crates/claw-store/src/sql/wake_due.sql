@@ -1,11 +1,11 @@
--- Starts the sleepers whose time has come, and the failed ones that are to be tried again, while there are places. The
--- caller holds the capacity lock.
+-- Starts the sleepers whose time has come, and the failed ones that are to be tried again, while there are places:
+-- heartbeats last, for nobody waits for them. The caller holds the capacity lock.
 WITH free AS (
     SELECT GREATEST($1 - count(*), 0) AS places FROM sandbox WHERE status = ANY ($4::text[])
 ), next AS (
     SELECT id FROM sandbox
     WHERE {due}
-    ORDER BY COALESCE(wake_at, retry_at), id LIMIT (SELECT places FROM free)
+    ORDER BY wake_for IS NOT DISTINCT FROM 'heartbeat', COALESCE(wake_at, retry_at), id LIMIT (SELECT places FROM free)
 ), woken AS (
     UPDATE sandbox AS s
     SET status = 'requested', start = start + 1, error = NULL, wake_at = NULL, retry_at = NULL,

@@ -44,13 +44,20 @@ impl UserActor {
         let item = self.queue.iter().find(|item| item.id == cause);
         let is_written = item.is_some_and(|item| item.origin.is_written());
         let since = told.map_or(now, |told| told.since);
+        let mut requested = self.setup_notice.and_then(|told| told.requested);
         match step.request {
-            Request::Now(attempt) if told.is_none() => {
+            Request::Now(attempt) if requested != Some(attempt) => {
                 self.request_sandbox(cause, attempt).await?;
                 self.count_wake(is_written);
+                requested = Some(attempt);
+            }
+            // Whoever handled the request may have left it to somebody who has not carried it out.
+            Request::Now(attempt) if told.is_some_and(|told| told.look_at <= now) => {
+                self.request_sandbox(cause, attempt).await?;
             }
             Request::Later(attempt) if now >= since + step.request.wait() => {
                 self.request_sandbox(cause, attempt).await?;
+                requested = Some(attempt);
             }
             Request::Now(_) | Request::Later(_) => {}
         }
@@ -64,6 +71,7 @@ impl UserActor {
             waiting_since: self.setup_notice.map_or(now, |told| told.waiting_since),
             tell_at,
             look_at: now + step.request.wait(),
+            requested,
         });
         Ok(false)
     }
