@@ -17,7 +17,7 @@ use claw_events::{
 };
 use claw_metrics::{SLEEPS, USERS_ACTIVE};
 use claw_runtime::{Clock, SystemClock};
-use claw_store::{Sandbox, Store, Wake};
+use claw_store::{Host, Sandbox, Store, Wake};
 use claw_testkit::eventually;
 use e2e::harness::{Service, World, user_of};
 use sim_openclaw::{Behaviour, Heartbeat, PlannedJob, Restart, SimOpenClaw};
@@ -353,8 +353,12 @@ impl Night {
         let user = user_of(number).unwrap();
         let (sandboxes, now) = (self.store.sandboxes(), SystemClock.now());
         assert_eq!(self.row(user).await.wake_for, Some(reason));
+        let host = Host {
+            name: HOST.to_owned(),
+            engine: None,
+        };
         sandboxes
-            .wake_due(HOST, now + TimeDelta::days(2), 100, now)
+            .wake_due(&host, now + TimeDelta::days(2), 100, now)
             .await
             .unwrap();
         let is_ready = || async { self.row(user).await.status == SandboxStatus::Ready };

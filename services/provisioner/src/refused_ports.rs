@@ -64,6 +64,6 @@ mod tests {
         assert_eq!(refused.take_untold(), [30_000]);
         assert!(refused.take_untold().is_empty());
         assert_eq!(refused.at(now + Duration::from_secs(599)), [30_000]);
-        assert!(refused.at(now + Duration::from_secs(600)).is_empty());
+        assert!(refused.at(now + Duration::from_mins(10)).is_empty());
     }
 }

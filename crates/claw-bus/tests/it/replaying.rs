@@ -1,7 +1,10 @@
 use std::time::Duration;
 
 use anyhow::anyhow;
-use async_nats::jetstream::{self, message::PublishMessage};
+use async_nats::{
+    header::NATS_MESSAGE_ID,
+    jetstream::{self, message::PublishMessage},
+};
 use claw_bus::{DeadLetters, HandlerError, ReplayOutcome, Replayer, StreamHistory, StreamPosition};
 use claw_events::{DeadLetter, Stream, subject_of};
 use claw_testkit::eventually;
@@ -88,12 +91,13 @@ async fn a_dead_letter_that_differs_from_its_event_is_not_replayed() {
     })
     .await;
     let letter = stream(&world, Stream::Dead).await;
-    let letter = letter.get_raw_message(1).await.unwrap();
-    let forger = world.client("provisioner").await;
+    let mut headers = letter.get_raw_message(1).await.unwrap().headers;
+    headers.insert(NATS_MESSAGE_ID, "forged");
+    let provisioner = world.client("provisioner").await;
     let subject =
         subject_of(&request(1, 7)).replacen("sandbox.requested", "dead.provisioner-requests", 1);
-    forger
-        .request_with_headers(subject, letter.headers, "{}".into())
+    provisioner
+        .request_with_headers(subject, headers, "{}".into())
         .await
         .unwrap();
     let admin = connect(&world.nats, "admin").await;

@@ -37,8 +37,8 @@ impl World {
         assert!(admitted.await.unwrap());
         Self {
             nats,
-            postgres,
             store,
+            postgres,
         }
     }
 
