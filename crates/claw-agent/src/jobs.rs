@@ -21,11 +21,11 @@ pub struct JobList {
 /// A job that OpenClaw runs by itself: a reminder, an automation or the heartbeat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Job {
-    /// Its id.
+    /// The job's id in OpenClaw.
     pub id: String,
     /// Whether it runs at all.
     pub is_enabled: bool,
-    /// When it runs.
+    /// The kind of its schedule.
     pub schedule: JobSchedule,
     /// The time of its next run, in milliseconds since 1970.
     pub next_run_ms: Option<i64>,

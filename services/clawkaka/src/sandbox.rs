@@ -48,7 +48,7 @@ pub(crate) struct ListSandboxes {
     /// Only those in this state
     #[arg(long, value_name = "STATE", value_parser = PossibleValuesParser::new(SandboxStatus::ALL.iter().map(|status| status.as_str())))]
     status: Option<String>,
-    /// How many
+    /// The most to list
     #[arg(long, value_name = "N", default_value_t = 50)]
     limit: u64,
     #[command(flatten)]
@@ -184,13 +184,13 @@ fn name_of(policy: SleepPolicy) -> String {
     policy.as_str().replace('_', "-")
 }
 
-/// One sandbox.
+/// The properties of a sandbox that are printed.
 #[derive(Serialize)]
 struct SandboxLine {
     user: UserId,
     sandbox: String,
     status: &'static str,
-    /// Why it failed.
+    /// The reason of the failure, in the state `failed` only.
     failure: Option<&'static str>,
     policy: String,
     start: u32,

@@ -175,7 +175,7 @@ impl Reconciler {
                         .is_some_and(|row| provisioner.is_driven(row.id))
             };
             for name in to_remove(&rows, found) {
-                // Whoever drives the sandbox may be stopping it gracefully.
+                // Another task drives the sandbox, and may be stopping the container gracefully.
                 if is_left_alone(&name.volume()) {
                     continue;
                 }

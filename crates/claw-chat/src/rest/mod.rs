@@ -24,7 +24,7 @@ const POLICY_PAUSE: TimeDelta = TimeDelta::minutes(10);
 pub struct Agenda {
     /// Whose sandbox it is.
     pub user: UserId,
-    /// The sandbox's policy.
+    /// Whether the sandbox may sleep, and what may wake it.
     pub policy: SleepPolicy,
     /// The jobs of its assistant, without the heartbeat.
     pub jobs: Vec<PlannedJob>,
@@ -51,7 +51,7 @@ pub struct PlannedJob {
 /// The kinds of jobs that are treated differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JobKind {
-    /// It runs once.
+    /// It runs once, as a reminder does.
     Once,
     /// It runs again and again.
     Repeating,
@@ -62,9 +62,9 @@ pub enum JobKind {
 /// How often a sandbox wakes by itself within a day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WakeLimits {
-    /// For jobs that repeat.
+    /// The number of wakes for jobs, after which those that repeat wake it no more.
     pub jobs_per_day: u32,
-    /// For heartbeats.
+    /// The most wakes for heartbeats.
     pub heartbeats_per_day: u32,
 }
 
@@ -87,7 +87,7 @@ pub enum Rest {
 pub struct Need {
     /// When it has to be ready.
     pub at: DateTime<Utc>,
-    /// What for.
+    /// What the sandbox is needed for.
     pub reason: WakeReason,
 }
 

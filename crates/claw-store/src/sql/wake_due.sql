@@ -1,5 +1,5 @@
 -- Starts the sleepers whose time has come, and the failed ones that are to be tried again, while there are places:
--- heartbeats last, for nobody waits for them. The caller holds the capacity lock.
+-- heartbeats last, because nobody waits for them. The caller holds the capacity lock.
 WITH free AS (
     SELECT GREATEST($1 - count(*), 0) AS places FROM sandbox WHERE status = ANY ($4::text[])
 ), next AS (

@@ -47,7 +47,7 @@ const TRIED: &[(&str, &str, &str)] = &[
         "sandboxes_that_flood_the_gateway_get_neither_its_memory_nor_its_time",
     ),
     (
-        "A message kills whoever handles it, again and again",
+        "A message kills the service that handles it, each time it is delivered",
         "e2e/tests/it/attacks/poison.rs",
         "a_message_that_kills_the_gateway_stops_nobody_after_three_deaths",
     ),

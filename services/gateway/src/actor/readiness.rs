@@ -51,7 +51,8 @@ impl UserActor {
                 self.count_wake(is_written);
                 requested = Some(attempt);
             }
-            // Whoever handled the request may have left it to somebody who has not carried it out.
+            // The request may have been handled while the row could not change yet, for example because the engine was not
+            // known. The repetition has the same id, and is dropped if the server still remembers it.
             Request::Now(attempt) if told.is_some_and(|told| told.look_at <= now) => {
                 self.request_sandbox(cause, attempt).await?;
             }
