@@ -69,7 +69,7 @@ pub struct Bus {
 impl Bus {
     /// Connects. Fails at once if the server is absent or refuses the user, so that a wrong setting is found at start.
     pub async fn connect(config: &BusConfig) -> Result<Self, BusError> {
-        let (connected, connections) = watch::channel(0_u64);
+        let (connected, mut connections) = watch::channel(0_u64);
         let server: ServerAddr = config.url.expose_secret().parse().map_err(BusError::Url)?;
         let client = options(&server)
             .name(config.service)
@@ -82,6 +82,8 @@ impl Bus {
             .connect(server)
             .await
             .map_err(BusError::Connect)?;
+        // The first one is reported a little later; what begins now must not take it for a reconnect.
+        drop(connections.wait_for(|count| *count > 0).await);
         let jetstream = jetstream::context::ContextBuilder::new()
             .timeout(REQUEST_TIMEOUT)
             .max_ack_inflight(PUBLISHES_IN_FLIGHT)
