@@ -19,7 +19,10 @@ impl Provisioner {
             (Step::Wait(pause), _) => return Ok(Progress::Wait(pause)),
             (Step::Begin, _) => {
                 let host = self.host().await?;
-                self.sandboxes.mark_starting(start, &host, now).await?;
+                let model = &self.settings.model;
+                self.sandboxes
+                    .mark_starting(start, &host, model, now)
+                    .await?;
             }
             (Step::ReservePort, Backend::Containers(containers)) => {
                 containers.reserve_port(sandbox).await?;

@@ -41,8 +41,7 @@ pub struct SandboxRequest {
     pub now: DateTime<Utc>,
 }
 
-/// The properties of a new sandbox. If the user has one already, only `host` and `model` count, and only if
-/// it restarts.
+/// The properties of a new sandbox. If the user has one already, only `host` counts, and only if it restarts.
 #[derive(Debug)]
 pub struct NewSandbox {
     /// The id of the new sandbox.
@@ -205,7 +204,6 @@ fn restart(
         request.cause.as_uuid().into(),
         request.attempt.cast_signed().into(),
         new.host.name.as_str().into(),
-        new.model.as_str().into(),
         request.now.into(),
     ];
     statement(&RESTART, values)

@@ -90,18 +90,20 @@ impl Sandboxes {
         self.database.execute("recording a container", update).await
     }
 
-    /// Marks the start as begun at this host: from here on a container or a model key may exist. Returns `false` also if
-    /// another engine has the sandbox's volume.
+    /// Marks the start as begun at this host, with this language model: from here on a container or a model key may exist.
+    /// Returns `false` also if another engine has the sandbox's volume.
     pub async fn mark_starting(
         &self,
         start: SandboxStart,
         host: &Host,
+        model: &str,
         now: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
         let update = transition(start, now, startable())
             .col_expr(Column::Status, to(SandboxStatus::Starting))
             .col_expr(Column::Host, Expr::value(host.name.as_str()))
             .col_expr(Column::Engine, Expr::value(host.engine.as_deref()))
+            .col_expr(Column::Model, Expr::value(model))
             .col_expr(Column::RetryAt, Expr::value(None::<DateTime<Utc>>))
             .filter(is_of(host));
         self.database

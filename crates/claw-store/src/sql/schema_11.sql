@@ -11,6 +11,7 @@ ALTER TABLE sandbox
     ADD COLUMN job_wakes integer NOT NULL DEFAULT 0,   -- starts for jobs that repeat, since job_wakes_since
     ADD COLUMN job_wakes_since timestamptz NOT NULL DEFAULT 'epoch',
     ADD COLUMN failures integer NOT NULL DEFAULT 0,    -- failed starts in a row
+    ADD COLUMN first_start integer NOT NULL DEFAULT 1, -- the first start since the sandbox was made, or last removed
     ADD COLUMN retry_at timestamptz;           -- of a failed one: when it is started again without a request
 
 CREATE INDEX sandbox_to_wake ON sandbox (wake_at) WHERE status = 'asleep' AND wake_at IS NOT NULL;

@@ -3,7 +3,7 @@
 use claw_domain::{FailureReason, SandboxStatus};
 use claw_store::{Host, NewSandbox, Sandbox};
 
-use crate::world::{OLD_KEY, World, at, host_with, keyring, new_sandbox, request};
+use crate::world::{MODEL, OLD_KEY, World, at, host_with, keyring, new_sandbox, request};
 
 #[tokio::test]
 async fn a_sandbox_belongs_to_the_engine_that_first_started_it() {
@@ -12,7 +12,10 @@ async fn a_sandbox_belongs_to_the_engine_that_first_started_it() {
     let sandboxes = world.store.sandboxes();
     let begins = async |engine| {
         let (start, host) = (sandbox.current_start(), host_with(engine));
-        sandboxes.mark_starting(start, &host, at(2)).await.unwrap()
+        sandboxes
+            .mark_starting(start, &host, MODEL, at(2))
+            .await
+            .unwrap()
     };
 
     assert!(begins("here").await);
@@ -121,7 +124,7 @@ async fn a_removed_sandbox_starts_anywhere_with_nothing_of_its_former_life() {
             .unwrap()
     );
     let late = sandboxes
-        .mark_starting(sandbox.current_start(), &here, at(4))
+        .mark_starting(sandbox.current_start(), &here, MODEL, at(4))
         .await;
     assert!(!late.unwrap(), "it may no longer start");
 
@@ -148,7 +151,7 @@ async fn started(world: &World, engine: &str) -> Sandbox {
     let begun = world
         .store
         .sandboxes()
-        .mark_starting(sandbox.current_start(), &host, at(2))
+        .mark_starting(sandbox.current_start(), &host, MODEL, at(2))
         .await;
     assert!(begun.unwrap());
     world.sandbox_of(sandbox.user).await

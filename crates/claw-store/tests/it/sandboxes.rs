@@ -6,7 +6,7 @@ use claw_store::{
 };
 use tokio::task::JoinSet;
 
-use crate::world::{OLD_KEY, World, at, host, keyring, new_sandbox, request, settlement};
+use crate::world::{MODEL, OLD_KEY, World, at, host, keyring, new_sandbox, request, settlement};
 
 #[tokio::test]
 async fn two_requests_create_one_sandbox() {
@@ -169,7 +169,7 @@ async fn a_late_transition_of_an_earlier_start_changes_nothing() {
     let endpoint = Endpoint::new("ws://127.0.0.1:30000");
     assert!(
         sandboxes
-            .mark_starting(first, &host("host-a"), at(2))
+            .mark_starting(first, &host("host-a"), MODEL, at(2))
             .await
             .unwrap()
     );
@@ -178,7 +178,7 @@ async fn a_late_transition_of_an_earlier_start_changes_nothing() {
     assert!(!sandboxes.start_over(first, at(4), at(4)).await.unwrap());
     assert!(
         !sandboxes
-            .mark_starting(first, &host("host-a"), at(4))
+            .mark_starting(first, &host("host-a"), MODEL, at(4))
             .await
             .unwrap()
     );
@@ -217,7 +217,7 @@ async fn a_late_transition_of_an_earlier_start_changes_nothing() {
     );
     assert!(
         !sandboxes
-            .mark_starting(second, &host("host-a"), at(6))
+            .mark_starting(second, &host("host-a"), MODEL, at(6))
             .await
             .unwrap(),
         "ready went back to starting"
@@ -234,7 +234,7 @@ async fn every_transition_may_be_repeated() {
     for _ in 0..2 {
         assert!(
             sandboxes
-                .mark_starting(start, &host("host-a"), at(2))
+                .mark_starting(start, &host("host-a"), MODEL, at(2))
                 .await
                 .unwrap()
         );

@@ -2,7 +2,7 @@ use chrono::TimeDelta;
 use claw_domain::{Endpoint, SandboxStatus, SleepPolicy, WakeReason};
 use claw_store::{Sandbox, Wake};
 
-use crate::world::{World, at, host, message, request, settlement};
+use crate::world::{MODEL, World, at, host, message, request, settlement};
 
 #[tokio::test]
 async fn an_idle_sandbox_sleeps_and_gives_up_its_place_but_not_its_port_until_its_container_is_gone()
@@ -255,7 +255,10 @@ async fn failures_are_counted_until_they_are_forgotten_and_a_pause_ends_at_its_t
         1
     );
     let start = paused.current_start();
-    sandboxes.mark_starting(start, &here, at(30)).await.unwrap();
+    sandboxes
+        .mark_starting(start, &here, MODEL, at(30))
+        .await
+        .unwrap();
     make_ready(&world, &paused).await;
     sandboxes.forget_failures(start, at(40)).await.unwrap();
     let steady = world.sandbox_of(dead.user).await;

@@ -18,6 +18,9 @@ use secrecy::{SecretBox, SecretString};
 pub const OLD_KEY: &str = "old:0101010101010101010101010101010101010101010101010101010101010101";
 pub const NEW_KEY: &str = "new:0202020202020202020202020202020202020202020202020202020202020202";
 
+/// The language model of the tests' sandboxes.
+pub const MODEL: &str = "openrouter/auto";
+
 /// More connections than any test has tasks, so that the pool serialises nothing.
 const CONNECTIONS: u32 = 60;
 
@@ -230,7 +233,7 @@ pub fn new_sandbox(user: UserId) -> NewSandbox {
         id,
         host: host("host-a"),
         container_name: format!("clawkaka-{id}"),
-        model: "openrouter/auto".into(),
+        model: MODEL.into(),
         gateway_token: "the gateway token".into(),
         device_seed: SecretBox::new(Box::new(*b"thirty-two bytes of device seed!")),
     }
