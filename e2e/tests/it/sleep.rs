@@ -331,7 +331,12 @@ impl Night {
             .map(|(at, reason)| Wake { at, reason });
         if row.start != idle.start
             || !sandboxes
-                .fall_asleep(row.current_start(), wake, SystemClock.now())
+                .fall_asleep(
+                    row.current_start(),
+                    wake,
+                    SystemClock.now(),
+                    SystemClock.now(),
+                )
                 .await
                 .unwrap()
         {

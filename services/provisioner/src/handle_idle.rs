@@ -53,7 +53,11 @@ impl Handler for HandleIdle {
         let may_sleep = !is_stale && wake.is_none_or(|wake| wake.at > now);
         let start = sandbox.current_start();
         let is_asleep = sandbox.status == SandboxStatus::Asleep
-            || (may_sleep && provisioner.sandboxes.fall_asleep(start, wake, now).await?);
+            || (may_sleep
+                && provisioner
+                    .sandboxes
+                    .fall_asleep(start, wake, idle.since, now)
+                    .await?);
         if is_asleep {
             drive(provisioner, &sandbox, attempt).await?;
         }

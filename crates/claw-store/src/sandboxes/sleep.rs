@@ -51,12 +51,14 @@ pub struct Wake {
 
 /// Sleep: the row changes before the container stops, and before the container starts again.
 impl Sandboxes {
-    /// Marks a ready sandbox as asleep until `wake`. Returns `false` if it must not sleep: somebody waits for an answer
-    /// or is in a call, its policy is to stay awake, or the start is over.
+    /// Marks a ready sandbox, which was seen to be idle at `since`, as asleep until `wake`. Returns `false` if it must not
+    /// sleep: somebody waits for an answer or is in a call, its row has changed since, for example because a message was
+    /// answered, its policy is to stay awake, or the start is over.
     pub async fn fall_asleep(
         &self,
         start: SandboxStart,
         wake: Option<Wake>,
+        since: DateTime<Utc>,
         now: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
         let values = [
@@ -65,6 +67,7 @@ impl Sandboxes {
             wake.map(|wake| wake.at).into(),
             wake.map(|wake| wake.reason.as_str().to_owned()).into(),
             now.into(),
+            since.into(),
         ];
         let rows = self
             .database

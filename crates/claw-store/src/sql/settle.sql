@@ -42,6 +42,10 @@ WITH own AS (
     WHERE id = $10 AND user_id = $1
       AND transcript_cursor IS NOT DISTINCT FROM $13 AND boot_id IS NOT DISTINCT FROM $14
     RETURNING transcript_cursor, boot_id
+), noted AS (
+    -- A report that the sandbox is idle may be older than the answer (`fall_asleep`).
+    UPDATE sandbox SET updated_at = $15
+    WHERE user_id = $1 AND status = 'ready' AND $10 IS NULL AND EXISTS (SELECT FROM answered)
 )
 SELECT EXISTS (SELECT FROM "user" WHERE id = $1) AS known,
        COALESCE(moved.transcript_cursor, sandbox.transcript_cursor) AS transcript_cursor,

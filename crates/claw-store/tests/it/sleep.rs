@@ -13,7 +13,7 @@ async fn an_idle_sandbox_sleeps_and_gives_up_its_place_but_not_its_port_until_it
 
     assert!(
         sandboxes
-            .fall_asleep(ready.current_start(), None, at(5))
+            .fall_asleep(ready.current_start(), None, at(5), at(5))
             .await
             .unwrap()
     );
@@ -43,7 +43,7 @@ async fn nothing_sleeps_that_is_asked_or_has_to_stay_awake() {
     let sandboxes = world.store.sandboxes();
     let falls_asleep = || async {
         sandboxes
-            .fall_asleep(ready.current_start(), None, at(5))
+            .fall_asleep(ready.current_start(), None, at(5), at(5))
             .await
             .unwrap()
     };
@@ -72,7 +72,7 @@ async fn a_message_wakes_a_sleeper_as_its_next_start_and_a_repeated_request_does
     let ready = ready(&world, 1).await;
     let sandboxes = world.store.sandboxes();
     sandboxes
-        .fall_asleep(ready.current_start(), None, at(5))
+        .fall_asleep(ready.current_start(), None, at(5), at(5))
         .await
         .unwrap();
 
@@ -85,7 +85,7 @@ async fn a_message_wakes_a_sleeper_as_its_next_start_and_a_repeated_request_does
         (SandboxStatus::Requested, ready.start + 1)
     );
     let late = sandboxes
-        .fall_asleep(ready.current_start(), None, at(7))
+        .fall_asleep(ready.current_start(), None, at(7), at(7))
         .await
         .unwrap();
     assert!(!late, "a late step of the earlier start changes nothing");
@@ -102,7 +102,7 @@ async fn sleepers_wake_when_they_are_due_the_earliest_first_while_there_are_plac
             reason: WakeReason::Job,
         };
         sandboxes
-            .fall_asleep(ready.current_start(), Some(wake), at(50))
+            .fall_asleep(ready.current_start(), Some(wake), at(50), at(50))
             .await
             .unwrap();
     }
@@ -162,7 +162,7 @@ async fn wakes_for_jobs_are_counted_by_the_day() {
         make_ready(&world, &woken).await;
         assert!(
             sandboxes
-                .fall_asleep(woken.current_start(), Some(wake), now)
+                .fall_asleep(woken.current_start(), Some(wake), now, now)
                 .await
                 .unwrap()
         );
@@ -187,7 +187,7 @@ async fn what_is_due_and_finds_no_place_is_counted_and_the_next_time_is_in_the_f
             at: at(due),
             reason: WakeReason::Job,
         };
-        let asleep = sandboxes.fall_asleep(ready.current_start(), Some(wake), at(50));
+        let asleep = sandboxes.fall_asleep(ready.current_start(), Some(wake), at(50), at(50));
         assert!(asleep.await.unwrap());
     }
 

@@ -88,7 +88,12 @@ async fn begin(world: &World, number: u32, phase: Phase) -> UserId {
         assert!(begun.await.unwrap());
         return ready.user;
     }
-    let asleep = sandboxes.fall_asleep(ready.current_start(), None, ready.updated_at);
+    let asleep = sandboxes.fall_asleep(
+        ready.current_start(),
+        None,
+        ready.updated_at,
+        ready.updated_at,
+    );
     assert!(asleep.await.unwrap());
     if phase == Phase::Wake {
         assert!(world.drive(&world.provisioner(), ready.user).await);

@@ -62,6 +62,21 @@ async fn nothing_sleeps_that_is_asked_or_needed_soon_or_was_idle_long_ago() {
 }
 
 #[tokio::test]
+async fn a_report_from_before_an_answer_puts_nothing_to_sleep() {
+    let world = World::new().await;
+    let ready = world.ready(1).await;
+    let report = idle(&ready, None);
+    world.clock.advance(TimeDelta::seconds(10));
+    // In its turn, the assistant plans a reminder of which the report does not know.
+    let asked = world.message(1, 2).await;
+    world.answer(&asked).await;
+
+    handle_as_it_is(&world, &report).await;
+
+    assert_eq!(world.row(ready.user).await.status, SandboxStatus::Ready);
+}
+
+#[tokio::test]
 async fn a_message_wakes_a_sleeper_with_its_volume_and_its_key() {
     let world = World::new().await;
     let ready = world.ready(1).await;
