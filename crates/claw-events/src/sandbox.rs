@@ -165,6 +165,9 @@ pub struct SandboxOrdered {
     pub user: UserId,
     /// What is to happen.
     pub order: SandboxOrder,
+    /// The start that the sandbox was in when the order was given, from 1. An order that is delivered again, or replayed,
+    /// starts nothing that has started since, and removes nothing that began after a removal.
+    pub start: u32,
     /// The id of the order: a repeated order has the same.
     pub id: Uuid,
 }
@@ -280,7 +283,7 @@ mod tests {
                 needed_for: Some(WakeReason::Job),
             },
             SandboxAsleep { user, sandbox, start: 1 },
-            SandboxOrdered { user, order: SandboxOrder::Restart, id: Uuid::nil() },
+            SandboxOrdered { user, order: SandboxOrder::Restart, start: 1, id: Uuid::nil() },
             SandboxRemoved { user, sandbox },
             TurnFailed { user, sandbox, cause, failure: "billing".into() },
         ), @r#"
@@ -321,6 +324,7 @@ mod tests {
           {
             "user": "usr_18acce9cb8d55882a19accce2dfb9f91",
             "order": "restart",
+            "start": 1,
             "id": "00000000-0000-0000-0000-000000000000"
           },
           {

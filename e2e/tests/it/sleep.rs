@@ -145,6 +145,7 @@ async fn an_operator_puts_an_assistant_to_sleep_unless_its_jobs_are_unknown() {
         let order = SandboxOrdered {
             user: user_of(number).unwrap(),
             order: SandboxOrder::Sleep,
+            start: 1,
             id: Uuid::new_v4(),
         };
         night.publish(&order).await;

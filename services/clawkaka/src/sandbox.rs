@@ -130,6 +130,7 @@ async fn order(env: &Env, person: &Person, order: SandboxOrder) -> Result<()> {
     let ordered = SandboxOrdered {
         user,
         order,
+        start: sandbox.start,
         id: Uuid::new_v4(),
     };
     let bus = bus::connect(env).await?;

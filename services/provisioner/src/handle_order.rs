@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use claw_bus::{Attempt, Handler, HandlerError};
 use claw_domain::SandboxStatus;
 use claw_events::{SandboxOrder, SandboxOrdered};
-use claw_store::Sandbox;
+use claw_store::{Sandbox, SandboxStart};
 use tracing::{info, warn};
 
 use crate::{Backend, Fault, Provisioner, handle_request::elsewhere};
@@ -33,13 +33,18 @@ impl Handler for HandleOrder {
         if provisioner.is_elsewhere(&sandbox).await? {
             return Err(elsewhere());
         }
-        let is_changed = provisioner.carry_out(&sandbox, ordered.order).await?;
+        let is_changed = provisioner.carry_out(&sandbox, ordered).await?;
         if is_changed {
             info!(
                 sandbox.id = %sandbox.id,
                 "sandbox {}: {} by order of an operator", sandbox.id, ordered.order.as_str()
             );
             provisioner.rows_changed.notify_one();
+        } else if ordered.order != SandboxOrder::Sleep {
+            info!(
+                sandbox.id = %sandbox.id,
+                "sandbox {}: there is nothing to {} by order of an operator", sandbox.id, ordered.order.as_str()
+            );
         }
         Ok(())
     }
@@ -47,13 +52,17 @@ impl Handler for HandleOrder {
 
 impl Provisioner {
     /// Stores the order; returns whether there is anything to do.
-    async fn carry_out(&self, sandbox: &Sandbox, order: SandboxOrder) -> Result<bool, Fault> {
-        let (user, cap, now) = (sandbox.user, self.settings.cap, self.clock.now());
+    async fn carry_out(&self, sandbox: &Sandbox, ordered: &SandboxOrdered) -> Result<bool, Fault> {
+        let (cap, now) = (self.settings.cap, self.clock.now());
+        let start = SandboxStart {
+            sandbox: sandbox.id,
+            start: ordered.start,
+        };
         let host = self.host().await?;
-        let is_changed = match order {
-            SandboxOrder::Restart => return self.restart(sandbox).await,
-            SandboxOrder::Wake => self.sandboxes.order_wake(user, &host, cap, now).await?,
-            SandboxOrder::Remove => self.sandboxes.order_removal(user, &host, now).await?,
+        let is_changed = match ordered.order {
+            SandboxOrder::Restart => return self.restart(sandbox, start).await,
+            SandboxOrder::Wake => self.sandboxes.order_wake(start, &host, cap, now).await?,
+            SandboxOrder::Remove => self.sandboxes.order_removal(start, &host, now).await?,
             // The gateway hears the order, and says when the sandbox is idle.
             SandboxOrder::Sleep => false,
         };
@@ -61,8 +70,8 @@ impl Provisioner {
     }
 
     /// Begins the next start. A container that runs is stopped gracefully before the next one may start.
-    async fn restart(&self, sandbox: &Sandbox) -> Result<bool, Fault> {
-        let (user, cap) = (sandbox.user, self.settings.cap);
+    async fn restart(&self, sandbox: &Sandbox, start: SandboxStart) -> Result<bool, Fault> {
+        let cap = self.settings.cap;
         let lock = self.lock_of(sandbox.id);
         let is_ready = sandbox.status == SandboxStatus::Ready;
         let _guard = if is_ready {
@@ -72,7 +81,7 @@ impl Provisioner {
         };
         let host = self.host().await?;
         let now = self.clock.now();
-        let is_changed = self.sandboxes.order_restart(user, &host, cap, now).await?;
+        let is_changed = self.sandboxes.order_restart(start, &host, cap, now).await?;
         if let (true, Backend::Containers(containers)) = (is_changed && is_ready, &self.backend)
             && let Err(fault) = containers.stop(sandbox).await
         {

@@ -1,9 +1,9 @@
 use chrono::{DateTime, Utc};
-use claw_domain::{SandboxStatus, UserId};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, sea_query::Expr};
+use claw_domain::SandboxStatus;
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 
 use super::{
-    Host, Sandboxes, is_of,
+    Host, SandboxStart, Sandboxes, is_of,
     request::initial_status,
     states::{removable, restartable, wakeable},
 };
@@ -14,62 +14,59 @@ use crate::{
 };
 
 const ORDER_START: &str = include_str!("../sql/order_start.sql");
+const ORDER_REMOVAL: &str = include_str!("../sql/order_removal.sql");
 
-/// What an operator orders. Each may be repeated. A sandbox whose volume another engine has is left alone.
+/// What an operator orders. Each order names the start that the sandbox was in when it was given, so that an order that is
+/// delivered again later changes nothing. A sandbox whose volume another engine has is left alone.
 impl Sandboxes {
-    /// Begins the next start of the user's sandbox if it sleeps or has failed: at once, or when a place is free. Returns
-    /// `false` if there was nothing to do.
+    /// Begins the next start of a sandbox that sleeps or has failed: at once, or when a place is free. Returns `false` if it
+    /// does neither, or has started since the order was given.
     pub async fn order_wake(
         &self,
-        user: UserId,
+        start: SandboxStart,
         host: &Host,
         cap: u32,
         now: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
-        self.order_start(user, host, wakeable(), cap, now).await
+        self.order_start(start, host, wakeable(), cap, now).await
     }
 
-    /// Begins the next start of the user's sandbox, whatever it is doing, unless it waits for a place or is being removed.
-    /// Returns `false` if there was nothing to do.
+    /// Begins the next start of a sandbox, whatever it is doing. Returns `false` if it waits for a place, is being removed,
+    /// or has started since the order was given.
     pub async fn order_restart(
         &self,
-        user: UserId,
+        start: SandboxStart,
         host: &Host,
         cap: u32,
         now: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
-        self.order_start(user, host, restartable(), cap, now).await
+        self.order_start(start, host, restartable(), cap, now).await
     }
 
-    /// Begins to remove the user's sandbox; it may no longer start. Returns `false` if there was nothing to do.
+    /// Begins to remove a sandbox; it may no longer start. Returns `false` if it is being removed already, or was removed
+    /// since the order was given. Starts since then do not matter: the sandbox still has the same volume.
     pub async fn order_removal(
         &self,
-        user: UserId,
+        start: SandboxStart,
         host: &Host,
         now: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
-        let update = Entity::update_many()
-            .col_expr(
-                Column::Status,
-                Expr::value(SandboxStatus::Removing.as_str()),
-            )
-            .col_expr(Column::Endpoint, Expr::value(None::<String>))
-            .col_expr(Column::Error, Expr::value(None::<String>))
-            .col_expr(Column::Failures, Expr::value(0))
-            .col_expr(Column::RetryAt, Expr::value(None::<DateTime<Utc>>))
-            .col_expr(Column::WakeAt, Expr::value(None::<DateTime<Utc>>))
-            .col_expr(Column::WakeFor, Expr::value(None::<String>))
-            .col_expr(Column::Host, Expr::value(host.name.as_str()))
-            .col_expr(Column::UpdatedAt, Expr::value(now))
-            .filter(Column::UserId.eq(user.as_uuid()))
-            .filter(Column::Status.is_in(removable()))
-            .filter(is_of(host));
+        let values = [
+            start.sandbox.as_uuid().into(),
+            start.start.cast_signed().into(),
+            host.name.as_str().into(),
+            host.engine.as_deref().into(),
+            now.into(),
+            removable().into(),
+        ];
         // With the lock: a start that is being stored at this moment would not see the removal.
         let work = async {
             let transaction = self.database.begin_with_capacity_lock().await?;
-            let removed = update.exec(&transaction).await?;
+            let removed = transaction
+                .query_one_raw(statement(ORDER_REMOVAL, values))
+                .await?;
             transaction.commit().await?;
-            Ok(removed.rows_affected > 0)
+            Ok(removed.is_some())
         };
         self.database
             .run("beginning to remove a sandbox", work)
@@ -78,7 +75,7 @@ impl Sandboxes {
 
     async fn order_start(
         &self,
-        user: UserId,
+        start: SandboxStart,
         host: &Host,
         from: Vec<String>,
         cap: u32,
@@ -87,7 +84,8 @@ impl Sandboxes {
         let work = async {
             let transaction = self.database.begin_with_capacity_lock().await?;
             let found = Entity::find()
-                .filter(Column::UserId.eq(user.as_uuid()))
+                .filter(Column::Id.eq(start.sandbox.as_uuid()))
+                .filter(Column::Start.eq(start.start.cast_signed()))
                 .filter(Column::Status.is_in(from))
                 .filter(is_of(host))
                 .one(&transaction)

@@ -60,23 +60,23 @@ async fn a_failed_sandbox_is_started_again_only_at_its_engine() {
 async fn orders_of_another_engine_change_nothing() {
     let world = World::new().await;
     let sandbox = started(&world, "here").await;
-    let (sandboxes, user) = (world.store.sandboxes(), sandbox.user);
+    let (sandboxes, start) = (world.store.sandboxes(), sandbox.current_start());
     let (here, there) = (host_with("here"), host_with("there"));
 
     assert!(
         !sandboxes
-            .order_restart(user, &there, 5, at(3))
+            .order_restart(start, &there, 5, at(3))
             .await
             .unwrap()
     );
-    assert!(!sandboxes.order_removal(user, &there, at(3)).await.unwrap());
+    assert!(!sandboxes.order_removal(start, &there, at(3)).await.unwrap());
     assert!(
         sandboxes
-            .order_restart(user, &here, 5, at(3))
+            .order_restart(start, &here, 5, at(3))
             .await
             .unwrap()
     );
-    assert!(sandboxes.order_removal(user, &here, at(3)).await.unwrap());
+    assert!(sandboxes.order_removal(start, &here, at(3)).await.unwrap());
 }
 
 #[tokio::test]
@@ -84,7 +84,13 @@ async fn an_order_wakes_what_sleeps_or_has_failed_and_waits_for_a_place_if_there
     let world = World::new().await;
     let sandbox = started(&world, "here").await;
     let (sandboxes, user, here) = (world.store.sandboxes(), sandbox.user, host_with("here"));
-    let wake = async |cap| sandboxes.order_wake(user, &here, cap, at(4)).await.unwrap();
+    let start = sandbox.current_start();
+    let wake = async |cap| {
+        sandboxes
+            .order_wake(start, &here, cap, at(4))
+            .await
+            .unwrap()
+    };
     assert!(!wake(5).await, "it is starting");
     sandboxes
         .mark_failed(
@@ -119,7 +125,7 @@ async fn a_removed_sandbox_starts_anywhere_with_nothing_of_its_former_life() {
     let here = host_with("here");
     assert!(
         sandboxes
-            .order_removal(sandbox.user, &here, at(3))
+            .order_removal(sandbox.current_start(), &here, at(3))
             .await
             .unwrap()
     );

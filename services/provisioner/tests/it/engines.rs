@@ -33,6 +33,7 @@ async fn a_standby_at_another_engine_touches_nothing_and_says_so_once() {
     let ordered = SandboxOrdered {
         user: ready.user,
         order: SandboxOrder::Remove,
+        start: ready.start,
         id: Uuid::new_v4(),
     };
     let ordered = HandleOrder::new(standby).handle(&ordered, &attempt()).await;

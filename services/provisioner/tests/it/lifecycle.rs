@@ -84,7 +84,7 @@ async fn begin(world: &World, number: u32, phase: Phase) -> UserId {
             name: "local".to_owned(),
             engine: ready.engine.clone(),
         };
-        let begun = sandboxes.order_removal(ready.user, &here, ready.updated_at);
+        let begun = sandboxes.order_removal(ready.current_start(), &here, ready.updated_at);
         assert!(begun.await.unwrap());
         return ready.user;
     }

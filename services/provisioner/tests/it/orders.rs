@@ -4,6 +4,7 @@ use claw_bus::Handler;
 use claw_docker::{ContainerName, VolumeName, fake::EngineFault};
 use claw_domain::SandboxStatus;
 use claw_events::{SandboxOrder, SandboxOrdered};
+use claw_runtime::Clock;
 use claw_store::Sandbox;
 use provisioner::{HandleOrder, HandleRequest, Readiness};
 use tokio_util::sync::CancellationToken;
@@ -95,6 +96,94 @@ async fn a_removal_leaves_nothing_and_a_later_message_begins_anew() {
 }
 
 #[tokio::test]
+async fn an_order_that_is_delivered_again_does_nothing_to_what_began_since() {
+    let world = World::new().await;
+    let ready = world.ready(1).await;
+
+    order(&world, &ready, SandboxOrder::Restart).await;
+    world.pass().await;
+    order(&world, &ready, SandboxOrder::Restart).await;
+    world.pass().await;
+    world.assert_ready(ready.user, 2).await;
+
+    order(&world, &ready, SandboxOrder::Remove).await;
+    world.pass().await;
+    assert!(
+        world.runtime.volumes().is_empty(),
+        "a restart in between does not save the volume"
+    );
+    let requested = world.message(1, 2).await;
+    drive(&Arc::new(world.provisioner()), &requested)
+        .await
+        .unwrap();
+    for again in [
+        SandboxOrder::Remove,
+        SandboxOrder::Restart,
+        SandboxOrder::Wake,
+    ] {
+        order(&world, &ready, again).await;
+        world.pass().await;
+    }
+
+    world.assert_ready(ready.user, 3).await;
+}
+
+#[tokio::test]
+async fn a_wake_that_is_delivered_again_does_not_wake_a_later_sleeper() {
+    let world = World::new().await;
+    let ready = world.ready(1).await;
+    let falls_asleep = async |start| {
+        let sandboxes = world.store.sandboxes();
+        let (now, asleep) = (world.clock.now(), world.row(ready.user).await);
+        let fallen = sandboxes.fall_asleep(asleep.current_start(), None, now, now);
+        assert!(fallen.await.unwrap());
+        world.pass().await;
+        assert_eq!(asleep.start, start);
+    };
+    falls_asleep(1).await;
+
+    order(&world, &ready, SandboxOrder::Wake).await;
+    world.pass().await;
+    falls_asleep(2).await;
+    order(&world, &ready, SandboxOrder::Wake).await;
+
+    assert_eq!(world.row(ready.user).await.status, SandboxStatus::Asleep);
+}
+
+#[tokio::test]
+async fn every_kind_of_start_applies_a_new_model() {
+    let mut world = World::new().await;
+    let ready = world.ready(1).await;
+    let mut expected = 1;
+    for (by, model) in [
+        (Some(SandboxOrder::Restart), "openrouter/restarted"),
+        (Some(SandboxOrder::Wake), "openrouter/woken"),
+        (None, "openrouter/died"),
+    ] {
+        world.settings.model = model.to_owned();
+        let row = world.row(ready.user).await;
+        match by {
+            Some(by) => {
+                if by == SandboxOrder::Wake {
+                    let now = world.clock.now();
+                    let sandboxes = world.store.sandboxes();
+                    let fallen = sandboxes.fall_asleep(row.current_start(), None, now, now);
+                    assert!(fallen.await.unwrap());
+                    world.pass().await;
+                }
+                order(&world, &row, by).await;
+            }
+            None => world.runtime.kill(&ContainerName::of(row.id, row.start)),
+        }
+        world.pass().await;
+        expected += 1;
+
+        world.assert_ready(ready.user, expected).await;
+        assert_eq!(world.row(ready.user).await.model, model);
+    }
+}
+
+#[tokio::test]
 async fn a_message_during_a_removal_begins_a_new_sandbox_afterwards() {
     let world = World::new().await;
     let ready = world.ready(1).await;
@@ -144,6 +233,7 @@ fn ordered(sandbox: &Sandbox, order: SandboxOrder) -> SandboxOrdered {
     SandboxOrdered {
         user: sandbox.user,
         order,
+        start: sandbox.start,
         id: Uuid::new_v4(),
     }
 }
