@@ -146,6 +146,7 @@ impl Sandboxes {
         let mut update = without_belongings(transition(start, now, from))
             .col_expr(Column::Status, to(SandboxStatus::Failed))
             .col_expr(Column::Error, Expr::value(reason.as_str()))
+            .col_expr(Column::WakeFor, Expr::value(None::<String>))
             .col_expr(Column::Failures, failures.into())
             .col_expr(Column::RetryAt, Expr::value(retry_at));
         if start.start == FIRST_START {
@@ -168,6 +169,7 @@ impl Sandboxes {
             .col_expr(Column::Status, to(SandboxStatus::Requested))
             .col_expr(Column::Start, Expr::col(Column::Start).add(1))
             .col_expr(Column::Endpoint, Expr::value(None::<String>))
+            .col_expr(Column::WakeFor, Expr::value(None::<String>))
             .col_expr(Column::Failures, Expr::col(Column::Failures).add(1))
             .col_expr(Column::RetryAt, Expr::value(retry_at));
         self.database

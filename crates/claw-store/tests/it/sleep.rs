@@ -67,6 +67,58 @@ async fn nothing_sleeps_that_is_asked_or_has_to_stay_awake() {
 }
 
 #[tokio::test]
+async fn a_report_from_before_the_last_answer_puts_nothing_to_sleep() {
+    let world = World::new().await;
+    let ready = ready(&world, 1).await;
+    let sandboxes = world.store.sandboxes();
+    let falls_asleep = async |since| {
+        sandboxes
+            .fall_asleep(ready.current_start(), None, since, at(40))
+            .await
+            .unwrap()
+    };
+    let asked = message(1, 3);
+    world.receive(&asked).await;
+    // The turn may have planned a reminder, although its place in the transcript is not known.
+    let answered = Settlement {
+        now: at(30),
+        ..settlement(ready.user, &[asked.id], &[])
+    };
+    world.settle(&answered).await;
+
+    assert!(!falls_asleep(at(29)).await);
+    assert!(falls_asleep(at(30)).await);
+}
+
+#[tokio::test]
+async fn a_start_after_a_failure_is_not_one_for_a_job_or_a_heartbeat() {
+    let world = World::new().await;
+    let (sandboxes, here) = (world.store.sandboxes(), host("host-a"));
+    for (number, fails) in [(1, false), (2, true)] {
+        let ready = ready(&world, number).await;
+        let wake = Wake {
+            at: at(60),
+            reason: WakeReason::Heartbeat,
+        };
+        let asleep = sandboxes.fall_asleep(ready.current_start(), Some(wake), at(50), at(50));
+        assert!(asleep.await.unwrap());
+        let woken = wake_until(&world, &here, at(60), 5, at(60)).await;
+        make_ready(&world, &woken[0]).await;
+        let start = woken[0].current_start();
+
+        let is_over = if fails {
+            let reason = FailureReason::Exited;
+            sandboxes.mark_failed(start, reason, at(70), at(65)).await
+        } else {
+            sandboxes.start_over(start, at(70), at(65)).await
+        };
+
+        assert!(is_over.unwrap());
+        assert_eq!(world.sandbox_of(ready.user).await.wake_for, None);
+    }
+}
+
+#[tokio::test]
 async fn a_message_wakes_a_sleeper_as_its_next_start_and_a_repeated_request_does_not() {
     let world = World::new().await;
     let ready = ready(&world, 1).await;

@@ -65,7 +65,7 @@ enum Pace {
     Usual,
     /// After a minute: it was started for a job or a heartbeat, and nobody has been answered since.
     Short,
-    /// As soon as nobody needs it: the operator wants so.
+    /// As soon as nobody needs it: the operator wants so. If it does not sleep then, until the user is next answered.
     AtOnce,
 }
 
@@ -102,12 +102,14 @@ impl RestState {
 
     /// The assistant has said something, or a message of the user is done.
     pub(super) fn note_activity(&mut self, has_answered: bool) {
+        // An order to sleep is over once it was tried. Before that, the answer may belong to the turn that it waits for.
+        let is_over = self.pace == Pace::Short || self.decide_at.is_some();
+        if has_answered && is_over {
+            self.pace = Pace::Usual;
+        }
         self.active_at = Some(Instant::now());
         self.decide_at = None;
         self.reports = 0;
-        if has_answered && self.pace == Pace::Short {
-            self.pace = Pace::Usual;
-        }
     }
 
     /// The operator wants the sandbox to sleep without delay.
