@@ -39,7 +39,8 @@ pub use newcomers::{Entrance, NewRefusal, Newcomer, NewcomerRecord, Newcomers, R
 pub use role::Role;
 pub use sandboxes::{
     ConnectionSecrets, Host, KeyChange, KnownModelKey, ListedSandboxes, NewSandbox, Sandbox,
-    SandboxFilter, SandboxRequest, SandboxSecrets, SandboxStart, Sandboxes, TranscriptCursor, Wake,
+    SandboxFilter, SandboxRequest, SandboxSecrets, SandboxStart, Sandboxes, Sleeper,
+    TranscriptCursor, Wake,
 };
 pub use store::Store;
 pub use suspensions::{Suspension, SuspensionChange, SuspensionSet, Suspensions};

@@ -17,7 +17,7 @@ pub use keys::KeyChange;
 pub use list::{ListedSandboxes, SandboxFilter};
 pub use request::{NewSandbox, SandboxRequest};
 pub use secrets::{ConnectionSecrets, SandboxSecrets};
-pub use sleep::Wake;
+pub use sleep::{Sleeper, Wake};
 
 use crate::{
     StoreError,

@@ -363,10 +363,11 @@ impl Night {
             name: HOST.to_owned(),
             engine: None,
         };
-        sandboxes
-            .wake_due(&host, now + TimeDelta::days(2), 100, now)
-            .await
-            .unwrap();
+        let until = now + TimeDelta::days(2);
+        let sleepers = sandboxes.sleepers(&host, until, 100).await.unwrap();
+        let sleepers: Vec<_> = sleepers.iter().map(|sleeper| sleeper.id).collect();
+        let woken = sandboxes.wake_due(&host, &sleepers, 100, now).await;
+        assert!(!woken.unwrap().is_empty());
         let is_ready = || async { self.row(user).await.status == SandboxStatus::Ready };
         eventually(&format!("{number} is awake"), is_ready).await;
     }

@@ -23,6 +23,8 @@ mod start_permits;
 mod start_queue;
 mod step;
 mod suspended_keys;
+mod wake_due;
+mod wake_plan;
 
 pub use app::App;
 pub use backend::Backend;

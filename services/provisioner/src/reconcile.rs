@@ -195,7 +195,8 @@ impl Reconciler {
         let sandboxes = &provisioner.sandboxes;
         // The database tells the next time below, or an attempt after a pause.
         self.next_due = None;
-        let mut due = sandboxes.wake_due(host, now, cap, now).await?;
+        let woken = provisioner.wake_due(host, cap, now).await?;
+        let mut due = woken.sandboxes;
         due.extend(sandboxes.paused_until(host, now).await?);
         for sandbox in &due {
             self.drive_unless_suspended(sandbox, stop);
@@ -207,7 +208,8 @@ impl Reconciler {
             let no_place = OperatorEvent::NoPlaceToWake { sandboxes: overdue };
             provisioner.publisher.tell_operator(&no_place).await;
         }
-        let next = sandboxes.next_due(host, now).await?;
+        let retry = sandboxes.next_retry(host, now).await?;
+        let next = woken.next.into_iter().chain(retry).min();
         self.next_due = next
             .and_then(|next| (next - now).to_std().ok())
             .map(|pause| Instant::now() + pause);

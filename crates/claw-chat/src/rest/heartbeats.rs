@@ -2,7 +2,7 @@ use chrono::{DateTime, Days, NaiveTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use claw_domain::{SleepPolicy, UserId};
 
-use super::Agenda;
+use super::{Agenda, share_of};
 use crate::{QuietHours, Updates, wall_clock::first_instant_at};
 
 /// How long somebody who does not write still gets heartbeats.
@@ -31,8 +31,7 @@ fn next_slot(
 ) -> Option<DateTime<Utc>> {
     let (start, waking) = waking_hours(quiet);
     let distance = waking.checked_div(i32::try_from(per_day).ok()?)?;
-    let offset = user.as_uuid().as_u128() % u128::try_from(distance.num_seconds().max(1)).ok()?;
-    let offset = TimeDelta::seconds(i64::try_from(offset).ok()?);
+    let offset = share_of(user, distance);
     // Waking hours may begin on the day before.
     let yesterday = after.with_timezone(&zone).date_naive() - Days::new(1);
     let days = yesterday.iter_days().take(4);

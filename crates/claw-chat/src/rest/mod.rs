@@ -16,6 +16,9 @@ const BEGINNING: TimeDelta = TimeDelta::seconds(5);
 /// A job that is due, or runs, for this long keeps nobody awake: it is stuck.
 const STUCK_AFTER: TimeDelta = TimeDelta::hours(1);
 
+/// The time after midnight (UTC) over which the wakes are spread that had to wait for the day's end.
+const AFTER_MIDNIGHT: TimeDelta = TimeDelta::hours(1);
+
 /// When to decide again on a sandbox that does not sleep by policy: the policy may have changed.
 const POLICY_PAUSE: TimeDelta = TimeDelta::minutes(10);
 
@@ -146,8 +149,26 @@ fn needed_at(
         JobKind::Repeating if limits.jobs_per_day == 0 => None,
         JobKind::Repeating if agenda.job_wakes < limits.jobs_per_day => wakes.then_some(job.at),
         // The day's wakes are used up.
-        JobKind::Repeating => wakes.then_some(job.at.max(next_utc_midnight(now))),
+        JobKind::Repeating => wakes.then(|| on_a_later_day(job.at, agenda.user, now)),
     }
+}
+
+/// When a job wakes a sandbox that has had its wakes of the day: at its time on a later day, or early on the next one, at
+/// other times for each user so that not all wake at once.
+fn on_a_later_day(at: DateTime<Utc>, user: UserId, now: DateTime<Utc>) -> DateTime<Utc> {
+    let midnight = next_utc_midnight(now);
+    if at < midnight {
+        midnight + share_of(user, AFTER_MIDNIGHT)
+    } else {
+        at
+    }
+}
+
+/// A part of this time, in whole seconds: the same for a user always, and evenly distributed among users.
+fn share_of(user: UserId, whole: TimeDelta) -> TimeDelta {
+    let seconds = u128::from(whole.num_seconds().max(1).unsigned_abs());
+    let share = user.as_uuid().as_u128() % seconds;
+    TimeDelta::seconds(i64::try_from(share).unwrap_or_default())
 }
 
 /// When the day ends by which wakes for jobs are counted.

@@ -69,16 +69,54 @@ fn a_job_that_repeats_every_minute_has_to_do_with_the_wakes_of_a_day() {
             counts: true
         }
     );
-    assert_eq!(of_today(24, repeating(60)), until_job(midnight));
-    assert_eq!(
-        of_today(24, repeating(midnight + 60)),
-        until_job(midnight + 60)
-    );
+    assert_eq!(of_today(24, repeating(60)), until_job(midnight + ADA_SHARE));
+    for on_time in [midnight, midnight + 60] {
+        assert_eq!(of_today(24, repeating(on_time)), until_job(on_time));
+    }
     assert_eq!(
         of_today(24, once(3_600)),
         until_job(3_600),
         "a reminder always counts"
     );
+}
+
+const ADA_SHARE: i64 = 0;
+
+#[test]
+fn jobs_that_wait_for_the_next_day_do_not_wake_everybody_at_midnight() {
+    let midnight = at(12 * 3_600);
+    let mut needs: Vec<_> = (0..100)
+        .map(|number| {
+            let used_up = Agenda {
+                user: user(&number.to_string()),
+                jobs: vec![repeating(60)],
+                job_wakes: 24,
+                ..agenda()
+            };
+            match decided(&used_up) {
+                Rest::Asleep(Some(need)) => need.at - midnight,
+                awake => panic!("{awake:?}"),
+            }
+        })
+        .collect();
+
+    needs.sort();
+    needs.dedup();
+    assert!(needs.len() > 90, "{} different times", needs.len());
+    let of_an_hour = TimeDelta::zero()..TimeDelta::hours(1);
+    assert!(needs.iter().all(|need| of_an_hour.contains(need)));
+}
+
+#[test]
+fn a_sandbox_that_started_early_for_a_job_stays_awake_for_it() {
+    // The provisioner starts it up to 210 s early, and it is ready soon after.
+    for seconds in [165, 179] {
+        let early = Agenda {
+            jobs: vec![once(seconds)],
+            ..agenda()
+        };
+        assert!(matches!(decided(&early), Rest::Awake { .. }), "{seconds}");
+    }
 }
 
 #[test]

@@ -22,23 +22,18 @@ const AWAITED: &str = include_str!("../sql/awaited.sql");
 static WAKE_DUE: LazyLock<String> = LazyLock::new(|| {
     include_str!("../sql/wake_due.sql")
         .replace("{sandbox}", &columns::<Entity>("s"))
-        .replace("{due}", &due("$5", "$6", "$3", "$2"))
+        .replace("{due}", &due("$5", "$6", "id = ANY ($3::uuid[])", "$2"))
 });
 static COUNT_DUE: LazyLock<String> = LazyLock::new(|| {
-    let due = due("$1", "$2", "$3", "$3");
+    let due = due("$1", "$2", "wake_at <= $3", "$3");
     format!("SELECT count(*) AS due FROM sandbox WHERE {due}")
 });
-static NEXT_DUE: LazyLock<String> = LazyLock::new(|| {
-    let suspended = is_suspended("sandbox.user_id");
-    format!(
-        "SELECT min(at) AS next \
-         FROM (SELECT CASE status WHEN 'asleep' THEN wake_at ELSE retry_at END AS at FROM sandbox \
-               WHERE host = $1 AND (engine IS NULL OR engine = $2) \
-                 AND status IN ('asleep', 'failed', 'requested') \
-                 AND NOT {suspended}) AS due \
-         WHERE at > $3"
-    )
-});
+static SLEEPERS: LazyLock<String> =
+    LazyLock::new(|| unless_suspended(include_str!("../sql/sleepers.sql")));
+static NEXT_WAKE: LazyLock<String> =
+    LazyLock::new(|| unless_suspended(include_str!("../sql/next_wake.sql")));
+static NEXT_RETRY: LazyLock<String> =
+    LazyLock::new(|| unless_suspended(include_str!("../sql/next_retry.sql")));
 
 /// A time at which a sandbox has to wake without a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +42,15 @@ pub struct Wake {
     pub at: DateTime<Utc>,
     /// What it wakes for.
     pub reason: WakeReason,
+}
+
+/// A sandbox that sleeps until a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sleeper {
+    /// The sandbox that sleeps.
+    pub id: SandboxId,
+    /// When its start begins at the latest.
+    pub wake_at: DateTime<Utc>,
 }
 
 /// Sleep: the row changes before the container stops, and before the container starts again.
@@ -93,22 +97,49 @@ impl Sandboxes {
             .await
     }
 
-    /// Moves to `Requested`, as the next start, the sleepers of a host that have to wake until `until`, and the failed
-    /// ones that are to be tried again by now; the earliest first, while there are free places. Returns them. Those that
-    /// other engines have, and those of suspended users, stay as they are.
-    pub async fn wake_due(
+    /// The sleepers of a host that have to wake until `until`, at most `limit`; the earliest first. Without those that other
+    /// engines have, and those of suspended users.
+    pub async fn sleepers(
         &self,
         host: &Host,
         until: DateTime<Utc>,
+        limit: u32,
+    ) -> Result<Vec<Sleeper>, StoreError> {
+        let operation = "reading who has to wake soon";
+        let values = [
+            host.name.as_str().into(),
+            host.engine.as_deref().into(),
+            until.into(),
+            i64::from(limit).into(),
+        ];
+        let rows = self.database.rows(operation, &SLEEPERS, values).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(Sleeper {
+                    id: SandboxId::from_uuid(read(operation, row, "id")?),
+                    wake_at: read(operation, row, "wake_at")?,
+                })
+            })
+            .collect()
+    }
+
+    /// Moves to `Requested`, as the next start, these sleepers of a host, and the failed ones that are to be tried again by
+    /// now; the earliest first, while there are free places. Returns them in this order. Those that other engines have, and
+    /// those of suspended users, stay as they are.
+    pub async fn wake_due(
+        &self,
+        host: &Host,
+        sleepers: &[SandboxId],
         cap: u32,
         now: DateTime<Utc>,
     ) -> Result<Vec<Sandbox>, StoreError> {
+        let sleepers: Vec<_> = sleepers.iter().map(|sleeper| sleeper.as_uuid()).collect();
         let work = async {
             let transaction = self.database.begin_with_capacity_lock().await?;
             let values = [
                 i64::from(cap).into(),
                 now.into(),
-                until.into(),
+                sleepers.into(),
                 with_place().into(),
                 host.name.as_str().into(),
                 host.engine.as_deref().into(),
@@ -128,7 +159,7 @@ impl Sandboxes {
         rows.into_iter().map(Sandbox::try_from).collect()
     }
 
-    /// The number of sandboxes of a host that [`Sandboxes::wake_due`] would have started, had there been places.
+    /// The number of sandboxes of a host that should have begun to start by now, and have not, because there are no places.
     pub async fn count_due(&self, host: &Host, now: DateTime<Utc>) -> Result<u32, StoreError> {
         let operation = "counting the sandboxes that are due";
         let values = [
@@ -158,20 +189,50 @@ impl Sandboxes {
         rows.into_iter().map(Sandbox::try_from).collect()
     }
 
-    /// The earliest time after `now` at which a sleeper of this host has to wake, a failed sandbox is tried again, or the
-    /// pause of a requested one ends.
-    pub async fn next_due(
+    /// The earliest time after `after` at which a sleeper of this host has to wake.
+    pub async fn next_wake(
         &self,
         host: &Host,
-        now: DateTime<Utc>,
+        after: DateTime<Utc>,
     ) -> Result<Option<DateTime<Utc>>, StoreError> {
-        let operation = "reading when the next sandbox wakes";
+        self.next(
+            "reading when the next sandbox wakes",
+            &NEXT_WAKE,
+            host,
+            after,
+        )
+        .await
+    }
+
+    /// The earliest time after `after` at which a failed sandbox of this host is tried again, or the pause of a requested
+    /// one ends.
+    pub async fn next_retry(
+        &self,
+        host: &Host,
+        after: DateTime<Utc>,
+    ) -> Result<Option<DateTime<Utc>>, StoreError> {
+        self.next(
+            "reading when the next sandbox is tried again",
+            &NEXT_RETRY,
+            host,
+            after,
+        )
+        .await
+    }
+
+    async fn next(
+        &self,
+        operation: &'static str,
+        sql: &str,
+        host: &Host,
+        after: DateTime<Utc>,
+    ) -> Result<Option<DateTime<Utc>>, StoreError> {
         let values = [
             host.name.as_str().into(),
             host.engine.as_deref().into(),
-            now.into(),
+            after.into(),
         ];
-        let row = self.database.row(operation, &NEXT_DUE, values).await?;
+        let row = self.database.row(operation, sql, values).await?;
         read(operation, &row, "next")
     }
 
@@ -215,12 +276,16 @@ impl Sandboxes {
     }
 }
 
-/// The condition of being due, for a host, its engine, and the times until which a sleeper and a failed one are due.
-fn due(host: &str, engine: &str, until: &str, now: &str) -> String {
-    include_str!("../sql/due.sql")
+/// The condition of being due, for a host and its engine: `sleeper` says which sleepers are, and `now` until when failed ones
+/// have paused.
+fn due(host: &str, engine: &str, sleeper: &str, now: &str) -> String {
+    unless_suspended(include_str!("../sql/due.sql"))
         .replace("{host}", host)
         .replace("{engine}", engine)
-        .replace("{until}", until)
+        .replace("{sleeper}", sleeper)
         .replace("{now}", now)
-        .replace("{suspended}", &is_suspended("sandbox.user_id"))
+}
+
+fn unless_suspended(sql: &str) -> String {
+    sql.replace("{suspended}", &is_suspended("sandbox.user_id"))
 }

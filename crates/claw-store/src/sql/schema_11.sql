@@ -14,4 +14,5 @@ ALTER TABLE sandbox
     ADD COLUMN first_start integer NOT NULL DEFAULT 1, -- the first start since the sandbox was made, or last removed
     ADD COLUMN retry_at timestamptz;           -- of a failed one: when it is started again without a request
 
-CREATE INDEX sandbox_to_wake ON sandbox (wake_at) WHERE status = 'asleep' AND wake_at IS NOT NULL;
+CREATE INDEX sandbox_to_wake ON sandbox (host, wake_at) WHERE status = 'asleep' AND wake_at IS NOT NULL;
+CREATE INDEX sandbox_to_retry ON sandbox (host, retry_at) WHERE retry_at IS NOT NULL;

@@ -1,11 +1,13 @@
--- Starts the sleepers whose time has come, and the failed ones that are to be tried again, while there are places:
--- heartbeats last, because nobody waits for them. The caller holds the capacity lock.
+-- Starts these sleepers, unless something has changed, and the failed ones that are to be tried again, while there are
+-- places: heartbeats last, because nobody waits for them. The caller holds the capacity lock.
 WITH free AS (
     SELECT GREATEST($1 - count(*), 0) AS places FROM sandbox WHERE status = ANY ($4::text[])
 ), next AS (
-    SELECT id FROM sandbox
+    SELECT id, row_number() OVER (
+               ORDER BY wake_for IS NOT DISTINCT FROM 'heartbeat', COALESCE(wake_at, retry_at), id) AS place
+    FROM sandbox
     WHERE {due}
-    ORDER BY wake_for IS NOT DISTINCT FROM 'heartbeat', COALESCE(wake_at, retry_at), id LIMIT (SELECT places FROM free)
+    ORDER BY place LIMIT (SELECT places FROM free)
 ), woken AS (
     UPDATE sandbox AS s
     SET status = 'requested', start = start + 1, error = NULL, wake_at = NULL, retry_at = NULL,
@@ -15,6 +17,6 @@ WITH free AS (
         job_wakes_since = GREATEST(job_wakes_since, date_trunc('day', $2::timestamptz, 'UTC')),
         updated_at = $2
     FROM next WHERE s.id = next.id
-    RETURNING s.*
+    RETURNING s.*, next.place
 )
-SELECT {sandbox} FROM woken AS s
+SELECT {sandbox} FROM woken AS s ORDER BY s.place

@@ -49,7 +49,7 @@ async fn a_failed_sandbox_is_started_again_only_at_its_engine() {
     };
 
     let there = sandboxes
-        .wake_due(&host_with("there"), at(99), 5, at(99))
+        .wake_due(&host_with("there"), &[], 5, at(99))
         .await;
     assert_eq!(there.unwrap(), []);
     assert_eq!(requested("there").await, SandboxStatus::Failed);

@@ -1,6 +1,6 @@
-use chrono::TimeDelta;
-use claw_domain::{Endpoint, SandboxStatus, SleepPolicy, WakeReason};
-use claw_store::{Sandbox, Wake};
+use chrono::{DateTime, TimeDelta, Utc};
+use claw_domain::{Endpoint, FailureReason, SandboxStatus, SleepPolicy, WakeReason};
+use claw_store::{Host, Sandbox, Settlement, Wake};
 
 use crate::world::{MODEL, World, at, host, message, request, settlement};
 
@@ -163,28 +163,15 @@ async fn sleepers_wake_when_they_are_due_the_earliest_first_while_there_are_plac
         .set_policy(off, SleepPolicy::Off, at(55))
         .await
         .unwrap();
-    let next = sandboxes.next_due(&host("host-a"), at(60)).await.unwrap();
+    let next = sandboxes.next_wake(&host("host-a"), at(60)).await.unwrap();
 
-    let two = sandboxes
-        .wake_due(&host("host-a"), at(400), 2, at(60))
-        .await
-        .unwrap();
-    let third = sandboxes
-        .wake_due(&host("host-a"), at(400), 3, at(60))
-        .await
-        .unwrap();
-    let elsewhere = sandboxes
-        .wake_due(&host("elsewhere"), at(9_999), 9, at(60))
-        .await
-        .unwrap();
+    let two = wake_until(&world, &host("host-a"), at(400), 2, at(60)).await;
+    let third = wake_until(&world, &host("host-a"), at(400), 3, at(60)).await;
+    let elsewhere = wake_until(&world, &host("elsewhere"), at(9_999), 9, at(60)).await;
 
     let due = |woken: &[Sandbox]| -> Vec<_> { woken.iter().map(|sandbox| sandbox.user).collect() };
-    let mut first = due(&two);
-    first.sort();
-    let mut expected = vec![world.user(2).await, world.user(3).await];
-    expected.sort();
     assert_eq!(next, Some(at(100)));
-    assert_eq!(first, expected);
+    assert_eq!(due(&two), [world.user(2).await, world.user(3).await]);
     assert_eq!(due(&third), [world.user(1).await]);
     assert!(elsewhere.is_empty());
     assert!(
@@ -218,10 +205,8 @@ async fn wakes_for_jobs_are_counted_by_the_day() {
                 .await
                 .unwrap()
         );
-        woken = sandboxes
-            .wake_due(&host("host-a"), now, 5, now)
+        woken = wake_until(&world, &host("host-a"), now, 5, now)
             .await
-            .unwrap()
             .remove(0);
         counts.push(woken.job_wakes);
     }
@@ -243,15 +228,12 @@ async fn what_is_due_and_finds_no_place_is_counted_and_the_next_time_is_in_the_f
         assert!(asleep.await.unwrap());
     }
 
-    let woken = sandboxes
-        .wake_due(&here, at(300), 1, at(300))
-        .await
-        .unwrap();
+    let woken = wake_until(&world, &here, at(300), 1, at(300)).await;
 
     assert_eq!(woken.len(), 1);
     assert_eq!(sandboxes.count_due(&here, at(300)).await.unwrap(), 1);
     assert_eq!(
-        sandboxes.next_due(&here, at(300)).await.unwrap(),
+        sandboxes.next_wake(&here, at(300)).await.unwrap(),
         Some(at(9_000))
     );
     world
@@ -261,7 +243,7 @@ async fn what_is_due_and_finds_no_place_is_counted_and_the_next_time_is_in_the_f
         .await
         .unwrap();
     assert_eq!(sandboxes.count_due(&here, at(300)).await.unwrap(), 0);
-    assert_eq!(sandboxes.next_due(&here, at(300)).await.unwrap(), None);
+    assert_eq!(sandboxes.next_wake(&here, at(300)).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -298,7 +280,7 @@ async fn failures_are_counted_until_they_are_forgotten_and_a_pause_ends_at_its_t
 
     assert_eq!((paused.failures, paused.retry_at), (1, Some(at(30))));
     assert_eq!(
-        sandboxes.next_due(&here, at(3)).await.unwrap(),
+        sandboxes.next_retry(&here, at(3)).await.unwrap(),
         Some(at(30))
     );
     assert_eq!(sandboxes.paused_until(&here, at(29)).await.unwrap(), []);
@@ -315,6 +297,19 @@ async fn failures_are_counted_until_they_are_forgotten_and_a_pause_ends_at_its_t
     sandboxes.forget_failures(start, at(40)).await.unwrap();
     let steady = world.sandbox_of(dead.user).await;
     assert_eq!((steady.failures, steady.retry_at), (0, None));
+}
+
+async fn wake_until(
+    world: &World,
+    host: &Host,
+    until: DateTime<Utc>,
+    cap: u32,
+    now: DateTime<Utc>,
+) -> Vec<Sandbox> {
+    let sandboxes = world.store.sandboxes();
+    let sleepers = sandboxes.sleepers(host, until, 100).await.unwrap();
+    let sleepers: Vec<_> = sleepers.iter().map(|sleeper| sleeper.id).collect();
+    sandboxes.wake_due(host, &sleepers, cap, now).await.unwrap()
 }
 
 async fn ready(world: &World, number: u32) -> Sandbox {

@@ -43,6 +43,8 @@ pub(super) struct RestState {
     pace: Pace,
     /// A heartbeat is to be begun.
     wants_heartbeat: bool,
+    /// The wake has been counted for a job that may still be ahead: some sandboxes start early.
+    has_counted: bool,
     /// When the sandbox was seen to be ready, or something was last said.
     active_at: Option<Instant>,
     /// It was reported idle: it may fall asleep at any time.
@@ -94,6 +96,7 @@ impl RestState {
                 Pace::Usual
             },
             wants_heartbeat: woke_for == Some(WakeReason::Heartbeat),
+            has_counted: woke_for == Some(WakeReason::Job),
             active_at: start.map(|_| Instant::now()),
             kept_awake: self.kept_awake,
             ..Self::default()
@@ -131,6 +134,13 @@ impl RestState {
             Pace::AtOnce => Duration::ZERO,
         };
         self.decide_at.max(Some(self.active_at? + delay))
+    }
+
+    /// Counts that the sandbox stays awake for a repeating job, unless it woke for that job.
+    fn count_job(&mut self, now: DateTime<Utc>) {
+        if !std::mem::take(&mut self.has_counted) {
+            self.kept_awake = (now.date_naive(), self.kept_awake_on(now) + 1);
+        }
     }
 
     /// How often the sandbox was kept awake on the day of `now` for repeating jobs.
@@ -217,7 +227,7 @@ impl UserActor {
         match rest(&agenda, self.context.policy.wakes, now) {
             Rest::Awake { until, counts } => {
                 if counts {
-                    self.rest.kept_awake = (now.date_naive(), self.rest.kept_awake_on(now) + 1);
+                    self.rest.count_job(now);
                 }
                 self.rest.decide_at = Some(self.instant_of(until));
                 Ok(())
@@ -351,6 +361,35 @@ mod tests {
         ready.start += 1;
         rest.follow(Some(&ready));
         assert_eq!(rest.due(SLEEP_AFTER), Some(Instant::now() + SLEEP_AFTER));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_order_to_sleep_is_over_when_the_user_is_answered_after_it_was_tried() {
+        let ready = row(SandboxStatus::Ready);
+        let mut rest = RestState::default();
+        rest.follow(Some(&ready));
+        let after = |rest: &RestState| rest.due(SLEEP_AFTER).map(|due| due - Instant::now());
+
+        rest.order();
+        rest.note_activity(true);
+        assert_eq!(after(&rest), Some(Duration::ZERO), "a turn was running");
+        // A job keeps it awake.
+        rest.decide_at = Some(Instant::now() + Duration::from_mins(1));
+        rest.note_activity(true);
+        assert_eq!(after(&rest), Some(SLEEP_AFTER));
+    }
+
+    #[test]
+    fn the_job_that_a_sandbox_woke_for_counts_once() {
+        let mut woken = row(SandboxStatus::Ready);
+        woken.wake_for = Some(WakeReason::Job);
+        let (mut rest, now) = (RestState::default(), DateTime::UNIX_EPOCH);
+        rest.follow(Some(&woken));
+
+        rest.count_job(now);
+        assert_eq!(rest.kept_awake_on(now), 0);
+        rest.count_job(now);
+        assert_eq!(rest.kept_awake_on(now), 1);
     }
 
     #[test]

@@ -112,6 +112,32 @@ async fn a_sleeper_is_woken_so_early_that_its_job_is_on_time() {
 }
 
 #[tokio::test]
+async fn jobs_that_are_due_at_the_same_time_start_one_after_the_other_so_that_all_are_on_time() {
+    let world = World::new().await;
+    let needed_at = start_of_time() + TimeDelta::minutes(10);
+    let mut sleepers = Vec::new();
+    for number in 1..=5 {
+        let ready = world.ready(number).await;
+        handle(&world, &idle(&ready, Some(needed_at))).await;
+        sleepers.push(ready.user);
+    }
+    let mut awake = Vec::new();
+
+    // Two can start at the same time, and a start takes 45 s.
+    for seconds in [136, 135, 90, 45] {
+        world.clock.set(needed_at - TimeDelta::seconds(seconds));
+        world.pass().await;
+        let mut ready = 0;
+        for sleeper in &sleepers {
+            ready += usize::from(world.row(*sleeper).await.status.is_ready());
+        }
+        awake.push(ready);
+    }
+
+    assert_eq!(awake, [0, 1, 3, 5]);
+}
+
+#[tokio::test]
 async fn a_due_job_does_not_wait_for_the_next_pass() {
     let world = World::new().await;
     let ready = world.ready(1).await;

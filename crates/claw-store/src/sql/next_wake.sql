@@ -1,0 +1,6 @@
+-- next_wake
+SELECT (
+    SELECT wake_at FROM sandbox
+    WHERE host = $1 AND (engine IS NULL OR engine = $2) AND status = 'asleep' AND wake_at > $3 AND NOT {suspended}
+    ORDER BY wake_at LIMIT 1
+) AS next

@@ -1,0 +1,4 @@
+-- sleepers
+SELECT id, wake_at FROM sandbox
+WHERE host = $1 AND (engine IS NULL OR engine = $2) AND status = 'asleep' AND wake_at <= $3 AND NOT {suspended}
+ORDER BY wake_at, id LIMIT $4
