@@ -6,16 +6,13 @@ use claw_domain::{SandboxStatus, WakeReason};
 use claw_events::SandboxIdle;
 use claw_store::{Sandbox, Wake};
 
-use crate::{
-    Backend, Provisioner,
-    handle_request::{drive, elsewhere},
-};
+use crate::{Backend, Provisioner, handle_request::drive};
 
 /// How old a report may be. Since an older one, the assistant may have begun something; the gateway reports again.
 const STALE_AFTER: Duration = Duration::from_mins(1);
 
 /// Lets idle sandboxes sleep. An event is acknowledged once the container is gone and `SandboxAsleep` was published, or
-/// if the sandbox must not sleep. External sandboxes never sleep.
+/// if the sandbox must not sleep or is at another engine. External sandboxes never sleep.
 pub struct HandleIdle {
     provisioner: Arc<Provisioner>,
 }
@@ -42,7 +39,8 @@ impl Handler for HandleIdle {
             return Ok(());
         };
         if provisioner.is_elsewhere(&sandbox).await? {
-            return Err(elsewhere());
+            // The gateway reports again.
+            return Ok(());
         }
         let (now, lead) = (provisioner.clock.now(), provisioner.settings.wake_lead);
         let is_stale = (now - idle.since)

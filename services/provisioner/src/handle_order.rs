@@ -1,5 +1,6 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use anyhow::anyhow;
 use async_trait::async_trait;
 use claw_bus::{Attempt, Handler, HandlerError};
 use claw_domain::SandboxStatus;
@@ -7,9 +8,13 @@ use claw_events::{SandboxOrder, SandboxOrdered};
 use claw_store::{Sandbox, SandboxStart};
 use tracing::{info, warn};
 
-use crate::{Backend, Fault, Provisioner, handle_request::elsewhere};
+use crate::{Backend, Fault, Provisioner};
 
-/// Handles the orders of operators. An order is acknowledged once it is in the row; the reconciler carries it out.
+/// How long an order waits that a provisioner at another engine must handle. Orders are few, and nobody repeats them.
+const ELSEWHERE_PAUSE: Duration = Duration::from_secs(30);
+
+/// Handles the orders of operators. An order is acknowledged once it is in the row; the reconciler carries it out. An order
+/// that was carried out before changes nothing, even if the sandbox has started or was removed since.
 pub struct HandleOrder {
     provisioner: Arc<Provisioner>,
 }
@@ -31,7 +36,8 @@ impl Handler for HandleOrder {
             return Ok(());
         };
         if provisioner.is_elsewhere(&sandbox).await? {
-            return Err(elsewhere());
+            let source = anyhow!("another container engine has the sandbox");
+            return Err(HandlerError::retry_after(source, ELSEWHERE_PAUSE));
         }
         let is_changed = provisioner.carry_out(&sandbox, ordered).await?;
         if is_changed {

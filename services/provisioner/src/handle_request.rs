@@ -1,4 +1,4 @@
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use anyhow::anyhow;
 use async_trait::async_trait;
@@ -9,12 +9,9 @@ use claw_store::Sandbox;
 
 use crate::{Provisioner, start_queue::StartClass};
 
-/// How long an event waits that a provisioner at another engine must handle.
-const ELSEWHERE_PAUSE: Duration = Duration::from_secs(30);
-
 /// Handles requests for sandboxes. A request is acknowledged once its sandbox is ready, queued or failed and this
-/// was published, or pauses after failures, or its user is suspended; after a crash the request is redelivered, and the work
-/// goes on from the row. A request for a sandbox that is being removed begins a new one afterwards.
+/// was published, or pauses after failures, or is at another engine, or its user is suspended; after a crash the request is
+/// redelivered, and the work goes on from the row. A request for a sandbox that is being removed begins a new one afterwards.
 pub struct HandleRequest {
     provisioner: Arc<Provisioner>,
 }
@@ -38,7 +35,9 @@ impl Handler for HandleRequest {
         let provisioner = &self.provisioner;
         let mut sandbox = provisioner.request(requested).await?;
         if provisioner.is_elsewhere(&sandbox).await? {
-            return Err(elsewhere());
+            // The gateway requests again while somebody waits. Kept, the requests for a lost engine would fill the consumer,
+            // and nobody could be served.
+            return Ok(());
         }
         if sandbox.status == SandboxStatus::Removing {
             drive(provisioner, &sandbox, attempt).await?;
@@ -74,10 +73,4 @@ pub(crate) async fn drive(
             "stopped before the sandbox was where it should be"
         )))
     }
-}
-
-/// Keeps the event for a provisioner at the sandbox's engine.
-pub(crate) fn elsewhere() -> HandlerError {
-    let source = anyhow!("another container engine has the sandbox");
-    HandlerError::retry_after(source, ELSEWHERE_PAUSE)
 }
