@@ -182,8 +182,8 @@ impl fmt::Display for OperatorEvent {
         match self {
             Self::SandboxFlooded { user, sandbox } => write!(
                 f,
-                "{sandbox} of {user} sends more than an assistant ever does. It was disconnected and is connected \
-                 again after growing pauses. If this goes on, look into the container"
+                "{sandbox} of {user} sends more data than an assistant ever should, so the gateway disconnected it. The \
+                 gateway reconnects after increasing delays. If this continues, inspect the container"
             ),
             Self::SandboxFailed {
                 user,
@@ -191,24 +191,28 @@ impl fmt::Display for OperatorEvent {
                 reason,
             } => write!(
                 f,
-                "{sandbox} of {user} could not be started ({}). It is tried again after growing pauses, and when the user writes",
+                "{sandbox} of {user} failed to start, or keeps stopping: {}. The provisioner retries after increasing \
+                 delays of up to an hour, and when the user writes. Look the reason up in docs/operations.md, under \
+                 \"A sandbox does not start\". To retry at once, run `clawkaka sandbox wake {user}`",
                 reason.as_str()
             ),
             Self::SandboxesElsewhere { engine, sandboxes } => write!(
                 f,
-                "the containers and volumes of {sandboxes} sandboxes are in the container engine {engine}, and the \
-                 provisioner is connected to another one. It leaves these sandboxes alone: here they neither start nor \
-                 wake. Run a provisioner at their engine"
+                "the provisioner cannot start or wake {}: the volumes are in the container engine {engine}, and the \
+                 provisioner is connected to a different engine. Connect it to that engine, or see \
+                 docs/operations.md if that host is lost",
+                count_of(*sandboxes)
             ),
             Self::NoPlaceToWake { sandboxes } => write!(
                 f,
-                "{sandboxes} sandboxes have something to do and stay asleep, because all places are taken. Raise \
-                 SANDBOX_CAP if the host has enough memory"
+                "{} cannot start for a reminder, another job or a retry, because SANDBOX_CAP sandboxes are running. \
+                 They start as soon as others sleep. To avoid the delay, raise SANDBOX_CAP if the host has enough memory",
+                count_of(*sandboxes)
             ),
             Self::PortRefused { port } => write!(
                 f,
-                "the container engine says that port {port} is taken, but no process seems to listen on it. Sandboxes \
-                 use other ports. If the port stays refused, restart the engine"
+                "the container engine reports that port {port} is in use, but no process seems to listen on it. The \
+                 provisioner uses other ports instead. If this is reported again and again, restart the engine"
             ),
             Self::ModelKeySpent { user, sandbox } => write!(
                 f,
@@ -253,6 +257,15 @@ impl fmt::Display for OperatorEvent {
                 write!(f, "Meta sent {field}: {details}. See WhatsApp Manager")
             }
         }
+    }
+}
+
+/// A number of sandboxes, in words for a sentence.
+fn count_of(sandboxes: u32) -> String {
+    if sandboxes == 1 {
+        "1 sandbox".to_owned()
+    } else {
+        format!("{sandboxes} sandboxes")
     }
 }
 

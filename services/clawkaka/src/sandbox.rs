@@ -20,35 +20,35 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum SandboxCommand {
-    /// List the sandboxes, the longest unchanged first
+    /// List sandboxes, least recently changed first
     #[command(after_long_help = help::SANDBOX)]
     List(ListSandboxes),
     /// Show a user's sandbox
     #[command(after_long_help = help::SANDBOX)]
     Show(ShowSandbox),
-    /// Start a user's sandbox anew, with its memory; also if it has failed
+    /// Restart a user's sandbox, keeping its memory; also starts one that has failed
     #[command(after_long_help = help::SANDBOX)]
     Restart(Person),
-    /// Let a user's sandbox sleep as soon as nobody needs it
+    /// Put a user's sandbox to sleep as soon as nobody needs it
     #[command(after_long_help = help::SANDBOX)]
     Sleep(Person),
-    /// Start a user's sandbox if it sleeps or has failed
+    /// Start a user's sandbox if it is asleep or has failed
     #[command(after_long_help = help::SANDBOX)]
     Wake(Person),
-    /// Remove a user's sandbox for good, with all that the assistant remembers
+    /// Remove a user's sandbox and everything that the assistant remembers
     #[command(after_long_help = help::SANDBOX)]
     Remove(RemoveSandbox),
-    /// Set whether a user's sandbox sleeps
+    /// Set whether a user's sandbox may sleep
     #[command(after_long_help = help::SANDBOX)]
     Policy(SetPolicy),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ListSandboxes {
-    /// Only those in this state
+    /// Only sandboxes in this state
     #[arg(long, value_name = "STATE", value_parser = PossibleValuesParser::new(SandboxStatus::ALL.iter().map(|status| status.as_str())))]
     status: Option<String>,
-    /// The most to list
+    /// Maximum number of sandboxes to list
     #[arg(long, value_name = "N", default_value_t = 50)]
     limit: u64,
     #[command(flatten)]
@@ -67,7 +67,7 @@ pub(crate) struct ShowSandbox {
 pub(crate) struct RemoveSandbox {
     #[command(flatten)]
     person: Person,
-    /// Yes, the assistant is to forget everything
+    /// Confirm that the assistant's memory is deleted for good
     #[arg(long, required = true)]
     forget: bool,
 }
@@ -76,7 +76,7 @@ pub(crate) struct RemoveSandbox {
 pub(crate) struct SetPolicy {
     #[command(flatten)]
     person: Person,
-    /// always-on, sleep, or off: it wakes for messages and calls, but not for jobs and heartbeats
+    /// always-on, sleep, or off (sleeps, and wakes for messages and calls but not for jobs and heartbeats)
     #[arg(value_name = "POLICY", value_parser = policy)]
     policy: SleepPolicy,
 }
@@ -107,10 +107,12 @@ async fn list(env: &Env, command: ListSandboxes) -> Result<()> {
     }
     let left_out = listed.total - listed.sandboxes.len() as u64;
     if left_out > 0 {
-        remark(format_args!("{left_out} more are not listed, see --limit"))?;
+        remark(format_args!(
+            "{left_out} more not shown; use --limit to list more"
+        ))?;
     }
     if listed.total == 0 {
-        remark("there is none")?;
+        remark("no sandboxes found")?;
     }
     Ok(())
 }
@@ -136,13 +138,13 @@ async fn order(env: &Env, person: &Person, order: SandboxOrder) -> Result<()> {
     let bus = bus::connect(env).await?;
     bus.publisher().publish(&ordered).await?;
     let what = match order {
-        SandboxOrder::Restart => "is started anew",
-        SandboxOrder::Sleep => "sleeps as soon as nobody needs it",
-        SandboxOrder::Wake => "is started",
-        SandboxOrder::Remove => "is removed",
+        SandboxOrder::Restart => "will be restarted",
+        SandboxOrder::Sleep => "will be put to sleep as soon as nobody needs it",
+        SandboxOrder::Wake => "will be started if it is asleep or has failed",
+        SandboxOrder::Remove => "will be removed",
     };
     remark(format_args!(
-        "{} {what}: `clawkaka sandbox show {user}` tells how far it is",
+        "{} {what}; to check its status, run `clawkaka sandbox show {user}`",
         sandbox.id
     ))
 }
@@ -157,7 +159,7 @@ async fn set_policy(env: &Env, command: &SetPolicy) -> Result<()> {
         return Err(no_sandbox(user));
     }
     remark(format_args!(
-        "the policy of {user} is {}",
+        "set the sleep policy of {user} to {}",
         name_of(command.policy)
     ))
 }
@@ -178,7 +180,7 @@ fn no_sandbox(user: UserId) -> anyhow::Error {
 fn policy(name: &str) -> Result<SleepPolicy, &'static str> {
     let policies = SleepPolicy::ALL.iter();
     let found = policies.copied().find(|policy| name_of(*policy) == name);
-    found.ok_or("the policies are always-on, sleep and off")
+    found.ok_or("expected always-on, sleep or off")
 }
 
 fn name_of(policy: SleepPolicy) -> String {
@@ -242,7 +244,7 @@ impl fmt::Display for SandboxLine {
             write!(f, "  wakes at {at}")?;
         }
         if let Some(at) = &self.retried_at {
-            write!(f, "  tried again at {at}")?;
+            write!(f, "  retries at {at}")?;
         }
         Ok(())
     }
@@ -267,14 +269,14 @@ impl fmt::Display for Details {
             ("failure", line.failure.map(str::to_owned)),
             ("policy", Some(line.policy.clone())),
             ("start", Some(start)),
-            ("failed starts in a row", Some(failures)),
+            ("consecutive failures", Some(failures)),
             ("port", port),
             ("engine", line.engine.clone()),
             ("model", Some(line.model.clone())),
             ("wakes at", line.wakes_at.clone()),
             ("wakes for", line.wakes_for.map(str::to_owned)),
-            ("tried again at", line.retried_at.clone()),
-            ("changed at", Some(line.changed_at.clone())),
+            ("retries at", line.retried_at.clone()),
+            ("last changed", Some(line.changed_at.clone())),
         ];
         let lines: Vec<String> = properties
             .into_iter()

@@ -26,10 +26,10 @@ async fn a_sandbox_is_listed_and_shown_and_its_policy_is_set() {
 
     assert_eq!((none.status, empty.status), (1, 0));
     assert!(none.err.contains("has no sandbox"), "{}", none.err);
-    assert_eq!(empty.err, "there is none\n");
+    assert_eq!(empty.err, "no sandboxes found\n");
     assert_eq!(
         set.err,
-        format!("the policy of {} is always-on\n", sandbox.user)
+        format!("set the sleep policy of {} to always-on\n", sandbox.user)
     );
     let line = &listed.json()[0];
     assert_eq!(
