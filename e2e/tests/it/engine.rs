@@ -1,6 +1,8 @@
 //! The real provisioner at a simulated engine: what people notice when containers and the engine fail.
 
 mod runtime;
+mod sleeping;
+mod storm;
 
 use std::{collections::BTreeSet, time::Duration};
 
