@@ -1,5 +1,6 @@
 use anyhow::{Context, Result};
 use claw_docker::VolumeName;
+use claw_domain::SandboxStatus;
 use claw_store::{Sandbox, Store};
 use secrecy::SecretString;
 
@@ -36,16 +37,29 @@ impl Containers {
         Ok(())
     }
 
+    /// The state of a user's sandbox, as its row says.
+    pub async fn status(&self, number: &str) -> Result<SandboxStatus> {
+        Ok(self.sandbox_of(number).await?.status)
+    }
+
+    /// Whether a user's sandbox has a container, running or not.
+    pub async fn has_container(&self, number: &str) -> Result<bool> {
+        Ok(!self.containers_of(number, &["--all"]).await?.is_empty())
+    }
+
     async fn container_of(&self, number: &str) -> Result<String> {
-        let label = format!(
-            "label=clawkaka.sandbox={}",
-            self.sandbox_of(number).await?.id
-        );
-        let running = docker::lines(&["ps", "--quiet", "--filter", &label]).await?;
+        let running = self.containers_of(number, &[]).await?;
         running
             .into_iter()
             .next()
             .context("this user's sandbox is not running")
+    }
+
+    async fn containers_of(&self, number: &str, options: &[&str]) -> Result<Vec<String>> {
+        let sandbox = self.sandbox_of(number).await?.id;
+        let label = format!("label=clawkaka.sandbox={sandbox}");
+        let listing = ["ps", "--quiet", "--filter", &label];
+        docker::lines(&[&listing[..], options].concat()).await
     }
 
     async fn sandbox_of(&self, number: &str) -> Result<Sandbox> {

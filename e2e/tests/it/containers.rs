@@ -11,6 +11,7 @@ use crate::{
         a_streamed_answer_is_spoken_piece_by_piece_and_can_be_interrupted,
     },
     reminders::{HEARTBEAT_EVERY, asked, proactive_messages_arrive_once},
+    sleep::real_assistant::{Reminder, a_sleeper_answers_a_message_and_a_call},
 };
 
 /// Longest time from a new user's first message to the first answer, on a busy machine.
@@ -57,7 +58,10 @@ async fn new_users_get_their_own_sandboxes_answers_calls_and_proactive_messages(
     world.set_voice_mode(VoiceMode::Relay).await.unwrap();
     a_streamed_answer_is_spoken_piece_by_piece_and_can_be_interrupted(&world, ADA).await;
     proactive_messages_arrive_once(&mut world, BOB).await;
+    let reminder = Reminder::promised(&world, &containers, BOB).await;
     a_killed_sandbox_still_gives_one_answer(&world, &containers).await;
+    a_sleeper_answers_a_message_and_a_call(&world, &containers, ADA).await;
+    reminder.arrives(&world, BOB).await;
     world.remove_containers().await.unwrap();
 }
 
@@ -106,6 +110,8 @@ async fn world() -> World {
             ("SANDBOX_HEARTBEAT_EVERY", HEARTBEAT_EVERY.to_owned()),
             ("QUIET_HOURS", "off".to_owned()),
             ("PROACTIVE_PER_DAY", "0".to_owned()),
+            // A sleeper wakes for its reminder alone.
+            ("HEARTBEAT_WAKES_PER_DAY", "0".to_owned()),
         ],
     })
     .await

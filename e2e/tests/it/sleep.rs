@@ -1,6 +1,8 @@
 //! Assistants that sleep while nobody uses them. The tests carry out what the gateway asks of the provisioner: to let an
 //! idle sandbox sleep, and to wake it for a job or a heartbeat.
 
+pub(crate) mod real_assistant;
+
 use std::{sync::Arc, time::Duration};
 
 use async_nats::{

@@ -3,7 +3,6 @@
 //! of Caddy and the sockets.
 
 mod caller;
-mod processor_use;
 mod report;
 mod turns;
 
@@ -20,10 +19,10 @@ use tokio::time::sleep;
 
 use crate::{
     baseline::{Baseline, DirectClients},
+    processor_use::ProcessorUse,
     users::introduce_users,
 };
 use caller::{CallResult, REPLY_PREFIX, TURNS, hold_call};
-use processor_use::ProcessorUse;
 use report::Report;
 
 /// Simultaneous calls unless the command line says otherwise.

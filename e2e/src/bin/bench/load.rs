@@ -305,7 +305,7 @@ fn cpu(world: &World) -> Result<Duration> {
         .sum()
 }
 
-fn print_memory(world: &World) -> Result<()> {
+pub(crate) fn print_memory(world: &World) -> Result<()> {
     for service in Service::ALL {
         let megabytes = world.memory_of(service)? / (1024 * 1024);
         println!("  {:<12} {megabytes:>4} MB", service.name());

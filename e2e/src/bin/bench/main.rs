@@ -1,8 +1,8 @@
 //! Benchmarks of the whole system on this machine; `./dev bench` runs them on a release build. `bench load`
 //! measures rates and times, `bench strangers` how webhooks fare while strangers attack, `bench flood` how
 //! messages fare beside hostile sandboxes, `bench calls [users]` our
-//! share of the time of turns in phone calls, `bench idle [sandboxes]` the cost of idle assistants, and `bench render`
-//! the time to convert hostile texts. Without an argument all run.
+//! share of the time of turns in phone calls, `bench idle [sandboxes]` the cost of idle assistants, `bench people
+//! [people]` the cost of people whose assistants sleep, and `bench render` the time to convert hostile texts. Without an argument all run.
 #![expect(clippy::print_stdout, reason = "the benchmarks print their results")]
 
 mod baseline;
@@ -11,6 +11,8 @@ mod figures;
 mod flood;
 mod idle;
 mod load;
+mod people;
+mod processor_use;
 mod render;
 mod strangers;
 mod users;
@@ -28,6 +30,7 @@ async fn main() -> Result<()> {
             flood::run().await?;
             calls::run(calls::USERS).await?;
             idle::run(idle::SANDBOXES).await?;
+            people::run(people::PEOPLE).await?;
             render::run();
             Ok(())
         }
@@ -56,6 +59,17 @@ async fn main() -> Result<()> {
             )
             .await
         }
-        _ => bail!("bench [load | strangers | flood | calls [users] | idle [sandboxes] | render]"),
+        ["people"] => people::run(people::PEOPLE).await,
+        ["people", people] => {
+            people::run(
+                people
+                    .parse()
+                    .context("the number of people is not a number")?,
+            )
+            .await
+        }
+        _ => bail!(
+            "bench [load | strangers | flood | calls [users] | idle [sandboxes] | people [people] | render]"
+        ),
     }
 }

@@ -80,7 +80,7 @@ fn received_with(world: &World, number: &str, words: &str) -> usize {
 }
 
 /// Calls from the number that the user also writes from; the network vouches for it.
-fn dial(world: &World, number: &str) -> Call {
+pub(crate) fn dial(world: &World, number: &str) -> Call {
     world
         .twilio
         .call(CallerIdentity::attested(&format!("+{number}")))

@@ -8,10 +8,9 @@ use tokio::time::{sleep, timeout};
 
 use super::{
     caller::{CallResult, REPLY_PREFIX, TURNS},
-    processor_use::ProcessorUse,
     turns::{Turn, turns_of},
 };
-use crate::{baseline::Baseline, figures::Times, users::number};
+use crate::{baseline::Baseline, figures::Times, processor_use::ProcessorUse, users::number};
 
 /// Longest time until the assistants have finished the last turns.
 const IDLE_LIMIT: Duration = Duration::from_secs(20);
