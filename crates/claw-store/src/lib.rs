@@ -38,8 +38,9 @@ pub use migration::{migrate, record_user_id_key};
 pub use newcomers::{Entrance, NewRefusal, Newcomer, NewcomerRecord, Newcomers, Refusal};
 pub use role::Role;
 pub use sandboxes::{
-    ConnectionSecrets, Host, KeyChange, KnownModelKey, ListedSandboxes, NewSandbox, Sandbox,
-    SandboxFilter, SandboxRequest, SandboxSecrets, SandboxStart, Sandboxes, Sleeper,
+    AnySandbox, ConnectionSecrets, Demand, Host, KeyChange, KnownModelKey, ListedSandboxes,
+    NewSandbox, Sandbox, SandboxFilter, SandboxRequest, SandboxSecrets, SandboxStart, Sandboxes,
+    Sleeper,
     TranscriptCursor, Wake,
 };
 pub use store::Store;

@@ -155,6 +155,10 @@ impl MigratorTrait for Migrator {
                 name: "m000011_sleep",
                 sql: include_str!("sql/schema_11.sql"),
             }),
+            Box::new(MigrationStep {
+                name: "m000012_spare_sandboxes",
+                sql: include_str!("sql/schema_12.sql"),
+            }),
         ]
     }
 }

@@ -4,6 +4,7 @@ mod orders;
 mod request;
 mod secrets;
 mod sleep;
+mod spares;
 pub(crate) mod states;
 mod transitions;
 
@@ -18,6 +19,7 @@ pub use list::{ListedSandboxes, SandboxFilter};
 pub use request::{NewSandbox, SandboxRequest};
 pub use secrets::{ConnectionSecrets, SandboxSecrets};
 pub use sleep::{Sleeper, Wake};
+pub use spares::Demand;
 
 use crate::{
     StoreError,
@@ -31,13 +33,13 @@ pub struct Sandboxes {
     pub(crate) database: Database,
 }
 
-/// A sandbox, without its secrets.
+/// A user's sandbox, without its secrets; or [any](AnySandbox).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sandbox {
+pub struct Sandbox<User = UserId> {
     /// The id, which stays the same when the sandbox restarts.
     pub id: SandboxId,
     /// The user it belongs to.
-    pub user: UserId,
+    pub user: User,
     /// The state of its life cycle.
     pub status: SandboxStatus,
     /// The address of its agent, set when it becomes ready and cleared when it fails.
@@ -81,6 +83,9 @@ pub struct Sandbox {
     pub updated_at: DateTime<Utc>,
 }
 
+/// A user's sandbox, or a spare one, which belongs to nobody yet.
+pub type AnySandbox = Sandbox<Option<UserId>>;
+
 /// A host that runs sandboxes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Host {
@@ -118,13 +123,48 @@ pub struct KnownModelKey {
     pub hash: Option<String>,
 }
 
-impl Sandbox {
+impl<User> Sandbox<User> {
     /// The start the sandbox is in.
     pub fn current_start(&self) -> SandboxStart {
         SandboxStart {
             sandbox: self.id,
             start: self.start,
         }
+    }
+
+    /// The same sandbox as one of `user`.
+    fn of<Other>(self, user: Other) -> Sandbox<Other> {
+        Sandbox {
+            user,
+            id: self.id,
+            status: self.status,
+            endpoint: self.endpoint,
+            port: self.port,
+            model: self.model,
+            failure: self.failure,
+            start: self.start,
+            model_key_hash: self.model_key_hash,
+            model_key_name: self.model_key_name,
+            has_enabled_key: self.has_enabled_key,
+            transcript: self.transcript,
+            cause: self.cause,
+            engine: self.engine,
+            policy: self.policy,
+            wake_at: self.wake_at,
+            wake_for: self.wake_for,
+            job_wakes: self.job_wakes,
+            job_wakes_since: self.job_wakes_since,
+            failures: self.failures,
+            retry_at: self.retry_at,
+            updated_at: self.updated_at,
+        }
+    }
+}
+
+impl From<Sandbox> for AnySandbox {
+    fn from(sandbox: Sandbox) -> Self {
+        let user = Some(sandbox.user);
+        sandbox.of(user)
     }
 }
 
@@ -142,21 +182,20 @@ impl Sandboxes {
     }
 
     /// A sandbox, in any state; `None` if there is none with this id.
-    pub async fn by_id(&self, sandbox: SandboxId) -> Result<Option<Sandbox>, StoreError> {
+    pub async fn by_id(&self, sandbox: SandboxId) -> Result<Option<AnySandbox>, StoreError> {
         let query = Entity::find_by_id(sandbox.as_uuid()).one(&self.database.pool);
         let row = self.database.run("reading a sandbox", query).await?;
-        row.map(Sandbox::try_from).transpose()
+        row.map(AnySandbox::try_from).transpose()
     }
 
     /// All sandboxes of a host, in every state; the oldest request first.
-    pub async fn all_of_host(&self, host: &str) -> Result<Vec<Sandbox>, StoreError> {
+    pub async fn all_of_host(&self, host: &str) -> Result<Vec<AnySandbox>, StoreError> {
         let query = Entity::find()
             .filter(Column::Host.eq(host))
-            .filter(Column::UserId.is_not_null())
             .order_by_asc(Column::RequestedAt)
             .all(&self.database.pool);
         let rows = self.database.run("reading sandboxes", query).await?;
-        rows.into_iter().map(Sandbox::try_from).collect()
+        rows.into_iter().map(AnySandbox::try_from).collect()
     }
 
     /// Every model key that a row refers to.
@@ -188,6 +227,18 @@ impl TryFrom<sandbox::Model> for Sandbox {
     type Error = StoreError;
 
     fn try_from(row: sandbox::Model) -> Result<Self, StoreError> {
+        let sandbox = AnySandbox::try_from(row)?;
+        let user = sandbox.user.ok_or(StoreError::Corrupt {
+            column: "sandbox.user_id",
+        })?;
+        Ok(sandbox.of(user))
+    }
+}
+
+impl TryFrom<sandbox::Model> for AnySandbox {
+    type Error = StoreError;
+
+    fn try_from(row: sandbox::Model) -> Result<Self, StoreError> {
         let corrupt = |column| StoreError::Corrupt { column };
         let failure = row
             .error
@@ -195,7 +246,7 @@ impl TryFrom<sandbox::Model> for Sandbox {
             .transpose()?;
         Ok(Self {
             id: SandboxId::from_uuid(row.id),
-            user: UserId::from_uuid(row.user_id.ok_or(corrupt("sandbox.user_id"))?),
+            user: row.user_id.map(UserId::from_uuid),
             status: row.status.parse().map_err(|_| corrupt("sandbox.status"))?,
             endpoint: row.endpoint.map(Endpoint::new),
             port: row

@@ -1,6 +1,6 @@
 use std::sync::LazyLock;
 
-use claw_domain::{SandboxId, UserId};
+use claw_domain::SandboxId;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
 
 use super::Sandboxes;
@@ -25,8 +25,6 @@ const DISABLED: &str = "disabled";
 pub struct KeyChange {
     /// The sandbox of the key.
     pub sandbox: SandboxId,
-    /// The user of the sandbox.
-    pub user: UserId,
     /// The provider's id of the key.
     pub hash: String,
     /// Whether the key is to be disabled, and not enabled.
@@ -44,7 +42,6 @@ impl Sandboxes {
             .map(|row| {
                 Ok(KeyChange {
                     sandbox: SandboxId::from_uuid(read(READING, row, "id")?),
-                    user: UserId::from_uuid(read(READING, row, "user_id")?),
                     hash: read(READING, row, "model_key_hash")?,
                     disable: read(READING, row, "disable")?,
                 })

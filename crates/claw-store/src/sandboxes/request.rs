@@ -73,7 +73,7 @@ impl Sandboxes {
         let id = new.id.as_uuid();
         let token = seal_text(keyring, id, GATEWAY_TOKEN, &new.gateway_token)?;
         let seed = seal_seed(keyring, id, DEVICE_SEED, &new.device_seed)?;
-        let insert = |status| insertion(request, new, token, seed, status);
+        let insert = |status| insertion(Some(request), new, token, seed, status, request.now);
         let work = self.request_with_lock(request, new, insert);
         self.database
             .run("requesting a sandbox", work)
@@ -118,8 +118,8 @@ impl Sandboxes {
         insert: impl FnOnce(SandboxStatus) -> Statement,
     ) -> Result<Model, DbErr> {
         let transaction = self.database.begin_with_capacity_lock().await?;
-        let of_user = Entity::find().filter(Column::UserId.eq(request.user.as_uuid()));
-        let row = match of_user.one(&transaction).await? {
+        let found = Entity::find().filter(Column::UserId.eq(request.user.as_uuid()));
+        let row = match found.one(&transaction).await? {
             Some(row) if !restarts(&row, request, &new.host) => return Ok(row),
             Some(row) => {
                 let status = initial_status(&transaction, request.cap).await?;
@@ -127,7 +127,11 @@ impl Sandboxes {
             }
             None => {
                 let status = initial_status(&transaction, request.cap).await?;
-                one(&transaction, insert(status)).await?
+                match transaction.query_one_raw(insert(status)).await? {
+                    Some(row) => Model::from_query_result(&row, "s_")?,
+                    // Since the query above, the user has claimed a spare one.
+                    None => again(&transaction, request.user).await?,
+                }
             }
         };
         transaction.commit().await?;
@@ -152,15 +156,25 @@ pub(super) async fn initial_status(
     transaction: &DatabaseTransaction,
     cap: u32,
 ) -> Result<SandboxStatus, DbErr> {
-    let taken = Entity::find()
-        .filter(Column::Status.is_in(with_place()))
-        .count(transaction)
-        .await?;
-    Ok(if taken < u64::from(cap) {
+    Ok(if places_taken(transaction).await? < u64::from(cap) {
         SandboxStatus::Requested
     } else {
         SandboxStatus::Queued
     })
+}
+
+pub(super) async fn places_taken(transaction: &DatabaseTransaction) -> Result<u64, DbErr> {
+    Entity::find()
+        .filter(Column::Status.is_in(with_place()))
+        .count(transaction)
+        .await
+}
+
+/// The row of a user who has one.
+async fn again(transaction: &DatabaseTransaction, user: UserId) -> Result<Model, DbErr> {
+    let of_user = Entity::find().filter(Column::UserId.eq(user.as_uuid()));
+    let row = of_user.one(transaction).await?;
+    row.ok_or_else(|| DbErr::RecordNotFound("the sandbox just claimed".to_owned()))
 }
 
 async fn one(transaction: &DatabaseTransaction, statement: Statement) -> Result<Model, DbErr> {
@@ -169,25 +183,29 @@ async fn one(transaction: &DatabaseTransaction, statement: Statement) -> Result<
     Model::from_query_result(&row, "s_")
 }
 
-fn insertion(
-    request: &SandboxRequest,
+/// The insertion of a user's sandbox or, without a request, of a spare one. Inserts nothing if the user has one.
+pub(super) fn insertion(
+    request: Option<&SandboxRequest>,
     new: &NewSandbox,
     gateway_token_sealed: String,
     device_seed_sealed: String,
     status: SandboxStatus,
+    now: DateTime<Utc>,
 ) -> Statement {
     let values = [
         new.id.as_uuid().into(),
-        request.user.as_uuid().into(),
+        request.map(|request| request.user.as_uuid()).into(),
         new.host.name.as_str().into(),
         new.container_name.as_str().into(),
         status.as_str().into(),
-        request.cause.as_uuid().into(),
-        request.attempt.cast_signed().into(),
+        request.map(|request| request.cause.as_uuid()).into(),
+        request
+            .map_or(0, |request| request.attempt.cast_signed())
+            .into(),
         new.model.as_str().into(),
         gateway_token_sealed.into(),
         device_seed_sealed.into(),
-        request.now.into(),
+        now.into(),
     ];
     statement(&INSERT, values)
 }
@@ -209,6 +227,6 @@ fn restart(
     statement(&RESTART, values)
 }
 
-fn returning(sql: &str) -> String {
+pub(super) fn returning(sql: &str) -> String {
     sql.replace("{sandbox}", &columns::<Entity>("s"))
 }

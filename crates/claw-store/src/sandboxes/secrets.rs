@@ -66,15 +66,20 @@ impl Sandboxes {
         }))
     }
 
-    /// The secrets of a user's sandbox; `None` if the sandbox does not belong to the user.
+    /// The secrets of a user's sandbox, or of a spare one; `None` if the sandbox does not belong to the user, or is not
+    /// spare.
     pub async fn secrets_of(
         &self,
-        user: UserId,
+        user: impl Into<Option<UserId>> + Send,
         sandbox: SandboxId,
         keyring: &Keyring,
     ) -> Result<Option<SandboxSecrets>, StoreError> {
+        let is_owner = match user.into() {
+            Some(user) => Column::UserId.eq(user.as_uuid()),
+            None => Column::UserId.is_null(),
+        };
         let query = Entity::find_by_id(sandbox.as_uuid())
-            .filter(Column::UserId.eq(user.as_uuid()))
+            .filter(is_owner)
             .one(&self.database.pool);
         let row = self
             .database

@@ -26,6 +26,8 @@ GRANT SELECT (id, suspended_at, suspension_reason, last_inbound_at) ON "user" TO
 -- Nothing sleeps that is asked or called.
 GRANT SELECT (user_id, status) ON message TO provisioner;
 GRANT SELECT (user_id, ended_at) ON "call" TO provisioner;
+REVOKE ALL ON FUNCTION forget_spare FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION forget_spare TO provisioner;
 
 -- Talks with users. Of a sandbox it needs the way to it, but not its model key, and keeps the position in its transcript.
 GRANT SELECT, INSERT, UPDATE ON "user", message, "call", pin_guesses TO gateway;

@@ -16,6 +16,7 @@ mod roles;
 mod sandboxes;
 mod secrets;
 mod sleep;
+mod spares;
 mod suspensions;
 mod throughput;
 mod users;

@@ -48,7 +48,8 @@ const FOR_PROVISIONER: [&str; 10] = [
     "INSERT INTO message (id) VALUES (gen_random_uuid())",
 ];
 
-const FOR_GATEWAY: [&str; 7] = [
+const FOR_GATEWAY: [&str; 8] = [
+    "SELECT forget_spare(gen_random_uuid())",
     "SELECT model_key_sealed FROM sandbox",
     "SELECT * FROM sandbox",
     "UPDATE sandbox SET status = 'ready'",
@@ -58,7 +59,8 @@ const FOR_GATEWAY: [&str; 7] = [
     "UPDATE delivery SET state = 0",
 ];
 
-const FOR_OUTBOUND: [&str; 12] = [
+const FOR_OUTBOUND: [&str; 13] = [
+    "SELECT forget_spare(gen_random_uuid())",
     "SELECT note FROM access_list",
     "UPDATE refusal SET phone = '+1'",
     "SELECT forget_refusals(now(), gen_random_uuid())",

@@ -135,7 +135,6 @@ async fn a_key_is_changed_until_the_change_is_known_to_be_done() {
     for disable in [true, false] {
         let change = KeyChange {
             sandbox: sandbox.id,
-            user: sandbox.user,
             hash: "hash".to_owned(),
             disable,
         };
