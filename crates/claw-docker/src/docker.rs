@@ -19,8 +19,8 @@ use secrecy::SecretString;
 use tracing::info;
 
 use crate::{
-    ContainerId, ContainerName, ContainerSpec, ContainerState, ListedContainer, Runtime,
-    RuntimeError, VolumeName,
+    ContainerId, ContainerName, ContainerSpec, ContainerState, EngineInfo, ListedContainer,
+    Runtime, RuntimeError, VolumeName,
     container::{
         OPENCLAW_PORT, OWNER_LABEL, SANDBOX_LABEL, container_body, published, volume_body,
     },
@@ -172,8 +172,11 @@ impl Docker {
                 .names?
                 .first()
                 .map(|name| ContainerName::from_engine(name))?;
-            let is_running = container.state == Some(ContainerSummaryStateEnum::RUNNING);
-            Some(ListedContainer { name, is_running })
+            Some(ListedContainer {
+                name,
+                image: container.image.filter(|image| !image.is_empty()),
+                is_running: container.state == Some(ContainerSummaryStateEnum::RUNNING),
+            })
         });
         Ok(found.collect())
     }
@@ -261,13 +264,19 @@ impl Runtime for Docker {
         self.list(SANDBOX_LABEL.to_owned()).await
     }
 
-    async fn engine_id(&self) -> Result<String, RuntimeError> {
-        const OPERATION: &str = "reading the engine's id";
+    async fn engine_info(&self) -> Result<EngineInfo, RuntimeError> {
+        const OPERATION: &str = "asking the engine who it is";
         let info = self.engine(OPERATION)?.info().await;
         let info = info.map_err(|error| RuntimeError::of(OPERATION, error, &[]))?;
         let id = info.id.filter(|id| !id.is_empty());
-        id.ok_or(RuntimeError::Unreadable {
-            operation: OPERATION,
+        Ok(EngineInfo {
+            id: id.ok_or(RuntimeError::Unreadable {
+                operation: OPERATION,
+            })?,
+            memory: info
+                .mem_total
+                .and_then(|bytes| u64::try_from(bytes).ok())
+                .filter(|bytes| *bytes > 0),
         })
     }
 

@@ -9,12 +9,16 @@ use std::{
 use async_trait::async_trait;
 use claw_domain::SandboxId;
 use parking_lot::Mutex;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::watch;
 
 use crate::{
-    ContainerId, ContainerName, ContainerSpec, ContainerState, ListedContainer, Runtime,
-    RuntimeError, VolumeName,
+    ContainerId, ContainerName, ContainerSpec, ContainerState, EngineInfo, ListedContainer,
+    Runtime, RuntimeError, VolumeName,
 };
+
+/// The memory of the host, in bytes: no sandbox waits for it.
+const MEMORY: u64 = 1 << 50;
 
 /// An engine that creates, starts and removes containers as Docker does, and fails on request.
 #[derive(Debug, Default)]
@@ -38,6 +42,8 @@ struct Engine {
 #[derive(Debug, Clone)]
 struct Container {
     sandbox: Option<SandboxId>,
+    image: String,
+    environment: Vec<(&'static str, SecretString)>,
     port: u16,
     state: ContainerState,
 }
@@ -59,6 +65,15 @@ impl FakeRuntime {
     /// The names of the existing containers.
     pub fn containers(&self) -> Vec<String> {
         self.engine.lock().containers.keys().cloned().collect()
+    }
+
+    /// An environment variable of an existing container.
+    pub fn variable(&self, container: &ContainerName, variable: &str) -> Option<String> {
+        let engine = self.engine.lock();
+        let found = engine.containers.get(container.as_str())?;
+        let mut variables = found.environment.iter();
+        let (_, value) = variables.find(|(name, _)| *name == variable)?;
+        Some(value.expose_secret().to_owned())
     }
 
     /// The names of the existing volumes.
@@ -116,6 +131,8 @@ impl FakeRuntime {
         let state = ContainerState::Running;
         let container = Container {
             sandbox,
+            image: String::new(),
+            environment: Vec::new(),
             port: 0,
             state,
         };
@@ -164,6 +181,7 @@ impl Runtime for FakeRuntime {
         if fault == Some(EngineFault::NoImage) {
             return Err(RuntimeError::ImageMissing {
                 image: spec.image.clone(),
+                environment: spec.environment.clone(),
             });
         }
         let name = spec.name.as_str();
@@ -179,6 +197,7 @@ impl Runtime for FakeRuntime {
             let state = ContainerState::Created;
             let container = Container {
                 sandbox: Some(spec.sandbox),
+                image: spec.image.clone(),
                 port: spec.port,
                 state,
             };
@@ -242,15 +261,19 @@ impl Runtime for FakeRuntime {
             .iter()
             .map(|(name, container)| ListedContainer {
                 name: ContainerName::from_engine(name),
+                image: Some(container.image.clone()),
                 is_running: container.state == ContainerState::Running,
             });
         Ok(found.collect())
     }
 
-    async fn engine_id(&self) -> Result<String, RuntimeError> {
-        self.answer("reading the engine's id").await?;
+    async fn engine_info(&self) -> Result<EngineInfo, RuntimeError> {
+        self.answer("asking the engine who it is").await?;
         let id = self.engine.lock().id.clone();
-        Ok(id.unwrap_or_else(|| "engine".to_owned()))
+        Ok(EngineInfo {
+            id: id.unwrap_or_else(|| "engine".to_owned()),
+            memory: Some(MEMORY),
+        })
     }
 
     async fn is_reachable(&self) -> bool {

@@ -16,5 +16,6 @@ pub use docker::{Docker, DockerConfig};
 pub use error::RuntimeError;
 pub use external::{ExternalAddressError, ExternalAddresses};
 pub use runtime::{
-    ContainerId, ContainerName, ContainerSpec, ContainerState, ListedContainer, Runtime, VolumeName,
+    ContainerId, ContainerName, ContainerSpec, ContainerState, EngineInfo, ListedContainer,
+    Runtime, VolumeName,
 };

@@ -30,8 +30,8 @@ pub trait Runtime: Send + Sync + 'static {
     /// All containers of this installation, running or not.
     async fn list_ours(&self) -> Result<Vec<ListedContainer>, RuntimeError>;
 
-    /// The id that this engine has kept since it was installed. Containers and volumes exist in one engine only.
-    async fn engine_id(&self) -> Result<String, RuntimeError>;
+    /// Which engine this is, and what its host has.
+    async fn engine_info(&self) -> Result<EngineInfo, RuntimeError>;
 
     /// Whether the engine answers.
     async fn is_reachable(&self) -> bool;
@@ -151,11 +151,23 @@ pub enum ContainerState {
     },
 }
 
+/// A container engine and its host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineInfo {
+    /// The id that the engine has kept since it was installed. Containers and volumes exist in one engine only.
+    pub id: String,
+    /// The memory of its host, in bytes; `None` if the engine does not tell.
+    pub memory: Option<u64>,
+}
+
 /// A container in the list of this installation's containers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedContainer {
     /// The name in the engine.
     pub name: ContainerName,
+    /// The image it was made from: its name, or its id if the name has come to mean another image; `None` if the engine does
+    /// not tell.
+    pub image: Option<String>,
     /// Whether its main process is running.
     pub is_running: bool,
 }
