@@ -181,7 +181,6 @@ impl Runtime for FakeRuntime {
         if fault == Some(EngineFault::NoImage) {
             return Err(RuntimeError::ImageMissing {
                 image: spec.image.clone(),
-                environment: spec.environment.clone(),
             });
         }
         let name = spec.name.as_str();
@@ -198,6 +197,7 @@ impl Runtime for FakeRuntime {
             let container = Container {
                 sandbox: Some(spec.sandbox),
                 image: spec.image.clone(),
+                environment: spec.environment.clone(),
                 port: spec.port,
                 state,
             };

@@ -38,6 +38,16 @@ pub enum OperatorEvent {
         /// How many there are.
         sandboxes: u32,
     },
+    /// People wait in line, because all places are taken and nobody gives one up.
+    NoPlaceForPeople {
+        /// How many there are.
+        people: u32,
+    },
+    /// The sandboxes that are to be kept ready for newcomers cannot be started, or end by themselves.
+    PoolFailing {
+        /// Why the last one failed.
+        reason: FailureReason,
+    },
     /// The container engine refuses a port on which no process seems to listen.
     PortRefused {
         /// The port, which sandboxes do without for a while.
@@ -108,11 +118,13 @@ pub enum Severity {
 
 impl OperatorEvent {
     /// Every kind that [`kind`](Self::kind) returns.
-    pub const KINDS: [&str; 13] = [
+    pub const KINDS: [&str; 15] = [
         "sandbox_flooded",
         "sandbox_failed",
         "sandboxes_elsewhere",
         "no_place_to_wake",
+        "no_place_for_people",
+        "pool_failing",
         "port_refused",
         "model_key_spent",
         "model_key_refused",
@@ -135,11 +147,13 @@ impl OperatorEvent {
             Self::SandboxFlooded { .. }
             | Self::SandboxesElsewhere { .. }
             | Self::NoPlaceToWake { .. }
+            | Self::NoPlaceForPeople { .. }
             | Self::WhatsappRefused { .. }
             | Self::TemplateRefused { .. }
             | Self::WhatsappAccountChanged { .. } => Severity::Error,
             Self::SandboxFailed { .. }
             | Self::PortRefused { .. }
+            | Self::PoolFailing { .. }
             | Self::ModelKeySpent { .. }
             | Self::ModelKeyRefused { .. }
             | Self::PinGuessed { .. }
@@ -158,7 +172,9 @@ impl OperatorEvent {
                 sandbox, reason, ..
             } => format!("{sandbox}:{}", reason.as_str()),
             Self::SandboxesElsewhere { engine, .. } => engine.clone(),
-            Self::NoPlaceToWake { .. } => "all".to_owned(),
+            Self::NoPlaceToWake { .. }
+            | Self::NoPlaceForPeople { .. }
+            | Self::PoolFailing { .. } => "all".to_owned(),
             Self::PortRefused { port } => port.to_string(),
             Self::PinGuessed { user, .. } | Self::NumberForged { user, .. } => user.to_string(),
             Self::WhatsappRefused { code } | Self::TemplateRefused { code } => {
@@ -205,9 +221,21 @@ impl fmt::Display for OperatorEvent {
             ),
             Self::NoPlaceToWake { sandboxes } => write!(
                 f,
-                "{} cannot start for a reminder, another job or a retry, because SANDBOX_CAP sandboxes are running. \
-                 They start as soon as others sleep. To avoid the delay, raise SANDBOX_CAP if the host has enough memory",
+                "{} cannot start for a reminder, another job or a retry, because all places are taken. They start as soon \
+                 as others sleep. The metric clawkaka_sandbox_room shows what limits the places: raise SANDBOX_CAP, or use \
+                 a larger host",
                 count_of(*sandboxes)
+            ),
+            Self::NoPlaceForPeople { people } => write!(
+                f,
+                "{people} people wait in line, because all places are taken and nobody's assistant is idle. The metric \
+                 clawkaka_sandbox_room shows what limits the places: raise SANDBOX_CAP, or use a larger host"
+            ),
+            Self::PoolFailing { reason } => write!(
+                f,
+                "the sandboxes of the warm pool fail to start: {}. The provisioner retries after increasing delays of up \
+                 to an hour; meanwhile newcomers wait for a start of their own",
+                reason.as_str()
             ),
             Self::PortRefused { port } => write!(
                 f,
@@ -289,6 +317,10 @@ mod tests {
                 sandboxes: 3,
             },
             OperatorEvent::NoPlaceToWake { sandboxes: 2 },
+            OperatorEvent::NoPlaceForPeople { people: 4 },
+            OperatorEvent::PoolFailing {
+                reason: FailureReason::ImageMissing,
+            },
             OperatorEvent::PortRefused { port: 30_000 },
             OperatorEvent::ModelKeySpent { user, sandbox },
             OperatorEvent::ModelKeyRefused { user, sandbox },
@@ -340,6 +372,14 @@ mod tests {
           {
             "kind": "no_place_to_wake",
             "sandboxes": 2
+          },
+          {
+            "kind": "no_place_for_people",
+            "people": 4
+          },
+          {
+            "kind": "pool_failing",
+            "reason": "image_missing"
           },
           {
             "kind": "port_refused",

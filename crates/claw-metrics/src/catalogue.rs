@@ -147,6 +147,15 @@ catalogue! {
     Counter SANDBOX_RESTARTS = "clawkaka_sandbox_restarts_total" ["cause"];
     /// Sandboxes that have to wake, or to be tried again, and wait because all places are taken.
     Gauge SANDBOXES_OVERDUE = "clawkaka_sandboxes_overdue" [];
+    /// How many sandboxes may be awake, by what limits them: the host's `memory`, its `ports`, its `bridge`, or the operator's
+    /// `setting`. The lowest number is in force.
+    Gauge SANDBOX_ROOM = "clawkaka_sandbox_room" ["kind"];
+    /// Spare sandboxes, which belong to nobody yet: those that are `ready`, and those that are `starting`.
+    Gauge SPARE_SANDBOXES = "clawkaka_spare_sandboxes" ["status"];
+    /// Newcomers while there is a pool, by outcome: `hit` if a spare sandbox was ready for them, or `miss`.
+    Counter POOL_CLAIMS = "clawkaka_pool_claims_total" ["outcome"];
+    /// Time in which a newcomer gets a spare sandbox.
+    Histogram POOL_CLAIM_DURATION = "clawkaka_pool_claim_duration_seconds" [];
     /// Containers and model keys that belonged to no sandbox and are removed.
     Counter ORPHANS_REMOVED = "clawkaka_orphans_removed_total" ["kind"];
 

@@ -107,6 +107,13 @@ impl Settings {
         self.set("DOCKER_HOST", engine.docker_host());
         self.set("OPENCLAW_SANDBOX_IMAGE", engine.image());
         self.use_keys(openrouter);
+        self.limit_by_cap_only();
+    }
+
+    /// The places follow from `SANDBOX_CAP`, whatever memory the engine reports.
+    fn limit_by_cap_only(&mut self) {
+        self.set("SANDBOX_MEMORY_RESERVE_MB", "0");
+        self.set("SANDBOX_MEMORY_MB", "1");
     }
 
     fn use_keys(&mut self, openrouter: &SimOpenRouter) {
@@ -130,6 +137,7 @@ impl Settings {
             }
         }
         self.use_keys(openrouter);
+        self.limit_by_cap_only();
         Ok(())
     }
 

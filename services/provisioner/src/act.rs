@@ -1,7 +1,7 @@
 use claw_domain::FailureReason;
 use claw_events::{OperatorEvent, SandboxRemoved};
 use claw_metrics::SANDBOX_RESTARTS;
-use claw_store::Sandbox;
+use claw_store::{AnySandbox, Sandbox};
 use tracing::{debug, info, warn};
 
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
 impl Provisioner {
     /// Takes a step: it stores the intent, has the effect, and stores the result. May be repeated, also with
     /// a row that has changed since.
-    pub async fn act(&self, sandbox: &Sandbox, step: Step) -> Result<Progress, Fault> {
+    pub async fn act(&self, sandbox: &AnySandbox, step: Step) -> Result<Progress, Fault> {
         debug!(sandbox.id = %sandbox.id, "sandbox {}: {step:?}", sandbox.id);
         let (start, now) = (sandbox.current_start(), self.clock.now());
         match (step, &self.backend) {
@@ -48,6 +48,7 @@ impl Provisioner {
                 }
             }
             (Step::GiveUp(reason), _) => self.give_up(sandbox, reason).await?,
+            (Step::Discard(reason), _) => self.discard(sandbox, reason).await?,
             (Step::StopContainer, Backend::Containers(containers)) => {
                 containers.put_to_sleep(sandbox).await?;
             }
@@ -72,18 +73,24 @@ impl Provisioner {
         }
     }
 
-    fn cause_of_end(&self, sandbox: &Sandbox) -> &'static str {
+    fn cause_of_end(&self, sandbox: &AnySandbox) -> &'static str {
         let is_silent = self.liveness.lock().is_silent(sandbox.current_start());
         if is_silent { "hung" } else { "died" }
     }
 
     /// Removes everything that belongs to the sandbox. The row is the intent, and is changed last.
-    async fn remove(&self, sandbox: &Sandbox, backend: &Backend) -> Result<(), Fault> {
+    async fn remove(&self, sandbox: &AnySandbox, backend: &Backend) -> Result<(), Fault> {
         if let Backend::Containers(containers) = backend {
             containers.remove(sandbox).await?;
         }
+        let Some(user) = sandbox.user else {
+            self.sandboxes.forget_spare(sandbox.id).await?;
+            info!(sandbox.id = %sandbox.id, "spare sandbox {} is removed", sandbox.id);
+            self.pool_changed.notify_one();
+            return Ok(());
+        };
         let removed = SandboxRemoved {
-            user: sandbox.user,
+            user,
             sandbox: sandbox.id,
         };
         self.publisher.publish(&removed).await?;
@@ -94,24 +101,29 @@ impl Provisioner {
         Ok(())
     }
 
-    async fn mark_ready(&self, sandbox: &Sandbox, backend: &Backend) -> Result<(), Fault> {
-        let endpoint = match (backend, sandbox.port) {
-            (Backend::External { addresses, .. }, _) => {
-                addresses.endpoint(sandbox.id, sandbox.user)
+    async fn mark_ready(&self, sandbox: &AnySandbox, backend: &Backend) -> Result<(), Fault> {
+        let endpoint = match (backend, sandbox.port, sandbox.user) {
+            (Backend::External { addresses, .. }, _, Some(user)) => {
+                addresses.endpoint(sandbox.id, user)
             }
-            (Backend::Containers(containers), Some(port)) => containers.endpoint(port),
-            (Backend::Containers(_), None) => return Ok(()),
+            (Backend::Containers(containers), Some(port), _) => containers.endpoint(port),
+            (Backend::Containers(_), None, _) | (Backend::External { .. }, _, None) => {
+                return Ok(());
+            }
         };
         let (start, now) = (sandbox.current_start(), self.clock.now());
         if self.sandboxes.mark_ready(start, &endpoint, now).await? {
             info!(sandbox.id = %sandbox.id, "sandbox {} is ready", sandbox.id);
+        }
+        if sandbox.user.is_none() {
+            self.pool_changed.notify_one();
         }
         Ok(())
     }
 
     /// Removes what was made, then stores the reason. The key is revoked last: the row is marked as failed only
     /// after the container is gone, and the reconciler revokes a key that a crash leaves.
-    async fn give_up(&self, sandbox: &Sandbox, reason: FailureReason) -> Result<(), Fault> {
+    async fn give_up(&self, sandbox: &AnySandbox, reason: FailureReason) -> Result<(), Fault> {
         let row = self.sandboxes.by_id(sandbox.id).await?;
         let start = sandbox.current_start();
         let Some(sandbox) = row.filter(|row| row.current_start() == start) else {
@@ -147,7 +159,7 @@ impl Provisioner {
     }
 }
 
-fn log_left_behind(sandbox: &Sandbox, what: &'static str, fault: &Fault) {
+fn log_left_behind<User>(sandbox: &Sandbox<User>, what: &'static str, fault: &Fault) {
     let error = fault as &dyn std::error::Error;
     warn!(
         error,

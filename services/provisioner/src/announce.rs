@@ -1,15 +1,16 @@
 use claw_domain::{FailureReason, SandboxStatus};
 use claw_events::{OperatorEvent, SandboxAsleep, SandboxFailed, SandboxQueued, SandboxReady};
-use claw_store::Sandbox;
+use claw_store::AnySandbox;
 
 use crate::{fault::Fault, provision::Provisioner};
 
 impl Provisioner {
-    /// Publishes that the sandbox is ready, failed, asleep or queued. May be repeated.
-    pub(crate) async fn announce(&self, sandbox: &Sandbox) -> Result<(), Fault> {
-        let Sandbox {
-            user, id, start, ..
-        } = *sandbox;
+    /// Publishes that a user's sandbox is ready, failed, asleep or queued. May be repeated.
+    pub(crate) async fn announce(&self, sandbox: &AnySandbox) -> Result<(), Fault> {
+        let (id, start) = (sandbox.id, sandbox.start);
+        let Some(user) = sandbox.user else {
+            return Ok(());
+        };
         match (sandbox.status, sandbox.cause) {
             (SandboxStatus::Ready, _) => {
                 let ready = SandboxReady {

@@ -22,6 +22,13 @@ const START_LIMIT_SECONDS: u64 = 180;
 /// Default time from the start of a sleeper until its job or heartbeat is due. Starts take up to 43 s.
 const WAKE_LEAD_SECONDS: u64 = 45;
 
+/// Default memory that sandboxes leave to everything else, in MiB: the servers and services use a sixth of it, the rest is
+/// for the system and its file cache.
+const MEMORY_RESERVE_MB: u32 = 4_096;
+
+/// Default memory that a sandbox is expected to use, in MiB. Measured: 1.1 GB in its first turn.
+const MEMORY_MB: u32 = 1_200;
+
 /// Default limit of concurrent starts of external sandboxes, each of which costs two SQL statements.
 const EXTERNAL_STARTS_AT_ONCE: usize = 32;
 
@@ -101,7 +108,8 @@ fn settings(
     is_external: bool,
 ) -> Result<Settings, EnvError> {
     let model = env.required("OPENCLAW_MODEL");
-    let cap = env.or("SANDBOX_CAP", 16_u32);
+    let cap = env.or("SANDBOX_CAP", u32::MAX);
+    let pool_size = env.or("POOL_SIZE", 0_u32);
     let at_once = if is_external {
         EXTERNAL_STARTS_AT_ONCE
     } else {
@@ -114,6 +122,7 @@ fn settings(
         host: host?,
         model: model?,
         cap: cap?,
+        pool_size: pool_size?,
         starts_at_once: starts_at_once?.max(1),
         timeouts: Timeouts {
             start_limit: Duration::from_secs(start_limit?),
@@ -146,6 +155,8 @@ fn containers(
     let network = env.or("SANDBOX_NETWORK", defaults.network);
     let host_address = env.or("SANDBOX_HOST_ADDRESS", defaults.host_address);
     let (ports, key_limit) = (ports(env), key_limit(env));
+    let memory_reserve_mb = env.or("SANDBOX_MEMORY_RESERVE_MB", MEMORY_RESERVE_MB);
+    let memory_mb = env.or("SANDBOX_MEMORY_MB", MEMORY_MB);
     let published_on = published_on?;
     Ok(BackendConfig::Containers {
         settings: Box::new(ContainerSettings {
@@ -157,6 +168,8 @@ fn containers(
             model_base_url: url_for_sandboxes(env),
             heartbeat_every: heartbeat_every?,
             time_zone: env.optional("SANDBOX_TIME_ZONE"),
+            memory_reserve_mb: memory_reserve_mb?,
+            memory_mb: memory_mb?,
         }),
         docker: Box::new(DockerConfig {
             engine: engine?,

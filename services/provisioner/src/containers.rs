@@ -5,12 +5,12 @@ use std::{io::ErrorKind, net::IpAddr, ops::RangeInclusive, sync::Arc, time::Dura
 use anyhow::{Context, anyhow};
 use claw_agent::DeviceKey;
 use claw_docker::{
-    ContainerName, ContainerSpec, ContainerState, Runtime, RuntimeError, VolumeName,
+    ContainerName, ContainerSpec, ContainerState, EngineInfo, Runtime, RuntimeError, VolumeName,
 };
 use claw_domain::{Endpoint, FailureReason, SandboxStatus};
 use claw_model_keys::{KeyHash, ModelKeys, SpendLimit};
 use claw_runtime::Clock;
-use claw_store::{Keyring, Sandbox, SandboxSecrets, Sandboxes};
+use claw_store::{AnySandbox, Keyring, Sandbox, SandboxSecrets, Sandboxes};
 use parking_lot::Mutex;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::{net::TcpListener, time::timeout};
@@ -23,11 +23,15 @@ use crate::{
     orphans::KeyName,
     readiness::{Readiness, ReadinessProbe},
     refused_ports::RefusedPorts,
+    room::{Capacity, Room},
     step::Observed,
 };
 
 /// How long a container may take to stop: several times what an idle OpenClaw needs.
 const STOP_GRACE: Duration = Duration::from_secs(45);
+
+/// The interval of OpenClaw's heartbeats that turns them off.
+const NEVER: &str = "0m";
 
 /// How long the engine may take to tell its id.
 const ENGINE_ID_LIMIT: Duration = Duration::from_secs(10);
@@ -51,6 +55,10 @@ pub struct ContainerSettings {
     pub heartbeat_every: String,
     /// The time zone of sandboxes; `None` for UTC.
     pub time_zone: Option<String>,
+    /// The memory of the host that sandboxes leave to everything else, in MiB.
+    pub memory_reserve_mb: u32,
+    /// The memory that one sandbox is expected to use, in MiB.
+    pub memory_mb: u32,
 }
 
 /// The backend that runs sandboxes in containers on this host.
@@ -76,7 +84,7 @@ pub struct Containers {
 /// What a process remembers of its container engine.
 #[derive(Debug, Default)]
 pub struct Learned {
-    id: Mutex<Option<String>>,
+    engine: Mutex<Option<EngineInfo>>,
     refused_ports: RefusedPorts,
 }
 
@@ -91,19 +99,34 @@ impl Containers {
 
     /// The id of the engine, if it has been read.
     pub(crate) fn known_engine_id(&self) -> Option<String> {
-        self.learned.id.lock().clone()
+        let known = self.learned.engine.lock();
+        known.as_ref().map(|engine| engine.id.clone())
     }
 
-    /// Reads the id of the engine, which may be another one than before.
+    /// How many sandboxes this host has room for, and not more than `cap`.
+    pub(crate) fn room(&self, cap: u32) -> Room {
+        let known = self.learned.engine.lock();
+        let bytes = |mb: u32| u64::from(mb) << 20;
+        let capacity = Capacity {
+            memory: known.as_ref().and_then(|engine| engine.memory),
+            reserve: bytes(self.settings.memory_reserve_mb),
+            per_sandbox: bytes(self.settings.memory_mb),
+            ports: u32::try_from(self.settings.ports.len()).unwrap_or(u32::MAX),
+        };
+        Room::of(&capacity, cap)
+    }
+
+    /// Reads the id of the engine, which may be another one than before, and the memory of its host.
     pub(crate) async fn read_engine_id(&self) -> Result<String, Fault> {
-        let id = timeout(ENGINE_ID_LIMIT, self.runtime.engine_id()).await;
-        let id = id.map_err(|_| Fault::Dependency {
+        let engine = timeout(ENGINE_ID_LIMIT, self.runtime.engine_info()).await;
+        let engine = engine.map_err(|_| Fault::Dependency {
             reason: FailureReason::Engine,
             is_permanent: false,
             asked_pause: None,
             source: anyhow!("the container engine has not told its id in time"),
         })??;
-        *self.learned.id.lock() = Some(id.clone());
+        let id = engine.id.clone();
+        *self.learned.engine.lock() = Some(engine);
         Ok(id)
     }
 
@@ -113,7 +136,11 @@ impl Containers {
     }
 
     /// Observes a sandbox's container and, while it starts, its readiness.
-    pub(crate) async fn observe(&self, sandbox: &Sandbox, starts: u32) -> Result<Observed, Fault> {
+    pub(crate) async fn observe(
+        &self,
+        sandbox: &AnySandbox,
+        starts: u32,
+    ) -> Result<Observed, Fault> {
         let container = self.runtime.state(&name_of(sandbox)).await?;
         let is_starting = sandbox.status == SandboxStatus::Starting;
         let readiness = match (container, sandbox.port) {
@@ -140,13 +167,13 @@ impl Containers {
     }
 
     /// Reserves a port. Undone by the store when it marks the sandbox as failed.
-    pub(crate) async fn reserve_port(&self, sandbox: &Sandbox) -> Result<(), Fault> {
+    pub(crate) async fn reserve_port(&self, sandbox: &AnySandbox) -> Result<(), Fault> {
         self.reserve(sandbox).await?;
         Ok(())
     }
 
     /// Makes the sandbox's model key under a name that is stored first. Undone by [`Containers::revoke_key`].
-    pub(crate) async fn mint_key(&self, sandbox: &Sandbox) -> Result<(), Fault> {
+    pub(crate) async fn mint_key(&self, sandbox: &AnySandbox) -> Result<(), Fault> {
         let start = sandbox.current_start();
         let row = self.sandboxes.by_id(sandbox.id).await?;
         let Some(sandbox) = row.filter(|row| row.current_start() == start) else {
@@ -178,7 +205,7 @@ impl Containers {
     }
 
     /// Undoes [`Containers::mint_key`]: revokes the key in the row, or any key made under the name in the row.
-    pub(crate) async fn revoke_key(&self, sandbox: &Sandbox) -> Result<(), Fault> {
+    pub(crate) async fn revoke_key(&self, sandbox: &AnySandbox) -> Result<(), Fault> {
         if let Some(hash) = &sandbox.model_key_hash {
             self.keys.revoke(&KeyHash::new(hash)).await?;
         } else if let Some(name) = &sandbox.model_key_name {
@@ -198,7 +225,7 @@ impl Containers {
     /// Makes the volume and the container if they are absent, and starts the container. If the engine refuses the sandbox's
     /// port, the next one is reserved instead, and no sandbox gets the refused one for a while. Undone by
     /// [`Containers::take_down`].
-    pub(crate) async fn start_container(&self, sandbox: &Sandbox) -> Result<(), Fault> {
+    pub(crate) async fn start_container(&self, sandbox: &AnySandbox) -> Result<(), Fault> {
         let mut spec = self.spec(sandbox).await?;
         let id = loop {
             match self.runtime.ensure(&spec).await {
@@ -226,7 +253,7 @@ impl Containers {
 
     /// Undoes [`Containers::start_container`]. Removes the volume only if this is the first start: later it
     /// holds the assistant's memory.
-    pub(crate) async fn take_down(&self, sandbox: &Sandbox) -> Result<(), Fault> {
+    pub(crate) async fn take_down(&self, sandbox: &AnySandbox) -> Result<(), Fault> {
         self.runtime.remove(&name_of(sandbox)).await?;
         if sandbox.start == 1 {
             self.runtime
@@ -238,19 +265,19 @@ impl Containers {
 
     /// Stops the sandbox's container gracefully, so that its OpenClaw can finish what it writes, and removes it. The volume
     /// remains, for [`Containers::start_container`].
-    pub(crate) async fn put_to_sleep(&self, sandbox: &Sandbox) -> Result<(), Fault> {
+    pub(crate) async fn put_to_sleep(&self, sandbox: &AnySandbox) -> Result<(), Fault> {
         self.stop(sandbox).await?;
         self.runtime.remove(&name_of(sandbox)).await?;
         Ok(())
     }
 
     /// Stops the sandbox's container gracefully; the container remains.
-    pub(crate) async fn stop(&self, sandbox: &Sandbox) -> Result<(), Fault> {
+    pub(crate) async fn stop<User: Sync>(&self, sandbox: &Sandbox<User>) -> Result<(), Fault> {
         Ok(self.runtime.stop(&name_of(sandbox), STOP_GRACE).await?)
     }
 
     /// Undoes everything that any start made: the containers, the model key and the volume.
-    pub(crate) async fn remove(&self, sandbox: &Sandbox) -> Result<(), Fault> {
+    pub(crate) async fn remove(&self, sandbox: &AnySandbox) -> Result<(), Fault> {
         let volume = VolumeName::of(sandbox.id);
         for container in self.runtime.list_ours().await? {
             if container.name.volume() == volume {
@@ -262,12 +289,17 @@ impl Containers {
         Ok(())
     }
 
-    async fn spec(&self, sandbox: &Sandbox) -> Result<ContainerSpec, Fault> {
+    async fn spec(&self, sandbox: &AnySandbox) -> Result<ContainerSpec, Fault> {
         let missing =
             |what: &'static str| Fault::Internal(anyhow!("the sandbox's row has no {what}"));
         let secrets = self.secrets(sandbox).await?;
         let device = DeviceKey::from_seed(secrets.device_seed.expose_secret());
         let key = secrets.model_key.ok_or_else(|| missing("model key"))?;
+        // A spare assistant has nobody to think of, and its alerts would reach whoever claims it.
+        let heartbeat_every = match sandbox.user {
+            Some(_) => self.settings.heartbeat_every.as_str(),
+            None => NEVER,
+        };
         let mut environment: Vec<(&'static str, SecretString)> = vec![
             ("OPENCLAW_GATEWAY_TOKEN", secrets.gateway_token),
             (KEY_IN_SANDBOX, key),
@@ -277,10 +309,7 @@ impl Containers {
                 "CLAWKAKA_DEVICE_PUBLIC_KEY",
                 device.public_key_base64url().into(),
             ),
-            (
-                "HEARTBEAT_EVERY",
-                self.settings.heartbeat_every.as_str().into(),
-            ),
+            ("HEARTBEAT_EVERY", heartbeat_every.into()),
         ];
         let optional = [
             (URL_IN_SANDBOX, &self.settings.model_base_url),
@@ -298,7 +327,7 @@ impl Containers {
         })
     }
 
-    async fn secrets(&self, sandbox: &Sandbox) -> Result<SandboxSecrets, Fault> {
+    async fn secrets(&self, sandbox: &AnySandbox) -> Result<SandboxSecrets, Fault> {
         let secrets = self
             .sandboxes
             .secrets_of(sandbox.user, sandbox.id, &self.keyring)
@@ -309,7 +338,7 @@ impl Containers {
     }
 
     /// Reserves a port, in place of one that the engine refuses; `None` if the start is over.
-    async fn reserve(&self, sandbox: &Sandbox) -> Result<Option<u16>, Fault> {
+    async fn reserve(&self, sandbox: &AnySandbox) -> Result<Option<u16>, Fault> {
         let now = self.clock.now();
         let refused = self.learned.refused_ports.at(now);
         let range = self
@@ -325,7 +354,7 @@ impl Containers {
         Err(self.no_free_port())
     }
 
-    async fn is_over(&self, sandbox: &Sandbox) -> Result<bool, Fault> {
+    async fn is_over(&self, sandbox: &AnySandbox) -> Result<bool, Fault> {
         let row = self.sandboxes.by_id(sandbox.id).await?;
         Ok(row.is_none_or(|row| row.current_start() != sandbox.current_start()))
     }
@@ -366,6 +395,6 @@ impl Containers {
 }
 
 /// The name of the container of the sandbox's current start.
-pub(crate) fn name_of(sandbox: &Sandbox) -> ContainerName {
+pub(crate) fn name_of<User>(sandbox: &Sandbox<User>) -> ContainerName {
     ContainerName::of(sandbox.id, sandbox.start)
 }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use claw_bus::{Attempt, Handler, HandlerError};
 use claw_domain::{SandboxStatus, WakeReason};
 use claw_events::SandboxIdle;
-use claw_store::{Sandbox, Wake};
+use claw_store::{AnySandbox, Wake};
 
 use crate::{Backend, Provisioner, handle_request::drive};
 
@@ -34,7 +34,7 @@ impl Handler for HandleIdle {
             return Ok(());
         }
         let row = provisioner.sandboxes.by_id(idle.sandbox).await?;
-        let is_of_start = |row: &Sandbox| (row.user, row.start) == (idle.user, idle.start);
+        let is_of_start = |row: &AnySandbox| (row.user, row.start) == (Some(idle.user), idle.start);
         let Some(sandbox) = row.filter(is_of_start) else {
             return Ok(());
         };
@@ -57,7 +57,9 @@ impl Handler for HandleIdle {
                     .fall_asleep(start, wake, idle.since, now)
                     .await?);
         if is_asleep {
-            drive(provisioner, &sandbox, attempt).await?;
+            // Somebody may wait for its place.
+            provisioner.pool_changed.notify_one();
+            drive(provisioner, sandbox.id, attempt).await?;
         }
         Ok(())
     }

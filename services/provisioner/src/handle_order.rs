@@ -59,7 +59,7 @@ impl Handler for HandleOrder {
 impl Provisioner {
     /// Stores the order; returns whether there is anything to do.
     async fn carry_out(&self, sandbox: &Sandbox, ordered: &SandboxOrdered) -> Result<bool, Fault> {
-        let (cap, now) = (self.settings.cap, self.clock.now());
+        let (cap, now) = (self.places(), self.clock.now());
         let start = SandboxStart {
             sandbox: sandbox.id,
             start: ordered.start,
@@ -77,7 +77,7 @@ impl Provisioner {
 
     /// Begins the next start. A container that runs is stopped gracefully before the next one may start.
     async fn restart(&self, sandbox: &Sandbox, start: SandboxStart) -> Result<bool, Fault> {
-        let cap = self.settings.cap;
+        let cap = self.places();
         let lock = self.lock_of(sandbox.id);
         let is_ready = sandbox.status == SandboxStatus::Ready;
         let _guard = if is_ready {

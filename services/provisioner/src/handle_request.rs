@@ -3,9 +3,8 @@ use std::sync::Arc;
 use anyhow::anyhow;
 use async_trait::async_trait;
 use claw_bus::{Attempt, Handler, HandlerError};
-use claw_domain::SandboxStatus;
+use claw_domain::{SandboxId, SandboxStatus};
 use claw_events::SandboxRequested;
-use claw_store::Sandbox;
 
 use crate::{Provisioner, start_queue::StartClass};
 
@@ -40,7 +39,7 @@ impl Handler for HandleRequest {
             return Ok(());
         }
         if sandbox.status == SandboxStatus::Removing {
-            drive(provisioner, &sandbox, attempt).await?;
+            drive(provisioner, sandbox.id, attempt).await?;
             sandbox = provisioner.request(requested).await?;
         }
         if provisioner.suspensions.is_suspended(requested.user) {
@@ -50,12 +49,15 @@ impl Handler for HandleRequest {
         if sandbox.start > 1 {
             provisioner.permits.raise(sandbox.id, StartClass::Awaited);
         }
-        drive(provisioner, &sandbox, attempt).await
+        drive(provisioner, sandbox.id, attempt).await
     }
 
-    /// The row is enough: the reconciler drives it.
+    /// The row is enough: the reconciler drives it, unless it is ready already.
     async fn given_up(&self, requested: &SandboxRequested) -> Result<(), HandlerError> {
-        self.provisioner.request(requested).await?;
+        let sandbox = self.provisioner.request(requested).await?;
+        if sandbox.status == SandboxStatus::Ready {
+            self.provisioner.announce(&sandbox.into()).await?;
+        }
         Ok(())
     }
 }
@@ -63,10 +65,10 @@ impl Handler for HandleRequest {
 /// Drives a sandbox until nothing is left to do for now.
 pub(crate) async fn drive(
     provisioner: &Provisioner,
-    sandbox: &Sandbox,
+    sandbox: SandboxId,
     attempt: &Attempt,
 ) -> Result<(), HandlerError> {
-    if provisioner.drive(sandbox.id, &attempt.stop).await? {
+    if provisioner.drive(sandbox, &attempt.stop).await? {
         Ok(())
     } else {
         Err(HandlerError::retry(anyhow!(

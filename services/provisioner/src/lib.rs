@@ -14,15 +14,18 @@ mod handle_request;
 mod liveness;
 mod model_keys;
 mod orphans;
+mod pool;
 mod provision;
 mod readiness;
 mod reconcile;
 mod refused_ports;
 mod retry;
+mod room;
 mod start_permits;
 mod start_queue;
 mod step;
 mod suspended_keys;
+mod tend_pool;
 mod wake_due;
 mod wake_plan;
 

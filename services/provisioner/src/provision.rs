@@ -9,14 +9,13 @@ use std::{
     time::Duration,
 };
 
-use claw_agent::DeviceKey;
 use claw_bus::Publisher;
-use claw_docker::{ContainerState, VolumeName};
-use claw_domain::{FailureReason, SandboxId, SandboxStatus};
+use claw_docker::ContainerState;
+use claw_domain::{FailureReason, SandboxId, SandboxStatus, UserId};
 use claw_events::{OperatorEvent, SandboxRequested};
 use claw_metrics::{SANDBOX_START_DURATION, SANDBOX_STARTS, SANDBOX_STARTS_WAITING};
 use claw_runtime::Clock;
-use claw_store::{Host, Keyring, NewSandbox, Sandbox, SandboxRequest, Sandboxes};
+use claw_store::{AnySandbox, Host, Keyring, Sandbox, SandboxRequest, Sandboxes};
 use claw_suspensions::SuspensionView;
 use parking_lot::Mutex;
 use rand::{RngExt, rand_core::UnwrapErr, rngs::SysRng};
@@ -27,14 +26,15 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, info_span, warn};
-use uuid::Uuid;
 
 use crate::{
     backend::Backend,
     fault::Fault,
     liveness::Liveness,
+    pool::PoolFailures,
     readiness::Readiness,
     retry::RetryState,
+    room::AskedToSleep,
     start_permits::{StartPermit, StartPermits},
     start_queue::StartClass,
     step::{Hosting, Observed, Step, Timeouts, needs_permit, next_step, step_after_failure},
@@ -47,8 +47,10 @@ pub struct Settings {
     pub host: String,
     /// The language model of new sandboxes.
     pub model: String,
-    /// The number of places on all hosts together.
+    /// The operator's limit for the number of places on all hosts together; [`u32::MAX`] for none.
     pub cap: u32,
+    /// How many spare sandboxes are kept ready for newcomers.
+    pub pool_size: u32,
     /// How many sandboxes may start at the same time. A start takes about 8 CPU seconds, the first one 10.
     pub starts_at_once: usize,
     /// The time limits of a start.
@@ -63,13 +65,17 @@ pub struct Provisioner {
     pub(crate) backend: Backend,
     pub(crate) sandboxes: Sandboxes,
     pub(crate) clock: Arc<dyn Clock>,
-    keyring: Arc<Keyring>,
+    pub(crate) keyring: Arc<Keyring>,
     pub(crate) publisher: Publisher,
     pub(crate) suspensions: SuspensionView,
     pub(crate) liveness: Mutex<Liveness>,
     pub(crate) permits: StartPermits,
     /// Notified when rows have changed by order of an operator.
     pub(crate) rows_changed: Notify,
+    /// Notified when the pool may have to change, or when somebody waits for a place or gives one up.
+    pub(crate) pool_changed: Notify,
+    pub(crate) pool_failures: Mutex<PoolFailures>,
+    pub(crate) asked_to_sleep: Mutex<AskedToSleep>,
     engines_told: Mutex<HashSet<String>>,
     drive_locks: Mutex<HashMap<SandboxId, Weak<tokio::sync::Mutex<()>>>>,
 }
@@ -122,36 +128,54 @@ impl Provisioner {
             liveness: Mutex::default(),
             permits,
             rows_changed: Notify::new(),
+            pool_changed: Notify::new(),
+            pool_failures: Mutex::default(),
+            asked_to_sleep: Mutex::default(),
             engines_told: Mutex::default(),
             drive_locks: Mutex::default(),
         }
     }
 
-    /// Stores that a user needs a sandbox, with its secrets. May be repeated.
+    /// Stores that a user needs a sandbox: a newcomer gets a spare one if one is ready, or else a new one, with its secrets.
+    /// May be repeated.
     pub async fn request(&self, requested: &SandboxRequested) -> Result<Sandbox, Fault> {
-        let id = SandboxId::from_uuid(Uuid::new_v4());
-        let new = NewSandbox {
-            id,
-            host: self.host_if_known().await,
-            container_name: VolumeName::of(id).to_string(),
-            model: self.settings.model.clone(),
-            gateway_token: match &self.backend {
-                Backend::Containers(_) => new_token(),
-                Backend::External { gateway_token, .. } => gateway_token.clone(),
-            },
-            device_seed: DeviceKey::generate().seed(),
-        };
+        let host = self.host_if_known().await;
         let request = SandboxRequest {
             user: requested.user,
             cause: requested.cause,
             attempt: requested.attempt,
-            cap: self.settings.cap,
+            cap: self.places(),
             now: self.clock.now(),
         };
-        Ok(self
-            .sandboxes
-            .request(&request, &new, &self.keyring)
-            .await?)
+        if let Some(claimed) = self.claim(&request, &host).await? {
+            return Ok(claimed);
+        }
+        let new = self.new_sandbox(host);
+        let requesting = self.sandboxes.request(&request, &new, &self.keyring);
+        let sandbox = requesting.await?;
+        if sandbox.id == new.id {
+            self.count_miss();
+        }
+        if sandbox.status == SandboxStatus::Queued {
+            self.pool_changed.notify_one();
+        }
+        Ok(sandbox)
+    }
+
+    /// The number of places on all hosts together: what this host has room for, but not more than the operator allows.
+    pub fn places(&self) -> u32 {
+        match &self.backend {
+            Backend::Containers(containers) => containers.room(self.settings.cap).places(),
+            Backend::External { .. } => self.settings.cap,
+        }
+    }
+
+    /// Whether a user is suspended or, for a spare sandbox, everybody.
+    pub(crate) fn is_suspended(&self, user: Option<UserId>) -> bool {
+        match user {
+            Some(user) => self.suspensions.is_suspended(user),
+            None => self.suspensions.current().everybody.is_some(),
+        }
     }
 
     /// This host, with the id of its engine. Fails if the engine does not tell its id.
@@ -174,7 +198,7 @@ impl Provisioner {
     }
 
     /// Whether another engine has the sandbox's container and volume. The operator is told.
-    pub async fn is_elsewhere(&self, sandbox: &Sandbox) -> Result<bool, Fault> {
+    pub async fn is_elsewhere<User: Sync>(&self, sandbox: &Sandbox<User>) -> Result<bool, Fault> {
         let Some(engine) = &sandbox.engine else {
             return Ok(false);
         };
@@ -249,7 +273,10 @@ impl Provisioner {
     }
 
     /// How urgent the start of a sandbox is.
-    async fn class_of(&self, sandbox: &Sandbox) -> Result<StartClass, Fault> {
+    async fn class_of(&self, sandbox: &AnySandbox) -> Result<StartClass, Fault> {
+        if sandbox.user.is_none() {
+            return Ok(StartClass::Pool);
+        }
         if sandbox.start == 1 {
             return Ok(StartClass::Newcomer);
         }
@@ -282,7 +309,11 @@ impl Provisioner {
     }
 
     /// Observes, decides and acts once.
-    async fn advance(&self, sandbox: &Sandbox, state: &mut DriveState) -> Result<Progress, Fault> {
+    async fn advance(
+        &self,
+        sandbox: &AnySandbox,
+        state: &mut DriveState,
+    ) -> Result<Progress, Fault> {
         match self.try_to_advance(sandbox, state).await {
             Ok(progress) => {
                 if progress == Progress::Advanced {
@@ -296,7 +327,7 @@ impl Provisioner {
 
     async fn try_to_advance(
         &self,
-        sandbox: &Sandbox,
+        sandbox: &AnySandbox,
         state: &mut DriveState,
     ) -> Result<Progress, Fault> {
         if self.is_elsewhere(sandbox).await? {
@@ -317,7 +348,7 @@ impl Provisioner {
     }
 
     /// Observes the sandbox outside its row.
-    pub async fn observe(&self, sandbox: &Sandbox, starts: u32) -> Result<Observed, Fault> {
+    pub async fn observe(&self, sandbox: &AnySandbox, starts: u32) -> Result<Observed, Fault> {
         let may_have_container = match sandbox.status {
             SandboxStatus::Starting | SandboxStatus::Ready | SandboxStatus::Asleep => true,
             SandboxStatus::Queued
@@ -348,7 +379,7 @@ impl Provisioner {
     }
 
     /// The next step at this time.
-    pub fn decide(&self, sandbox: &Sandbox, observed: &Observed) -> Step {
+    pub fn decide(&self, sandbox: &AnySandbox, observed: &Observed) -> Step {
         let hosting = match self.backend {
             Backend::Containers(_) => Hosting::Containers,
             Backend::External { .. } => Hosting::External,
@@ -365,7 +396,7 @@ impl Provisioner {
     /// Waits for a retry, or gives the sandbox up, after a dependency failed.
     async fn recover(
         &self,
-        sandbox: &Sandbox,
+        sandbox: &AnySandbox,
         state: &mut DriveState,
         fault: Fault,
     ) -> Result<Progress, Fault> {
@@ -392,7 +423,7 @@ impl Provisioner {
         // Others go first while this one waits.
         state.permit = None;
         let mut step = step_after_failure(sandbox, &retry, self.settings.timeouts, now);
-        if matches!(step, Step::GiveUp(_)) && !self.is_surely_here(sandbox) {
+        if matches!(step, Step::GiveUp(_) | Step::Discard(_)) && !self.is_surely_here(sandbox) {
             step = Step::Wait(retry.pause());
         }
         match self.act(sandbox, step).await {
@@ -403,7 +434,7 @@ impl Provisioner {
     }
 
     /// Whether no other engine can have the sandbox's volume. An engine that has never answered may be any.
-    fn is_surely_here(&self, sandbox: &Sandbox) -> bool {
+    fn is_surely_here(&self, sandbox: &AnySandbox) -> bool {
         let known = match &self.backend {
             Backend::Containers(containers) => containers.known_engine_id(),
             Backend::External { .. } => None,
@@ -425,7 +456,7 @@ impl Provisioner {
 }
 
 /// Counts a start that has ended, with its outcome and, if it succeeded, its duration.
-fn count_start(sandbox: &Sandbox, began: Option<Instant>) {
+fn count_start(sandbox: &AnySandbox, began: Option<Instant>) {
     let (Some(began), SandboxStatus::Ready | SandboxStatus::Failed) = (began, sandbox.status)
     else {
         return;
@@ -440,7 +471,7 @@ fn count_start(sandbox: &Sandbox, began: Option<Instant>) {
 }
 
 /// A random token: 256 bits from the operating system, in hex.
-fn new_token() -> SecretString {
+pub(crate) fn new_token() -> SecretString {
     let bytes: [u8; 32] = UnwrapErr(SysRng).random();
     hex::encode(bytes).into()
 }

@@ -11,8 +11,8 @@ use claw_bus::Ownership;
 use claw_docker::{ContainerName, ListedContainer, VolumeName};
 use claw_domain::{SandboxId, SandboxStatus};
 use claw_events::OperatorEvent;
-use claw_metrics::{ORPHANS_REMOVED, SANDBOXES, SANDBOXES_OVERDUE};
-use claw_store::{Host, Sandbox, SandboxStart};
+use claw_metrics::{ORPHANS_REMOVED, SANDBOX_ROOM, SANDBOXES, SANDBOXES_OVERDUE};
+use claw_store::{AnySandbox, Host, SandboxStart};
 use futures_util::{StreamExt, stream};
 use tokio::{
     task::JoinSet,
@@ -25,11 +25,15 @@ use crate::{
     Backend, Fault, Provisioner,
     containers::{Containers, name_of},
     orphans::{KnownKeys, UnknownKeys},
+    room::Room,
     step::is_pausing,
 };
 
 /// Most ready sandboxes that are asked at the same time whether they still answer.
 const LOOKS_AT_ONCE: usize = 32;
+
+/// How often room is looked for while somebody waits for a place.
+const NO_ROOM_PAUSE: Duration = Duration::from_secs(2);
 
 /// The pause before a drive is retried after our database or bus failed.
 const RETRY_PAUSE: Duration = Duration::from_secs(5);
@@ -54,10 +58,15 @@ pub struct Reconciler {
     drives: JoinSet<SandboxId>,
     driven: HashSet<SandboxId>,
     /// The task that asks the ready sandboxes whether they answer, if it runs; its result are those that are silent.
-    looks: JoinSet<Vec<Sandbox>>,
+    looks: JoinSet<Vec<AnySandbox>>,
     /// When the next sandbox has to start without a request.
     next_due: Option<Instant>,
     are_any_overdue: bool,
+    /// When room is looked for again, because somebody waits for a place.
+    next_room: Option<Instant>,
+    are_any_queued: bool,
+    /// The room that was logged last.
+    room: Option<Room>,
     /// The task that aligns model keys with suspensions, if it runs.
     key_alignment: JoinSet<()>,
     /// Suspensions may have changed since the task last read them.
@@ -78,6 +87,9 @@ impl Reconciler {
             looks: JoinSet::new(),
             next_due: None,
             are_any_overdue: false,
+            next_room: None,
+            are_any_queued: false,
+            room: None,
             key_alignment: JoinSet::new(),
             is_to_align_again: false,
         }
@@ -110,6 +122,10 @@ impl Reconciler {
                 () = sleep_until(self.next_due.unwrap_or_else(Instant::now)), if self.next_due.is_some() => {
                     self.start_due_and_log(&stop).await;
                 }
+                () = provisioner.pool_changed.notified() => self.give_room_and_log(&stop).await,
+                () = sleep_until(self.next_room.unwrap_or_else(Instant::now)), if self.next_room.is_some() => {
+                    self.give_room_and_log(&stop).await;
+                }
                 Some(ended) = self.drives.join_next() => self.forget(ended.ok()),
                 Some(silent) = self.looks.join_next() => self.drive_silent(silent.ok(), &stop),
                 Some(_) = self.key_alignment.join_next() => {
@@ -139,9 +155,8 @@ impl Reconciler {
             containers.read_engine_id().await?;
         }
         let host = provisioner.host().await?;
-        self.start_due(&host, stop).await?;
-        let (cap, now) = (provisioner.settings.cap, provisioner.clock.now());
-        provisioner.sandboxes.admit_queued(&host, cap, now).await?;
+        let now = provisioner.clock.now();
+        self.give_room(&host, stop).await?;
         // Containers before rows: otherwise a container made in between would seem to have no row.
         let found = match &provisioner.backend {
             Backend::Containers(containers) => Some(containers.runtime.list_ours().await?),
@@ -166,8 +181,11 @@ impl Reconciler {
         }
         if let (Backend::Containers(containers), Some(found)) = (&provisioner.backend, &found) {
             self.look(&rows, found);
+            for old in provisioner.discard_old_spares(&rows, found).await? {
+                self.drive(old, stop);
+            }
             let is_left_alone = |volume: &VolumeName| {
-                let is_of = |row: &&Sandbox| VolumeName::of(row.id) == *volume;
+                let is_of = |row: &&AnySandbox| VolumeName::of(row.id) == *volume;
                 elsewhere.iter().any(|row| is_of(&row))
                     || rows
                         .iter()
@@ -188,18 +206,78 @@ impl Reconciler {
         Ok(())
     }
 
+    /// Makes room if somebody waits for it, and gives it to those who wait: sleepers that are due, then people in line, then
+    /// the pool.
+    async fn give_room(&mut self, host: &Host, stop: &CancellationToken) -> Result<(), Fault> {
+        let provisioner = Arc::clone(&self.provisioner);
+        self.tell_room();
+        self.next_room = None;
+        let tended = provisioner.tend_pool(host).await?;
+        if tended.is_full {
+            self.next_room = Some(Instant::now() + NO_ROOM_PAUSE);
+        }
+        let were_any = std::mem::replace(&mut self.are_any_queued, tended.queued > 0);
+        if tended.queued > 0 && !were_any {
+            let people = tended.queued;
+            let no_place = OperatorEvent::NoPlaceForPeople { people };
+            provisioner.publisher.tell_operator(&no_place).await;
+        }
+        self.start_due(host, stop).await?;
+        let (places, now) = (provisioner.places(), provisioner.clock.now());
+        let admitted = provisioner.sandboxes.admit_queued(host, places, now);
+        for sandbox in admitted.await?.into_iter().map(AnySandbox::from) {
+            self.drive_unless_suspended(&sandbox, stop);
+        }
+        for sandbox in &tended.to_drive {
+            self.drive_unless_suspended(sandbox, stop);
+        }
+        Ok(())
+    }
+
+    async fn give_room_and_log(&mut self, stop: &CancellationToken) {
+        let giving = async {
+            let host = self.provisioner.host().await?;
+            self.give_room(&host, stop).await
+        };
+        if let Err(fault) = giving.await {
+            // The next pass tries again.
+            self.next_room = None;
+            log_interrupted(&fault, "making room for sandboxes");
+        }
+    }
+
+    /// Logs how many sandboxes the host has room for, when that changes.
+    fn tell_room(&mut self) {
+        let Backend::Containers(containers) = &self.provisioner.backend else {
+            return;
+        };
+        let room = containers.room(self.provisioner.settings.cap);
+        if self.room.replace(room) == Some(room) {
+            return;
+        }
+        let (limit, places) = room.binding();
+        info!(
+            places,
+            "there is room for {places} sandboxes; the limit is {}",
+            limit.as_str()
+        );
+        for (limit, places) in room.limits() {
+            SANDBOX_ROOM.set(f64::from(places), [limit.as_str()]);
+        }
+    }
+
     /// Starts the sandboxes that are due, and reads when the next one is.
     async fn start_due(&mut self, host: &Host, stop: &CancellationToken) -> Result<(), Fault> {
         let provisioner = Arc::clone(&self.provisioner);
-        let (cap, now) = (provisioner.settings.cap, provisioner.clock.now());
+        let (cap, now) = (provisioner.places(), provisioner.clock.now());
         let sandboxes = &provisioner.sandboxes;
         // The database tells the next time below, or an attempt after a pause.
         self.next_due = None;
         let woken = provisioner.wake_due(host, cap, now).await?;
         let mut due = woken.sandboxes;
         due.extend(sandboxes.paused_until(host, now).await?);
-        for sandbox in &due {
-            self.drive_unless_suspended(sandbox, stop);
+        for sandbox in due.into_iter().map(AnySandbox::from) {
+            self.drive_unless_suspended(&sandbox, stop);
         }
         let overdue = sandboxes.count_due(host, now).await?;
         SANDBOXES_OVERDUE.set(f64::from(overdue), []);
@@ -229,14 +307,14 @@ impl Reconciler {
     }
 
     /// Asks the ready sandboxes whose containers run whether they answer, in a task of its own; not while it runs already.
-    fn look(&mut self, rows: &[Sandbox], found: &[ListedContainer]) {
+    fn look(&mut self, rows: &[AnySandbox], found: &[ListedContainer]) {
         let running = running(found);
-        let ready: Vec<Sandbox> = rows
+        let ready: Vec<AnySandbox> = rows
             .iter()
             .filter(|row| row.status == SandboxStatus::Ready && running.contains(&name_of(row)))
             .cloned()
             .collect();
-        let starts: Vec<SandboxStart> = ready.iter().map(Sandbox::current_start).collect();
+        let starts: Vec<SandboxStart> = ready.iter().map(AnySandbox::current_start).collect();
         self.provisioner.liveness.lock().retain(&starts);
         if !self.looks.is_empty() {
             return;
@@ -252,7 +330,7 @@ impl Reconciler {
         });
     }
 
-    fn drive_silent(&mut self, silent: Option<Vec<Sandbox>>, stop: &CancellationToken) {
+    fn drive_silent(&mut self, silent: Option<Vec<AnySandbox>>, stop: &CancellationToken) {
         for sandbox in silent.unwrap_or_default() {
             self.drive_unless_suspended(&sandbox, stop);
         }
@@ -280,7 +358,7 @@ impl Reconciler {
 
     /// A suspended user's sandbox goes on running if it does, but is not started: a start would make a new key. It may fall
     /// asleep and be removed.
-    fn drive_unless_suspended(&mut self, sandbox: &Sandbox, stop: &CancellationToken) {
+    fn drive_unless_suspended(&mut self, sandbox: &AnySandbox, stop: &CancellationToken) {
         let may_start = match sandbox.status {
             SandboxStatus::Asleep | SandboxStatus::Removing => false,
             SandboxStatus::Queued
@@ -290,7 +368,7 @@ impl Reconciler {
             | SandboxStatus::Failed
             | SandboxStatus::Removed => true,
         };
-        if !may_start || !self.provisioner.suspensions.is_suspended(sandbox.user) {
+        if !may_start || !self.provisioner.is_suspended(sandbox.user) {
             self.drive(sandbox.id, stop);
         }
     }
@@ -359,7 +437,7 @@ impl Reconciler {
 
 impl Provisioner {
     /// Asks a ready sandbox whether it answers; returns whether it has been silent for too long.
-    async fn look(&self, sandbox: &Sandbox) -> bool {
+    async fn look(&self, sandbox: &AnySandbox) -> bool {
         let (Backend::Containers(containers), Some(endpoint)) = (&self.backend, &sandbox.endpoint)
         else {
             return false;
@@ -382,12 +460,12 @@ impl Provisioner {
 }
 
 /// The rows that this engine has or may have, and those that another one has.
-fn by_engine(rows: Vec<Sandbox>, host: &Host) -> (Vec<Sandbox>, Vec<Sandbox>) {
+fn by_engine(rows: Vec<AnySandbox>, host: &Host) -> (Vec<AnySandbox>, Vec<AnySandbox>) {
     rows.into_iter()
         .partition(|row| row.engine.is_none() || row.engine == host.engine)
 }
 
-fn count_by_engine(rows: &[Sandbox]) -> HashMap<&str, u32> {
+fn count_by_engine(rows: &[AnySandbox]) -> HashMap<&str, u32> {
     let mut counted: HashMap<&str, u32> = HashMap::new();
     for engine in rows.iter().filter_map(|row| row.engine.as_deref()) {
         *counted.entry(engine).or_default() += 1;
@@ -398,18 +476,18 @@ fn count_by_engine(rows: &[Sandbox]) -> HashMap<&str, u32> {
 /// The sandboxes that need a drive: those that are to be started or removed, ready ones whose container does not run or
 /// that do not answer, and sleepers that still have a container or a port.
 fn to_drive<'a>(
-    rows: &'a [Sandbox],
+    rows: &'a [AnySandbox],
     found: Option<&[ListedContainer]>,
     is_silent: impl Fn(SandboxStart) -> bool,
     now: DateTime<Utc>,
-) -> Vec<&'a Sandbox> {
+) -> Vec<&'a AnySandbox> {
     let existing: HashSet<&ContainerName> = found
         .into_iter()
         .flatten()
         .map(|found| &found.name)
         .collect();
     let running = found.map(running);
-    let needs_work = |sandbox: &&Sandbox| match sandbox.status {
+    let needs_work = |sandbox: &&AnySandbox| match sandbox.status {
         SandboxStatus::Requested => !is_pausing(sandbox, now),
         SandboxStatus::Starting | SandboxStatus::Removing => true,
         SandboxStatus::Ready => {
@@ -428,7 +506,7 @@ fn running(found: &[ListedContainer]) -> HashSet<&ContainerName> {
 }
 
 /// Our containers that no row wants. A sleeper's container is stopped gracefully by its drive.
-fn to_remove(rows: &[Sandbox], found: &[ListedContainer]) -> Vec<ContainerName> {
+fn to_remove(rows: &[AnySandbox], found: &[ListedContainer]) -> Vec<ContainerName> {
     let wanted: HashSet<ContainerName> = rows
         .iter()
         .filter(|row| row.status.takes_a_place() || row.status == SandboxStatus::Asleep)
@@ -442,7 +520,7 @@ fn to_remove(rows: &[Sandbox], found: &[ListedContainer]) -> Vec<ContainerName> 
         .collect()
 }
 
-fn record_statuses(rows: &[Sandbox]) {
+fn record_statuses(rows: &[AnySandbox]) {
     let mut counted: HashMap<SandboxStatus, u32> = HashMap::new();
     for sandbox in rows {
         *counted.entry(sandbox.status).or_default() += 1;

@@ -15,6 +15,8 @@ pub enum StartClass {
     Restart,
     /// It has never been ready.
     Newcomer,
+    /// It is a spare one, for which nobody waits.
+    Pool,
 }
 
 /// A place in the queue.
@@ -90,17 +92,19 @@ mod tests {
 
     #[test]
     fn the_most_urgent_start_is_next_and_within_a_class_the_first_that_came() {
-        use StartClass::{Awaited, Due, Newcomer, Restart};
-        let mut queue = StartQueue::new(6);
-        let entered: Vec<_> = [Newcomer, Restart, Newcomer, Due, Awaited, Restart]
-            .into_iter()
-            .enumerate()
-            .map(|(number, class)| queue.enter(sandbox(number), class))
-            .collect();
+        use StartClass::{Awaited, Due, Newcomer, Pool, Restart};
+        let mut queue = StartQueue::new(7);
+        let entered: Vec<_> = [
+            Newcomer, Restart, Newcomer, Due, Awaited, Restart, Pool, Newcomer,
+        ]
+        .into_iter()
+        .enumerate()
+        .map(|(number, class)| queue.enter(sandbox(number), class))
+        .collect();
 
         let granted: Vec<_> = std::iter::from_fn(|| queue.grant()).collect();
 
-        let expected = [4, 3, 1, 5, 0, 2].map(|number: usize| entered[number]);
+        let expected = [4, 3, 1, 5, 0, 2, 7].map(|number: usize| entered[number]);
         assert_eq!(granted, expected);
     }
 

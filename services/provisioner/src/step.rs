@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use claw_docker::ContainerState;
 use claw_domain::{Backoff, FailureReason, SandboxStatus};
-use claw_store::Sandbox;
+use claw_store::{AnySandbox, Sandbox};
 
 use crate::{readiness::Readiness, retry::RetryState};
 
@@ -29,7 +29,7 @@ const RESTART_PAUSES: Backoff = Backoff {
 };
 
 /// The pauses before a failed sandbox is started again without a request.
-const RETRY_PAUSES: Backoff = Backoff {
+pub(crate) const RETRY_PAUSES: Backoff = Backoff {
     first: Duration::from_mins(1),
     longest: Duration::from_hours(1),
 };
@@ -59,6 +59,8 @@ pub enum Step {
     StopContainer,
     /// Let others have its port: it sleeps, and its container is gone.
     ReleasePort,
+    /// Begin to remove it for this reason: it is a spare one, so nobody needs it to be started again.
+    Discard(FailureReason),
     /// Remove its container, its model key and its volume, and mark it as removed.
     Remove,
 }
@@ -95,12 +97,12 @@ pub enum Hosting {
 /// The next step for a sandbox.
 pub fn next_step(
     hosting: Hosting,
-    sandbox: &Sandbox,
+    sandbox: &AnySandbox,
     observed: &Observed,
     timeouts: Timeouts,
     now: DateTime<Utc>,
 ) -> Step {
-    match (sandbox.status, hosting) {
+    let step = match (sandbox.status, hosting) {
         (SandboxStatus::Queued | SandboxStatus::Failed | SandboxStatus::Removed, _)
         | (SandboxStatus::Ready | SandboxStatus::Asleep, Hosting::External) => Step::None,
         (SandboxStatus::Requested, _) if is_pausing(sandbox, now) => Step::None,
@@ -112,12 +114,17 @@ pub fn next_step(
         (SandboxStatus::Ready, Hosting::Containers) => when_ready(sandbox, observed),
         (SandboxStatus::Asleep, Hosting::Containers) => when_asleep(sandbox, observed.container),
         (SandboxStatus::Removing, _) => Step::Remove,
+    };
+    if let Step::GiveUp(reason) = step {
+        give_up(sandbox, reason)
+    } else {
+        step
     }
 }
 
 /// The next step for a sandbox after an observation or a step failed.
 pub fn step_after_failure(
-    sandbox: &Sandbox,
+    sandbox: &AnySandbox,
     retry: &RetryState,
     timeouts: Timeouts,
     now: DateTime<Utc>,
@@ -126,7 +133,7 @@ pub fn step_after_failure(
         SandboxStatus::Requested | SandboxStatus::Starting
             if is_hopeless(sandbox, retry, timeouts, now) =>
         {
-            Step::GiveUp(retry.reason)
+            give_up(sandbox, retry.reason)
         }
         SandboxStatus::Requested
         | SandboxStatus::Starting
@@ -142,7 +149,12 @@ pub fn step_after_failure(
 
 /// Whether a step needs a permit, because it belongs to a start, of which few may be under way at the same time. A container
 /// that has been starting for half of its limit needs none: it no longer waits for the CPU, and others must not wait for it.
-pub fn needs_permit(step: Step, sandbox: &Sandbox, timeouts: Timeouts, now: DateTime<Utc>) -> bool {
+pub fn needs_permit(
+    step: Step,
+    sandbox: &AnySandbox,
+    timeouts: Timeouts,
+    now: DateTime<Utc>,
+) -> bool {
     match step {
         Step::Begin | Step::ReservePort | Step::MintKey | Step::StartContainer => true,
         Step::Wait(_) | Step::MarkReady => {
@@ -153,23 +165,24 @@ pub fn needs_permit(step: Step, sandbox: &Sandbox, timeouts: Timeouts, now: Date
         | Step::GiveUp(_)
         | Step::StopContainer
         | Step::ReleasePort
+        | Step::Discard(_)
         | Step::Remove => false,
     }
 }
 
 /// Whether a requested sandbox pauses before its next start.
-pub fn is_pausing(sandbox: &Sandbox, now: DateTime<Utc>) -> bool {
+pub fn is_pausing<User>(sandbox: &Sandbox<User>, now: DateTime<Utc>) -> bool {
     sandbox.retry_at.is_some_and(|at| at > now)
 }
 
 /// The pause before a sandbox that is given up now is started again without a request.
-pub fn retry_pause(sandbox: &Sandbox) -> Duration {
+pub fn retry_pause<User>(sandbox: &Sandbox<User>) -> Duration {
     RETRY_PAUSES.delay(sandbox.failures.saturating_add(1))
 }
 
 /// An engine that is away is no fault of the sandbox, so one that may have been ready before waits longer.
 fn is_hopeless(
-    sandbox: &Sandbox,
+    sandbox: &AnySandbox,
     retry: &RetryState,
     timeouts: Timeouts,
     now: DateTime<Utc>,
@@ -189,7 +202,15 @@ fn is_hopeless(
     retry.is_permanent || has_passed(retry.since, timeouts.start_limit, now)
 }
 
-fn when_asleep(sandbox: &Sandbox, container: ContainerState) -> Step {
+const fn give_up(sandbox: &AnySandbox, reason: FailureReason) -> Step {
+    if sandbox.user.is_none() {
+        Step::Discard(reason)
+    } else {
+        Step::GiveUp(reason)
+    }
+}
+
+fn when_asleep(sandbox: &AnySandbox, container: ContainerState) -> Step {
     match container {
         ContainerState::Absent if sandbox.port.is_some() => Step::ReleasePort,
         ContainerState::Absent => Step::None,
@@ -199,7 +220,7 @@ fn when_asleep(sandbox: &Sandbox, container: ContainerState) -> Step {
     }
 }
 
-fn when_ready(sandbox: &Sandbox, observed: &Observed) -> Step {
+fn when_ready(sandbox: &AnySandbox, observed: &Observed) -> Step {
     let reason = match observed.container {
         ContainerState::Running if observed.readiness == Readiness::Silent => {
             FailureReason::StartTimeout
@@ -210,6 +231,7 @@ fn when_ready(sandbox: &Sandbox, observed: &Observed) -> Step {
         }
     };
     match sandbox.failures.saturating_add(1) {
+        _ if sandbox.user.is_none() => Step::Discard(reason),
         FAILURES_LIMIT.. => Step::GiveUp(reason),
         1 => Step::StartOver(Duration::ZERO),
         failures => Step::StartOver(RESTART_PAUSES.delay(failures - 1)),
@@ -217,7 +239,7 @@ fn when_ready(sandbox: &Sandbox, observed: &Observed) -> Step {
 }
 
 fn when_starting(
-    sandbox: &Sandbox,
+    sandbox: &AnySandbox,
     observed: &Observed,
     timeouts: Timeouts,
     now: DateTime<Utc>,
@@ -244,7 +266,7 @@ fn when_starting(
 
 /// The row was last changed when the container was started.
 fn when_running(
-    sandbox: &Sandbox,
+    sandbox: &AnySandbox,
     readiness: Readiness,
     timeouts: Timeouts,
     now: DateTime<Utc>,
@@ -321,12 +343,12 @@ mod tests {
 
     #[test]
     fn a_container_is_started_only_with_a_port_and_a_model_key() {
-        let without_port = Sandbox {
+        let without_port = AnySandbox {
             port: None,
             model_key_hash: None,
             ..starting()
         };
-        let without_key = Sandbox {
+        let without_key = AnySandbox {
             model_key_hash: None,
             ..starting()
         };
@@ -365,13 +387,59 @@ mod tests {
                 readiness,
                 starts: 0,
             };
-            let ready = Sandbox {
+            let ready = AnySandbox {
                 failures,
                 ..in_status(SandboxStatus::Ready)
             };
             let step = next_step(Hosting::Containers, &ready, &observed, TIMEOUTS, at(0));
             assert_eq!(step, expected, "{observed:?} after {failures} failures");
         }
+    }
+
+    #[test]
+    fn a_spare_sandbox_that_fails_is_removed_and_not_started_again() {
+        use ContainerState::{Absent, Running};
+        use Readiness::{NotReady, Ready, Rejected, Silent};
+        use SandboxStatus::{Ready as IsReady, Starting};
+        let spare = |status| AnySandbox {
+            user: None,
+            ..in_status(status)
+        };
+        let step = |status, container, readiness, seconds| {
+            let observed = Observed {
+                container,
+                readiness,
+                starts: 1,
+            };
+            let spare = spare(status);
+            next_step(
+                Hosting::Containers,
+                &spare,
+                &observed,
+                TIMEOUTS,
+                at(seconds),
+            )
+        };
+
+        assert_eq!(step(IsReady, Running, NotReady, 0), Step::None);
+        assert_eq!(
+            step(IsReady, Running, Silent, 0),
+            Step::Discard(FailureReason::StartTimeout)
+        );
+        assert_eq!(
+            step(IsReady, Absent, NotReady, 0),
+            Step::Discard(FailureReason::Exited)
+        );
+        assert_eq!(step(Starting, Running, Ready, 0), Step::MarkReady);
+        assert_eq!(
+            step(Starting, Running, Rejected, 0),
+            Step::Discard(FailureReason::NotApproved)
+        );
+        let retry = RetryState::first(FailureReason::ImageMissing, true, None, at(0));
+        assert_eq!(
+            step_after_failure(&spare(Starting), &retry, TIMEOUTS, at(0)),
+            Step::Discard(FailureReason::ImageMissing)
+        );
     }
 
     #[test]
@@ -408,7 +476,7 @@ mod tests {
             );
             assert_eq!(step, expected, "{status:?}, {container:?}");
         }
-        let without_port = Sandbox {
+        let without_port = AnySandbox {
             port: None,
             ..in_status(Asleep)
         };
@@ -417,7 +485,7 @@ mod tests {
 
     #[test]
     fn a_requested_sandbox_begins_when_its_pause_ends() {
-        let paused = Sandbox {
+        let paused = AnySandbox {
             retry_at: Some(at(10)),
             ..in_status(SandboxStatus::Requested)
         };
@@ -438,7 +506,7 @@ mod tests {
     #[test]
     fn a_failed_sandbox_is_tried_again_after_pauses_of_a_minute_to_an_hour() {
         let pause = |failures| {
-            let row = Sandbox {
+            let row = AnySandbox {
                 failures,
                 ..starting()
             };
@@ -480,7 +548,7 @@ mod tests {
     #[test]
     fn a_sandbox_with_a_volume_waits_longer_for_an_engine_that_is_away_or_an_image_that_is_missing()
     {
-        let later = Sandbox {
+        let later = AnySandbox {
             start: 2,
             ..starting()
         };
@@ -531,18 +599,18 @@ mod tests {
         starts: 0,
     };
 
-    fn step_for(sandbox: &Sandbox) -> Step {
+    fn step_for(sandbox: &AnySandbox) -> Step {
         next_step(Hosting::Containers, sandbox, &NOTHING, TIMEOUTS, at(0))
     }
 
-    fn starting() -> Sandbox {
+    fn starting() -> AnySandbox {
         in_status(SandboxStatus::Starting)
     }
 
-    fn in_status(status: SandboxStatus) -> Sandbox {
-        Sandbox {
+    fn in_status(status: SandboxStatus) -> AnySandbox {
+        AnySandbox {
             id: SandboxId::derived_from("s"),
-            user: claw_testkit::user("u"),
+            user: Some(claw_testkit::user("u")),
             status,
             endpoint: None,
             port: Some(30_000),

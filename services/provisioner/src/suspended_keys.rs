@@ -2,7 +2,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use claw_domain::SandboxId;
 use claw_model_keys::KeyHash;
-use claw_store::{KeyChange, Sandbox};
+use claw_store::{AnySandbox, KeyChange};
 use futures_util::{StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -47,8 +47,8 @@ impl Provisioner {
 
     /// Disables a model key that was just made, if its user has been suspended meanwhile. If that fails, it is left to the
     /// next [`Provisioner::align_keys`].
-    pub(crate) async fn align_new_key(&self, containers: &Containers, sandbox: &Sandbox) {
-        if !self.suspensions.is_suspended(sandbox.user) {
+    pub(crate) async fn align_new_key(&self, containers: &Containers, sandbox: &AnySandbox) {
+        if !self.is_suspended(sandbox.user) {
             return;
         }
         let disabling = async {

@@ -37,7 +37,10 @@ async fn a_real_openclaw_starts_accepts_our_connection_and_is_removed() {
         .ask(&["exec", name.as_str(), "sh", "-c", "touch /probe; id -u"])
         .await;
     provisioner
-        .act(&sandbox, Step::GiveUp(claw_domain::FailureReason::Engine))
+        .act(
+            &sandbox.clone().into(),
+            Step::GiveUp(claw_domain::FailureReason::Engine),
+        )
         .await
         .unwrap();
 

@@ -1,9 +1,12 @@
 //! One loop over the steps of a sandbox's life: none leaves anything behind if it fails or its process dies.
 
 use claw_docker::{VolumeName, fake::EngineFault};
-use claw_domain::{SandboxStatus, UserId};
-use claw_store::{Host, Sandbox};
+use claw_domain::{SandboxId, SandboxStatus};
+use claw_runtime::Clock;
+use claw_store::{Host, NewSandbox};
 use provisioner::{Progress, Provisioner, Step};
+use secrecy::SecretBox;
+use tokio_util::sync::CancellationToken;
 
 use crate::world::World;
 
@@ -14,6 +17,10 @@ enum Phase {
     Sleep,
     Wake,
     Remove,
+    /// A start of a spare one.
+    Fill,
+    /// The removal of a spare one.
+    Shrink,
 }
 
 /// What happens at a step.
@@ -25,11 +32,13 @@ enum Interruption {
 }
 
 /// Each phase with the fewest steps that it has.
-const PHASES: [(Phase, usize); 4] = [
+const PHASES: [(Phase, usize); 6] = [
     (Phase::Provision, 5),
     (Phase::Sleep, 2),
     (Phase::Wake, 4),
     (Phase::Remove, 1),
+    (Phase::Fill, 5),
+    (Phase::Shrink, 1),
 ];
 
 #[tokio::test]
@@ -45,22 +54,22 @@ async fn no_step_leaves_anything_behind_if_it_fails_or_its_process_dies() {
         ] {
             for steps_before in 0.. {
                 number += 1;
-                let user = begin(&world, number, phase).await;
+                let sandbox = begin(&mut world, number, phase).await;
                 let provisioner = world.provisioner();
                 let mut last = Progress::Advanced;
                 for _ in 0..steps_before {
                     // Taken twice: a repetition must have no further effect.
-                    last = world.take_step(&provisioner, user, 2).await;
+                    last = world.take_step_of(&provisioner, sandbox, 2).await;
                 }
                 if last != Progress::Done {
-                    interrupt(&world, &provisioner, user, interruption).await;
+                    interrupt(&world, &provisioner, sandbox, interruption).await;
                 }
                 drop(provisioner);
 
                 world.pass().await;
 
                 let case = format!("{phase:?}, {interruption:?} after {steps_before} steps");
-                assert_nothing_is_left_over(&world, &world.row(user).await, phase, &case);
+                assert_nothing_is_left_over(&world, sandbox, phase, &case).await;
                 if last == Progress::Done {
                     assert!(steps_before > fewest_steps, "{case}");
                     break;
@@ -70,12 +79,14 @@ async fn no_step_leaves_anything_behind_if_it_fails_or_its_process_dies() {
     }
 }
 
-/// A user whose sandbox has the phase before it.
-async fn begin(world: &World, number: u32, phase: Phase) -> UserId {
+/// A sandbox that has the phase before it.
+async fn begin(world: &mut World, number: u32, phase: Phase) -> SandboxId {
+    if matches!(phase, Phase::Fill | Phase::Shrink) {
+        return begin_with_spare(world, number, phase).await;
+    }
     if phase == Phase::Provision {
         let requested = world.message_from(number).await;
-        world.provisioner().request(&requested).await.unwrap();
-        return requested.user;
+        return world.provisioner().request(&requested).await.unwrap().id;
     }
     let ready = world.ready(number).await;
     let sandboxes = world.store.sandboxes();
@@ -86,7 +97,7 @@ async fn begin(world: &World, number: u32, phase: Phase) -> UserId {
         };
         let begun = sandboxes.order_removal(ready.current_start(), &here, ready.updated_at);
         assert!(begun.await.unwrap());
-        return ready.user;
+        return ready.id;
     }
     let asleep = sandboxes.fall_asleep(
         ready.current_start(),
@@ -101,17 +112,51 @@ async fn begin(world: &World, number: u32, phase: Phase) -> UserId {
         world.provisioner().request(&requested).await.unwrap();
         world.answer(&requested).await;
     }
-    ready.user
+    ready.id
+}
+
+/// A spare sandbox that is to be started or, when it is ready, to be removed. The pool is as large as it is to be.
+async fn begin_with_spare(world: &mut World, number: u32, phase: Phase) -> SandboxId {
+    let (sandboxes, now) = (world.store.sandboxes(), world.clock.now());
+    let id = SandboxId::derived_from(&format!("spare {number}"));
+    let new = NewSandbox {
+        id,
+        host: Host {
+            name: "local".to_owned(),
+            engine: None,
+        },
+        container_name: VolumeName::of(id).to_string(),
+        model: world.settings.model.clone(),
+        gateway_token: "token".into(),
+        device_seed: SecretBox::new(Box::new([7; 32])),
+    };
+    let added = sandboxes.add_spare(&new, 1_000, 0, &world.keyring, now);
+    let spare = added.await.unwrap().unwrap();
+    if phase == Phase::Fill {
+        world.settings.pool_size += 1;
+        return id;
+    }
+    let provisioner = world.provisioner();
+    assert!(
+        provisioner
+            .drive(id, &CancellationToken::new())
+            .await
+            .unwrap()
+    );
+    assert!(sandboxes.discard(spare.current_start(), now).await.unwrap());
+    id
 }
 
 /// Lets the next step fail, with or without its effect. A process that dies takes none.
 async fn interrupt(
     world: &World,
     provisioner: &Provisioner,
-    user: UserId,
+    sandbox: SandboxId,
     interruption: Interruption,
 ) {
-    let sandbox = world.row(user).await;
+    let row = world.store.sandboxes().by_id(sandbox).await.unwrap();
+    // Of a spare one that was removed, nothing is left to be done.
+    let Some(sandbox) = row else { return };
     let observed = provisioner.observe(&sandbox, 0).await.unwrap();
     let step = provisioner.decide(&sandbox, &observed);
     match interruption {
@@ -132,23 +177,25 @@ async fn interrupt(
     world.keys.refuse_to_mint(None);
 }
 
-fn assert_nothing_is_left_over(world: &World, sandbox: &Sandbox, phase: Phase, case: &str) {
-    let volume = VolumeName::of(sandbox.id).to_string();
+async fn assert_nothing_is_left_over(world: &World, id: SandboxId, phase: Phase, case: &str) {
+    let row = world.store.sandboxes().by_id(id).await.unwrap();
+    let volume = VolumeName::of(id).to_string();
     let count = |names: Vec<String>, part: &str| {
         let ours = names.iter().filter(|name| name.contains(part));
         ours.count()
     };
     let left = (
-        sandbox.status,
+        row.as_ref().map(|row| row.status),
         count(world.runtime.containers(), &volume),
         count(world.runtime.volumes(), &volume),
-        count(world.keys.names(), &sandbox.id.to_string()),
-        sandbox.port.is_some(),
+        count(world.keys.names(), &id.to_string()),
+        row.is_some_and(|row| row.port.is_some()),
     );
     let expected = match phase {
-        Phase::Provision | Phase::Wake => (SandboxStatus::Ready, 1, 1, 1, true),
-        Phase::Sleep => (SandboxStatus::Asleep, 0, 1, 1, false),
-        Phase::Remove => (SandboxStatus::Removed, 0, 0, 0, false),
+        Phase::Provision | Phase::Wake | Phase::Fill => (Some(SandboxStatus::Ready), 1, 1, 1, true),
+        Phase::Sleep => (Some(SandboxStatus::Asleep), 0, 1, 1, false),
+        Phase::Remove => (Some(SandboxStatus::Removed), 0, 0, 0, false),
+        Phase::Shrink => (None, 0, 0, 0, false),
     };
     assert_eq!(left, expected, "{case}");
 }

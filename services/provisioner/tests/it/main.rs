@@ -12,11 +12,15 @@ mod lifecycle;
 #[cfg(test)]
 mod orders;
 #[cfg(test)]
+mod pool;
+#[cfg(test)]
 mod provision;
 #[cfg(test)]
 mod reconcile;
 #[cfg(test)]
 mod request;
+#[cfg(test)]
+mod room;
 #[cfg(test)]
 mod settings;
 #[cfg(test)]

@@ -142,7 +142,10 @@ async fn giving_up_twice_has_the_same_effect_as_once() {
 
     for _ in 0..2 {
         provisioner
-            .act(&sandbox, Step::GiveUp(FailureReason::StartTimeout))
+            .act(
+                &sandbox.clone().into(),
+                Step::GiveUp(FailureReason::StartTimeout),
+            )
             .await
             .unwrap();
     }

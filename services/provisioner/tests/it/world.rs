@@ -4,12 +4,15 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use claw_bus::{Attempt, Bus, BusConfig, OperatorEvents, Tenure};
 use claw_docker::{ContainerName, VolumeName, fake::FakeRuntime};
-use claw_domain::{Address, Endpoint, MessageId, PhoneNumber, UserId, Wamid};
+use claw_domain::{
+    Address, Endpoint, MessageId, PhoneNumber, SandboxId, SandboxStatus, UserId, Wamid,
+};
 use claw_events::{SandboxAsleep, SandboxFailed, SandboxQueued, SandboxReady, SandboxRequested};
 use claw_model_keys::{LimitReset, SpendLimit, fake::FakeModelKeys};
 use claw_runtime::{Clock, FixedClock};
 use claw_store::{
-    Entrance, InboundMessage, Keyring, Newcomer, Sandbox, SandboxSecrets, Settlement, Store,
+    AnySandbox, Entrance, InboundMessage, Keyring, Newcomer, Sandbox, SandboxSecrets, Settlement,
+    Store,
 };
 use claw_suspensions::SuspensionView;
 use claw_testkit::{TestNats, TestPostgres, eventually, user_of};
@@ -115,6 +118,16 @@ impl World {
 
     /// Stores a user's message of this sequence; returns the request for a sandbox that it leads to.
     pub async fn message(&self, number: u32, sequence: u64) -> SandboxRequested {
+        self.message_at(number, sequence, start_of_time()).await
+    }
+
+    /// The same, sent at this time.
+    pub async fn message_at(
+        &self,
+        number: u32,
+        sequence: u64,
+        sent_at: DateTime<Utc>,
+    ) -> SandboxRequested {
         let address =
             Address::Phone(PhoneNumber::try_from(format!("+1555000{number:04}").as_str()).unwrap());
         let wamid = Wamid::new(format!("wamid.{number}.{sequence}"));
@@ -129,8 +142,8 @@ impl World {
             wamid,
             content_kind: "text".to_owned(),
             content: "hi".into(),
-            sent_at: start_of_time(),
-            now: start_of_time(),
+            sent_at,
+            now: sent_at,
             sequence,
             needs_answer: true,
             is_replay: false,
@@ -178,6 +191,27 @@ impl World {
         self.row(requested.user).await
     }
 
+    /// The spare sandboxes that this host has, in any state.
+    pub async fn spares(&self) -> Vec<AnySandbox> {
+        let mut rows = self.store.sandboxes().all_of_host("local").await.unwrap();
+        rows.retain(|row| row.user.is_none());
+        rows
+    }
+
+    /// Lets the pool fill up to this many ready spare sandboxes.
+    pub async fn fill_pool(&mut self, size: u32) {
+        self.settings.pool_size = size;
+        self.settings.starts_at_once = size.max(1) as usize;
+        for _ in 0..2 {
+            self.pass().await;
+        }
+        let spares = self.spares().await;
+        let ready = spares
+            .iter()
+            .filter(|row| row.status == SandboxStatus::Ready);
+        assert_eq!(ready.count(), size as usize);
+    }
+
     /// Settles the user's message.
     pub async fn answer(&self, requested: &SandboxRequested) {
         let settlement = Settlement {
@@ -210,7 +244,20 @@ impl World {
     /// Decides the next step once and takes it `times` times, like a process that crashed before it knew the
     /// result.
     pub async fn take_step(&self, provisioner: &Provisioner, user: UserId, times: u32) -> Progress {
-        let sandbox = self.row(user).await;
+        let sandbox = self.row(user).await.id;
+        self.take_step_of(provisioner, sandbox, times).await
+    }
+
+    /// The same with any sandbox; nothing is left to do for one whose row is gone.
+    pub async fn take_step_of(
+        &self,
+        provisioner: &Provisioner,
+        sandbox: SandboxId,
+        times: u32,
+    ) -> Progress {
+        let Some(sandbox) = self.store.sandboxes().by_id(sandbox).await.unwrap() else {
+            return Progress::Done;
+        };
         let observed = provisioner.observe(&sandbox, 0).await.unwrap();
         let step = provisioner.decide(&sandbox, &observed);
         let mut progress = Progress::Done;
@@ -384,6 +431,7 @@ pub fn settings() -> Settings {
         host: "local".to_owned(),
         model: "openrouter/auto".to_owned(),
         cap: 16,
+        pool_size: 0,
         starts_at_once: 2,
         timeouts: Timeouts {
             start_limit: Duration::from_mins(3),
@@ -406,6 +454,8 @@ pub fn container_settings() -> ContainerSettings {
         model_base_url: None,
         heartbeat_every: "0m".to_owned(),
         time_zone: None,
+        memory_reserve_mb: 0,
+        memory_mb: 1,
     }
 }
 
