@@ -40,8 +40,7 @@ pub use role::Role;
 pub use sandboxes::{
     AnySandbox, ConnectionSecrets, Demand, Host, KeyChange, KnownModelKey, ListedSandboxes,
     NewSandbox, Sandbox, SandboxFilter, SandboxRequest, SandboxSecrets, SandboxStart, Sandboxes,
-    Sleeper,
-    TranscriptCursor, Wake,
+    Sleeper, TranscriptCursor, Wake,
 };
 pub use store::Store;
 pub use suspensions::{Suspension, SuspensionChange, SuspensionSet, Suspensions};

@@ -5,7 +5,9 @@ use claw_store::{AnySandbox, Sandbox};
 use tracing::{debug, info, warn};
 
 use crate::{
-    Backend, Fault, Progress, Provisioner, Step, containers::Containers, step::retry_pause,
+    Backend, Fault, Progress, Provisioner, Step,
+    containers::Containers,
+    step::{frees_a_place, retry_pause},
 };
 
 impl Provisioner {
@@ -63,6 +65,9 @@ impl Provisioner {
                 Backend::External { .. },
             ) => {}
         }
+        if frees_a_place(step) {
+            self.places_changed.notify_one();
+        }
         Ok(Progress::Advanced)
     }
 
@@ -86,7 +91,6 @@ impl Provisioner {
         let Some(user) = sandbox.user else {
             self.sandboxes.forget_spare(sandbox.id).await?;
             info!(sandbox.id = %sandbox.id, "spare sandbox {} is removed", sandbox.id);
-            self.pool_changed.notify_one();
             return Ok(());
         };
         let removed = SandboxRemoved {
@@ -116,7 +120,7 @@ impl Provisioner {
             info!(sandbox.id = %sandbox.id, "sandbox {} is ready", sandbox.id);
         }
         if sandbox.user.is_none() {
-            self.pool_changed.notify_one();
+            self.places_changed.notify_one();
         }
         Ok(())
     }

@@ -5,7 +5,8 @@ use std::{io::ErrorKind, net::IpAddr, ops::RangeInclusive, sync::Arc, time::Dura
 use anyhow::{Context, anyhow};
 use claw_agent::DeviceKey;
 use claw_docker::{
-    ContainerName, ContainerSpec, ContainerState, EngineInfo, Runtime, RuntimeError, VolumeName,
+    ContainerName, ContainerSpec, ContainerState, EngineInfo, ListedContainer, Runtime,
+    RuntimeError, VolumeName,
 };
 use claw_domain::{Endpoint, FailureReason, SandboxStatus};
 use claw_model_keys::{KeyHash, ModelKeys, SpendLimit};
@@ -35,6 +36,9 @@ const NEVER: &str = "0m";
 
 /// How long the engine may take to tell its id.
 const ENGINE_ID_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long the engine may take to list the containers.
+const LIST_LIMIT: Duration = Duration::from_secs(30);
 
 /// The settings of all containers on this host.
 #[derive(Debug, Clone)]
@@ -119,15 +123,16 @@ impl Containers {
     /// Reads the id of the engine, which may be another one than before, and the memory of its host.
     pub(crate) async fn read_engine_id(&self) -> Result<String, Fault> {
         let engine = timeout(ENGINE_ID_LIMIT, self.runtime.engine_info()).await;
-        let engine = engine.map_err(|_| Fault::Dependency {
-            reason: FailureReason::Engine,
-            is_permanent: false,
-            asked_pause: None,
-            source: anyhow!("the container engine has not told its id in time"),
-        })??;
+        let engine = engine.map_err(|_| silent_engine("told its id"))??;
         let id = engine.id.clone();
         *self.learned.engine.lock() = Some(engine);
         Ok(id)
+    }
+
+    /// All containers of this installation, running or not.
+    pub(crate) async fn list(&self) -> Result<Vec<ListedContainer>, Fault> {
+        let found = timeout(LIST_LIMIT, self.runtime.list_ours()).await;
+        Ok(found.map_err(|_| silent_engine("listed its containers"))??)
     }
 
     /// Returns the refused ports that were not reported to the operator yet, and marks them as reported.
@@ -279,7 +284,7 @@ impl Containers {
     /// Undoes everything that any start made: the containers, the model key and the volume.
     pub(crate) async fn remove(&self, sandbox: &AnySandbox) -> Result<(), Fault> {
         let volume = VolumeName::of(sandbox.id);
-        for container in self.runtime.list_ours().await? {
+        for container in self.list().await? {
             if container.name.volume() == volume {
                 self.runtime.remove(&container.name).await?;
             }
@@ -391,6 +396,15 @@ impl Containers {
             }
         }
         first..=last
+    }
+}
+
+fn silent_engine(what: &'static str) -> Fault {
+    Fault::Dependency {
+        reason: FailureReason::Engine,
+        is_permanent: false,
+        asked_pause: None,
+        source: anyhow!("the container engine has not {what} in time"),
     }
 }
 

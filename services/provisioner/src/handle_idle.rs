@@ -58,7 +58,7 @@ impl Handler for HandleIdle {
                     .await?);
         if is_asleep {
             // Somebody may wait for its place.
-            provisioner.pool_changed.notify_one();
+            provisioner.places_changed.notify_one();
             drive(provisioner, sandbox.id, attempt).await?;
         }
         Ok(())

@@ -11,7 +11,7 @@ use std::{
 
 use claw_bus::Publisher;
 use claw_docker::ContainerState;
-use claw_domain::{FailureReason, SandboxId, SandboxStatus, UserId};
+use claw_domain::{FailureReason, SandboxId, SandboxStatus, UserId, WakeReason};
 use claw_events::{OperatorEvent, SandboxRequested};
 use claw_metrics::{SANDBOX_START_DURATION, SANDBOX_STARTS, SANDBOX_STARTS_WAITING};
 use claw_runtime::Clock;
@@ -37,7 +37,10 @@ use crate::{
     room::AskedToSleep,
     start_permits::{StartPermit, StartPermits},
     start_queue::StartClass,
-    step::{Hosting, Observed, Step, Timeouts, needs_permit, next_step, step_after_failure},
+    step::{
+        Hosting, Observed, Step, Timeouts, changes, is_part_of_start, needs_permit, next_step,
+        step_after_failure,
+    },
 };
 
 /// The settings of all sandboxes on this host.
@@ -72,8 +75,8 @@ pub struct Provisioner {
     pub(crate) permits: StartPermits,
     /// Notified when rows have changed by order of an operator.
     pub(crate) rows_changed: Notify,
-    /// Notified when the pool may have to change, or when somebody waits for a place or gives one up.
-    pub(crate) pool_changed: Notify,
+    /// Notified when somebody waits for a place or gives one up, or the pool may have to change.
+    pub(crate) places_changed: Notify,
     pub(crate) pool_failures: Mutex<PoolFailures>,
     pub(crate) asked_to_sleep: Mutex<AskedToSleep>,
     engines_told: Mutex<HashSet<String>>,
@@ -93,6 +96,8 @@ pub enum Progress {
     Done,
     /// Another engine has the sandbox's container and volume: it is not ours to touch.
     Elsewhere,
+    /// Its user was suspended, so it does not start. It goes on afterwards.
+    Suspended,
 }
 
 /// The state of one drive, which a crash may lose.
@@ -128,7 +133,7 @@ impl Provisioner {
             liveness: Mutex::default(),
             permits,
             rows_changed: Notify::new(),
-            pool_changed: Notify::new(),
+            places_changed: Notify::new(),
             pool_failures: Mutex::default(),
             asked_to_sleep: Mutex::default(),
             engines_told: Mutex::default(),
@@ -157,7 +162,7 @@ impl Provisioner {
             self.count_miss();
         }
         if sandbox.status == SandboxStatus::Queued {
-            self.pool_changed.notify_one();
+            self.places_changed.notify_one();
         }
         Ok(sandbox)
     }
@@ -186,6 +191,16 @@ impl Provisioner {
         };
         let name = self.settings.host.clone();
         Ok(Host { name, engine })
+    }
+
+    /// This host; `None` while its engine has not told its id.
+    pub(crate) fn known_host(&self) -> Option<Host> {
+        let engine = match &self.backend {
+            Backend::Containers(containers) => Some(containers.known_engine_id()?),
+            Backend::External { .. } => None,
+        };
+        let name = self.settings.host.clone();
+        Some(Host { name, engine })
     }
 
     /// This host; without an engine if that does not tell its id. The rows of sandboxes with a volume then stay as they
@@ -266,7 +281,7 @@ impl Provisioner {
                     count_start(&sandbox, state.began);
                     return Ok(true);
                 }
-                Progress::Elsewhere => return Ok(true),
+                Progress::Elsewhere | Progress::Suspended => return Ok(true),
             }
         }
         Ok(false)
@@ -282,12 +297,13 @@ impl Provisioner {
         }
         let host = &self.settings.host;
         let awaited = self.sandboxes.awaited(host, Some(sandbox.id)).await?;
-        Ok(if !awaited.is_empty() {
-            StartClass::Awaited
-        } else if sandbox.wake_for.is_some() {
-            StartClass::Due
-        } else {
-            StartClass::Restart
+        if !awaited.is_empty() {
+            return Ok(StartClass::Awaited);
+        }
+        Ok(match sandbox.wake_for {
+            Some(WakeReason::Job) => StartClass::Due,
+            Some(WakeReason::Heartbeat) => StartClass::Heartbeat,
+            None => StartClass::Restart,
         })
     }
 
@@ -335,6 +351,16 @@ impl Provisioner {
         }
         let observed = self.observe(sandbox, state.starts).await?;
         let step = self.decide(sandbox, &observed);
+        if is_part_of_start(step) && self.is_suspended(sandbox.user) {
+            return Ok(Progress::Suspended);
+        }
+        // If another engine is reached since the last pass, it has no containers of the sandbox.
+        if let (true, Backend::Containers(containers)) = (changes(step), &self.backend) {
+            containers.read_engine_id().await?;
+            if self.is_elsewhere(sandbox).await? {
+                return Ok(Progress::Elsewhere);
+            }
+        }
         let (timeouts, now) = (self.settings.timeouts, self.clock.now());
         if !needs_permit(step, sandbox, timeouts, now) {
             state.permit = None;

@@ -14,6 +14,7 @@ use claw_events::OperatorEvent;
 use claw_metrics::{ORPHANS_REMOVED, SANDBOX_ROOM, SANDBOXES, SANDBOXES_OVERDUE};
 use claw_store::{AnySandbox, Host, SandboxStart};
 use futures_util::{StreamExt, stream};
+use parking_lot::Mutex;
 use tokio::{
     task::JoinSet,
     time::{Instant, MissedTickBehavior, interval, sleep, sleep_until},
@@ -23,7 +24,7 @@ use tracing::{info, warn};
 
 use crate::{
     Backend, Fault, Provisioner,
-    containers::{Containers, name_of},
+    containers::name_of,
     orphans::{KnownKeys, UnknownKeys},
     room::Room,
     step::is_pausing,
@@ -48,17 +49,30 @@ pub struct ReconcilerIntervals {
     pub keys: Duration,
 }
 
+/// What the engine has told at the beginning of a pass.
+struct Survey {
+    host: Host,
+    /// The containers of this installation; `None` if sandboxes run elsewhere.
+    found: Option<Vec<ListedContainer>>,
+}
+
 /// Compares rows with containers and model keys, and resolves differences. Wakes the sandboxes that are due.
 pub struct Reconciler {
     provisioner: Arc<Provisioner>,
     intervals: ReconcilerIntervals,
-    unknown_keys: UnknownKeys,
+    unknown_keys: Arc<Mutex<UnknownKeys>>,
     keys_checked_at: Option<Instant>,
     has_announced: bool,
     drives: JoinSet<SandboxId>,
     driven: HashSet<SandboxId>,
     /// The task that asks the ready sandboxes whether they answer, if it runs; its result are those that are silent.
     looks: JoinSet<Vec<AnySandbox>>,
+    /// The task that asks the engine for its containers, if it runs.
+    surveys: JoinSet<Result<Survey, Fault>>,
+    /// The task that removes orphaned containers, if it runs.
+    removals: JoinSet<()>,
+    /// The task that searches for orphaned model keys, if it runs.
+    key_search: JoinSet<()>,
     /// When the next sandbox has to start without a request.
     next_due: Option<Instant>,
     are_any_overdue: bool,
@@ -79,12 +93,15 @@ impl Reconciler {
         Self {
             provisioner,
             intervals,
-            unknown_keys: UnknownKeys::default(),
+            unknown_keys: Arc::default(),
             keys_checked_at: None,
             has_announced: false,
             drives: JoinSet::new(),
             driven: HashSet::new(),
             looks: JoinSet::new(),
+            surveys: JoinSet::new(),
+            removals: JoinSet::new(),
+            key_search: JoinSet::new(),
             next_due: None,
             are_any_overdue: false,
             next_room: None,
@@ -107,7 +124,9 @@ impl Reconciler {
         }
     }
 
-    /// Reconciles at once and then in intervals until `stop`; returns when the drives it began have ended.
+    /// Reconciles at once and then in intervals until `stop`; returns when the drives it began have ended. The loop waits for
+    /// our database only: the engine and the model provider are asked in tasks of their own, because a wake must not wait
+    /// for them.
     pub async fn run(&mut self, stop: CancellationToken) {
         let mut ticks = interval(self.intervals.sandboxes);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -116,18 +135,21 @@ impl Reconciler {
         while !stop.is_cancelled() {
             tokio::select! {
                 () = stop.cancelled() => {}
-                _ = ticks.tick() => self.pass_and_log(&stop).await,
-                Ok(()) = suspensions.changed() => self.pass_and_log(&stop).await,
-                () = provisioner.rows_changed.notified() => self.pass_and_log(&stop).await,
+                _ = ticks.tick() => self.begin_pass(&stop),
+                Ok(()) = suspensions.changed() => self.begin_pass(&stop),
+                () = provisioner.rows_changed.notified() => self.begin_pass(&stop),
+                Some(survey) = self.surveys.join_next() => self.end_pass(survey.ok(), &stop).await,
                 () = sleep_until(self.next_due.unwrap_or_else(Instant::now)), if self.next_due.is_some() => {
-                    self.start_due_and_log(&stop).await;
+                    self.give_room_and_log(&stop).await;
                 }
-                () = provisioner.pool_changed.notified() => self.give_room_and_log(&stop).await,
+                () = provisioner.places_changed.notified() => self.give_room_and_log(&stop).await,
                 () = sleep_until(self.next_room.unwrap_or_else(Instant::now)), if self.next_room.is_some() => {
                     self.give_room_and_log(&stop).await;
                 }
                 Some(ended) = self.drives.join_next() => self.forget(ended.ok()),
                 Some(silent) = self.looks.join_next() => self.drive_silent(silent.ok(), &stop),
+                Some(_) = self.removals.join_next() => {}
+                Some(_) = self.key_search.join_next() => {}
                 Some(_) = self.key_alignment.join_next() => {
                     if std::mem::take(&mut self.is_to_align_again) {
                         self.align_keys(&stop);
@@ -138,8 +160,11 @@ impl Reconciler {
         self.settle().await;
     }
 
-    /// Waits until all looks, drives and changes of keys have ended. Does not drive what the looks found silent.
+    /// Waits until all looks, drives, removals and changes of keys have ended. Does not drive what the looks found silent.
     pub async fn settle(&mut self) {
+        self.surveys.shutdown().await;
+        while self.removals.join_next().await.is_some() {}
+        while self.key_search.join_next().await.is_some() {}
         while self.key_alignment.join_next().await.is_some() {}
         while self.looks.join_next().await.is_some() {}
         while let Some(ended) = self.drives.join_next().await {
@@ -149,19 +174,42 @@ impl Reconciler {
 
     /// Finds the differences and begins to resolve them; [`Reconciler::settle`] waits for the end.
     pub async fn pass(&mut self, stop: &CancellationToken) -> Result<(), Fault> {
-        let provisioner = Arc::clone(&self.provisioner);
         self.align_keys(stop);
-        if let Backend::Containers(containers) = &provisioner.backend {
-            containers.read_engine_id().await?;
+        let survey = self.provisioner.survey().await?;
+        self.resolve(survey, stop).await
+    }
+
+    /// Begins a pass, unless one has begun that has not read the rows yet.
+    fn begin_pass(&mut self, stop: &CancellationToken) {
+        self.align_keys(stop);
+        if self.surveys.is_empty() {
+            let provisioner = Arc::clone(&self.provisioner);
+            self.surveys
+                .spawn(async move { provisioner.survey().await });
         }
-        let host = provisioner.host().await?;
+    }
+
+    async fn end_pass(&mut self, survey: Option<Result<Survey, Fault>>, stop: &CancellationToken) {
+        let resolved = match survey {
+            Some(Ok(survey)) => self.resolve(survey, stop).await,
+            Some(Err(fault)) => Err(fault),
+            None => return,
+        };
+        if let Err(fault) = resolved {
+            log_interrupted(&fault, "reconciling");
+            self.give_room_and_log(stop).await;
+        }
+    }
+
+    /// Begins to resolve the differences between the rows and what the engine has told before.
+    async fn resolve(&mut self, survey: Survey, stop: &CancellationToken) -> Result<(), Fault> {
+        let Survey { host, found } = survey;
+        let provisioner = Arc::clone(&self.provisioner);
         let now = provisioner.clock.now();
         self.give_room(&host, stop).await?;
-        // Containers before rows: otherwise a container made in between would seem to have no row.
-        let found = match &provisioner.backend {
-            Backend::Containers(containers) => Some(containers.runtime.list_ours().await?),
-            Backend::External { .. } => None,
-        };
+        if host.engine.is_some() && provisioner.sandboxes.adopt(&host, now).await? {
+            info!("sandboxes of no engine belong to this one from now on");
+        }
         let rows = provisioner.sandboxes.all_of_host(&host.name).await?;
         record_statuses(&rows);
         let (rows, elsewhere) = by_engine(rows, &host);
@@ -179,7 +227,7 @@ impl Reconciler {
                 .filter(|row| row.status == SandboxStatus::Ready)
                 .for_each(|row| self.drive_unless_suspended(row, stop));
         }
-        if let (Backend::Containers(containers), Some(found)) = (&provisioner.backend, &found) {
+        if let Some(found) = &found {
             self.look(&rows, found);
             for old in provisioner.discard_old_spares(&rows, found).await? {
                 self.drive(old, stop);
@@ -192,29 +240,30 @@ impl Reconciler {
                         .find(is_of)
                         .is_some_and(|row| provisioner.is_driven(row.id))
             };
-            for name in to_remove(&rows, found) {
-                // Another task drives the sandbox, and may be stopping the container gracefully.
-                if is_left_alone(&name.volume()) {
-                    continue;
-                }
-                warn!("container {name} belongs to no sandbox and is removed");
-                containers.runtime.remove(&name).await?;
-                ORPHANS_REMOVED.increment(["container"]);
-            }
-            self.remove_orphaned_keys_when_due(containers).await?;
+            let mut orphans = to_remove(&rows, found);
+            // Another task may drive the sandbox, and be stopping the container gracefully.
+            orphans.retain(|name| !is_left_alone(&name.volume()));
+            self.remove_containers(orphans);
+            self.remove_orphaned_keys_when_due(stop);
         }
         Ok(())
     }
 
-    /// Makes room if somebody waits for it, and gives it to those who wait: sleepers that are due, then people in line, then
-    /// the pool.
+    /// Gives free places to those who wait for one: due jobs first, then people in line, then heartbeats and sandboxes that
+    /// failed, then the pool. Makes room if there is none.
     async fn give_room(&mut self, host: &Host, stop: &CancellationToken) -> Result<(), Fault> {
         let provisioner = Arc::clone(&self.provisioner);
         self.tell_room();
+        // The database tells the next times below, or an attempt after a pause.
         self.next_room = None;
+        self.next_due = None;
+        self.hand_out(host, stop).await?;
+        self.start_due(host, stop).await?;
         let tended = provisioner.tend_pool(host).await?;
         if tended.is_full {
             self.next_room = Some(Instant::now() + NO_ROOM_PAUSE);
+            // The pool may have given up places.
+            self.hand_out(host, stop).await?;
         }
         let were_any = std::mem::replace(&mut self.are_any_queued, tended.queued > 0);
         if tended.queued > 0 && !were_any {
@@ -222,26 +271,39 @@ impl Reconciler {
             let no_place = OperatorEvent::NoPlaceForPeople { people };
             provisioner.publisher.tell_operator(&no_place).await;
         }
-        self.start_due(host, stop).await?;
-        let (places, now) = (provisioner.places(), provisioner.clock.now());
-        let admitted = provisioner.sandboxes.admit_queued(host, places, now);
-        for sandbox in admitted.await?.into_iter().map(AnySandbox::from) {
-            self.drive_unless_suspended(&sandbox, stop);
-        }
         for sandbox in &tended.to_drive {
             self.drive_unless_suspended(sandbox, stop);
         }
         Ok(())
     }
 
+    /// Gives free places to due jobs, then to people in line.
+    async fn hand_out(&mut self, host: &Host, stop: &CancellationToken) -> Result<(), Fault> {
+        let provisioner = Arc::clone(&self.provisioner);
+        let sandboxes = &provisioner.sandboxes;
+        let (places, now) = (provisioner.places(), provisioner.clock.now());
+        let woken = provisioner.wake_due(host, places, now).await?;
+        let admitted = sandboxes.admit_queued(host, places, now).await?;
+        for sandbox in woken
+            .sandboxes
+            .into_iter()
+            .chain(admitted)
+            .map(AnySandbox::from)
+        {
+            self.drive_unless_suspended(&sandbox, stop);
+        }
+        Ok(())
+    }
+
     async fn give_room_and_log(&mut self, stop: &CancellationToken) {
-        let giving = async {
-            let host = self.provisioner.host().await?;
-            self.give_room(&host, stop).await
+        // Without it, nobody knows whose sandboxes these are: the next pass reads it.
+        let Some(host) = self.provisioner.known_host() else {
+            return;
         };
-        if let Err(fault) = giving.await {
+        if let Err(fault) = self.give_room(&host, stop).await {
             // The next pass tries again.
             self.next_room = None;
+            self.next_due = None;
             log_interrupted(&fault, "making room for sandboxes");
         }
     }
@@ -271,8 +333,6 @@ impl Reconciler {
         let provisioner = Arc::clone(&self.provisioner);
         let (cap, now) = (provisioner.places(), provisioner.clock.now());
         let sandboxes = &provisioner.sandboxes;
-        // The database tells the next time below, or an attempt after a pause.
-        self.next_due = None;
         let woken = provisioner.wake_due(host, cap, now).await?;
         let mut due = woken.sandboxes;
         due.extend(sandboxes.paused_until(host, now).await?);
@@ -292,18 +352,6 @@ impl Reconciler {
             .and_then(|next| (next - now).to_std().ok())
             .map(|pause| Instant::now() + pause);
         Ok(())
-    }
-
-    async fn start_due_and_log(&mut self, stop: &CancellationToken) {
-        let starting = async {
-            let host = self.provisioner.host().await?;
-            self.start_due(&host, stop).await
-        };
-        if let Err(fault) = starting.await {
-            // The next pass tries again.
-            self.next_due = None;
-            log_interrupted(&fault, "starting the sandboxes that are due");
-        }
     }
 
     /// Asks the ready sandboxes whose containers run whether they answer, in a task of its own; not while it runs already.
@@ -348,12 +396,6 @@ impl Reconciler {
                 log_interrupted(&fault, "aligning model keys with suspensions");
             }
         });
-    }
-
-    async fn pass_and_log(&mut self, stop: &CancellationToken) {
-        if let Err(fault) = self.pass(stop).await {
-            log_interrupted(&fault, "reconciling");
-        }
     }
 
     /// A suspended user's sandbox goes on running if it does, but is not started: a start would make a new key. It may fall
@@ -401,22 +443,70 @@ impl Reconciler {
         }
     }
 
-    async fn remove_orphaned_keys_when_due(
-        &mut self,
-        containers: &Containers,
-    ) -> Result<(), Fault> {
+    /// Removes these containers in a task of its own; not while it runs already.
+    fn remove_containers(&mut self, orphans: Vec<ContainerName>) {
+        if orphans.is_empty() || !self.removals.is_empty() {
+            return;
+        }
+        let provisioner = Arc::clone(&self.provisioner);
+        self.removals.spawn(async move {
+            if let Err(fault) = provisioner.remove_containers(&orphans).await {
+                log_interrupted(&fault, "removing containers without sandboxes");
+            }
+        });
+    }
+
+    /// Searches for orphaned model keys in a task of its own, now and then; not while it runs already.
+    fn remove_orphaned_keys_when_due(&mut self, stop: &CancellationToken) {
         let is_due = self
             .keys_checked_at
             .is_none_or(|last| last.elapsed() >= self.intervals.keys);
-        if !is_due {
-            return Ok(());
+        if !is_due || !self.key_search.is_empty() {
+            return;
         }
         self.keys_checked_at = Some(Instant::now());
-        self.remove_orphaned_keys(containers).await
+        let provisioner = Arc::clone(&self.provisioner);
+        let unknown = Arc::clone(&self.unknown_keys);
+        let stop = stop.clone();
+        self.key_search.spawn(async move {
+            let searching = provisioner.remove_orphaned_keys(&unknown);
+            if let Some(Err(fault)) = stop.run_until_cancelled(searching).await {
+                log_interrupted(&fault, "removing model keys without sandboxes");
+            }
+        });
+    }
+}
+
+impl Provisioner {
+    async fn survey(&self) -> Result<Survey, Fault> {
+        let Backend::Containers(containers) = &self.backend else {
+            let (host, found) = (self.host().await?, None);
+            return Ok(Survey { host, found });
+        };
+        containers.read_engine_id().await?;
+        let host = self.host().await?;
+        // Before the rows are read: otherwise a container made in between would seem to have no row.
+        let found = Some(containers.list().await?);
+        Ok(Survey { host, found })
+    }
+
+    async fn remove_containers(&self, orphans: &[ContainerName]) -> Result<(), Fault> {
+        let Backend::Containers(containers) = &self.backend else {
+            return Ok(());
+        };
+        for name in orphans {
+            warn!("container {name} belongs to no sandbox and is removed");
+            containers.runtime.remove(name).await?;
+            ORPHANS_REMOVED.increment(["container"]);
+        }
+        Ok(())
     }
 
     /// Deletes the installation's model keys that no row has referred to for a while.
-    async fn remove_orphaned_keys(&mut self, containers: &Containers) -> Result<(), Fault> {
+    async fn remove_orphaned_keys(&self, unknown: &Mutex<UnknownKeys>) -> Result<(), Fault> {
+        let Backend::Containers(containers) = &self.backend else {
+            return Ok(());
+        };
         // Keys before rows: otherwise a key made in between would seem to be in no row.
         let listed = containers.keys.list().await?;
         let mut known = KnownKeys::default();
@@ -424,18 +514,16 @@ impl Reconciler {
             known.hashes.extend(key.hash);
             known.names.extend(key.name);
         }
-        let now = self.provisioner.clock.now();
-        let owner = &containers.settings.owner;
-        for hash in self.unknown_keys.orphans(owner, &listed, &known, now) {
+        let (owner, now) = (&containers.settings.owner, self.clock.now());
+        let orphans = unknown.lock().orphans(owner, &listed, &known, now);
+        for hash in orphans {
             info!(key.hash = %hash, "model key {hash} belongs to no sandbox and is deleted");
             containers.keys.revoke(&hash).await?;
             ORPHANS_REMOVED.increment(["key"]);
         }
         Ok(())
     }
-}
 
-impl Provisioner {
     /// Asks a ready sandbox whether it answers; returns whether it has been silent for too long.
     async fn look(&self, sandbox: &AnySandbox) -> bool {
         let (Backend::Containers(containers), Some(endpoint)) = (&self.backend, &sandbox.endpoint)

@@ -9,12 +9,14 @@ use claw_domain::SandboxId;
 pub enum StartClass {
     /// Somebody waits for the assistant they have had before, in the chat or on the phone.
     Awaited,
-    /// A job of its assistant is due, or a heartbeat.
+    /// A job of its assistant is due.
     Due,
     /// It was ready and ended by itself, or failed before.
     Restart,
     /// It has never been ready.
     Newcomer,
+    /// A heartbeat of its assistant is due, which nobody waits for.
+    Heartbeat,
     /// It is a spare one, for which nobody waits.
     Pool,
 }
@@ -92,10 +94,10 @@ mod tests {
 
     #[test]
     fn the_most_urgent_start_is_next_and_within_a_class_the_first_that_came() {
-        use StartClass::{Awaited, Due, Newcomer, Pool, Restart};
-        let mut queue = StartQueue::new(7);
+        use StartClass::{Awaited, Due, Heartbeat, Newcomer, Pool, Restart};
+        let mut queue = StartQueue::new(8);
         let entered: Vec<_> = [
-            Newcomer, Restart, Newcomer, Due, Awaited, Restart, Pool, Newcomer,
+            Heartbeat, Newcomer, Restart, Newcomer, Due, Awaited, Restart, Pool, Newcomer,
         ]
         .into_iter()
         .enumerate()
@@ -104,7 +106,7 @@ mod tests {
 
         let granted: Vec<_> = std::iter::from_fn(|| queue.grant()).collect();
 
-        let expected = [4, 3, 1, 5, 0, 2, 7].map(|number: usize| entered[number]);
+        let expected = [5, 4, 2, 6, 1, 3, 8, 0].map(|number: usize| entered[number]);
         assert_eq!(granted, expected);
     }
 

@@ -147,6 +147,38 @@ pub fn step_after_failure(
     }
 }
 
+/// Whether a step brings a start further, and makes something for it.
+pub const fn is_part_of_start(step: Step) -> bool {
+    match step {
+        Step::Begin
+        | Step::ReservePort
+        | Step::MintKey
+        | Step::StartContainer
+        | Step::StartOver(_) => true,
+        Step::None
+        | Step::Wait(_)
+        | Step::MarkReady
+        | Step::GiveUp(_)
+        | Step::StopContainer
+        | Step::ReleasePort
+        | Step::Discard(_)
+        | Step::Remove => false,
+    }
+}
+
+/// Whether a step changes anything.
+pub const fn changes(step: Step) -> bool {
+    !matches!(step, Step::None | Step::Wait(_))
+}
+
+/// Whether others may get the sandbox's place, or its port, after this step.
+pub const fn frees_a_place(step: Step) -> bool {
+    matches!(
+        step,
+        Step::GiveUp(_) | Step::ReleasePort | Step::Discard(_) | Step::Remove
+    )
+}
+
 /// Whether a step needs a permit, because it belongs to a start, of which few may be under way at the same time. A container
 /// that has been starting for half of its limit needs none: it no longer waits for the CPU, and others must not wait for it.
 pub fn needs_permit(

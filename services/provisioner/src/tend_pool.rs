@@ -46,7 +46,7 @@ impl Provisioner {
             POOL_CLAIM_DURATION.observe(began.elapsed(), []);
             POOL_CLAIMS.increment(["hit"]);
             info!(sandbox.id = %sandbox.id, "spare sandbox {} is claimed", sandbox.id);
-            self.pool_changed.notify_one();
+            self.places_changed.notify_one();
         }
         Ok(claimed)
     }

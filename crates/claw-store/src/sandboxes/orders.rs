@@ -4,7 +4,7 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 
 use super::{
     Host, SandboxStart, Sandboxes, is_of,
-    request::initial_status,
+    request::{initial_status, places_ahead},
     states::{removable, restartable, wakeable},
 };
 use crate::{
@@ -97,7 +97,8 @@ impl Sandboxes {
             let status = if has_place {
                 SandboxStatus::Requested
             } else {
-                initial_status(&transaction, cap).await?
+                let ahead = places_ahead(&transaction, host, Some(row.id), now).await?;
+                initial_status(ahead, cap)
             };
             let values = [row.id.into(), status.as_str().into(), now.into()];
             let started = transaction

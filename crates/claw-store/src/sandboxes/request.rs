@@ -4,27 +4,37 @@ use chrono::{DateTime, Utc};
 use claw_domain::{MessageId, SandboxId, SandboxStatus, UserId};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, FromQueryResult,
-    PaginatorTrait, QueryFilter, Statement,
+    QueryFilter, Statement,
 };
 use secrecy::{SecretBox, SecretString};
+use uuid::Uuid;
 
 use super::{
     Host, Sandbox, Sandboxes,
     secrets::{DEVICE_SEED, GATEWAY_TOKEN, seal_seed, seal_text},
+    sleep::{IS_JOB, due},
     states::{is_startable_by_request, with_place},
 };
 use crate::{
     Keyring, StoreError,
     database::{columns, statement},
     entity::sandbox::{Column, Entity, Model},
+    suspensions::is_suspended,
 };
 
 static INSERT: LazyLock<String> =
     LazyLock::new(|| returning(include_str!("../sql/insert_sandbox.sql")));
 static RESTART: LazyLock<String> =
     LazyLock::new(|| returning(include_str!("../sql/restart_sandbox.sql")));
-static ADMIT: LazyLock<String> =
-    LazyLock::new(|| returning(include_str!("../sql/admit_queued.sql")));
+static ADMIT: LazyLock<String> = LazyLock::new(|| {
+    returning(include_str!("../sql/admit_queued.sql")).replace("{waiting}", &waiting("$5"))
+});
+static PLACES_AHEAD: LazyLock<String> = LazyLock::new(|| {
+    include_str!("../sql/places_ahead.sql")
+        .replace("{waiting}", &waiting("$3"))
+        .replace("{due}", &due("$2", "$3", "wake_at <= $4", "$4"))
+        .replace("{is_job}", IS_JOB)
+});
 
 /// A request for a sandbox.
 #[derive(Debug, Clone, Copy)]
@@ -60,7 +70,7 @@ pub struct NewSandbox {
 
 impl Sandboxes {
     /// Gives the user a sandbox if they have none, and returns the user's sandbox. A new one is `Requested`, or
-    /// `Queued` if all places are taken. A sleeping, failed or removed one restarts for another message or for a later attempt
+    /// `Queued` if all places are taken, or are for others who come first. A sleeping, failed or removed one restarts for another message or for a later attempt
     /// of the same message, unless another engine has its volume.
     ///
     /// Serialised across all processes so that the number of places is never exceeded: four short round trips.
@@ -81,8 +91,8 @@ impl Sandboxes {
             .try_into()
     }
 
-    /// Moves queued sandboxes to `Requested` while there are free places, the oldest request first; returns
-    /// them. Those of other engines wait for a provisioner there; one that has never started moves to this host.
+    /// Moves queued sandboxes to `Requested` while there are free places, those that have started before first, and then
+    /// the oldest request first; returns them. Those of other engines wait for a provisioner there; one that has never started moves to this host.
     pub async fn admit_queued(
         &self,
         host: &Host,
@@ -122,11 +132,13 @@ impl Sandboxes {
         let row = match found.one(&transaction).await? {
             Some(row) if !restarts(&row, request, &new.host) => return Ok(row),
             Some(row) => {
-                let status = initial_status(&transaction, request.cap).await?;
+                let ahead = places_ahead(&transaction, &new.host, Some(row.id), request.now);
+                let status = initial_status(ahead.await?, request.cap);
                 one(&transaction, restart(&row, request, new, status)).await?
             }
             None => {
-                let status = initial_status(&transaction, request.cap).await?;
+                let ahead = places_ahead(&transaction, &new.host, None, request.now);
+                let status = initial_status(ahead.await?, request.cap);
                 match transaction.query_one_raw(insert(status)).await? {
                     Some(row) => Model::from_query_result(&row, "s_")?,
                     // Since the query above, the user has claimed a spare one.
@@ -151,23 +163,35 @@ fn restarts(row: &Model, request: &SandboxRequest, host: &Host) -> bool {
         && !(is_same_message && i64::from(request.attempt) <= i64::from(row.attempt))
 }
 
-/// The first state of a start: `Requested` if a place is free, else `Queued`.
-pub(super) async fn initial_status(
-    transaction: &DatabaseTransaction,
-    cap: u32,
-) -> Result<SandboxStatus, DbErr> {
-    Ok(if places_taken(transaction).await? < u64::from(cap) {
+/// The first state of a start: `Requested` if a place is free beyond those `ahead`, else `Queued`.
+pub(super) fn initial_status(ahead: u64, cap: u32) -> SandboxStatus {
+    if ahead < u64::from(cap) {
         SandboxStatus::Requested
     } else {
         SandboxStatus::Queued
-    })
+    }
 }
 
-pub(super) async fn places_taken(transaction: &DatabaseTransaction) -> Result<u64, DbErr> {
-    Entity::find()
-        .filter(Column::Status.is_in(with_place()))
-        .count(transaction)
-        .await
+/// The number of places that are taken, or are for others who come before the user whose row is `known`, or before a
+/// newcomer without a row. Who waits for another engine does not come first.
+pub(super) async fn places_ahead(
+    transaction: &DatabaseTransaction,
+    host: &Host,
+    known: Option<Uuid>,
+    now: DateTime<Utc>,
+) -> Result<u64, DbErr> {
+    let values = [
+        with_place().into(),
+        host.name.as_str().into(),
+        host.engine.as_deref().into(),
+        now.into(),
+        known.into(),
+    ];
+    let row = transaction
+        .query_one_raw(statement(&PLACES_AHEAD, values))
+        .await?;
+    let ahead: i64 = row.map_or(Ok(0), |row| row.try_get("", "ahead"))?;
+    Ok(u64::try_from(ahead).unwrap_or_default())
 }
 
 /// The row of a user who has one.
@@ -225,6 +249,13 @@ fn restart(
         request.now.into(),
     ];
     statement(&RESTART, values)
+}
+
+/// The condition of waiting in line for a place at this engine.
+pub(super) fn waiting(engine: &str) -> String {
+    include_str!("../sql/waiting.sql")
+        .replace("{engine}", engine)
+        .replace("{suspended}", &is_suspended("sandbox.user_id"))
 }
 
 pub(super) fn returning(sql: &str) -> String {

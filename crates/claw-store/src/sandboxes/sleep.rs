@@ -8,6 +8,7 @@ use sea_orm::{
 
 use super::{
     Host, Sandbox, SandboxStart, Sandboxes, is_of,
+    request::waiting,
     states::{startable, with_place},
 };
 use crate::{
@@ -18,11 +19,15 @@ use crate::{
 };
 
 const FALL_ASLEEP: &str = include_str!("../sql/fall_asleep.sql");
+/// The condition of having to wake for a job.
+pub(super) const IS_JOB: &str = include_str!("../sql/is_job.sql");
 const AWAITED: &str = include_str!("../sql/awaited.sql");
 static WAKE_DUE: LazyLock<String> = LazyLock::new(|| {
     include_str!("../sql/wake_due.sql")
         .replace("{sandbox}", &columns::<Entity>("s"))
         .replace("{due}", &due("$5", "$6", "id = ANY ($3::uuid[])", "$2"))
+        .replace("{waiting}", &waiting("$6"))
+        .replace("{is_job}", IS_JOB)
 });
 static COUNT_DUE: LazyLock<String> = LazyLock::new(|| {
     let due = due("$1", "$2", "wake_at <= $3", "$3");
@@ -278,7 +283,7 @@ impl Sandboxes {
 
 /// The condition of being due, for a host and its engine: `sleeper` says which sleepers are, and `now` until when failed ones
 /// have paused.
-fn due(host: &str, engine: &str, sleeper: &str, now: &str) -> String {
+pub(super) fn due(host: &str, engine: &str, sleeper: &str, now: &str) -> String {
     unless_suspended(include_str!("../sql/due.sql"))
         .replace("{host}", host)
         .replace("{engine}", engine)

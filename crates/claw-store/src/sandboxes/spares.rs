@@ -9,7 +9,7 @@ use sea_orm::{
 
 use super::{
     AnySandbox, Host, NewSandbox, Sandbox, SandboxRequest, SandboxStart, Sandboxes,
-    request::{insertion, places_taken, returning},
+    request::{insertion, places_ahead, returning, waiting},
     secrets::{DEVICE_SEED, GATEWAY_TOKEN, seal_seed, seal_text},
     states::{startable, with_place},
 };
@@ -26,10 +26,8 @@ static CLAIM: LazyLock<String> = LazyLock::new(|| {
 });
 static DISCARD: LazyLock<String> =
     LazyLock::new(|| returning(include_str!("../sql/discard_spares.sql")));
-static DEMAND: LazyLock<String> = LazyLock::new(|| {
-    let suspended = is_suspended("sandbox.user_id");
-    include_str!("../sql/demand.sql").replace("{suspended}", &suspended)
-});
+static DEMAND: LazyLock<String> =
+    LazyLock::new(|| include_str!("../sql/demand.sql").replace("{waiting}", &waiting("$2")));
 static LEAST_USED: LazyLock<String> = LazyLock::new(|| {
     include_str!("../sql/least_used.sql").replace("{suspended}", &is_suspended("s.user_id"))
 });
@@ -85,7 +83,8 @@ impl Sandboxes {
         }
     }
 
-    /// Stores a spare sandbox that is to be started, if a place is free and `kept_free` places remain free besides.
+    /// Stores a spare sandbox that is to be started, if a place is free that nobody waits for, and `kept_free` places remain
+    /// free besides.
     pub async fn add_spare(
         &self,
         new: &NewSandbox,
@@ -99,8 +98,8 @@ impl Sandboxes {
         let seed = seal_seed(keyring, id, DEVICE_SEED, &new.device_seed)?;
         let work = async {
             let transaction = self.database.begin_with_capacity_lock().await?;
-            let taken = places_taken(&transaction).await?;
-            if taken + u64::from(kept_free) >= u64::from(cap) {
+            let ahead = places_ahead(&transaction, &new.host, None, now).await?;
+            if ahead + u64::from(kept_free) >= u64::from(cap) {
                 return Ok(None);
             }
             let insert = insertion(None, new, token, seed, SandboxStatus::Requested, now);

@@ -18,6 +18,14 @@ pub(crate) fn with_agent() -> Vec<String> {
     })
 }
 
+/// The states of a sandbox that surely has been started.
+pub(super) fn with_volume() -> Vec<String> {
+    names(|status| match status {
+        Starting | Ready | Asleep => true,
+        Queued | Requested | Removing | Failed | Removed => false,
+    })
+}
+
 /// The states from which a start may begin or go on.
 pub(super) fn startable() -> Vec<String> {
     names(|status| match status {

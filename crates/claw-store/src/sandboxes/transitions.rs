@@ -9,7 +9,7 @@ use sea_orm::{
 use super::{
     Host, SandboxStart, Sandboxes, is_of,
     keys::ENABLED,
-    states::{startable, with_agent, with_place},
+    states::{startable, with_agent, with_place, with_volume},
 };
 use crate::{
     StoreError,
@@ -108,6 +108,20 @@ impl Sandboxes {
             .filter(is_of(host));
         self.database
             .execute("marking a sandbox as starting", update)
+            .await
+    }
+
+    /// Stores that the engine of this host has the volumes of those sandboxes of the host that no engine has so far, and
+    /// that may have one. Returns whether there were any.
+    pub async fn adopt(&self, host: &Host, now: DateTime<Utc>) -> Result<bool, StoreError> {
+        let update = Entity::update_many()
+            .col_expr(Column::Engine, Expr::value(host.engine.as_deref()))
+            .col_expr(Column::UpdatedAt, Expr::value(now))
+            .filter(Column::Host.eq(host.name.as_str()))
+            .filter(Column::Engine.is_null())
+            .filter(Column::Status.is_in(with_volume()));
+        self.database
+            .execute("adopting sandboxes of no engine", update)
             .await
     }
 

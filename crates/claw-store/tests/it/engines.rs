@@ -151,6 +151,21 @@ async fn a_removed_sandbox_starts_anywhere_with_nothing_of_its_former_life() {
     assert_eq!((again.status, again.start), (SandboxStatus::Requested, 2));
 }
 
+#[tokio::test]
+async fn a_started_sandbox_of_no_engine_is_adopted_by_that_of_its_host() {
+    let world = World::new().await;
+    let sandbox = started(&world, "here").await;
+    world.sql("UPDATE sandbox SET engine = NULL").await;
+    let adopts = async |engine| {
+        let sandboxes = world.store.sandboxes();
+        sandboxes.adopt(&host_with(engine), at(3)).await.unwrap()
+    };
+
+    assert!(adopts("here").await);
+    assert!(!adopts("there").await);
+    assert_eq!(engine_of(&world, &sandbox).await.as_deref(), Some("here"));
+}
+
 async fn started(world: &World, engine: &str) -> Sandbox {
     let sandbox = world.user_with_sandbox(1).await;
     let host: Host = host_with(engine);

@@ -12,6 +12,7 @@ mod migrations;
 mod newcomers;
 mod outage;
 mod pins;
+mod places;
 mod roles;
 mod sandboxes;
 mod secrets;

@@ -299,7 +299,7 @@ async fn failures_are_counted_until_they_are_forgotten_and_a_pause_ends_at_its_t
     assert_eq!((steady.failures, steady.retry_at), (0, None));
 }
 
-async fn wake_until(
+pub(crate) async fn wake_until(
     world: &World,
     host: &Host,
     until: DateTime<Utc>,

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use claw_bus::{Handler, HandlerError};
-use claw_docker::{ContainerName, fake::FakeRuntime};
+use claw_docker::{ContainerName, Runtime, fake::FakeRuntime};
 use claw_events::{SandboxIdle, SandboxOrder, SandboxOrdered};
 use claw_runtime::Clock;
 use claw_testkit::eventually;
 use provisioner::{HandleIdle, HandleOrder, HandleRequest};
 use uuid::Uuid;
 
-use crate::world::{World, attempt, pass, reconciler_of};
+use crate::world::{World, attempt, drive, pass, reconciler_of};
 
 #[tokio::test]
 async fn a_standby_at_another_engine_touches_nothing_and_says_so_once() {
@@ -59,6 +59,25 @@ async fn a_standby_at_another_engine_touches_nothing_and_says_so_once() {
 
     world.pass().await;
     world.assert_ready(ready.user, 2).await;
+}
+
+#[tokio::test]
+async fn a_provisioner_notices_another_engine_before_it_changes_anything() {
+    let world = World::new().await;
+    let requested = world.message_from(1).await;
+    let provisioner = Arc::new(world.provisioner());
+    assert!(drive(&provisioner, &requested).await.unwrap());
+    let before = world.row(requested.user).await;
+    let container = ContainerName::of(before.id, 1);
+
+    // As if the engine had lost its id and everything else.
+    world.runtime.set_engine_id("new");
+    world.runtime.remove(&container).await.unwrap();
+    assert!(world.drive(&provisioner, requested.user).await);
+
+    assert_eq!(world.row(requested.user).await, before);
+    assert_eq!(world.runtime.made(), 1);
+    assert_eq!(world.told().await, ["sandboxes_elsewhere"]);
 }
 
 #[tokio::test]

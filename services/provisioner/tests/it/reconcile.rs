@@ -1,14 +1,17 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
-use claw_docker::{ContainerName, VolumeName};
-use claw_domain::SandboxId;
+use claw_bus::Handler;
+use claw_docker::{ContainerName, VolumeName, fake::EngineFault};
+use claw_domain::{SandboxId, WakeReason};
+use claw_events::SandboxIdle;
 use claw_testkit::eventually;
-use provisioner::{KeyName, Readiness};
+use provisioner::{HandleIdle, KeyName, Readiness, Reconciler, ReconcilerIntervals};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::world::{OWNER, World, drive, pass};
+use crate::world::{OWNER, World, attempt, drive, pass, start_of_time};
 
 #[tokio::test]
 async fn the_reconciler_finishes_a_start_that_a_killed_process_began() {
@@ -125,6 +128,53 @@ async fn a_queued_sandbox_starts_when_a_place_is_free() {
 
     let row = world.row(second.user).await;
     world.assert_announced(&format!("ready {} 1", row.id)).await;
+}
+
+#[tokio::test]
+async fn a_wake_does_not_wait_for_an_engine_that_hangs() {
+    let world = World::new().await;
+    let sleeper = world.ready(1).await;
+    let needed_at = start_of_time() + TimeDelta::milliseconds(45_500);
+    let idle = SandboxIdle {
+        user: sleeper.user,
+        sandbox: sleeper.id,
+        start: sleeper.start,
+        since: start_of_time(),
+        needed_at: Some(needed_at),
+        needed_for: Some(WakeReason::Job),
+    };
+    let provisioner = Arc::new(world.provisioner());
+    let handler = HandleIdle::new(Arc::clone(&provisioner));
+    handler.handle(&idle, &attempt()).await.unwrap();
+    let intervals = ReconcilerIntervals {
+        sandboxes: Duration::from_millis(10),
+        keys: Duration::ZERO,
+    };
+    let mut reconciler = Reconciler::new(Arc::clone(&provisioner), intervals);
+    let stop = CancellationToken::new();
+    let stopped = stop.clone();
+    let running = tokio::spawn(async move { reconciler.run(stopped).await });
+    // Its start shows that passes are made.
+    let other = world.message_from(2).await;
+    let other = provisioner.request(&other).await.unwrap();
+    world
+        .assert_announced(&format!("ready {} 1", other.id))
+        .await;
+
+    world.runtime.set_fault(Some(EngineFault::Hangs));
+    world.clock.set(needed_at);
+
+    let begins = eventually("its start begins", async || {
+        world.row(sleeper.user).await.start == 2
+    });
+    // The engine is given up after 10 s.
+    timeout(Duration::from_secs(5), begins).await.unwrap();
+    world.runtime.set_fault(None);
+    world
+        .assert_announced(&format!("ready {} 2", sleeper.id))
+        .await;
+    stop.cancel();
+    running.await.unwrap();
 }
 
 #[tokio::test]

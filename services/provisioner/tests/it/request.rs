@@ -121,13 +121,14 @@ async fn the_service_starts_from_its_settings_handles_a_request_and_stops() {
 /// The grace period of the test's process.
 const GRACE: Duration = Duration::from_secs(5);
 
-struct Running {
+/// A process that handles requests.
+pub struct Running {
     stop: CancellationToken,
     tasks: [JoinHandle<()>; 2],
 }
 
 impl Running {
-    fn start(world: &World, provisioner: Provisioner) -> Self {
+    pub fn start(world: &World, provisioner: Provisioner) -> Self {
         let handler = HandleRequest::new(Arc::new(provisioner));
         let consumer = Consumer::new(world.bus.clone(), "provisioner-requests", handler);
         let stop = CancellationToken::new();
@@ -141,7 +142,7 @@ impl Running {
         }
     }
 
-    async fn stop(self) {
+    pub async fn stop(self) {
         self.stop.cancel();
         for task in self.tasks {
             task.await.unwrap();

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 use claw_bus::Handler;
-use claw_domain::{SandboxStatus, UserId};
+use claw_domain::{SandboxStatus, UserId, WakeReason};
 use claw_events::{SandboxIdle, SandboxOrder, SandboxOrdered};
 use claw_store::Sandbox;
 use futures_util::{FutureExt, Stream, StreamExt};
-use provisioner::HandleIdle;
+use provisioner::{HandleIdle, Readiness};
+use tokio_util::sync::CancellationToken;
 
 use crate::world::{World, attempt, pass, reconciler_of, start_of_time};
 
@@ -95,6 +96,71 @@ async fn the_pool_leaves_places_for_those_who_come_back() {
     }
 
     assert_eq!(world.spares().await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_place_that_is_given_up_is_used_at_once() {
+    let mut world = World::new().await;
+    world.settings.cap = 1;
+    world.probe.fix(Some(Readiness::Rejected));
+    let (first, second) = (world.message_from(1).await, world.message_from(2).await);
+    let provisioner = Arc::new(world.provisioner());
+    for requested in [&first, &second] {
+        provisioner.request(requested).await.unwrap();
+    }
+    let mut reconciler = reconciler_of(provisioner);
+    let stop = CancellationToken::new();
+    let stopped = stop.clone();
+
+    // Its only pass starts the first, which fails.
+    let running = tokio::spawn(async move { reconciler.run(stopped).await });
+
+    let second = world.row(second.user).await.id;
+    let failed = format!("failed {second} 1 not_approved");
+    world.assert_announced(&failed).await;
+    stop.cancel();
+    running.await.unwrap();
+}
+
+#[tokio::test]
+async fn free_places_go_first_to_a_due_job_and_last_to_a_heartbeat() {
+    let mut world = World::new().await;
+    let mut sleepers = Vec::new();
+    for number in 1..=3 {
+        sleepers.push(world.ready(number).await);
+    }
+    let needed_at = start_of_time() + TimeDelta::minutes(10);
+    let needed_for = [Some(WakeReason::Heartbeat), Some(WakeReason::Job), None];
+    let handler = HandleIdle::new(Arc::new(world.provisioner()));
+    for (sleeper, needed_for) in sleepers.iter().zip(needed_for) {
+        let idle = SandboxIdle {
+            needed_at: needed_for.map(|_| needed_at),
+            needed_for,
+            ..idle(sleeper)
+        };
+        handler.handle(&idle, &attempt()).await.unwrap();
+    }
+    let [heartbeat, job, back] = [0, 1, 2].map(|of: usize| sleepers[of].user);
+    world.settings.cap = 0;
+    let newcomer = world.message_from(4).await;
+    let provisioner = world.provisioner();
+    provisioner.request(&newcomer).await.unwrap();
+    let returns = world.message(3, 2).await;
+    provisioner.request(&returns).await.unwrap();
+    world.clock.set(needed_at);
+
+    let mut started = Vec::new();
+    for cap in 1..=4 {
+        world.settings.cap = cap;
+        world.pass().await;
+        for user in [heartbeat, job, back, newcomer.user] {
+            if world.row(user).await.status.is_ready() && !started.contains(&user) {
+                started.push(user);
+            }
+        }
+    }
+
+    assert_eq!(started, [job, back, newcomer.user, heartbeat]);
 }
 
 #[tokio::test]

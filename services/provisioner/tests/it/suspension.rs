@@ -7,7 +7,7 @@ use claw_docker::ContainerName;
 use claw_domain::UserId;
 use claw_store::AccessList;
 use claw_testkit::eventually;
-use provisioner::HandleRequest;
+use provisioner::{HandleRequest, Readiness};
 use tokio_util::sync::CancellationToken;
 
 use crate::world::{World, attempt, drive, start_of_time};
@@ -142,14 +142,46 @@ async fn no_sandbox_is_started_for_a_suspended_user_after_a_reboot() {
 async fn a_key_that_is_made_for_a_suspended_user_is_disabled_at_once() {
     let world = World::new().await;
     let requested = world.message_from(1).await;
-    suspend(&world, None).await;
     let provisioner = Arc::new(world.provisioner());
+    provisioner.request(&requested).await.unwrap();
+    // It begins, reserves a port, and has decided to make a key.
+    for _ in 0..2 {
+        world.take_step(&provisioner, requested.user, 1).await;
+    }
+    suspend(&world, None).await;
+    world.take_step(&provisioner, requested.user, 1).await;
 
-    // As a start that had begun before the suspension.
-    assert!(drive(&provisioner, &requested).await.unwrap());
-
-    assert_eq!(world.keys.disabled(), 1);
+    assert_eq!((world.keys.made(), world.keys.disabled()), (1, 1));
     assert!(!world.row(requested.user).await.has_enabled_key);
+}
+
+#[tokio::test]
+async fn a_start_that_waits_for_a_permit_ends_if_its_user_is_suspended_meanwhile() {
+    let mut world = World::new().await;
+    world.settings.starts_at_once = 1;
+    let (first, second) = (world.message_from(1).await, world.message_from(2).await);
+    let provisioner = Arc::new(world.provisioner());
+    world.probe.fix(Some(Readiness::NotReady));
+    let starting = drive(&provisioner, &first);
+    eventually("the first has the permit", async || {
+        world.runtime.made() == 1
+    })
+    .await;
+    let waiting = drive(&provisioner, &second);
+    eventually("the second waits", async || {
+        provisioner.waiting_starts() == 1
+    })
+    .await;
+
+    suspend(&world, Some(second.user)).await;
+    world.probe.fix(None);
+
+    assert!(starting.await.unwrap() && waiting.await.unwrap());
+    assert_eq!((world.keys.made(), world.runtime.made()), (1, 1));
+    assert!(world.row(first.user).await.status.is_ready());
+    resume(&world, Some(second.user)).await;
+    world.pass().await;
+    assert!(world.row(second.user).await.status.is_ready());
 }
 
 /// A user with a ready sandbox.

@@ -1,0 +1,1 @@
+(status = 'asleep' AND wake_for IS NOT DISTINCT FROM 'job')
