@@ -80,7 +80,8 @@ fn a_job_that_repeats_every_minute_has_to_do_with_the_wakes_of_a_day() {
     );
 }
 
-const ADA_SHARE: i64 = 0;
+/// How long after midnight Ada's jobs wake her sandbox, in seconds.
+const ADA_SHARE: i64 = 1_518;
 
 #[test]
 fn jobs_that_wait_for_the_next_day_do_not_wake_everybody_at_midnight() {
@@ -93,10 +94,10 @@ fn jobs_that_wait_for_the_next_day_do_not_wake_everybody_at_midnight() {
                 job_wakes: 24,
                 ..agenda()
             };
-            match decided(&used_up) {
-                Rest::Asleep(Some(need)) => need.at - midnight,
-                awake => panic!("{awake:?}"),
-            }
+            let Rest::Asleep(Some(need)) = decided(&used_up) else {
+                panic!("{:?}", decided(&used_up))
+            };
+            need.at - midnight
         })
         .collect();
 

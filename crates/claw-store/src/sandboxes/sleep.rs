@@ -138,7 +138,7 @@ impl Sandboxes {
         cap: u32,
         now: DateTime<Utc>,
     ) -> Result<Vec<Sandbox>, StoreError> {
-        let sleepers: Vec<_> = sleepers.iter().map(|sleeper| sleeper.as_uuid()).collect();
+        let sleepers: Vec<_> = sleepers.iter().map(SandboxId::as_uuid).collect();
         let work = async {
             let transaction = self.database.begin_with_capacity_lock().await?;
             let values = [

@@ -39,8 +39,9 @@ async fn a_standby_at_another_engine_touches_nothing_and_says_so_once() {
         needed_at: None,
         needed_for: None,
     };
-    let handler = HandleIdle::new(Arc::clone(&standby));
-    let reported = handler.handle(&idle, &attempt()).await;
+    let reported = HandleIdle::new(Arc::clone(&standby))
+        .handle(&idle, &attempt())
+        .await;
     let ordered = SandboxOrdered {
         user: ready.user,
         order: SandboxOrder::Remove,
