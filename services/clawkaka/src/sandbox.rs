@@ -262,6 +262,12 @@ impl fmt::Display for Details {
             line.failures.to_string(),
             line.port.map(|port| port.to_string()),
         );
+        // Kept after a wake, until somebody asks for the sandbox or it sleeps.
+        let wake_reason = if line.wakes_at.is_some() {
+            "wakes for"
+        } else {
+            "last woken for"
+        };
         let properties = [
             ("user", Some(line.user.to_string())),
             ("sandbox", Some(line.sandbox.clone())),
@@ -274,7 +280,7 @@ impl fmt::Display for Details {
             ("engine", line.engine.clone()),
             ("model", Some(line.model.clone())),
             ("wakes at", line.wakes_at.clone()),
-            ("wakes for", line.wakes_for.map(str::to_owned)),
+            (wake_reason, line.wakes_for.map(str::to_owned)),
             ("retries at", line.retried_at.clone()),
             ("last changed", Some(line.changed_at.clone())),
         ];
