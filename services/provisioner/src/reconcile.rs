@@ -57,6 +57,10 @@ struct Survey {
 }
 
 /// Compares rows with containers and model keys, and resolves differences. Wakes the sandboxes that are due.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each remembers one thing that was told or is to be done, and they are independent"
+)]
 pub struct Reconciler {
     provisioner: Arc<Provisioner>,
     intervals: ReconcilerIntervals,

@@ -198,7 +198,7 @@ impl Sandboxes {
         limit: u32,
     ) -> Result<Vec<(UserId, SandboxId)>, StoreError> {
         let operation = "reading the sandboxes that are used least";
-        let except: Vec<_> = except.iter().map(|sandbox| sandbox.as_uuid()).collect();
+        let except: Vec<_> = except.iter().map(SandboxId::as_uuid).collect();
         let values = [
             host.name.as_str().into(),
             host.engine.as_deref().into(),
