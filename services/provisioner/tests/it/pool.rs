@@ -40,15 +40,15 @@ async fn fifty_newcomers_at_once_get_a_sandbox_each_and_nobody_waits_for_a_start
     ready.next().await.unwrap();
 
     let began = Instant::now();
-    let published = requests
+    let publishing = requests
         .iter()
         .map(|requested| publisher.publish(requested));
-    let (published, times) = tokio::join!(join_all(published), async {
+    let (answers, times) = tokio::join!(join_all(publishing), async {
         let times = ready.take(50).map(|_| began.elapsed());
         times.collect::<Vec<_>>().await
     });
 
-    assert!(published.iter().all(Result::is_ok));
+    assert!(answers.iter().all(Result::is_ok));
     let (median, most) = (times[24], times[47]);
     eprintln!("from the first of 50 requests until ready: p50 {median:?}, p95 {most:?}");
     assert!(most < SLOWEST_CLAIM);
@@ -72,10 +72,10 @@ async fn a_user_claims_one_sandbox_however_often_and_for_whatever_they_ask() {
     let handler = HandleRequest::new(Arc::new(world.provisioner()));
 
     let asked = [&first, &first, &second, &second];
-    let handled = join_all(asked.map(|requested| handle(&handler, requested))).await;
+    let results = join_all(asked.map(|requested| handle(&handler, requested))).await;
     handle(&handler, &first).await;
 
-    assert_eq!(handled.len(), 4);
+    assert_eq!(results.len(), 4);
     assert_eq!(world.spares().await.len(), 3);
     assert_eq!(world.row(first.user).await.start, 1);
     assert_eq!(world.runtime.made(), 4);
