@@ -109,119 +109,60 @@ impl PoolFailures {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        PoolChange::{Grow, Keep, Shrink},
+        *,
+    };
+
+    /// A pool that is to grow, with room to do so.
+    const SMALL: PoolState = PoolState {
+        size: 10,
+        ready: 4,
+        starting: 0,
+        places: 100,
+        free: 50,
+        wanted: 0,
+        waiting_starts: 0,
+        starts_at_once: 2,
+        is_pausing: false,
+    };
+
+    fn change_if(different: impl FnOnce(&mut PoolState)) -> PoolChange {
+        let mut state = SMALL;
+        different(&mut state);
+        pool_change(&state)
+    }
 
     #[test]
-    fn the_pool_grows_while_there_is_room_and_shrinks_when_its_places_are_wanted() {
-        use PoolChange::{Grow, Keep, Shrink};
-        let state = PoolState {
-            size: 10,
-            ready: 4,
-            starting: 0,
-            places: 100,
-            free: 50,
-            wanted: 0,
-            waiting_starts: 0,
-            starts_at_once: 2,
-            is_pausing: false,
+    fn the_pool_grows_while_there_are_places_and_nobody_waits_for_a_start() {
+        assert_eq!(change_if(|_| {}), Grow(2));
+        assert_eq!(change_if(|state| state.ready = 9), Grow(1));
+        assert_eq!(change_if(|state| state.ready = 10), Keep);
+        assert_eq!(change_if(|state| state.starting = 1), Grow(1));
+        assert_eq!(change_if(|state| state.starting = 2), Keep);
+        assert_eq!(change_if(|state| state.free = 11), Grow(1));
+        assert_eq!(change_if(|state| state.free = 10), Keep);
+        assert_eq!(change_if(|state| state.waiting_starts = 1), Keep);
+        assert_eq!(change_if(|state| state.is_pausing = true), Keep);
+        let is_nearly_full = change_if(|state| (state.ready, state.starting) = (8, 2));
+        assert_eq!(is_nearly_full, Keep);
+    }
+
+    #[test]
+    fn the_pool_shrinks_to_its_size_and_when_its_places_are_wanted() {
+        let wanted = |wanted, ready| {
+            change_if(|state| (state.free, state.wanted, state.ready) = (0, wanted, ready))
         };
-        let cases = [
-            (state, Grow(2)),
-            (PoolState { ready: 9, ..state }, Grow(1)),
-            (PoolState { ready: 10, ..state }, Keep),
-            (
-                PoolState {
-                    ready: 8,
-                    starting: 2,
-                    ..state
-                },
-                Keep,
-            ),
-            (
-                PoolState {
-                    starting: 1,
-                    ..state
-                },
-                Grow(1),
-            ),
-            (
-                PoolState {
-                    starting: 2,
-                    ..state
-                },
-                Keep,
-            ),
-            (PoolState { free: 11, ..state }, Grow(1)),
-            (PoolState { free: 10, ..state }, Keep),
-            (
-                PoolState {
-                    waiting_starts: 1,
-                    ..state
-                },
-                Keep,
-            ),
-            (
-                PoolState {
-                    is_pausing: true,
-                    ..state
-                },
-                Keep,
-            ),
-            (PoolState { size: 3, ..state }, Shrink(1)),
-            (
-                PoolState {
-                    size: 0,
-                    starting: 2,
-                    ..state
-                },
-                Shrink(6),
-            ),
-            (
-                PoolState {
-                    free: 0,
-                    wanted: 1,
-                    ..state
-                },
-                Shrink(1),
-            ),
-            (
-                PoolState {
-                    free: 0,
-                    wanted: 9,
-                    ..state
-                },
-                Shrink(4),
-            ),
-            (
-                PoolState {
-                    free: 0,
-                    wanted: 9,
-                    ready: 0,
-                    ..state
-                },
-                Keep,
-            ),
-            (
-                PoolState {
-                    size: 2,
-                    wanted: 3,
-                    free: 0,
-                    ..state
-                },
-                Shrink(3),
-            ),
-            (
-                PoolState {
-                    size: 2,
-                    is_pausing: true,
-                    ..state
-                },
-                Shrink(2),
-            ),
-        ];
-        for (state, expected) in cases {
-            assert_eq!(pool_change(&state), expected, "{state:?}");
-        }
+        assert_eq!(wanted(1, 4), Shrink(1));
+        assert_eq!(wanted(9, 4), Shrink(4));
+        assert_eq!(wanted(9, 0), Keep);
+        assert_eq!(change_if(|state| state.size = 3), Shrink(1));
+        let is_off = change_if(|state| (state.size, state.starting) = (0, 2));
+        assert_eq!(is_off, Shrink(6));
+        let is_wanted_too = change_if(|state| (state.size, state.free, state.wanted) = (2, 0, 3));
+        assert_eq!(is_wanted_too, Shrink(3));
+        let has_failed = change_if(|state| (state.size, state.is_pausing) = (2, true));
+        assert_eq!(has_failed, Shrink(2));
     }
 
     #[test]

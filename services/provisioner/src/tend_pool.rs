@@ -7,7 +7,7 @@ use claw_docker::{ListedContainer, VolumeName};
 use claw_domain::{FailureReason, SandboxId, SandboxStatus};
 use claw_events::{OperatorEvent, SandboxOrder, SandboxOrdered};
 use claw_metrics::{POOL_CLAIM_DURATION, POOL_CLAIMS, SPARE_SANDBOXES};
-use claw_store::{AnySandbox, Host, NewSandbox, Sandbox, SandboxRequest};
+use claw_store::{AnySandbox, Host, NewSandbox, Sandbox, SandboxRequest, SandboxStart};
 use tracing::{info, warn};
 use uuid::Uuid;
 
@@ -168,11 +168,12 @@ impl Provisioner {
         let asked = self.asked_to_sleep.lock().recently(now);
         let candidates = self.sandboxes.least_recently_used(host, &asked, count);
         let mut count = 0;
-        for (user, sandbox) in candidates.await? {
+        for (user, SandboxStart { sandbox, start }) in candidates.await? {
             let minute = now.timestamp() / 60;
             let ordered = SandboxOrdered {
                 user,
                 order: SandboxOrder::Sleep,
+                start,
                 id: Uuid::new_v5(&sandbox.as_uuid(), &minute.to_be_bytes()),
             };
             self.publisher.publish(&ordered).await?;

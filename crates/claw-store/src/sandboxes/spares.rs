@@ -196,7 +196,7 @@ impl Sandboxes {
         host: &Host,
         except: &[SandboxId],
         limit: u32,
-    ) -> Result<Vec<(UserId, SandboxId)>, StoreError> {
+    ) -> Result<Vec<(UserId, SandboxStart)>, StoreError> {
         let operation = "reading the sandboxes that are used least";
         let except: Vec<_> = except.iter().map(SandboxId::as_uuid).collect();
         let values = [
@@ -209,7 +209,11 @@ impl Sandboxes {
         rows.iter()
             .map(|row| {
                 let user = UserId::from_uuid(read(operation, row, "user_id")?);
-                Ok((user, SandboxId::from_uuid(read(operation, row, "id")?)))
+                let start = SandboxStart {
+                    sandbox: SandboxId::from_uuid(read(operation, row, "id")?),
+                    start: read::<i32>(operation, row, "start")?.cast_unsigned(),
+                };
+                Ok((user, start))
             })
             .collect()
     }

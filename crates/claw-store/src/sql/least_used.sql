@@ -1,5 +1,5 @@
 -- least_used
-SELECT s.id, s.user_id
+SELECT s.id, s.user_id, s.start
 FROM sandbox AS s JOIN "user" ON "user".id = s.user_id
 WHERE s.host = $1 AND s.engine = $2 AND s.status = 'ready' AND s.policy <> 'always_on' AND s.id <> ALL ($3::uuid[])
   AND NOT EXISTS (SELECT FROM message WHERE message.user_id = s.user_id AND message.status = 'received')

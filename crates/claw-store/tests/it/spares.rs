@@ -90,7 +90,13 @@ async fn the_role_of_the_provisioner_discards_spare_sandboxes_and_deletes_no_oth
 
     let discarded = sandboxes.discard_spares(&here, 1, at(3)).await.unwrap();
     assert_eq!(discarded[0].id, starting.id);
-    assert!(sandboxes.order_removal(user, &here, at(3)).await.unwrap());
+    let of_user = world.sandbox_of(user).await.current_start();
+    assert!(
+        sandboxes
+            .order_removal(of_user, &here, at(3))
+            .await
+            .unwrap()
+    );
     for sandbox in [claimed, ready.id, starting.id] {
         sandboxes.forget_spare(sandbox).await.unwrap();
     }
@@ -175,7 +181,8 @@ async fn spare(sandboxes: &Sandboxes, number: u32, engine: &str) -> AnySandbox {
     let start = add(sandboxes, number, 99, 0).await.unwrap().current_start();
     let endpoint = Endpoint::new("ws://127.0.0.1:30000");
     let host = host_with(engine);
-    assert!(sandboxes.mark_starting(start, &host, at(1)).await.unwrap());
+    let is_starting = sandboxes.mark_starting(start, &host, "vendor/model", at(1));
+    assert!(is_starting.await.unwrap());
     assert!(sandboxes.mark_ready(start, &endpoint, at(1)).await.unwrap());
     sandboxes.by_id(start.sandbox).await.unwrap().unwrap()
 }

@@ -88,7 +88,7 @@ async fn whoever_writes_while_their_assistant_falls_asleep_is_answered_once_and_
     chat_has(&house.world, &ada, &mark(2 * ROUNDS - 1)).await;
 
     assert_eq!(house.answered(&ada), (0..2 * ROUNDS).collect::<Vec<_>>());
-    let volume = house.volumes_of(&[ada.clone()]).await;
+    let volume = house.volumes_of(std::slice::from_ref(&ada)).await;
     let engine = house.world.engine.as_ref().unwrap();
     let starts = engine.starts_of(volume.first().unwrap());
     assert!(starts > 3, "it slept only {starts} times");

@@ -327,12 +327,8 @@ async fn left_over(world: &World, store: &Store, people: &[(String, usize)]) -> 
     }
     let with_container: BTreeSet<_> = running(world).into_iter().collect();
     for (volume, status) in &rows {
-        let is_settled = match status {
-            SandboxStatus::Ready => with_container.contains(volume),
-            SandboxStatus::Asleep => true,
-            _ => false,
-        };
-        if !is_settled {
+        let is_awake = *status == SandboxStatus::Ready && with_container.contains(volume);
+        if !is_awake && *status != SandboxStatus::Asleep {
             wrong.push(format!("{volume} is {status:?}"));
         }
     }
