@@ -4,7 +4,7 @@ use claw_domain::{CallId, FailureReason, SandboxId, UserId};
 use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
 
-/// Something that an operator must know, because only an operator can mend it. Contains ids and codes, but no phone
+/// Something that an operator must know, because only an operator can fix it. Contains ids and codes, but no phone
 /// numbers and no texts of users. `Display` says what has happened and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -221,15 +221,15 @@ impl fmt::Display for OperatorEvent {
             ),
             Self::NoPlaceToWake { sandboxes } => write!(
                 f,
-                "{} cannot start for a reminder, another job or a retry, because all places are taken. They start as soon \
-                 as others sleep. The metric clawkaka_sandbox_room shows what limits the places: raise SANDBOX_CAP, or use \
-                 a larger host",
+                "{} cannot start for a job, a heartbeat or a retry, because all places are taken. They start as soon as \
+                 others sleep. The lowest value of clawkaka_sandbox_room names the limit; docs/operations.md says under \
+                 \"Room\" how to raise it",
                 count_of(*sandboxes)
             ),
             Self::NoPlaceForPeople { people } => write!(
                 f,
-                "{people} people wait in line, because all places are taken and nobody's assistant is idle. The metric \
-                 clawkaka_sandbox_room shows what limits the places: raise SANDBOX_CAP, or use a larger host"
+                "people wait for a place, because all are taken: {people} now. The lowest value of clawkaka_sandbox_room \
+                 names the limit; docs/operations.md says under \"Room\" how to raise it"
             ),
             Self::PoolFailing { reason } => write!(
                 f,

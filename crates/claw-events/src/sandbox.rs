@@ -172,7 +172,7 @@ pub struct SandboxOrdered {
     pub id: Uuid,
 }
 
-/// What an operator can want of a sandbox.
+/// What an operator orders. The provisioner orders `Sleep`, too, when places are short.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, EnumString, IntoStaticStr,
 )]

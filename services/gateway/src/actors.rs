@@ -97,7 +97,7 @@ impl UserActors {
         }
     }
 
-    /// Tells the user's actor that the operator wants the sandbox to sleep. Without an actor, it is not ready.
+    /// Passes an order to sleep on to the user's actor. Without an actor, it is not ready.
     pub(crate) fn order_sleep(&self, user: UserId) {
         if let Some(mailbox) = self.mailbox_of(user) {
             mailbox.order_sleep();

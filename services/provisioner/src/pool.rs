@@ -9,7 +9,7 @@ use crate::step::RETRY_PAUSES;
 /// How long after a pause the next failure still counts as one in a row.
 const STREAK: Duration = Duration::from_mins(10);
 
-/// The failure in a row of which the operator is told.
+/// The number of failures in a row after which the operator is told.
 const FAILURES_TOLD: u32 = 3;
 
 /// The part of all places that the pool leaves free, for those who come back: a tenth.

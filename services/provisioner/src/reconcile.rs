@@ -33,7 +33,7 @@ use crate::{
 /// Most ready sandboxes that are asked at the same time whether they still answer.
 const LOOKS_AT_ONCE: usize = 32;
 
-/// How often room is looked for while somebody waits for a place.
+/// How often free places are looked for while somebody waits for one.
 const NO_ROOM_PAUSE: Duration = Duration::from_secs(2);
 
 /// The pause before a drive is retried after our database or bus failed.
@@ -183,7 +183,7 @@ impl Reconciler {
         self.resolve(survey, stop).await
     }
 
-    /// Begins a pass, unless one has begun that has not read the rows yet.
+    /// Begins a pass, unless one waits for the engine's answer.
     fn begin_pass(&mut self, stop: &CancellationToken) {
         self.align_keys(stop);
         if self.surveys.is_empty() {
@@ -210,7 +210,7 @@ impl Reconciler {
         let Survey { host, found } = survey;
         let provisioner = Arc::clone(&self.provisioner);
         let now = provisioner.clock.now();
-        self.give_room(&host, stop).await?;
+        self.give_room_or_log(&host, stop).await;
         if host.engine.is_some() && provisioner.sandboxes.adopt(&host, now).await? {
             info!("sandboxes of no engine belong to this one from now on");
         }
@@ -253,8 +253,8 @@ impl Reconciler {
         Ok(())
     }
 
-    /// Gives free places to those who wait for one: due jobs first, then people in line, then heartbeats and sandboxes that
-    /// failed, then the pool. Makes room if there is none.
+    /// Gives free places to those who wait for one: due jobs and failed sandboxes first, then people in line, then heartbeats,
+    /// then the pool. Makes room if there is none.
     async fn give_room(&mut self, host: &Host, stop: &CancellationToken) -> Result<(), Fault> {
         let provisioner = Arc::clone(&self.provisioner);
         self.tell_room();
@@ -286,14 +286,12 @@ impl Reconciler {
         let provisioner = Arc::clone(&self.provisioner);
         let sandboxes = &provisioner.sandboxes;
         let (places, now) = (provisioner.places(), provisioner.clock.now());
-        let woken = provisioner.wake_due(host, places, now).await?;
+        let woken = provisioner.wake_due(host, places, now).await?.sandboxes;
+        for sandbox in woken.into_iter().map(AnySandbox::from) {
+            self.drive_unless_suspended(&sandbox, stop);
+        }
         let admitted = sandboxes.admit_queued(host, places, now).await?;
-        for sandbox in woken
-            .sandboxes
-            .into_iter()
-            .chain(admitted)
-            .map(AnySandbox::from)
-        {
+        for sandbox in admitted.into_iter().map(AnySandbox::from) {
             self.drive_unless_suspended(&sandbox, stop);
         }
         Ok(())
@@ -304,7 +302,11 @@ impl Reconciler {
         let Some(host) = self.provisioner.known_host() else {
             return;
         };
-        if let Err(fault) = self.give_room(&host, stop).await {
+        self.give_room_or_log(&host, stop).await;
+    }
+
+    async fn give_room_or_log(&mut self, host: &Host, stop: &CancellationToken) {
+        if let Err(fault) = self.give_room(host, stop).await {
             // The next pass tries again.
             self.next_room = None;
             self.next_due = None;

@@ -8,7 +8,7 @@ use claw_domain::SandboxId;
 /// The containers that a Linux bridge takes.
 const BRIDGE_PORTS: u32 = 1_023;
 
-/// The places while the engine has not told how much memory its host has.
+/// The places that are assumed until the engine has reported its host's memory.
 const PLACES_UNTOLD: u32 = 16;
 
 /// How long a sandbox that was asked to sleep is not asked again.
@@ -95,7 +95,7 @@ impl Room {
     }
 }
 
-/// The sandboxes that were asked to sleep, because room is short.
+/// The sandboxes that were asked to sleep, because places are short.
 #[derive(Debug, Default)]
 pub(crate) struct AskedToSleep {
     at: HashMap<SandboxId, DateTime<Utc>>,

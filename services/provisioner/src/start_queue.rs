@@ -28,6 +28,8 @@ pub struct Ticket(u64);
 /// The starts that wait for a permit: the most urgent class first, and within a class in the order of arrival.
 #[derive(Debug)]
 pub struct StartQueue {
+    /// All permits, and those that are free.
+    total: usize,
     permits: usize,
     waiting: BTreeMap<(StartClass, Ticket), SandboxId>,
     next: u64,
@@ -37,6 +39,7 @@ impl StartQueue {
     /// An empty queue with this many permits.
     pub const fn new(permits: usize) -> Self {
         Self {
+            total: permits,
             permits,
             waiting: BTreeMap::new(),
             next: 0,
@@ -67,9 +70,15 @@ impl StartQueue {
         }
     }
 
-    /// Gives the next start a permit, if one is free.
+    /// Gives the next start a permit, if one is free. A start that nobody waits for leaves one permit free for others, unless
+    /// there is only one.
     pub fn grant(&mut self) -> Option<Ticket> {
-        if self.permits == 0 {
+        let ((class, _), _) = self.waiting.first_key_value()?;
+        let kept_free = match class {
+            StartClass::Heartbeat | StartClass::Pool => self.total.saturating_sub(1).min(1),
+            StartClass::Awaited | StartClass::Due | StartClass::Restart | StartClass::Newcomer => 0,
+        };
+        if self.permits <= kept_free {
             return None;
         }
         let ((_, ticket), _) = self.waiting.pop_first()?;
@@ -95,7 +104,7 @@ mod tests {
     #[test]
     fn the_most_urgent_start_is_next_and_within_a_class_the_first_that_came() {
         use StartClass::{Awaited, Due, Heartbeat, Newcomer, Pool, Restart};
-        let mut queue = StartQueue::new(8);
+        let mut queue = StartQueue::new(9);
         let entered: Vec<_> = [
             Heartbeat, Newcomer, Restart, Newcomer, Due, Awaited, Restart, Pool, Newcomer,
         ]

@@ -1,6 +1,6 @@
 //! Keeps the pool of spare sandboxes filled, and makes room when all places are taken.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use claw_agent::DeviceKey;
 use claw_docker::{ListedContainer, VolumeName};
@@ -18,6 +18,9 @@ use crate::{
     provision::new_token,
 };
 
+/// For how long a sandbox must have been unused before it is asked to sleep: its person may be about to write again.
+const UNUSED_FOR: Duration = Duration::from_mins(1);
+
 /// What [`Provisioner::tend_pool`] did.
 #[derive(Debug, Default)]
 pub(crate) struct Tended {
@@ -25,7 +28,7 @@ pub(crate) struct Tended {
     pub(crate) to_drive: Vec<AnySandbox>,
     /// The people who wait in line, and for whom nobody can be asked to sleep.
     pub(crate) queued: u32,
-    /// Whether somebody waits for a place.
+    /// Whether more places are wanted than are free.
     pub(crate) is_full: bool,
 }
 
@@ -109,7 +112,7 @@ impl Provisioner {
         Ok(tended)
     }
 
-    /// Begins to remove the ready spare sandboxes that were made from another image, or with another model, than new ones.
+    /// Begins to remove the ready spare sandboxes whose image or model differs from the current settings.
     pub(crate) async fn discard_old_spares(
         &self,
         rows: &[AnySandbox],
@@ -166,7 +169,8 @@ impl Provisioner {
     async fn ask_to_sleep(&self, host: &Host, count: u32) -> Result<u32, Fault> {
         let now = self.clock.now();
         let asked = self.asked_to_sleep.lock().recently(now);
-        let candidates = self.sandboxes.least_recently_used(host, &asked, count);
+        let sandboxes = &self.sandboxes;
+        let candidates = sandboxes.least_recently_used(host, &asked, count, now - UNUSED_FOR);
         let mut count = 0;
         for (user, SandboxStart { sandbox, start }) in candidates.await? {
             let minute = now.timestamp() / 60;

@@ -6,7 +6,7 @@ use crate::{
     wake_plan::{HORIZON, start_times},
 };
 
-/// Most sleepers in a plan. So many keep the permits busy for longer than the plan looks ahead.
+/// Most sleepers in a plan. So many starts take longer than the plan looks ahead.
 const PLANNED: u32 = 1_000;
 
 /// What a plan of wakes led to.
@@ -36,7 +36,7 @@ impl Provisioner {
         let ids: Vec<_> = sleepers[..due].iter().map(|sleeper| sleeper.id).collect();
         let sandboxes = self.sandboxes.wake_due(host, &ids, cap, now).await?;
         let beyond = self.sandboxes.next_wake(host, now + ahead).await?;
-        // One that comes into sight then may move the others.
+        // A sleeper that the plan sees only then may move the others.
         let into_sight = beyond.map(|wake_at| wake_at - ahead);
         let next = times.get(due).copied().into_iter().chain(into_sight).min();
         Ok(Woken { sandboxes, next })

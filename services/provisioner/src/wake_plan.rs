@@ -1,4 +1,4 @@
-//! Decides when sleepers start, so that each is ready when it is needed although few can start at the same time. Pure.
+//! Plans the starts of sleepers of which only a few can be under way at the same time. Pure.
 
 use std::time::Duration;
 
@@ -11,8 +11,7 @@ pub const HORIZON: Duration = Duration::from_secs(210);
 /// When each of several starts has to begin. Each takes `length`, and only `permits` of them can be under way at the same
 /// time. `latest` are the latest times at which they may begin, in ascending order, and so is the result.
 ///
-/// A start begins at its latest time, or so early that its permit is free again for the start that comes `permits` places
-/// later.
+/// A start begins at its latest time, or earlier if the start `permits` positions later needs its permit.
 pub fn start_times(
     latest: &[DateTime<Utc>],
     permits: usize,

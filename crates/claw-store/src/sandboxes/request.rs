@@ -69,9 +69,9 @@ pub struct NewSandbox {
 }
 
 impl Sandboxes {
-    /// Gives the user a sandbox if they have none, and returns the user's sandbox. A new one is `Requested`, or
-    /// `Queued` if all places are taken, or are for others who come first. A sleeping, failed or removed one restarts for another message or for a later attempt
-    /// of the same message, unless another engine has its volume.
+    /// Returns the user's sandbox, and creates one if there is none. A new one is `Requested`, or `Queued` if no place is
+    /// free after those who come first. One that is asleep, failed or removed starts again for another message or for a
+    /// later attempt of the same message, unless another engine has its volume.
     ///
     /// Serialised across all processes so that the number of places is never exceeded: four short round trips.
     pub async fn request(
@@ -91,8 +91,9 @@ impl Sandboxes {
             .try_into()
     }
 
-    /// Moves queued sandboxes to `Requested` while there are free places, those that have started before first, and then
-    /// the oldest request first; returns them. Those of other engines wait for a provisioner there; one that has never started moves to this host.
+    /// Moves queued sandboxes to `Requested` while places are free, and returns them: those that have started before first,
+    /// and then the oldest request first. Those of other engines wait for a provisioner there; one that has never started
+    /// moves to this host.
     pub async fn admit_queued(
         &self,
         host: &Host,
@@ -172,8 +173,8 @@ pub(super) fn initial_status(ahead: u64, cap: u32) -> SandboxStatus {
     }
 }
 
-/// The number of places that are taken, or are for others who come before the user whose row is `known`, or before a
-/// newcomer without a row. Who waits for another engine does not come first.
+/// Counts the places that are taken, and those for others who come before the user whose row is `known`, or before a
+/// newcomer (`None`). Users who wait for another engine do not come first.
 pub(super) async fn places_ahead(
     transaction: &DatabaseTransaction,
     host: &Host,

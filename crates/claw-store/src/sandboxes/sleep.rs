@@ -19,7 +19,7 @@ use crate::{
 };
 
 const FALL_ASLEEP: &str = include_str!("../sql/fall_asleep.sql");
-/// The condition of having to wake for a job.
+/// The SQL condition that a sandbox sleeps and is to wake for a job.
 pub(super) const IS_JOB: &str = include_str!("../sql/is_job.sql");
 const AWAITED: &str = include_str!("../sql/awaited.sql");
 static WAKE_DUE: LazyLock<String> = LazyLock::new(|| {

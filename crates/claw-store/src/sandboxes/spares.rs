@@ -188,14 +188,15 @@ impl Sandboxes {
         })
     }
 
-    /// The ready sandboxes of a host whose users have used them least recently, at most `limit` and without those in
-    /// `except`. Leaves out those that must not sleep: somebody waits for an answer or is in a call, or the policy is to stay
+    /// The ready sandboxes of a host whose users have used them least recently and not since `unused_since`, at most `limit`
+    /// and without those in `except`. Leaves out those that must not sleep: somebody waits for an answer or is in a call, or the policy is to stay
     /// awake; and those of suspended users.
     pub async fn least_recently_used(
         &self,
         host: &Host,
         except: &[SandboxId],
         limit: u32,
+        unused_since: DateTime<Utc>,
     ) -> Result<Vec<(UserId, SandboxStart)>, StoreError> {
         let operation = "reading the sandboxes that are used least";
         let except: Vec<_> = except.iter().map(SandboxId::as_uuid).collect();
@@ -204,6 +205,7 @@ impl Sandboxes {
             host.engine.as_deref().into(),
             except.into(),
             i64::from(limit).into(),
+            unused_since.into(),
         ];
         let rows = self.database.rows(operation, &LEAST_USED, values).await?;
         rows.iter()

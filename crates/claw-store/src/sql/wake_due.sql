@@ -1,13 +1,13 @@
 -- Starts these sleepers, unless something has changed, and the failed ones that are to be tried again, while there are
--- places: due jobs first. Nobody waits for the others, so none of them starts while people wait in line. The caller holds the
--- capacity lock.
+-- places: due jobs first, and heartbeats last. Nobody waits for a heartbeat, so none starts while people wait in line. The
+-- caller holds the capacity lock.
 WITH free AS (
     SELECT GREATEST($1 - count(*), 0) AS places FROM sandbox WHERE status = ANY ($4::text[])
 ), next AS (
     SELECT id, row_number() OVER (
                ORDER BY {is_job} DESC, wake_for IS NOT DISTINCT FROM 'heartbeat', COALESCE(wake_at, retry_at), id) AS place
     FROM sandbox
-    WHERE {due} AND ({is_job} OR NOT EXISTS (SELECT FROM sandbox WHERE {waiting}))
+    WHERE {due} AND ({is_job} OR status = 'failed' OR NOT EXISTS (SELECT FROM sandbox WHERE {waiting}))
     ORDER BY place LIMIT (SELECT places FROM free)
 ), woken AS (
     UPDATE sandbox AS s

@@ -117,7 +117,8 @@ async fn the_role_of_the_provisioner_discards_spare_sandboxes_and_deletes_no_oth
         claim(&sandboxes, world.user(2).await, "a", "here").await,
         None
     );
-    sandboxes.least_recently_used(&here, &[], 9).await.unwrap();
+    let unused = sandboxes.least_recently_used(&here, &[], 9, at(5));
+    unused.await.unwrap();
 }
 
 #[tokio::test]
@@ -144,14 +145,19 @@ async fn the_least_recently_used_are_those_who_did_not_write_for_longest_and_who
     );
     world.receive(&message(2, 20)).await;
 
-    let order = async |except: &[SandboxId], limit| -> Vec<UserId> {
-        let found = sandboxes.least_recently_used(&here, except, limit).await;
-        found.unwrap().into_iter().map(|(user, _)| user).collect()
+    let order = async |except: &[SandboxId], limit, unused_since| -> Vec<UserId> {
+        let found = sandboxes.least_recently_used(&here, except, limit, unused_since);
+        let found = found.await.unwrap();
+        found.into_iter().map(|(user, _)| user).collect()
     };
 
-    assert_eq!(order(&[], 9).await, [users[3], users[1], users[0]]);
+    let later = at(1_000);
+    let all = [users[3], users[1], users[0]];
+    assert_eq!(order(&[], 9, later).await, all);
     let first = world.sandbox_of(users[3]).await.id;
-    assert_eq!(order(&[first], 1).await, [users[1]]);
+    assert_eq!(order(&[first], 1, later).await, [users[1]]);
+    let just_answered = order(&[], 9, at(0)).await;
+    assert_eq!(just_answered, []);
 }
 
 async fn claim(

@@ -6,6 +6,7 @@ use chrono::TimeDelta;
 use claw_bus::Handler;
 use claw_domain::{SandboxStatus, UserId, WakeReason};
 use claw_events::{SandboxIdle, SandboxOrder, SandboxOrdered};
+use claw_runtime::Clock;
 use claw_store::Sandbox;
 use futures_util::{FutureExt, Stream, StreamExt};
 use provisioner::{HandleIdle, Readiness};
@@ -25,6 +26,7 @@ async fn who_was_not_there_for_longest_gives_up_the_place_and_nobody_who_is_talk
     let said = world.message_at(2, 2, start_of_time() + TimeDelta::minutes(1));
     world.answer(&said.await).await;
     world.message(1, 2).await;
+    world.clock.advance(TimeDelta::minutes(5));
     let newcomer = world.message_from(4).await;
     let provisioner = Arc::new(world.provisioner());
     let waiting = provisioner.request(&newcomer).await.unwrap();
@@ -42,7 +44,10 @@ async fn who_was_not_there_for_longest_gives_up_the_place_and_nobody_who_is_talk
 
     // The gateway finds nobody who needs this one.
     let handler = HandleIdle::new(provisioner);
-    let idle = idle(&recent);
+    let idle = SandboxIdle {
+        since: world.clock.now(),
+        ..idle(&recent)
+    };
     handler.handle(&idle, &attempt()).await.unwrap();
     pass(&mut reconciler).await;
 
