@@ -5,7 +5,7 @@ use claw_store::{AnySandbox, Demand, NewSandbox, Sandboxes, Store};
 use tokio::task::JoinSet;
 
 use crate::world::{
-    OLD_KEY, World, at, host_with, keyring, message, new_sandbox, request, settlement,
+    MODEL, OLD_KEY, World, at, host_with, keyring, message, new_sandbox, request, settlement,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -187,7 +187,7 @@ async fn spare(sandboxes: &Sandboxes, number: u32, engine: &str) -> AnySandbox {
     let start = add(sandboxes, number, 99, 0).await.unwrap().current_start();
     let endpoint = Endpoint::new("ws://127.0.0.1:30000");
     let host = host_with(engine);
-    let is_starting = sandboxes.mark_starting(start, &host, "vendor/model", at(1));
+    let is_starting = sandboxes.mark_starting(start, &host, MODEL, at(1));
     assert!(is_starting.await.unwrap());
     assert!(sandboxes.mark_ready(start, &endpoint, at(1)).await.unwrap());
     sandboxes.by_id(start.sandbox).await.unwrap().unwrap()
