@@ -66,14 +66,13 @@ pub(crate) fn setup_step(sandbox: Option<&Sandbox>, is_new_here: bool) -> Option
     match sandbox.status {
         SandboxStatus::Ready => None,
         SandboxStatus::Requested | SandboxStatus::Starting => Some(waiting(setting_up)),
-        SandboxStatus::Removing => Some(SetupStep {
-            notice: setting_up,
-            request: Request::Later(sandbox.start.max(1)),
-        }),
-        SandboxStatus::Asleep | SandboxStatus::Removed => Some(SetupStep {
-            notice: setting_up,
-            request: Request::Now(sandbox.start.max(1)),
-        }),
+        // The provisioner starts a new sandbox when it has removed the old one.
+        SandboxStatus::Asleep | SandboxStatus::Removing | SandboxStatus::Removed => {
+            Some(SetupStep {
+                notice: setting_up,
+                request: Request::Now(sandbox.start.max(1)),
+            })
+        }
         SandboxStatus::Queued => Some(waiting(Notice::NoRoom)),
         SandboxStatus::Failed => Some(SetupStep {
             notice: Notice::SetupTrouble,

@@ -47,7 +47,7 @@ async fn whatever_happens_to_their_sandboxes_everybody_is_answered_once_and_noth
     let storm = Storm {
         people: 30,
         lasts: Duration::from_secs(15),
-        settles_within: Duration::from_mins(1),
+        settles_within: Duration::from_mins(2),
         pause_ms: 200..2_000,
         has_hangs: false,
     };
