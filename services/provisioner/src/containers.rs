@@ -300,7 +300,7 @@ impl Containers {
         let secrets = self.secrets(sandbox).await?;
         let device = DeviceKey::from_seed(secrets.device_seed.expose_secret());
         let key = secrets.model_key.ok_or_else(|| missing("model key"))?;
-        // A spare assistant has nobody to think of, and its alerts would reach whoever claims it.
+        // A spare assistant has no person yet, and its alerts would reach the newcomer who claims it.
         let heartbeat_every = match sandbox.user {
             Some(_) => self.settings.heartbeat_every.as_str(),
             None => NEVER,

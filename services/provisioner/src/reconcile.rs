@@ -42,8 +42,8 @@ const RETRY_PAUSE: Duration = Duration::from_secs(5);
 /// How often the reconciler runs.
 #[derive(Debug, Clone, Copy)]
 pub struct ReconcilerIntervals {
-    /// Between two comparisons of rows and containers: the longest time until a dead container is noticed, and between two
-    /// looks whether a ready sandbox answers.
+    /// Between two passes, each of which also checks that ready sandboxes answer: the longest time until a dead container is
+    /// noticed.
     pub sandboxes: Duration,
     /// Between two searches for orphaned model keys, each of which lists the whole account.
     pub keys: Duration,

@@ -128,9 +128,9 @@ impl Sandboxes {
             .collect()
     }
 
-    /// Moves to `Requested`, as the next start, these sleepers of a host, and the failed ones that are to be tried again by
-    /// now; the earliest first, while there are free places. Returns them in this order. Those that other engines have, and
-    /// those of suspended users, stay as they are.
+    /// Moves to `Requested`, as the next start, these sleepers of a host, and the failed sandboxes whose retry is due, while
+    /// places are free: due jobs first, then retries, then heartbeats, and no heartbeat while anybody is queued. Returns them
+    /// in this order. Those that other engines have, and those of suspended users, stay as they are.
     pub async fn wake_due(
         &self,
         host: &Host,
